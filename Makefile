@@ -1,0 +1,30 @@
+# `make demo` and `make test` set up all they need in .venv (git, make and python3.11+ suffice).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint reference clean
+
+demo: $(READY)  ## run the default config: synthetic images to an evaluated model
+	$(BIN)/snakemake --cores all
+
+test: $(READY)  ## static checks and the whole test suite
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/python -m pytest
+
+reference: $(READY)  ## write config/README.md, config/schema.json and docs/artifacts.md anew
+	$(BIN)/mprd config reference
+	$(BIN)/mprd config reference
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mprd needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:  ## remove the environment and caches, keep results
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -1,0 +1,49 @@
+"""Artifacts: schemas, atomic writing, checked reading (`docs/artifacts.md` is normative)."""
+
+from mprd.artifacts.files import atomic, read_json, require_file, sha256_file, write_json
+from mprd.artifacts.schema import (
+    CLUSTERS,
+    FEATURES,
+    GRAPH,
+    INDEX,
+    PIXELS,
+    RANKINGS,
+    SCHEMAS,
+    SPLITS,
+    Array,
+    Schema,
+)
+from mprd.artifacts.store import (
+    Artifact,
+    check,
+    content_digest,
+    create_artifact,
+    open_artifact,
+    read_artifact,
+    write_artifact,
+)
+
+__all__ = [
+    "CLUSTERS",
+    "FEATURES",
+    "GRAPH",
+    "INDEX",
+    "PIXELS",
+    "RANKINGS",
+    "SCHEMAS",
+    "SPLITS",
+    "Array",
+    "Artifact",
+    "Schema",
+    "atomic",
+    "check",
+    "content_digest",
+    "create_artifact",
+    "open_artifact",
+    "read_artifact",
+    "read_json",
+    "require_file",
+    "sha256_file",
+    "write_artifact",
+    "write_json",
+]

@@ -1,0 +1,175 @@
+"""What each HDF5 artifact holds: the single source for writer, reader, `inspect` and the docs."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Array:
+    """One data set of an artifact.
+
+    Attributes:
+        dtype: numpy dtype name, or `str` for variable-length UTF-8.
+        dims: names of the dimensions; a name stands for the same size in the whole file, an
+            integer for itself, `N+1` for one more than `N`.
+        description: what a row is.
+        units: units, where they apply.
+        minimum: smallest value allowed.
+        maximum: largest value allowed.
+        below: name of a dimension that every value is smaller than (for row indices).
+        finite: NaN and infinities are refused (floats only).
+        streamed: too large to be scanned at each read; rows are read by chunk.
+    """
+
+    dtype: str
+    dims: tuple[str | int, ...]
+    description: str
+    units: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    below: str | None = None
+    finite: bool = True
+    streamed: bool = False
+
+
+@dataclass(frozen=True)
+class Schema:
+    """An artifact type: name, version, the `mprd` command that makes it, and its contents."""
+
+    name: str
+    version: int
+    command: str
+    description: str
+    arrays: dict[str, Array]
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+SPLITS = ("train", "query", "gallery")
+
+INDEX = Schema(
+    "mprd.index",
+    1,
+    "index",
+    "Every image of a data set, in the order that all later artifacts follow.",
+    {
+        "path": Array("str", ("n",), "image path relative to the attribute `root`"),
+        "split": Array("uint8", ("n",), "0 train, 1 query, 2 gallery", maximum=2),
+        "identity": Array(
+            "int32", ("n",), "identity, -1 unknown; never used for training", minimum=-1
+        ),
+        "camera": Array("int16", ("n",), "camera, zero-based, -1 unknown", minimum=-1),
+        "width": Array("int32", ("n",), "width of the image file", units="pixels", minimum=1),
+        "height": Array("int32", ("n",), "height of the image file", units="pixels", minimum=1),
+        "sha256": Array("str", ("n",), "SHA-256 of the image file, hexadecimal"),
+    },
+    {
+        "dataset": "name of the data set",
+        "root": "absolute folder that `path` is relative to",
+        "num_train": "images in the train split",
+        "num_query": "images in the query split",
+        "num_gallery": "images in the gallery split",
+        "num_skipped": "unreadable images that were left out (`on_bad_image: skip`)",
+    },
+)
+
+PIXELS = Schema(
+    "mprd.pixels",
+    1,
+    "pixels",
+    "Decoded and resized images, one per row of the index.",
+    {
+        "pixels": Array(
+            "uint8",
+            ("n", "H", "W", 3),
+            "RGB image, bicubic resize of the file, chunked by image",
+            streamed=True,
+        )
+    },
+)
+
+FEATURES = Schema(
+    "mprd.features",
+    1,
+    "features",
+    "Embeddings of the images of one or more splits, in index order.",
+    {
+        "features": Array(
+            "float32", ("N", "D"), "L2-normalised embedding", minimum=-1.001, maximum=1.001
+        ),
+        "row": Array("int64", ("N",), "row of the image in the index", minimum=0),
+    },
+    {"splits": "splits covered, comma-separated"},
+)
+
+GRAPH = Schema(
+    "mprd.graph",
+    1,
+    "graph",
+    "Nearest neighbours and the sparse k-reciprocal Jaccard distance of the training images.",
+    {
+        "neighbors": Array(
+            "int32", ("N", "k"), "nearest rows by cosine, itself first", minimum=0, below="N"
+        ),
+        "similarities": Array(
+            "float32", ("N", "k"), "cosine similarity to `neighbors`", minimum=-1.01, maximum=1.01
+        ),
+        "indptr": Array("int64", ("N+1",), "CSR row pointer of the Jaccard distances", minimum=0),
+        "indices": Array("int32", ("nnz",), "CSR column indices, sorted", minimum=0, below="N"),
+        "data": Array("float32", ("nnz",), "Jaccard distance <= eps_max", minimum=0.0, maximum=1.0),
+    },
+    {"eps_max": "distances above this are not stored"},
+)
+
+CLUSTERS = Schema(
+    "mprd.clusters",
+    1,
+    "cluster",
+    "Pseudo-labels of the training images.",
+    {
+        "labels": Array("int32", ("N",), "cluster, -1 outlier", minimum=-1, below="N"),
+        "sizes": Array("int32", ("K",), "images in each cluster", minimum=1),
+    },
+    {
+        "eps": "DBSCAN radius used (after widening, if any)",
+        "num_outliers": "images without a cluster",
+        "nmi": "normalised mutual information with the identities (NaN: unknown)",
+        "ari": "adjusted Rand index (NaN: unknown)",
+        "pair_precision": "share of same-cluster pairs that are one identity (NaN: unknown)",
+        "pair_recall": "share of same-identity pairs that are in one cluster (NaN: unknown)",
+        "pair_f1": "harmonic mean of pair precision and recall (NaN: unknown)",
+    },
+)
+
+RANKINGS = Schema(
+    "mprd.rankings",
+    1,
+    "evaluate",
+    "Per-query results of one evaluation.",
+    {
+        "query_row": Array("int64", ("Q",), "row of the query in the index", minimum=0),
+        "average_precision": Array(
+            "float32",
+            ("Q",),
+            "average precision, NaN: no match in the gallery",
+            minimum=0,
+            maximum=1,
+            finite=False,
+        ),
+        "first_hit_rank": Array(
+            "int32", ("Q",), "rank of the first hit, 1-based, 0: no match", minimum=0
+        ),
+        "gallery_row": Array(
+            "int64", ("Q", "top"), "index rows of the best gallery images, -1: none", minimum=-1
+        ),
+        "distance": Array(
+            "float32",
+            ("Q", "top"),
+            "distance to `gallery_row` (2 - 2 cos, or re-ranked), NaN: none",
+            minimum=-0.001,
+            finite=False,
+        ),
+    },
+)
+
+SCHEMAS: dict[str, Schema] = {
+    schema.name: schema for schema in (INDEX, PIXELS, FEATURES, GRAPH, CLUSTERS, RANKINGS)
+}

@@ -1,0 +1,260 @@
+"""Write and read HDF5 artifacts: provenance, content digest, and checks that name file and key."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mprd import __version__
+from mprd.artifacts.files import atomic, require_file
+from mprd.artifacts.schema import Array, Schema
+from mprd.errors import UserError
+
+_HASH_BLOCK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A checked artifact in memory.
+
+    Attributes:
+        path: where it was read from.
+        arrays: data set name -> numpy array (streamed data sets are left out).
+        attributes: the schema's own attributes.
+        digest: SHA-256 over the contents (not over `created`), the artifact's identity.
+        inputs: name -> digest of what it was made from.
+    """
+
+    path: Path
+    schema: Schema
+    arrays: dict[str, np.ndarray]
+    attributes: dict[str, Any]
+    digest: str
+    inputs: dict[str, str]
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        """Return one array."""
+        return self.arrays[key]
+
+
+def write_artifact(
+    path: Path,
+    schema: Schema,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    seed: int | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `arrays` as an artifact of `schema`, atomically, checked before it is renamed.
+
+    Args:
+        path: target file.
+        schema: what the file must hold.
+        arrays: data set name -> array.
+        config: the settings section the stage read.
+        inputs: name -> digest of each artifact it was made from.
+        seed: random seed, where one was used.
+        attributes: the schema's own attributes.
+
+    Raises:
+        UserError: the target cannot be written.
+        ValueError: the arrays do not fit the schema.
+    """
+    with create_artifact(
+        path, schema, config=config, inputs=inputs, seed=seed, attributes=attributes
+    ) as file:
+        for key, values in arrays.items():
+            dtype = h5py.string_dtype() if schema.arrays[key].dtype == "str" else values.dtype
+            file.create_dataset(key, data=values, dtype=dtype)
+
+
+@contextmanager
+def create_artifact(
+    path: Path,
+    schema: Schema,
+    *,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    seed: int | None = None,
+    attributes: Mapping[str, Any] | None = None,
+) -> Iterator[h5py.File]:
+    """Like `write_artifact`, for contents that are written piece by piece into the open file."""
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        yield file
+        for key, array in schema.arrays.items():
+            if key not in file:
+                raise ValueError(f"{schema.name} lacks the data set {key}")
+            file[key].attrs["description"] = array.description
+            if array.units:
+                file[key].attrs["units"] = array.units
+        for name, value in (attributes or {}).items():
+            file.attrs[name] = value
+        file.attrs["schema"] = schema.name
+        file.attrs["schema_version"] = schema.version
+        file.attrs["mprd_version"] = __version__
+        file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+        file.attrs["config"] = json.dumps(config, sort_keys=True)
+        file.attrs["inputs"] = json.dumps(dict(inputs), sort_keys=True)
+        file.attrs["seed"] = -1 if seed is None else seed
+        file.attrs["digest"] = content_digest(file, schema)
+        try:
+            check(file, schema, path)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+
+def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = None) -> Artifact:
+    """Read an artifact into memory and check all that is read.
+
+    Args:
+        path: the file.
+        schema: what it must be.
+        keys: data sets to read; default all that are not streamed.
+
+    Raises:
+        UserError: missing, not HDF5, another schema or version, or contents that break it.
+    """
+    with open_artifact(path, schema) as file:
+        wanted = keys or tuple(k for k, array in schema.arrays.items() if not array.streamed)
+        sizes = check(file, schema, path, scan=False)
+        arrays = {key: _read(file[key]) for key in wanted}
+        for key in wanted:
+            check_values(arrays[key], schema.arrays[key], sizes, f"{path}: {key}", schema)
+        return Artifact(
+            path,
+            schema,
+            arrays,
+            {name: _scalar(file.attrs[name]) for name in schema.attributes},
+            str(file.attrs["digest"]),
+            json.loads(file.attrs["inputs"]),
+        )
+
+
+@contextmanager
+def open_artifact(path: Path, schema: Schema) -> Iterator[h5py.File]:
+    """Open an artifact for reading; its schema, version and provenance are checked."""
+    require_file(path, schema.command)
+    try:
+        file = h5py.File(path, "r")
+    except OSError:
+        raise UserError(
+            f"{path} is not a readable HDF5 file (cut short, perhaps). "
+            f"Make it again with `mprd {schema.command}`."
+        ) from None
+    with file:
+        found = file.attrs.get("schema")
+        if found != schema.name:
+            raise UserError(
+                f"{path} holds {found or 'no mprd artifact'}, expected {schema.name}. "
+                f"Give the file that `mprd {schema.command}` made."
+            )
+        version = int(file.attrs.get("schema_version", 0))
+        if version != schema.version:
+            raise UserError(
+                f"{path} has {schema.name} version {version}, this mprd reads {schema.version}. "
+                f"Make it again with `mprd {schema.command}`."
+            )
+        missing = {"digest", "inputs", "config", *schema.attributes} - set(file.attrs)
+        if missing:
+            raise UserError(
+                f"{path} lacks the attribute {sorted(missing)[0]}. "
+                f"Make it again with `mprd {schema.command}`."
+            )
+        yield file
+
+
+def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dict[str, int]:
+    """Check data sets, shapes and dtypes (and with `scan` every value); return dimension sizes."""
+    sizes: dict[str, int] = {}
+    for key, array in schema.arrays.items():
+        where = f"{path}: {key}"
+        if key not in file:
+            raise UserError(f"{where} is missing. Make it again with `mprd {schema.command}`.")
+        _check_dtype(file[key], array, where, schema)
+        _check_shape(file[key].shape, array, sizes, where, schema)
+    if scan:
+        for key, array in schema.arrays.items():
+            if not array.streamed:
+                check_values(_read(file[key]), array, sizes, f"{path}: {key}", schema)
+    return sizes
+
+
+def check_values(
+    values: np.ndarray, array: Array, sizes: dict[str, int], where: str, schema: Schema
+) -> None:
+    """Check finiteness and ranges of one data set, else raise a UserError."""
+    if array.dtype == "str" or not values.size:
+        return
+    remedy = f"Make it again with `mprd {schema.command}`."
+    if array.finite and values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise UserError(f"{where} holds NaN or infinite values. {remedy}")
+    low, high = np.nanmin(values), np.nanmax(values)
+    if array.minimum is not None and low < array.minimum:
+        raise UserError(f"{where} holds {low}, below {array.minimum}. {remedy}")
+    maximum = sizes[array.below] - 1 if array.below else array.maximum
+    if maximum is not None and high > maximum:
+        raise UserError(f"{where} holds {high}, above {maximum}. {remedy}")
+
+
+def content_digest(file: h5py.File, schema: Schema) -> str:
+    """Return the SHA-256 of names, dtypes, shapes and values of all data sets of the schema."""
+    sha = hashlib.sha256(f"{schema.name}:{schema.version}".encode())
+    for key in sorted(schema.arrays):
+        data = file[key]
+        sha.update(f"{key}:{schema.arrays[key].dtype}:{data.shape}".encode())
+        row_bytes = max(1, data.dtype.itemsize * int(np.prod(data.shape[1:])))
+        step = max(1, _HASH_BLOCK_BYTES // row_bytes)
+        for start in range(0, data.shape[0], step):
+            block = data[start : start + step]
+            if data.dtype.kind == "O":
+                sha.update(b"\0".join(block) + b"\0")
+            else:
+                sha.update(np.ascontiguousarray(block).data)
+    return sha.hexdigest()
+
+
+def _check_dtype(data: h5py.Dataset, array: Array, where: str, schema: Schema) -> None:
+    found = "str" if h5py.check_string_dtype(data.dtype) else data.dtype.name
+    if found != array.dtype:
+        raise UserError(
+            f"{where} is {found}, expected {array.dtype}. "
+            f"Make it again with `mprd {schema.command}`."
+        )
+
+
+def _check_shape(
+    shape: tuple[int, ...], array: Array, sizes: dict[str, int], where: str, schema: Schema
+) -> None:
+    fits = len(shape) == len(array.dims)
+    for size, dim in zip(shape, array.dims, strict=False):
+        if isinstance(dim, int):
+            fits &= size == dim
+        elif dim.endswith("+1"):
+            fits &= size == sizes.setdefault(dim[:-2], size - 1) + 1
+        else:
+            fits &= size == sizes.setdefault(dim, size)
+    if not fits:
+        raise UserError(
+            f"{where} has shape {shape}, expected {array.dims}"
+            f"{' with ' + str(sizes) if sizes else ''}. "
+            f"Make it again with `mprd {schema.command}`."
+        )
+
+
+def _read(data: h5py.Dataset) -> np.ndarray:
+    if h5py.check_string_dtype(data.dtype):
+        return data.asstr()[:].astype(object)
+    return data[:]
+
+
+def _scalar(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,37 @@
+"""Configuration: typed settings, loading, and their generated reference."""
+
+from mprd.config.load import Run, dump_yaml, expand_runs, load_config, merge, read_yaml, validate
+from mprd.config.models import (
+    AugmentConfig,
+    ClusterConfig,
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    GraphConfig,
+    InitConfig,
+    ModelConfig,
+    SyntheticConfig,
+    TrainConfig,
+    WarmupConfig,
+)
+
+__all__ = [
+    "AugmentConfig",
+    "ClusterConfig",
+    "Config",
+    "DataConfig",
+    "EvaluateConfig",
+    "GraphConfig",
+    "InitConfig",
+    "ModelConfig",
+    "Run",
+    "SyntheticConfig",
+    "TrainConfig",
+    "WarmupConfig",
+    "dump_yaml",
+    "expand_runs",
+    "load_config",
+    "merge",
+    "read_yaml",
+    "validate",
+]

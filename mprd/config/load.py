@@ -1,0 +1,143 @@
+"""Read, merge and check configurations; every mistake becomes one sentence."""
+
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from mprd.config.models import Config
+from mprd.errors import UserError
+
+
+@dataclass(frozen=True)
+class Run:
+    """One directory of results: a variant of the configuration with one seed."""
+
+    name: str
+    variant: str
+    seed: int
+    config: Config
+
+
+def load_config(path: Path | None) -> Config:
+    """Read a YAML configuration (None: all defaults).
+
+    Raises:
+        UserError: no such file, no YAML, an unknown key or a value out of range.
+    """
+    return Config() if path is None else validate(read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping that a YAML file holds."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"Config file {path} does not exist. See config/ for examples.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold `key: value` pairs, not a {type(content).__name__}.")
+    return content
+
+
+def validate(values: dict[str, Any], source: str) -> Config:
+    """Check raw settings.
+
+    Args:
+        values: nested mapping as read from YAML.
+        source: what to name in an error.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{source}: {'; '.join(_sentences(error))}.") from None
+
+
+def expand_runs(values: dict[str, Any], source: str) -> list[Run]:
+    """Return all runs of a configuration: variants x seeds.
+
+    The run with the configuration's own `seed` has the variant's name, another seed `s` adds
+    `-seed<s>`, so that seeds can be added later without computing the first again.
+
+    Raises:
+        UserError: as `validate`, also for the settings of a variant.
+    """
+    base = validate(values, source)
+    runs = []
+    for variant, overrides in base.runs.items():
+        for key in ("runs", "seeds", "results"):
+            if key in (overrides or {}):
+                raise UserError(f"{source}: runs.{variant}.{key} cannot differ between runs.")
+        for seed in base.seeds or (base.seed,):
+            merged = merge(values, overrides or {})
+            first = merged.get("seed", base.seed)
+            merged.update(runs={variant: {}}, seeds=[], seed=seed)
+            name = variant if seed == int(first) else f"{variant}-seed{seed}"
+            config = validate(merged, f"{source}: runs.{variant}")
+            runs.append(Run(name, variant, seed, config))
+    names = [run.name for run in runs]
+    if len(set(names)) != len(names):
+        raise UserError(f"{source}: two runs would share a folder: {', '.join(sorted(names))}.")
+    return runs
+
+
+def merge(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with the nested values of `overrides` put over it."""
+    result = dict(base)
+    for key, value in overrides.items():
+        old = result.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        result[key] = merge(cast(dict[str, Any], old), value) if both else value
+    return result
+
+
+def dump_yaml(config: Config) -> str:
+    """Return the complete configuration as YAML, every default written out."""
+    return yaml.safe_dump(json.loads(config.model_dump_json()), sort_keys=False)
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    return [_sentence(detail) for detail in error.errors()]
+
+
+def _sentence(detail: Any) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        nearest = _nearest(detail["loc"])
+        hint = f", did you mean `{nearest}`?" if nearest else ""
+        return f"unknown key `{key}`{hint}"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        return f"`{key}`: {message}" if key else message
+    return f"`{key}` is {detail['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _nearest(location: tuple[str | int, ...]) -> str | None:
+    """Return the known key most like the unknown one: in its section, else anywhere."""
+    known = known_keys(Config)
+    name = str(location[-1])
+    prefix = ".".join(map(str, location[:-1]))
+    siblings = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == prefix}
+    anywhere = {k.rpartition(".")[2]: k for k in known}
+    for candidates in (siblings, anywhere):
+        match = difflib.get_close_matches(name, candidates, n=1)
+        if match:
+            return candidates[match[0]]
+    return None
+
+
+def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return the dotted names of all settings below `model`, sections included."""
+    keys = []
+    for name, field in model.model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += known_keys(field.annotation, f"{prefix}{name}.")
+    return keys

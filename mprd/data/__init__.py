@@ -1,0 +1,1 @@
+"""From files on disk to batches: data sets, the index, pixels, transforms, samplers."""

@@ -1,0 +1,118 @@
+"""What a reader returns, and the checks that every listing passes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, get_args
+
+from mprd.errors import UserError
+
+Split = Literal["train", "query", "gallery"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+_LITTER = {"thumbs.db", "desktop.ini"}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image: where it lies and what is known of it.
+
+    Attributes:
+        path: posix path relative to the root of the listing.
+        split: `train`, `query` or `gallery`.
+        identity: -1 when unknown.
+        camera: zero-based, -1 when unknown.
+    """
+
+    path: str
+    split: Split
+    identity: int = -1
+    camera: int = -1
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of a data set, and lines about it that the user should read."""
+
+    root: Path
+    records: tuple[ImageRecord, ...]
+    notes: tuple[str, ...] = ()
+
+
+def is_litter(name: str) -> bool:
+    """True for hidden files and for what file managers leave behind, such as `Thumbs.db`."""
+    return name.startswith(".") or name.lower() in _LITTER
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean 'x'?)`, or nothing when no known word is near."""
+    near = get_close_matches(word, list(known), n=2)
+    return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+
+
+def finish(name: str, listing: Listing) -> Listing:
+    """Check a listing, sort it by split and path, and add the notes that hold for any data set.
+
+    Raises:
+        UserError: no images, a malformed record, a path listed twice in a split, query images
+            without a gallery or without an identity.
+    """
+    where = f"data set '{name}' in {listing.root}"
+    if not listing.records:
+        raise UserError(f"The {where} holds no images.")
+    for record in listing.records:
+        _check_record(record, where)
+    records = sorted(listing.records, key=lambda r: (SPLITS.index(r.split), r.path))
+    for record, following in pairwise(records):
+        if (record.split, record.path) == (following.split, following.path):
+            raise UserError(
+                f"The {where} lists '{record.path}' twice in the split {record.split}: "
+                "remove one of the two."
+            )
+    splits = {record.split for record in records}
+    if "query" in splits and "gallery" not in splits:
+        raise UserError(
+            f"The {where} has query images but no gallery to search: "
+            "add images with the split gallery, or remove those with the split query."
+        )
+    return replace(listing, records=tuple(records), notes=(*listing.notes, *_notes(records)))
+
+
+def _check_record(record: object, where: str) -> None:
+    if not isinstance(record, ImageRecord) or not isinstance(record.path, str):
+        raise UserError(
+            f"The reader of the {where} gave {record!r}: "
+            "it must give ImageRecord objects whose path is a str."
+        )
+    if record.split not in SPLITS or record.identity < -1 or record.camera < -1:
+        raise UserError(
+            f"The reader of the {where} gave {record!r}: the split must be one of "
+            f"{', '.join(SPLITS)}, identity and camera must be -1 (unknown) or more."
+        )
+    if record.split == "query" and record.identity < 0:
+        raise UserError(
+            f"The {where} has the query image '{record.path}' without an identity, so no answer "
+            "to it could be right: give its identity, or move it to another split."
+        )
+
+
+def _notes(records: list[ImageRecord]) -> list[str]:
+    notes = []
+    train = [record.camera for record in records if record.split == "train"]
+    test = [record.camera for record in records if record.split != "train"]
+    # With nothing to evaluate, the filter shares the fate of the sampler.
+    users = (("the camera-aware sampler", train), ("the same-camera filter", test or train))
+    off = [user for user, cameras in users if -1 in cameras]
+    if off:
+        missing = sum(record.camera < 0 for record in records)
+        notes.append(
+            f"{missing} of {len(records)} images have no camera: {' and '.join(off)} "
+            f"{'is' if len(off) == 1 else 'are'} off."
+        )
+    if not train:
+        notes.append("There are no train images: this data set can be evaluated, not trained on.")
+    if all(record.split != "query" for record in records):
+        notes.append("There are no query images: evaluation is skipped.")
+    return notes

@@ -1,0 +1,128 @@
+"""A table of images, CSV or Parquet, with the columns path[,split][,identity][,camera]."""
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mprd.data.datasets.base import SPLITS, ImageRecord, Listing, Split, did_you_mean
+from mprd.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("path", "split", "identity", "camera")
+_UNKNOWN = ("", "-1", "-1.0")
+_WHOLE = re.compile(r"(\d+)(\.0+)?")  # a column with gaps often holds 3.0 for 3
+_LARGEST = 2**31 - 1
+
+
+def read_manifest(path: Path) -> Listing:
+    """List the images of a manifest; their paths are relative to its folder.
+
+    Without a split column every image is a train image. An empty cell or -1 is an unknown
+    identity or camera. Whole numbers stay as identities; other identities are numbered in sorted
+    order, and so are cameras unless they are 0, 1, 2 ... already.
+
+    Raises:
+        UserError: the file cannot be read or holds no rows; a column or split is unknown; an
+            image does not exist.
+    """
+    table = _read_table(path)
+    paths = _image_paths(path, table)
+    splits: list[Split] = ["train"] * len(table)
+    if "split" in table:
+        splits = [_split(path, row, cell) for row, cell in table["split"].items()]
+    identities, identity_notes = _numbers("identities", table.get("identity"), len(table))
+    cameras, camera_notes = _numbers("cameras", table.get("camera"), len(table))
+    fields = zip(paths, splits, identities, cameras, strict=True)
+    records = tuple(ImageRecord(*values) for values in fields)
+    return Listing(path.parent, records, (*identity_notes, *camera_notes))
+
+
+def _read_table(path: Path) -> "pd.DataFrame":
+    """Return the cells as stripped text, "" where empty, indexed by row number in the file."""
+    import pandas as pd
+
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise UserError(f"{path} is no folder of images and no manifest: use .csv or .parquet.")
+    try:
+        if kind == ".csv":
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
+            if not isinstance(table.index, pd.RangeIndex):
+                raise ValueError("its rows have more cells than its header")
+        else:
+            table = pd.read_parquet(path)
+    except ImportError as error:
+        raise UserError(
+            f"Reading {path} needs pyarrow: run `pip install pyarrow`, or save it as .csv."
+        ) from error
+    except (ValueError, OSError) as error:
+        raise UserError(f"The manifest {path} cannot be read: {error}") from error
+    _check_columns(path, table)
+    table = table.map(lambda cell: "" if pd.isna(cell) else str(cell).strip())
+    table.index = pd.RangeIndex(len(table)) + (2 if kind == ".csv" else 1)  # a header is row 1
+    table = table[(table != "").any(axis=1)]
+    if table.empty:
+        raise UserError(f"The manifest {path} holds no rows: give it one row per image.")
+    return table
+
+
+def _check_columns(path: Path, table: "pd.DataFrame") -> None:
+    table.columns = table.columns.astype(str).str.strip()
+    for column in table.columns:
+        if column not in COLUMNS:
+            raise UserError(
+                f"The manifest {path} has an unknown column '{column}'"
+                f"{did_you_mean(column, COLUMNS)}. Columns are path[,split][,identity][,camera]; "
+                "in a CSV file commas stand between them."
+            )
+    if "path" not in table:
+        raise UserError(f"The manifest {path} has no column 'path': add it, one image per row.")
+
+
+def _image_paths(path: Path, table: "pd.DataFrame") -> list[str]:
+    cells = table["path"].items()
+    missing = [(row, cell) for row, cell in cells if not (path.parent / cell).is_file()]
+    if missing:
+        row, cell = missing[0]
+        raise UserError(
+            f"Row {row} of {path}: there is no image '{cell}' "
+            f"({len(missing)} of {len(table)} rows are so). Paths are relative to {path.parent}."
+        )
+    return [_posix(path.parent, cell) for cell in table["path"]]
+
+
+def _posix(root: Path, path: str) -> str:
+    """Return the path relative to root; an absolute path outside of root stays absolute."""
+    relative = os.path.relpath(root / path, root)
+    outside = os.path.isabs(path) and relative.startswith(os.pardir)
+    return Path(os.path.normpath(path) if outside else relative).as_posix()
+
+
+def _split(path: Path, row: Any, cell: str) -> Split:
+    for split in SPLITS:
+        if cell.lower() == split:
+            return split
+    raise UserError(
+        f"Row {row} of {path}: unknown split '{cell}'{did_you_mean(cell.lower(), SPLITS)}. "
+        f"It must be one of {', '.join(SPLITS)}."
+    )
+
+
+def _numbers(what: str, column: "pd.Series[str] | None", count: int) -> tuple[list[int], list[str]]:
+    """Return one number per row, -1 where unknown, and a note when they are not as written."""
+    cells = [""] * count if column is None else list(column)
+    known = {cell for cell in cells if cell not in _UNKNOWN}
+    whole = {cell: int(match[1]) for cell in known if (match := _WHOLE.fullmatch(cell))}
+    if len(whole) == len(known) and max(whole.values(), default=0) <= _LARGEST:
+        order = sorted(set(whole.values()))
+        if what == "identities" or order == list(range(len(order))):
+            return [whole.get(cell, -1) for cell in cells], []
+        codes = {cell: order.index(value) for cell, value in whole.items()}
+    else:
+        codes = {cell: code for code, cell in enumerate(sorted(known))}
+    first, last = min(codes, key=codes.__getitem__), max(codes, key=codes.__getitem__)
+    note = f"The {what} '{first}' to '{last}' are numbered 0 to {codes[last]} in sorted order."
+    return [codes.get(cell, -1) for cell in cells], [note]

@@ -1,0 +1,36 @@
+"""Market-1501: junk images (identity -1) are dropped, distractors (identity 0) are kept."""
+
+import re
+from pathlib import Path
+
+from mprd.data.datasets.base import Listing
+from mprd.data.datasets.flat import STANDARD, FlatLayout
+from mprd.data.datasets.registry import register
+
+# Some images, in some copies more of them, end in `.jpg.jpg`.
+LAYOUT = FlatLayout(
+    pattern=re.compile(r"(?P<identity>-1|\d{4})_c(?P<camera>\d)s\d_\d{6}_\d{2}(\.jpg){1,2}"),
+    example="0002_c1s1_000451_03.jpg",
+    cameras=range(1, 7),
+)
+
+
+@register(
+    "market1501",
+    aliases=("market",),
+    tree="""
+        Market-1501-v15.09.15/
+          bounding_box_train/  0002_c1s1_000451_03.jpg ...
+          query/               0001_c1s1_001051_00.jpg ...
+          bounding_box_test/   0001_c1s1_001051_03.jpg ...
+    """,
+    folders=("Market-1501-v15.09.15", "Market-1501"),
+    layouts=(tuple(STANDARD.values()),),
+)
+def read_market1501(root: Path) -> Listing:
+    """List Market-1501."""
+    records = LAYOUT.read(root)
+    kept = tuple(record for record in records if record.identity >= 0)
+    junk = len(records) - len(kept)
+    notes = (f"{junk} junk images (identity -1) are left out.",) if junk else ()
+    return Listing(root, kept, notes)

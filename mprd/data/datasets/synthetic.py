@@ -1,0 +1,30 @@
+"""The images of our own generator: written in the Market-1501 layout, of any size."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from mprd.data.datasets.base import ImageRecord
+from mprd.data.datasets.flat import STANDARD, FlatLayout
+from mprd.data.datasets.registry import register
+
+LAYOUT = FlatLayout(
+    pattern=re.compile(r"(?P<identity>\d+)_c(?P<camera>\d+)s\d+_\d+_\d+\.(jpg|png)"),
+    example="0002_c1s1_000451_03.jpg",
+    cameras=range(1, 1000),
+)
+
+
+@register(
+    "synthetic",
+    tree="""
+        the data folder itself/
+          bounding_box_train/  0002_c1s1_000451_03.jpg ...
+          query/
+          bounding_box_test/
+    """,
+    layouts=(tuple(STANDARD.values()),),
+)
+def read_synthetic(root: Path) -> Iterable[ImageRecord]:
+    """List a generated data set; the data folder is the data set."""
+    return LAYOUT.read(root)

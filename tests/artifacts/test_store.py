@@ -1,0 +1,226 @@
+import os
+
+import h5py
+import numpy as np
+import pytest
+
+from mprd.artifacts import (
+    CLUSTERS,
+    FEATURES,
+    GRAPH,
+    INDEX,
+    SCHEMAS,
+    atomic,
+    content_digest,
+    open_artifact,
+    read_artifact,
+    read_json,
+    write_artifact,
+    write_json,
+)
+from mprd.errors import UserError
+
+
+def write_features(path, features=None, **kwargs):
+    if features is None:
+        features = np.eye(4, 3, dtype=np.float32)
+    arrays = {"features": features, "row": np.arange(len(features))}
+    options = {"config": {"a": 1}, "inputs": {"model": "abc"}, "attributes": {"splits": "train"}}
+    write_artifact(path, FEATURES, arrays, **{**options, **kwargs})
+    return path
+
+
+def graph_arrays(**changes):
+    arrays = {
+        "neighbors": np.array([[0, 1], [1, 0]], np.int32),
+        "similarities": np.array([[1, 0.5], [1, 0.5]], np.float32),
+        "indptr": np.array([0, 1, 2]),
+        "indices": np.array([0, 1], np.int32),
+        "data": np.zeros(2, np.float32),
+    }
+    return arrays | changes
+
+
+def write_graph(path, **changes):
+    write_artifact(
+        path, GRAPH, graph_arrays(**changes), config={}, inputs={}, attributes={"eps_max": 0.7}
+    )
+    return path
+
+
+def test_round_trip(tmp_path):
+    path = write_features(tmp_path / "f.h5", seed=7)
+    artifact = read_artifact(path, FEATURES)
+    assert np.array_equal(artifact["features"], np.eye(4, 3))
+    assert artifact.inputs == {"model": "abc"}
+    assert artifact.attributes == {"splits": "train"}
+    with h5py.File(path) as file:
+        assert file.attrs["seed"] == 7
+        assert file.attrs["schema_version"] == 1
+        assert "L2-normalised" in file["features"].attrs["description"]
+        assert file.attrs["created"].startswith("20")
+
+
+def test_strings_round_trip(tmp_path):
+    path = tmp_path / "index.h5"
+    write_index(path, ["a/ä.jpg", "b.jpg"])
+    assert read_artifact(path, INDEX)["path"].tolist() == ["a/ä.jpg", "b.jpg"]
+
+
+def write_index(path, names):
+    n = len(names)
+    attributes = dict.fromkeys(INDEX.attributes, 0) | {"dataset": "x", "root": "/r"}
+    arrays = {
+        "path": np.array(names, dtype=object),
+        "split": np.zeros(n, np.uint8),
+        "identity": np.zeros(n, np.int32),
+        "camera": np.zeros(n, np.int16),
+        "width": np.ones(n, np.int32),
+        "height": np.ones(n, np.int32),
+        "sha256": np.array(["0"] * n, dtype=object),
+    }
+    write_artifact(path, INDEX, arrays, config={}, inputs={}, attributes=attributes)
+
+
+def test_digest_depends_on_content_alone(tmp_path):
+    one = read_artifact(write_features(tmp_path / "1.h5"), FEATURES).digest
+    two = read_artifact(write_features(tmp_path / "2.h5", config={"b": 2}), FEATURES).digest
+    changed = np.eye(4, 3, dtype=np.float32)
+    changed[3, 2] = 0.5
+    three = read_artifact(write_features(tmp_path / "3.h5", changed), FEATURES).digest
+    assert one == two != three
+    write_index(tmp_path / "a.h5", ["ab", "c"])
+    write_index(tmp_path / "b.h5", ["a", "bc"])
+    digests = {read_artifact(tmp_path / f"{n}.h5", INDEX).digest for n in "ab"}
+    assert len(digests) == 2
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=lambda s: s.name)
+def test_every_schema_is_described(schema):
+    assert schema.description
+    assert schema.command
+    assert all(array.description for array in schema.arrays.values())
+
+
+def damage(path, change):
+    with h5py.File(path, "r+") as file:
+        change(file)
+
+
+def replace(key, values):
+    def change(file):
+        del file[key]
+        file[key] = values
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.attrs.__delitem__("schema"), "holds no mprd artifact, expected mprd.graph"),
+        (lambda f: f.attrs.__setitem__("schema", "mprd.index"), "holds mprd.index"),
+        (lambda f: f.attrs.__setitem__("schema_version", 99), "version 99, this mprd reads 1"),
+        (lambda f: f.attrs.__delitem__("eps_max"), "lacks the attribute eps_max"),
+        (lambda f: f.__delitem__("data"), "data is missing"),
+        (replace("data", np.zeros(2)), "data is float64, expected float32"),
+        (replace("data", np.zeros(3, np.float32)), "data has shape"),
+        (replace("data", np.array([0, np.nan], np.float32)), "data holds NaN"),
+        (replace("data", np.array([0, 1.5], np.float32)), "data holds 1.5, above 1"),
+        (replace("neighbors", np.array([[0, 1], [1, 2]], np.int32)), "neighbors holds 2, above 1"),
+        (replace("neighbors", np.array([[0, 1], [-1, 0]], np.int32)), "holds -1, below 0"),
+    ],
+)
+def test_damaged_files_are_refused_with_file_key_and_remedy(tmp_path, change, message):
+    path = write_graph(tmp_path / "graph.h5")
+    damage(path, change)
+    with pytest.raises(UserError, match=message) as caught:
+        read_artifact(path, GRAPH)
+    assert "graph.h5" in str(caught.value)
+    assert "`mprd graph`" in str(caught.value)
+
+
+def test_missing_cut_and_foreign_files(tmp_path):
+    with pytest.raises(UserError, match=r"does not exist. Make it with `mprd graph`"):
+        read_artifact(tmp_path / "none.h5", GRAPH)
+    path = write_graph(tmp_path / "graph.h5")
+    path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(UserError, match="not a readable HDF5 file"):
+        read_artifact(path, GRAPH)
+
+
+def test_wrong_arrays_are_never_written(tmp_path):
+    path = tmp_path / "graph.h5"
+    with pytest.raises(ValueError, match="data holds NaN"):
+        write_graph(path, data=np.array([0, np.nan], np.float32))
+    assert list(tmp_path.glob("graph*")) == []
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path):
+    path = write_graph(tmp_path / "graph.h5")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="data holds"):
+        write_graph(path, data=np.array([0, 2], np.float32))
+    assert path.read_bytes() == before
+
+
+def test_atomic_cleans_up_and_names_an_unwritable_folder(tmp_path):
+    def fail():
+        with atomic(tmp_path / "x") as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        fail()
+    assert [p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == []
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    with pytest.raises(UserError, match="Cannot write"), atomic(blocker / "x"):
+        pass
+
+
+def test_a_second_writer_waits_for_the_first(tmp_path, capfd):
+    path = tmp_path / "x"
+    with atomic(path) as temporary:
+        temporary.write_text("first")
+        child = os.fork()
+        if child == 0:
+            with atomic(path) as second:
+                second.write_text("second")
+            os._exit(0)
+        import time
+
+        time.sleep(0.5)
+        assert not path.exists()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert path.read_text() == "second"
+    assert "waiting for it to end" in capfd.readouterr().out
+
+
+def test_open_artifact_digest_matches_contents(tmp_path):
+    path = write_graph(tmp_path / "graph.h5")
+    with open_artifact(path, GRAPH) as file:
+        assert content_digest(file, GRAPH) == file.attrs["digest"]
+
+
+def test_json(tmp_path):
+    path = tmp_path / "m.json"
+    write_json(path, {"schema": "mprd.metrics", "a": float("nan"), "b": [1, float("inf")]})
+    content = read_json(path, "mprd.metrics", "train")
+    assert content["a"] is None
+    assert content["b"] == [1, None]
+    with pytest.raises(UserError, match=r"not a mprd.evaluation file"):
+        read_json(path, "mprd.evaluation", "evaluate")
+    path.write_text("{")
+    with pytest.raises(UserError, match="not JSON"):
+        read_json(path, "mprd.metrics", "train")
+
+
+def test_clusters_schema_refuses_empty_clusters(tmp_path):
+    attributes = dict.fromkeys(CLUSTERS.attributes, 0.0)
+    arrays = {"labels": np.array([0, 0], np.int32), "sizes": np.array([2, 0], np.int32)}
+    with pytest.raises(ValueError, match="sizes holds 0, below 1"):
+        write_artifact(
+            tmp_path / "c.h5", CLUSTERS, arrays, config={}, inputs={}, attributes=attributes
+        )

@@ -1,0 +1,152 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from mprd.config import Config, dump_yaml, expand_runs, load_config, validate
+from mprd.config.load import known_keys
+from mprd.config.reference import json_schema, markdown
+from mprd.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_shipped_configs_are_valid(path):
+    runs = expand_runs(yaml.safe_load(path.read_text()), str(path))
+    assert runs
+
+
+@pytest.mark.parametrize(
+    ("name", "eps"), [("market1501", 0.4), ("dukemtmcreid", 0.6), ("msmt17", 0.7)]
+)
+def test_paper_configs_carry_the_settings_of_the_released_commands(name, eps):
+    config = load_config(ROOT / "config" / f"{name}.yaml")
+    train = config.train
+    assert (config.data.dataset, config.cluster.eps, config.cluster.min_samples) == (name, eps, 4)
+    assert (config.model.backbone, config.data.height, config.data.width) == ("resnet50", 256, 128)
+    assert (train.identities, train.instances, train.iters, config.epochs) == (4, 16, 400, 50)
+    assert (train.momentum, train.lr, train.weight_decay, train.lr_step) == (
+        0.1,
+        3.5e-4,
+        5e-4,
+        20,
+    )
+    assert (config.graph.k1, config.graph.k2, train.use_hsd) == (30, 6, True)
+    assert config.init.method == "imagenet"
+
+
+def test_reference_files_are_up_to_date():
+    assert (ROOT / "config" / "README.md").read_text() == markdown()
+    assert (ROOT / "config" / "schema.json").read_text() == json_schema()
+
+
+def test_every_setting_has_a_description():
+    def walk(model):
+        for name, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{name}"
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                walk(field.annotation)
+
+    walk(Config)
+    for key in known_keys(Config):
+        assert f"`{key}`" in markdown()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cluster": {"epss": 0.5}}, r"unknown key `cluster.epss`, did you mean `cluster.eps`\?"),
+        ({"epohcs": 3}, r"unknown key `epohcs`, did you mean `epochs`\?"),
+        ({"train": {"eps": 3}}, r"unknown key `train.eps`, did you mean `cluster.eps`\?"),
+        ({"zzzzzz": 3}, "unknown key `zzzzzz`"),
+        ({"cluster": {"eps": 1.5}}, "`cluster.eps` is 1.5: input should be less than 1"),
+        ({"cluster": {"eps": "wide"}}, "`cluster.eps` is 'wide': input should be a valid number"),
+        ({"cluster": {"eps": 0.8}}, r"cluster.eps \(0.8\) is above graph.eps_max \(0.7\)"),
+        ({"model": {"pooling": "sum"}}, "`model.pooling` is 'sum': input should be 'avg'"),
+        ({"init": {"method": "checkpoint"}}, "no `checkpoint` file is given"),
+        ({"init": {"method": "random", "checkpoint": "a.pth"}}, "does not read it"),
+        ({"runs": {}}, "name at least one run"),
+        ({"seeds": [1, 1]}, "seeds holds a seed twice"),
+        ({"device": "gpu"}, "`device` is 'gpu'"),
+        ({"data": {"synthetic": {"min_images": 9}}}, "min_images is above max_images"),
+    ],
+)
+def test_mistakes_become_one_sentence(values, message):
+    with pytest.raises(UserError, match=message) as caught:
+        validate(values, "my.yaml")
+    assert str(caught.value).startswith("my.yaml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_unreadable_files(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        load_config(tmp_path / "none.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1")
+    with pytest.raises(UserError, match="not valid YAML"):
+        load_config(broken)
+    broken.write_text("- 1")
+    with pytest.raises(UserError, match="must hold `key: value` pairs"):
+        load_config(broken)
+    broken.write_text("")
+    assert load_config(broken) == Config()
+
+
+def test_values_given_as_strings_are_converted():
+    """Nested values of `snakemake --config` arrive as strings."""
+    config = validate({"cluster": {"eps": "0.45"}, "train": {"use_ppa": "false"}}, "x")
+    assert config.cluster.eps == 0.45
+    assert config.train.use_ppa is False
+
+
+def test_dumped_yaml_reads_back_the_same():
+    config = validate({"seed": 3, "cluster": {"eps": 0.45}, "data": {"root": "/x"}}, "x")
+    assert validate(yaml.safe_load(dump_yaml(config)), "x") == config
+
+
+def test_runs_are_variants_times_seeds():
+    runs = expand_runs(
+        {
+            "seed": 1,
+            "seeds": [1, 2],
+            "cluster": {"eps": 0.5, "min_samples": 3},
+            "runs": {"a": None, "b": {"cluster": {"eps": 0.6}}},
+        },
+        "x",
+    )
+    assert [run.name for run in runs] == ["a", "a-seed2", "b", "b-seed2"]
+    assert [run.variant for run in runs] == ["a", "a", "b", "b"]
+    assert [run.config.seed for run in runs] == [1, 2, 1, 2]
+    assert [run.config.cluster.eps for run in runs] == [0.5, 0.5, 0.6, 0.6]
+    assert {run.config.cluster.min_samples for run in runs} == {3}
+
+
+def test_a_seed_more_keeps_the_folder_of_the_first():
+    before = expand_runs({"runs": {"a": {}}}, "x")
+    after = expand_runs({"runs": {"a": {}}, "seeds": [0, 1]}, "x")
+    assert before[0] == after[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"runs": {"a": {"cluster": {"epss": 1}}}}, r"runs.a: unknown key `cluster.epss`"),
+        ({"runs": {"a": {"results": "x"}}}, "runs.a.results cannot differ"),
+        ({"runs": {"a": {}, "a-seed1": {}}, "seeds": [0, 1]}, "share a folder"),
+        ({"runs": {"a/b": {}}}, "a/b"),
+    ],
+)
+def test_mistakes_in_runs(values, message):
+    with pytest.raises(UserError, match=message):
+        expand_runs(values, "x")
+
+
+def test_schema_accepts_the_shipped_configs():
+    """The schema forbids unknown keys, as the loader does."""
+    schema = json.loads(json_schema())
+    assert schema["additionalProperties"] is False
+    assert set(schema["properties"]) == set(Config.model_fields)

@@ -1,0 +1,223 @@
+"""The data set `folder`: a folder of crops, or a manifest."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mprd.data.datasets import ImageRecord, Listing, read_dataset
+from mprd.errors import UserError
+
+
+def plant(root: Path, *paths: str) -> Path:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    return root
+
+
+def write(root: Path, text: str, name: str = "manifest.csv") -> Path:
+    """Write a manifest beside the images a.jpg to f.jpg."""
+    plant(root, *(f"{letter}.jpg" for letter in "abcdef"))
+    (root / name).write_text(text)
+    return root / name
+
+
+def read(root: Path, text: str) -> Listing:
+    return read_dataset("folder", write(root, text))
+
+
+def test_crops_are_unlabelled_train_images(tmp_path: Path) -> None:
+    images = ["a.JPG", "b.jpeg", "deep/er/c.png", "deep/d.bmp", "e.WebP"]
+    plant(tmp_path, *images, ".hidden.jpg", ".cache/x.jpg", "Thumbs.db")
+    listing = read_dataset("folder", tmp_path)
+    assert listing.root == tmp_path
+    assert listing.records == tuple(ImageRecord(path, "train", -1, -1) for path in sorted(images))
+    assert listing.notes == (
+        "5 of 5 images have no camera: the camera-aware sampler and the same-camera filter are "
+        "off.",
+        "There are no query images: evaluation is skipped.",
+    )
+
+
+def test_other_files_among_crops_are_counted(tmp_path: Path) -> None:
+    plant(tmp_path, "a.jpg", "b.tiff", "c/notes.txt")
+    listing = read_dataset("folder", tmp_path)
+    assert len(listing.records) == 1
+    assert listing.notes[0].startswith("2 files are no images")
+    assert "first 'b.tiff': left out" in listing.notes[0]
+
+
+def test_folder_without_images(tmp_path: Path) -> None:
+    plant(tmp_path, "notes.txt")
+    with pytest.raises(UserError, match=r"no images \(png, jpg, jpeg, bmp, webp\) in "):
+        read_dataset("folder", tmp_path)
+
+
+def test_missing_folder_or_manifest(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"(?s)'folder' was not found.*Expected:.*\.parquet"):
+        read_dataset("folder", tmp_path / "none.csv")
+
+
+def test_file_of_another_kind(tmp_path: Path) -> None:
+    plant(tmp_path, "images.zip")
+    with pytest.raises(UserError, match=r"images\.zip is no folder of images and no manifest"):
+        read_dataset("folder", tmp_path / "images.zip")
+
+
+def test_full_manifest(tmp_path: Path) -> None:
+    listing = read(
+        tmp_path,
+        "path,split,identity,camera\n"
+        "c.jpg,gallery,7,1\n"
+        "b.jpg, Query ,7,0\n"
+        "\n"
+        "a.jpg,train,0012,1\n"
+        "d.jpg,gallery,,0\n",
+    )
+    assert listing.root == tmp_path
+    assert listing.records == (
+        ImageRecord("a.jpg", "train", 12, 1),
+        ImageRecord("b.jpg", "query", 7, 0),
+        ImageRecord("c.jpg", "gallery", 7, 1),
+        ImageRecord("d.jpg", "gallery", -1, 0),
+    )
+    assert listing.notes == ()
+
+
+def test_manifest_of_paths_only(tmp_path: Path) -> None:
+    listing = read(tmp_path, "path\nb.jpg\na.jpg\n")
+    assert listing.records == (ImageRecord("a.jpg", "train"), ImageRecord("b.jpg", "train"))
+    assert "2 of 2 images have no camera" in listing.notes[0]
+    assert "evaluation is skipped" in listing.notes[1]
+
+
+def test_names_are_numbered_in_sorted_order(tmp_path: Path) -> None:
+    listing = read(
+        tmp_path,
+        "path,identity,camera\na.jpg,zoe,yard\nb.jpg,alice,door\nc.jpg,-1,\nd.jpg,zoe,door\n",
+    )
+    labels = [(record.identity, record.camera) for record in listing.records]
+    assert labels == [(1, 1), (0, 0), (-1, -1), (1, 0)]
+    assert listing.notes[:2] == (
+        "The identities 'alice' to 'zoe' are numbered 0 to 1 in sorted order.",
+        "The cameras 'door' to 'yard' are numbered 0 to 1 in sorted order.",
+    )
+
+
+def test_camera_numbers_with_gaps_are_closed_up(tmp_path: Path) -> None:
+    rows = "path,identity,camera\na.jpg,5.0,10\nb.jpg,9,2\nc.jpg,,10.0\nd.jpg,-1.0,-1\n"
+    listing = read(tmp_path, rows)
+    labels = [(record.identity, record.camera) for record in listing.records]
+    assert labels == [(5, 1), (9, 0), (-1, 1), (-1, -1)]
+    assert listing.notes[0] == "The cameras '2' to '10' are numbered 0 to 1 in sorted order."
+
+
+def test_identities_too_large_for_an_index_are_numbered(tmp_path: Path) -> None:
+    listing = read(tmp_path, f"path,identity\na.jpg,{2**31}\nb.jpg,1\n")
+    assert [record.identity for record in listing.records] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "off"),
+    [
+        ("", "0", "1 of 3 images have no camera: the camera-aware sampler is off."),
+        ("0", "", "1 of 3 images have no camera: the same-camera filter is off."),
+        ("0", "1", None),
+    ],
+)
+def test_missing_cameras_switch_off_their_users(
+    train: str, test: str, off: str | None, tmp_path: Path
+) -> None:
+    listing = read(
+        tmp_path,
+        "path,split,identity,camera\n"
+        f"a.jpg,train,,{train}\nb.jpg,query,1,0\nc.jpg,gallery,1,{test}\n",
+    )
+    assert listing.notes == (() if off is None else (off,))
+
+
+def test_manifest_without_train_images(tmp_path: Path) -> None:
+    listing = read(tmp_path, "path,split,identity,camera\na.jpg,query,1,0\nb.jpg,gallery,1,1\n")
+    assert listing.notes == (
+        "There are no train images: this data set can be evaluated, not trained on.",
+    )
+
+
+def test_paths_outside_and_absolute(tmp_path: Path) -> None:
+    root = tmp_path / "lists"
+    outside = plant(tmp_path, "far/x.jpg") / "far/x.jpg"
+    plant(root, "y.jpg")
+    listing = read(root, f"path\n{outside}\n{root}/y.jpg\n../far/x.jpg\n./a.jpg\n")
+    paths = [record.path for record in listing.records]
+    assert paths == ["../far/x.jpg", str(outside), "a.jpg", "y.jpg"]
+    assert all((listing.root / path).is_file() for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path\na.jpg\n\nno.jpg\nx.jpg\n", r"Row 4 of .*no image 'no\.jpg' \(2 of 3 rows are so"),
+        ("path,identity\n,3\n", "Row 2 of .*no image ''"),
+        ("path,identiti\na.jpg,1\n", r"unknown column 'identiti' \(did you mean 'identity'\?\)"),
+        ("path;split\na.jpg;train\n", "unknown column 'path;split'.*commas"),
+        ("split,identity\ntrain,1\n", "has no column 'path'"),
+        ("path,split\na.jpg,trian\n", r"Row 2 .*split 'trian' \(did you mean 'train'\?\)"),
+        ("path,split\na.jpg,test\n", "Row 2 .*'test'.*must be one of train, query, gallery"),
+        ("path,split\na.jpg,train\nb.jpg,\n", "Row 3 of .*unknown split ''"),
+        ("path,split,identity\na.jpg,query,1\nb.jpg,train,\n", "query images but no gallery"),
+        (
+            "path,split,identity\na.jpg,query,\nb.jpg,gallery,1\n",
+            r"query image 'a\.jpg' without an identity",
+        ),
+        ("path\na.jpg\nb.jpg\n./a.jpg\n", r"lists 'a\.jpg' twice in the split train"),
+        ("path,camera\na.jpg,1,2\n", r"cannot be read: its rows have more cells"),
+        ('path\n"a.jpg\n', "cannot be read: "),
+        ("path\n", "holds no rows"),
+        ("", "cannot be read: "),
+    ],
+)
+def test_mistakes_in_a_manifest(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        read(tmp_path, text)
+
+
+def test_manifest_that_is_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_bytes(b"path\n\xff\xfe.jpg\n")
+    with pytest.raises(UserError, match=r"manifest\.csv cannot be read: .*utf-8"):
+        read_dataset("folder", tmp_path / "manifest.csv")
+
+
+def test_manifest_saved_by_a_spreadsheet(tmp_path: Path) -> None:
+    assert len(read(tmp_path, "\ufeffpath,identity\r\na.jpg,1\r\n").records) == 1
+
+
+def test_same_path_in_two_splits_is_allowed(tmp_path: Path) -> None:
+    text = "path,split,identity,camera\na.jpg,query,1,0\na.jpg,gallery,1,0\nb.jpg,gallery,1,1\n"
+    assert len(read(tmp_path, text).records) == 3
+
+
+def test_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "", "manifest.parquet")
+    columns = {"path": ["b.jpg", "a.jpg"], "identity": [3.0, None], "camera": [0, 1]}
+    monkeypatch.setattr(pd, "read_parquet", lambda _: pd.DataFrame(columns, index=[8, 9]))
+    listing = read_dataset("folder", path)
+    assert listing.records == (
+        ImageRecord("a.jpg", "train", -1, 1),
+        ImageRecord("b.jpg", "train", 3, 0),
+    )
+
+
+def test_rows_of_parquet_count_from_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "", "manifest.parquet")
+    monkeypatch.setattr(pd, "read_parquet", lambda _: pd.DataFrame({"path": ["no.jpg"]}))
+    with pytest.raises(UserError, match="Row 1 of "):
+        read_dataset("folder", path)
+
+
+def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for engine in ("pyarrow", "fastparquet"):
+        monkeypatch.setitem(sys.modules, engine, None)
+    with pytest.raises(UserError, match="run `pip install pyarrow`"):
+        read_dataset("folder", write(tmp_path, "", "manifest.parquet"))

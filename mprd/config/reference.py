@@ -1,7 +1,6 @@
 """Generated files: `config/README.md` (all settings) and `config/schema.json`."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -38,23 +37,21 @@ def json_schema() -> str:
     return json.dumps(Config.model_json_schema(), indent=2) + "\n"
 
 
-def write_reference(folder: Path) -> list[Path]:
-    """Write both files into `folder` and return their paths."""
-    paths = [folder / "README.md", folder / "schema.json"]
-    for path, text in zip(paths, (markdown(), json_schema()), strict=True):
-        path.write_text(text, encoding="utf-8")
-    return paths
-
-
 def _section(model: type[BaseModel], prefix: str) -> str:
     title = f"`{prefix[:-1]}`" if prefix else "Top level"
     doc = (model.__doc__ or "").strip().splitlines()[0]
     rows, below = [], []
+    properties = model.model_json_schema()["properties"]
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             below.append(_section(field.annotation, f"{prefix}{name}."))
             continue
-        cells = (f"`{prefix}{name}`", _default(field), _values(field), field.description or "")
+        cells = (
+            f"`{prefix}{name}`",
+            _default(field),
+            _describe(properties[name]),
+            field.description or "",
+        )
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     table = "\n| key | default | values | meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     return f"\n## {title}\n\n{doc}\n{table}" + "".join(below)
@@ -67,16 +64,20 @@ def _default(field: FieldInfo) -> str:
     return f"`{json.dumps(value, default=str)}`"
 
 
-def _values(field: FieldInfo) -> str:
-    kind = str(field.annotation).replace("typing.", "").replace("pathlib._local.", "")
-    if isinstance(field.annotation, type):
-        kind = field.annotation.__name__
-    kind = kind.replace("Literal[", "one of [").replace("pathlib.Path", "Path")
-    kind = kind.replace("Any", "any").split(", FieldInfo")[0].replace("Annotated[", "")
-    limits = []
-    for item in field.metadata:
-        for name, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<")):
-            bound = getattr(item, name, None)
-            if bound is not None:
-                limits.append(f"{sign} {bound:g}")
-    return ", ".join([kind, *limits])
+def _describe(schema: dict[str, Any]) -> str:
+    """Describe type and range from the JSON schema, which pydantic keeps exact."""
+    if "anyOf" in schema:
+        return " or ".join(_describe(choice) for choice in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    kind = schema.get("format", schema.get("type", "any"))
+    if kind == "array":
+        return f"list of {_describe(schema['items'])}"
+    bounds = (
+        (">=", "minimum"),
+        (">", "exclusiveMinimum"),
+        ("<=", "maximum"),
+        ("<", "exclusiveMaximum"),
+    )
+    limits = [f"{sign} {schema[key]:g}" for sign, key in bounds if key in schema]
+    return " ".join([kind, ", ".join(limits)]).strip()

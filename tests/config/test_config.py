@@ -5,6 +5,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from mprd.artifacts import reference as artifacts
 from mprd.config import Config, dump_yaml, expand_runs, load_config, validate
 from mprd.config.load import known_keys
 from mprd.config.reference import json_schema, markdown
@@ -42,6 +43,7 @@ def test_paper_configs_carry_the_settings_of_the_released_commands(name, eps):
 def test_reference_files_are_up_to_date():
     assert (ROOT / "config" / "README.md").read_text() == markdown()
     assert (ROOT / "config" / "schema.json").read_text() == json_schema()
+    assert (ROOT / "docs" / "artifacts.md").read_text() == artifacts.markdown()
 
 
 def test_every_setting_has_a_description():

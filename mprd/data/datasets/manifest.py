@@ -114,7 +114,7 @@ def _split(path: Path, row: Any, cell: str) -> Split:
 def _numbers(what: str, column: "pd.Series[str] | None", count: int) -> tuple[list[int], list[str]]:
     """Return one number per row, -1 where unknown, and a note when they are not as written."""
     cells = [""] * count if column is None else list(column)
-    known = {cell for cell in cells if cell not in _UNKNOWN}
+    known = sorted({cell for cell in cells if cell not in _UNKNOWN})
     whole = {cell: int(match[1]) for cell in known if (match := _WHOLE.fullmatch(cell))}
     if len(whole) == len(known) and max(whole.values(), default=0) <= _LARGEST:
         order = sorted(set(whole.values()))
@@ -122,7 +122,7 @@ def _numbers(what: str, column: "pd.Series[str] | None", count: int) -> tuple[li
             return [whole.get(cell, -1) for cell in cells], []
         codes = {cell: order.index(value) for cell, value in whole.items()}
     else:
-        codes = {cell: code for code, cell in enumerate(sorted(known))}
+        codes = {cell: code for code, cell in enumerate(known)}
     first, last = min(codes, key=codes.__getitem__), max(codes, key=codes.__getitem__)
     note = f"The {what} '{first}' to '{last}' are numbered 0 to {codes[last]} in sorted order."
     return [codes.get(cell, -1) for cell in cells], [note]

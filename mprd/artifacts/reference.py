@@ -1,0 +1,107 @@
+"""The generated part of `docs/artifacts.md`: one table per schema."""
+
+from mprd.artifacts.schema import SCHEMAS, Array, Schema
+
+_HEAD = """# Artifacts
+
+Generated from `mprd/artifacts/schema.py` by `mprd config reference`; do not edit. This page is
+the normative description of every file a run leaves behind. `mprd inspect FILE` prints one and
+checks it.
+
+## Rules for every file
+
+- Arrays are HDF5 (readable with any HDF5 tool), weights are safetensors, reports are JSON or CSV.
+  `state.pt` alone is `torch.save`, and is loaded with `weights_only=True`. Nothing is pickled.
+- A file is written beside its target, fsynced, and renamed: it is whole or it is not there.
+  While it is written, a lock (`.<name>.lock`) keeps a second writer waiting.
+- HDF5 root attributes: `schema` (name), `schema_version`, `mprd_version`, `created` (UTC),
+  `config` (JSON: the settings the stage read), `inputs` (JSON: role -> digest of each file it was
+  made from), `seed` (-1: none used), `digest`. Every data set has `description` and, where it
+  applies, `units`.
+- `digest` is the SHA-256 over the schema's data sets (name, dtype, shape, values), not over
+  attributes: equal contents have equal digests whenever they were made. A reader compares
+  `inputs` with the digests of the files at hand and refuses a stale or foreign file.
+- A reader checks schema, version, dtypes, shapes, ranges and NaN. An old or newer version is
+  refused with a sentence that says which command makes the file again.
+
+## Layout of a run
+
+```
+results/<run>/
+  config.yaml                 the complete settings of the run
+  index.h5  pixels.h5         once per run (hard links between runs with equal settings)
+  init/model.safetensors      the network before the first epoch; metrics.json: warm-up losses
+  epochs/001/                 features.h5  graph.h5  clusters.h5
+                              model.safetensors  state.pt  metrics.json
+  evaluation/                 random|histogram|000|001...json, and .rankings.h5 (000: init)
+  metrics.csv                 one row per baseline, init and epoch
+  final/                      model.safetensors  embeddings.h5  clusters.csv, and the features,
+                              graph and clusters of the trained model
+  logs/  benchmarks/          of every job
+results/summary.csv           mean and standard deviation over seeds (several runs)
+```
+
+Dimensions: `n` images of the index, `N` training images, `D` embedding size, `K` clusters,
+`k` neighbours, `Q` queries.
+
+"""
+
+_TAIL = """## model.safetensors (`mprd.model`, version 1)
+
+Network weights under their PyTorch names. The header has one key, `mprd`, a JSON object with
+`schema`, `schema_version`, `mprd_version`, `architecture` (backbone, pooling, bn_group_size,
+height, width: all that is needed to build the network), `config`, `inputs`, `seed` and `digest`
+(SHA-256 over names, dtypes, shapes and values). It holds no date: equal weights made from equal
+inputs are equal files.
+
+## state.pt
+
+A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's state dict),
+`rng` (state of the generator that all randomness of an epoch is drawn from).
+
+## JSON reports
+
+- `metrics.json` (`mprd.metrics`): `epoch`, `lr`, mean `loss`, `hsd_loss`, `ppa_loss`, mean numbers
+  of hard positives and negatives per image, and `step_loss`, the loss of every step.
+- `evaluation/*.json` (`mprd.evaluation`): `mAP`, `rank1`, `rank5`, `rank10`, `mINP` (shares in
+  [0, 1]), `num_queries`, `num_valid_queries`, `inputs`; or `skipped` with the reason.
+- `init/metrics.json` (`mprd.init`): `method`, `loss` of every warm-up step.
+"""
+
+
+def markdown() -> str:
+    """Return `docs/artifacts.md`."""
+    return _HEAD + "".join(_section(schema) for schema in SCHEMAS.values()) + _TAIL
+
+
+def _section(schema: Schema) -> str:
+    file = schema.name.removeprefix("mprd.")
+    lines = [
+        f"## {file}.h5 (`{schema.name}`, version {schema.version})\n",
+        f"{schema.description} Made by `mprd {schema.command}`.\n",
+        "| data set | dtype | shape | values | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for key, array in schema.arrays.items():
+        shape = " x ".join(map(str, array.dims))
+        unit = f" ({array.units})" if array.units else ""
+        lines.append(
+            f"| `{key}` | {array.dtype} | {shape} | {_range(array)} | {array.description}{unit} |"
+        )
+    if schema.attributes:
+        lines += ["", "| attribute | meaning |", "|---|---|"]
+        lines += [f"| `{name}` | {text} |" for name, text in schema.attributes.items()]
+    return "\n".join(lines) + "\n\n"
+
+
+def _range(array: Array) -> str:
+    limits = []
+    if array.minimum is not None:
+        limits.append(f">= {array.minimum:g}")
+    if array.maximum is not None:
+        limits.append(f"<= {array.maximum:g}")
+    if array.below:
+        limits.append(f"< {array.below}")
+    if array.dtype.startswith("float") and not array.finite:
+        limits.append("NaN allowed")
+    return ", ".join(limits)

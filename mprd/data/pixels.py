@@ -1,0 +1,77 @@
+"""Access to the pixels artifact: in memory, on the GPU, or read by chunk."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from mprd.artifacts import PIXELS, open_artifact
+
+_MEMORY_SHARE = 0.4
+
+
+class PixelStore:
+    """Chosen rows of `pixels.h5`, given as batches on a device.
+
+    The rows are held on the GPU if they take at most 40 % of what is free there, else in main
+    memory under the same rule, else read from the file batch by batch. The batches are equal.
+    """
+
+    def __init__(self, path: Path, rows: np.ndarray, device: torch.device) -> None:
+        """Open the file and load the rows if they fit.
+
+        Args:
+            path: a `pixels.h5`.
+            rows: int64 (N,), index rows; position i of the store is row `rows[i]`.
+            device: where batches are wanted.
+
+        Raises:
+            UserError: not a sound pixels artifact, or too short for `rows`.
+        """
+        self.path, self.rows, self.device = path, np.asarray(rows), device
+        with open_artifact(path, PIXELS) as file:
+            self.digest = str(file.attrs["digest"])
+            self.index_digest = json.loads(file.attrs["inputs"]).get("index")
+            self.shape = file["pixels"].shape
+            self._held = self._load(file["pixels"])
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.rows)
+
+    def batch(self, positions: Tensor | np.ndarray) -> Tensor:
+        """Return images as uint8 (B, H, W, 3) on the device.
+
+        Args:
+            positions: int64 (B,), positions in `rows`.
+        """
+        positions = torch.as_tensor(positions)
+        if self._held is not None:
+            return self._held[positions.to(self._held.device)].to(self.device, non_blocking=True)
+        with h5py.File(self.path, "r") as file:
+            block = read_rows(file["pixels"], self.rows[positions.cpu().numpy()])
+        return torch.from_numpy(block).to(self.device)
+
+    def _load(self, data: h5py.Dataset) -> Tensor | None:
+        need = len(self.rows) * int(np.prod(self.shape[1:]))
+        if need > _MEMORY_SHARE * psutil.virtual_memory().available:
+            return None
+        held = torch.from_numpy(read_rows(data, self.rows))
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            if need <= _MEMORY_SHARE * free:
+                return held.to(self.device)
+        return held
+
+
+def read_rows(data: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return rows of a data set in any order, repeats allowed; contiguous runs in one read."""
+    rows = np.asarray(rows)
+    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        return data[rows[0] : rows[0] + len(rows)]
+    unique, inverse = np.unique(rows, return_inverse=True)
+    return data[unique][inverse]

@@ -1,0 +1,90 @@
+"""Embed images of a pixel store."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+
+from mprd.data.pixels import PixelStore
+from mprd.errors import UserError
+from mprd.models import ReidNetwork, normalize_pixels
+from mprd.runtime import inference_context
+
+_HISTOGRAM_BINS = 8
+_HISTOGRAM_STRIPES = 6
+
+
+def embed_store(
+    network: ReidNetwork,
+    store: PixelStore,
+    device: torch.device,
+    *,
+    flip: bool = False,
+    batch_size: int = 256,
+) -> np.ndarray:
+    """Return the embeddings of all images of a store, in eval mode.
+
+    Args:
+        network: on `device`.
+        store: images of the size the network was made for.
+        device: where to compute.
+        flip: add the embedding of the mirrored image and normalise again.
+        batch_size: images per forward pass.
+
+    Returns:
+        float32 (N, D), rows of unit length.
+
+    Raises:
+        UserError: the images have another size, or the network returns NaN.
+    """
+    shape = network.architecture
+    if store.shape[1:3] != (shape.height, shape.width):
+        raise UserError(
+            f"{store.path} holds images of {store.shape[1]}x{store.shape[2]}, the model was made "
+            f"for {shape.height}x{shape.width}. Make both again from the same config."
+        )
+    network.eval()
+    features = np.empty((len(store), network.dim), np.float32)
+    starts = range(0, len(store), batch_size)
+    for start in tqdm(starts, desc="features", unit="batch", mininterval=5):
+        positions = torch.arange(start, min(start + batch_size, len(store)))
+        with inference_context(device):
+            images = normalize_pixels(store.batch(positions))
+            embedded = network(images)
+            if flip:
+                embedded = F.normalize(embedded + network(images.flip(3)), dim=1)
+        features[start : start + len(positions)] = embedded.float().cpu().numpy()
+    if not np.isfinite(features).all():
+        raise UserError("The model returns NaN embeddings: its training has diverged.")
+    return features
+
+
+def histogram_store(store: PixelStore, batch_size: int = 256) -> np.ndarray:
+    """Return a plain colour descriptor: RGB histograms of horizontal stripes, L2-normalised.
+
+    A baseline to stand beside a network: 8 bins per channel, joint over the three channels, in
+    each of 6 stripes, square root of the counts (Hellinger).
+
+    Returns:
+        float32 (N, 3072), rows of unit length.
+    """
+    blocks = []
+    for start in range(0, len(store), batch_size):
+        positions = torch.arange(start, min(start + batch_size, len(store)))
+        blocks.append(_histograms(store.batch(positions).cpu().numpy()))
+    if not blocks:
+        return np.empty((0, _HISTOGRAM_STRIPES * _HISTOGRAM_BINS**3), np.float32)
+    return np.concatenate(blocks)
+
+
+def _histograms(images: np.ndarray) -> np.ndarray:
+    """Return (B, stripes * bins^3) for uint8 (B, H, W, 3)."""
+    bins, stripes = _HISTOGRAM_BINS, _HISTOGRAM_STRIPES
+    batch, height = images.shape[:2]
+    level = images.astype(np.int64) * bins // 256
+    color = (level[..., 0] * bins + level[..., 1]) * bins + level[..., 2]
+    stripe = (np.arange(height) * stripes // height)[None, :, None]
+    cell = (np.arange(batch)[:, None, None] * stripes + stripe) * bins**3 + color
+    counts = np.bincount(cell.ravel(), minlength=batch * stripes * bins**3)
+    descriptor = np.sqrt(counts.reshape(batch, -1).astype(np.float32))
+    return descriptor / np.linalg.norm(descriptor, axis=1, keepdims=True)

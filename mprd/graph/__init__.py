@@ -1,0 +1,6 @@
+"""The neighbour graph: exact nearest neighbours and k-reciprocal Jaccard distances."""
+
+from mprd.graph.jaccard import jaccard_distance
+from mprd.graph.neighbors import knn
+
+__all__ = ["jaccard_distance", "knn"]

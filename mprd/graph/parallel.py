@@ -1,0 +1,47 @@
+"""Row blocks over a thread pool, for numba kernels that release the GIL."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def worker_count(threads: int | None) -> int:
+    """Return the number of threads to use: as asked, or every CPU this process may run on.
+
+    Raises:
+        ValueError: threads is below 1.
+    """
+    if threads is None:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    if threads < 1:
+        raise ValueError(f"threads is {threads}; it must be at least 1.")
+    return threads
+
+
+def map_blocks(
+    function: Callable[[int, int], T], count: int, threads: int | None, block: int = 256
+) -> list[T]:
+    """Call `function(start, stop)` for consecutive row blocks; return the results in row order.
+
+    The blocks do not depend on `threads`, hence neither does anything computed from them.
+
+    Args:
+        function: works on the rows start..stop-1 and touches no other row's output.
+        count: number of rows.
+        threads: worker threads; None: all CPUs.
+        block: rows per call.
+
+    Raises:
+        ValueError: threads is below 1.
+    """
+    starts = range(0, count, block)
+    workers = min(worker_count(threads), len(starts))
+    if workers <= 1:
+        return [function(start, min(start + block, count)) for start in starts]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(lambda start: function(start, min(start + block, count)), starts))

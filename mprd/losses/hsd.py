@@ -1,0 +1,55 @@
+"""Hard Sample Deduction: contrast with clusters, sharpened by hard pairs (MPRD, ICCV 2021)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mprd.losses.segments import PairList, pair_similarities
+
+
+def hsd_loss(
+    x: Tensor,
+    labels: Tensor,
+    prototypes: Tensor,
+    instances: Tensor,
+    positive: Tensor,
+    negatives: PairList,
+    *,
+    temperature: float,
+    mix: float,
+    weight: float,
+) -> Tensor:
+    """Return the mean HSD loss of a batch.
+
+    L = -log( e^{x.c+/T} / ( e^{x.c+/T} + sum_{k != c} e^{x.C_k/T} + w sum_{j in N} e^{x.M_j/T} ) )
+    with c+ = norm((1 - a) C_c + a M_j), a fresh mix per sample. With a = w = 0 this is the loss
+    of Cluster Contrast.
+
+    Args:
+        x: (B, D), unit rows.
+        labels: int64 (B,), cluster c of each image.
+        prototypes: (K, D), cluster memory C.
+        instances: (N, D), instance memory M.
+        positive: int64 (B,), row j of the hard positive.
+        negatives: hard negatives N.
+        temperature: T.
+        mix: a.
+        weight: w (lambda in the paper).
+
+    Returns:
+        Scalar, differentiable in `x`.
+    """
+    mixed = F.normalize((1 - mix) * prototypes[labels] + mix * instances[positive], dim=1)
+    target = (x * mixed).sum(dim=1) / temperature
+    logits = (x @ prototypes.T / temperature).scatter(1, labels[:, None], target[:, None])
+    top = logits.detach().amax(dim=1)
+    if weight > 0 and len(negatives.owner):
+        hard = pair_similarities(x, instances, negatives) / temperature + math.log(weight)
+        top = top.scatter_reduce(0, negatives.owner, hard.detach(), "amax")
+        total = torch.exp(logits - top[:, None]).sum(dim=1)
+        total = total.index_add(0, negatives.owner, torch.exp(hard - top[negatives.owner]))
+    else:
+        total = torch.exp(logits - top[:, None]).sum(dim=1)
+    return (top + total.log() - target).mean()

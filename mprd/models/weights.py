@@ -1,0 +1,160 @@
+"""Save and load networks: safetensors with the architecture and provenance in the header."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mprd import __version__
+from mprd.artifacts.files import atomic, require_file
+from mprd.errors import UserError
+from mprd.models.network import Architecture, ReidNetwork
+
+SCHEMA = "mprd.model"
+SCHEMA_VERSION = 1
+
+
+def save_network(
+    path: Path,
+    network: ReidNetwork,
+    *,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    seed: int | None,
+) -> None:
+    """Write weights and provenance atomically. Equal weights give equal bytes."""
+    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    header = {
+        "schema": SCHEMA,
+        "schema_version": str(SCHEMA_VERSION),
+        "mprd_version": __version__,
+        "architecture": json.dumps(network.architecture.as_dict(), sort_keys=True),
+        "config": json.dumps(config, sort_keys=True),
+        "inputs": json.dumps(dict(inputs), sort_keys=True),
+        "seed": str(-1 if seed is None else seed),
+        "digest": tensors_digest(tensors),
+    }
+    with atomic(path) as temporary:
+        # One key: safetensors writes several in an order that changes from run to run.
+        save_file(tensors, temporary, metadata={"mprd": json.dumps(header, sort_keys=True)})
+
+
+def load_network(path: Path) -> tuple[ReidNetwork, dict[str, str]]:
+    """Read a network that `save_network` wrote.
+
+    Returns:
+        The network in eval mode on the CPU, and the header.
+
+    Raises:
+        UserError: missing, damaged, foreign, or holding NaN.
+    """
+    header, tensors = read_safetensors(path, SCHEMA, "init")
+    network = ReidNetwork(Architecture(**json.loads(header["architecture"])))
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit its architecture: {error}") from None
+    return network.eval(), header
+
+
+def read_safetensors(
+    path: Path, schema: str, command: str
+) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Read header and tensors of a safetensors artifact, checked."""
+    require_file(path, command)
+    remedy = f"Make it again with `mprd {command}`."
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("mprd", "{}"))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{path} is not a readable safetensors file ({error}). {remedy}") from None
+    if header.get("schema") != schema:
+        raise UserError(f"{path} is not an {schema} file. {remedy}")
+    if header.get("schema_version") != str(SCHEMA_VERSION):
+        raise UserError(
+            f"{path} has {schema} version {header.get('schema_version')}, this mprd reads "
+            f"{SCHEMA_VERSION}. {remedy}"
+        )
+    for key, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise UserError(f"{path}: {key} holds NaN or infinite values. {remedy}")
+    return header, tensors
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of names, shapes and values."""
+    sha = hashlib.sha256()
+    for key in sorted(tensors):
+        tensor = tensors[key]
+        sha.update(f"{key}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()
+
+
+def load_checkpoint(network: ReidNetwork, path: Path) -> list[str]:
+    """Start a network from a weights file: one of ours, or a backbone's state dict.
+
+    A foreign file (`.pth`, torchvision or IBN-Net naming, with or without the prefixes
+    `module.`, `backbone.`) must hold every weight of the backbone; its classifier is ignored.
+
+    Returns:
+        The keys of the file that were not used.
+
+    Raises:
+        UserError: unreadable, or weights are missing or of another shape.
+    """
+    if path.suffix == ".safetensors":
+        header, tensors = read_safetensors(path, SCHEMA, "init")
+        theirs = json.loads(header["architecture"])["backbone"]
+        if theirs != network.architecture.backbone:
+            raise UserError(
+                f"{path} holds a {theirs}, the config asks for "
+                f"{network.architecture.backbone}. Set model.backbone to {theirs}."
+            )
+        return _load_into(network, tensors, path)
+    return _load_into(network.backbone, _read_state_dict(path), path)
+
+
+def _read_state_dict(path: Path) -> dict[str, Tensor]:
+    require_file(path, "init (set init.checkpoint to a weights file)")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds here, all of them "not a weights file"
+        raise UserError(
+            f"{path} is not a weights file that can be read safely: {str(error).splitlines()[0]}"
+        ) from None
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{path} holds no state dict of weights.")
+    prefixes = ("module.", "backbone.", "base.")
+    tensors = {}
+    for key, value in content.items():
+        for prefix in prefixes:
+            key = key.removeprefix(prefix)
+        if isinstance(value, Tensor):
+            tensors[key] = value
+    return tensors
+
+
+def _load_into(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> list[str]:
+    wanted = module.state_dict()
+    # Old files lack the batch counters, which nothing reads.
+    missing = [k for k in wanted if k not in tensors and not k.endswith("num_batches_tracked")]
+    wrong = [k for k in wanted if k in tensors and tensors[k].shape != wanted[k].shape]
+    if missing or wrong:
+        what = f"lacks {missing[0]}" if missing else f"has another shape at {wrong[0]}"
+        raise UserError(
+            f"{path} {what} ({len(missing)} weights missing, {len(wrong)} of another shape). "
+            "Give a file of the same backbone, or set model.backbone and model.pooling to fit."
+        )
+    module.load_state_dict({k: v for k, v in tensors.items() if k in wanted}, strict=False)
+    return sorted(set(tensors) - set(wanted))

@@ -1,0 +1,106 @@
+"""Stage `cluster`: DBSCAN pseudo-labels."""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from mprd.artifacts import CLUSTERS, GRAPH, INDEX, Artifact, read_artifact, write_artifact
+from mprd.clustering import dbscan, pair_quality
+from mprd.config import ClusterConfig, Config
+from mprd.errors import UserError
+from mprd.provenance import require_parent, stage_settings
+from mprd.stages.common import split_rows
+
+
+def run_cluster(index: Path, graph: Path, out: Path, config: Config) -> None:
+    """Write the pseudo-labels of the training images.
+
+    Where identities are known, agreement with them is recorded, for the eye only.
+
+    Args:
+        index: `index.h5`.
+        graph: `graph.h5` of the training features.
+        out: `clusters.h5` to write.
+        config: the `cluster` section is read.
+
+    Raises:
+        UserError: eps above what the graph stores; fewer than two clusters found.
+    """
+    images = read_artifact(index, INDEX, ("split", "identity"))
+    artifact = read_artifact(graph, GRAPH, ("indptr", "indices", "data"))
+    require_parent(artifact, "index", images.digest, index)
+    identities = images["identity"][split_rows(images, "train")]
+    count = len(artifact["indptr"]) - 1
+    if count != len(identities):
+        raise UserError(
+            f"{graph} covers {count} images, the train split of {index} has {len(identities)}. "
+            "Make the features of the train split with `mprd features`."
+        )
+    labels, eps = cluster_graph(artifact, config.cluster, out)
+    sizes = np.bincount(labels[labels >= 0]).astype(np.int32)
+    outliers = int((labels < 0).sum())
+    quality = _quality(labels, identities)
+    print(f"{len(sizes)} clusters, {outliers} outliers of {count} images at eps {eps:g}")
+    write_artifact(
+        out,
+        CLUSTERS,
+        {"labels": labels, "sizes": sizes},
+        config=stage_settings(config, "cluster"),
+        inputs={**artifact.inputs, "graph": artifact.digest},
+        attributes={"eps": eps, "num_outliers": outliers, **quality},
+    )
+
+
+def cluster_graph(
+    artifact: Artifact, settings: ClusterConfig, where: Path
+) -> tuple[np.ndarray, float]:
+    """Run DBSCAN, widening eps where the settings say so.
+
+    Returns:
+        Labels int32 (N,) and the eps used.
+
+    Raises:
+        UserError: as `run_cluster`.
+    """
+    eps_max = float(artifact.attributes["eps_max"])
+    if settings.eps > eps_max:
+        raise UserError(
+            f"cluster.eps is {settings.eps:g} but {artifact.path} stores distances up to "
+            f"{eps_max:g}. Raise graph.eps_max or lower cluster.eps."
+        )
+    count = len(artifact["indptr"]) - 1
+    distance = csr_array(
+        (artifact["data"], artifact["indices"], artifact["indptr"]), shape=(count, count)
+    )
+    eps = settings.eps
+    while True:
+        labels = dbscan(distance, eps, settings.min_samples)
+        clusters = int(labels.max()) + 1
+        if clusters >= 2:
+            return labels, eps
+        if settings.widen_step == 0 or clusters == 1 or eps >= eps_max:
+            raise UserError(_too_few(clusters, eps, settings, where))
+        wider = min(eps + settings.widen_step, eps_max)
+        print(f"Warning: no clusters at eps {eps:g}; widening to {wider:g}.")
+        eps = wider
+
+
+def _too_few(clusters: int, eps: float, settings: ClusterConfig, where: Path) -> str:
+    found = f"DBSCAN found {clusters} cluster{'' if clusters == 1 else 's'} at eps {eps:g}"
+    if clusters == 1:
+        remedy = "Lower cluster.eps"
+    else:
+        remedy = "Raise cluster.eps (and graph.eps_max), lower cluster.min_samples"
+        if settings.widen_step == 0:
+            remedy += ", or set cluster.widen_step"
+    return f"{found}, training needs two ({where}). {remedy}; or start from a better model."
+
+
+def _quality(labels: np.ndarray, identities: np.ndarray) -> dict[str, float]:
+    names = ("nmi", "ari", "pair_precision", "pair_recall", "pair_f1")
+    if not (identities >= 0).any():
+        return dict.fromkeys(names, float("nan"))
+    quality = pair_quality(labels, identities)
+    values = (quality.nmi, quality.ari, quality.precision, quality.recall, quality.f1)
+    return dict(zip(names, values, strict=True))

@@ -1,0 +1,146 @@
+"""Stage `evaluate`: retrieval figures on query and gallery."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mprd.artifacts import RANKINGS, Artifact, write_artifact, write_json
+from mprd.config import Config
+from mprd.data.pixels import PixelStore
+from mprd.embedding import embed_store, histogram_store
+from mprd.evaluation import Evaluation, evaluate, top_gallery
+from mprd.models import ReidNetwork, load_network
+from mprd.provenance import stage_settings
+from mprd.reranking import rerank
+from mprd.runtime import select_device
+from mprd.stages.common import open_store, read_index, split_rows
+from mprd.stages.init import build_network
+
+Baseline = Literal["random", "histogram"]
+_TOP = 50
+
+
+def run_evaluate(
+    index: Path,
+    pixels: Path,
+    out: Path,
+    rankings: Path,
+    config: Config,
+    *,
+    model: Path | None = None,
+    baseline: Baseline | None = None,
+) -> None:
+    """Evaluate a model or a baseline; write figures (JSON) and per-query rankings (HDF5).
+
+    A data set without query or gallery images gives a report that says so, with empty figures.
+
+    Args:
+        index: `index.h5`.
+        pixels: `pixels.h5`.
+        out: JSON to write.
+        rankings: HDF5 to write.
+        config: `evaluate`, and for the random baseline `model` and `seed`, are read.
+        model: `model.safetensors`; give this or `baseline`.
+        baseline: `random` (untrained network) or `histogram` (plain colours).
+
+    Raises:
+        UserError: an input is missing, damaged or of another run.
+    """
+    artifact = read_index(index)
+    device = select_device(config.device)
+    query, gallery = split_rows(artifact, "query"), split_rows(artifact, "gallery")
+    store = open_store(pixels, artifact, np.concatenate([query, gallery]), device)
+    inputs = {"index": artifact.digest, "pixels": store.digest}
+    if baseline == "histogram":
+        features = histogram_store(store)
+    else:
+        network, digest = _network(model, config, store)
+        inputs |= {"model": digest} if digest else {}
+        features = embed_store(network.to(device), store, device, flip=config.evaluate.flip)
+    report: dict[str, Any] = {"schema": "mprd.evaluation", "inputs": inputs}
+    result, tables = _evaluate(features, artifact, query, gallery, config.evaluate.rerank)
+    write_artifact(
+        rankings,
+        RANKINGS,
+        {"query_row": query if result else query[:0], **tables},
+        config=stage_settings(config, "evaluate"),
+        inputs=inputs,
+        seed=config.seed,
+    )
+    write_json(out, report | _figures(result, len(query)))
+
+
+def _network(model: Path | None, config: Config, store: PixelStore) -> tuple[ReidNetwork, str]:
+    """Return the network to evaluate and the digest of its file ("" for an untrained one)."""
+    if model is not None:
+        network, header = load_network(model)
+        return network, header["digest"]
+    untrained = config.model_copy(
+        update={"init": config.init.model_copy(update={"method": "random", "checkpoint": None})}
+    )
+    return build_network(untrained, store.shape[1], store.shape[2]), ""
+
+
+def _evaluate(
+    features: np.ndarray, index: Artifact, query: np.ndarray, gallery: np.ndarray, reranked: bool
+) -> tuple[Evaluation | None, dict[str, np.ndarray]]:
+    """Return the result (None: nothing to evaluate) and the arrays of `rankings.h5`."""
+    identity, camera = index["identity"], index["camera"]
+    if not _can_evaluate(identity, camera, query, gallery):
+        print("No query with a match in the gallery: evaluation is skipped.")
+        return None, {
+            "average_precision": np.empty(0, np.float32),
+            "first_hit_rank": np.empty(0, np.int32),
+            "gallery_row": np.empty((0, _TOP), np.int64),
+            "distance": np.empty((0, _TOP), np.float32),
+        }
+    sides = (
+        features[: len(query)],
+        identity[query],
+        camera[query],
+        features[len(query) :],
+        identity[gallery],
+        camera[gallery],
+    )
+    distance = rerank(sides[0], sides[3]) if reranked else None
+    result = evaluate(*sides, distance=distance)
+    best, best_distance = top_gallery(*sides, count=_TOP, distance=distance)
+    rows = np.where(best >= 0, gallery[np.maximum(best, 0)], -1)
+    return result, {
+        "average_precision": result.average_precision.astype(np.float32),
+        "first_hit_rank": result.first_hit_rank,
+        "gallery_row": rows.astype(np.int64),
+        "distance": np.maximum(best_distance, 0),
+    }
+
+
+def _can_evaluate(
+    identity: np.ndarray, camera: np.ndarray, query: np.ndarray, gallery: np.ndarray
+) -> bool:
+    """Tell whether some query has an image of its identity in another (or unknown) camera."""
+    known = query[identity[query] >= 0]
+    seen: dict[int, set[int]] = {}
+    for who, where in zip(identity[gallery].tolist(), camera[gallery].tolist(), strict=True):
+        seen.setdefault(who, set()).add(where)
+    return any(
+        seen.get(who, set()) - ({where} if where >= 0 else set())
+        for who, where in zip(identity[known].tolist(), camera[known].tolist(), strict=True)
+    )
+
+
+def _figures(result: Evaluation | None, queries: int) -> dict[str, Any]:
+    if result is None:
+        return {"skipped": "no query with a match in the gallery", "num_queries": queries}
+    print(
+        f"mAP {100 * result.map:.1f}  "
+        + "  ".join(f"rank-{rank} {100 * value:.1f}" for rank, value in result.cmc.items())
+    )
+    return {
+        "skipped": None,
+        "mAP": result.map,
+        **{f"rank{rank}": value for rank, value in result.cmc.items()},
+        "mINP": result.minp,
+        "num_queries": queries,
+        "num_valid_queries": result.num_valid_queries,
+    }

@@ -1,0 +1,48 @@
+"""Stage `features`: embed the images of one or more splits."""
+
+from pathlib import Path
+
+from mprd.artifacts import FEATURES, SPLITS, write_artifact
+from mprd.config import Config
+from mprd.embedding import embed_store
+from mprd.models import load_network
+from mprd.provenance import stage_settings
+from mprd.runtime import select_device
+from mprd.stages.common import open_store, read_index, split_rows
+
+
+def run_features(
+    index: Path,
+    pixels: Path,
+    model: Path,
+    out: Path,
+    config: Config,
+    splits: tuple[str, ...] = ("train",),
+) -> None:
+    """Write the L2-normalised embeddings of the splits, in index order.
+
+    Args:
+        index: `index.h5`.
+        pixels: `pixels.h5`.
+        model: `model.safetensors`.
+        out: `features.h5` to write.
+        config: `device` is read.
+        splits: which splits; all three are `SPLITS`.
+
+    Raises:
+        UserError: an input is missing, damaged, or of another run; NaN embeddings.
+    """
+    artifact = read_index(index)
+    device = select_device(config.device)
+    rows = split_rows(artifact, *splits)
+    store = open_store(pixels, artifact, rows, device)
+    network, header = load_network(model)
+    features = embed_store(network.to(device), store, device)
+    write_artifact(
+        out,
+        FEATURES,
+        {"features": features, "row": rows},
+        config=stage_settings(config, "features"),
+        inputs={"index": artifact.digest, "pixels": store.digest, "model": header["digest"]},
+        attributes={"splits": ",".join(s for s in SPLITS if s in splits)},
+    )

@@ -1,0 +1,109 @@
+"""Stage `index`: list every image of a data set, once and for all."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from mprd.artifacts import INDEX, SPLITS, sha256_file, write_artifact
+from mprd.config import Config
+from mprd.data.datasets import ImageRecord, Listing, load_plugin, read_dataset
+from mprd.data.images import decode, image_size
+from mprd.errors import UserError
+from mprd.provenance import data_location, stage_settings
+
+
+@dataclass(frozen=True)
+class _FileFacts:
+    width: int
+    height: int
+    sha256: str
+
+
+def run_index(out: Path, config: Config, data_dir: Path | None = None, threads: int = 1) -> None:
+    """List the images of a data set with split, identity, camera, size and checksum.
+
+    Rows are ordered train, query, gallery, then as the reader lists them. With
+    `on_bad_image: skip` every image is decoded here, and the unreadable ones are left out;
+    otherwise only headers are read, and the pixels stage stops at a damaged one.
+
+    Args:
+        out: `index.h5` to write.
+        config: the `data` section is read.
+        data_dir: where the data are; default from the config.
+        threads: files read at a time.
+
+    Raises:
+        UserError: unknown data set, missing folder, empty split, unreadable image.
+    """
+    if config.data.reader is not None:
+        load_plugin(config.data.reader)
+    listing = read_dataset(config.data.dataset, data_dir or data_location(config))
+    for note in listing.notes:
+        print(note)
+    skip = config.data.on_bad_image == "skip"
+    records, facts = _inspect(listing, skip, threads)
+    skipped = len(listing.records) - len(records)
+    if skipped:
+        print(f"Left out {skipped} unreadable images.")
+    if not any(record.split == "train" for record in records):
+        raise UserError(f"{listing.root} holds no readable training image.")
+    counts = {s: sum(record.split == s for record in records) for s in SPLITS}
+    print(f"{config.data.dataset}: " + ", ".join(f"{counts[s]:,} {s}" for s in SPLITS) + " images")
+    write_artifact(
+        out,
+        INDEX,
+        _columns(records, facts),
+        config=stage_settings(config, "index"),
+        inputs={},
+        attributes={
+            "dataset": config.data.dataset,
+            "root": str(listing.root.resolve()),
+            "num_skipped": skipped,
+            **{f"num_{s}": counts[s] for s in SPLITS},
+        },
+    )
+
+
+def _inspect(
+    listing: Listing, skip: bool, threads: int
+) -> tuple[list[ImageRecord], list[_FileFacts]]:
+    """Read the facts of every file, in row order; with `skip` leave bad images out."""
+    ordered = sorted(listing.records, key=lambda record: SPLITS.index(record.split))
+
+    def facts(record: ImageRecord) -> _FileFacts | None:
+        path = listing.root / record.path
+        try:
+            width, height = decode(path).size if skip else image_size(path)
+        except UserError as error:
+            if not skip:
+                raise
+            print(error)
+            return None
+        return _FileFacts(width, height, sha256_file(path))
+
+    with ThreadPoolExecutor(threads) as pool:
+        progress = tqdm(
+            pool.map(facts, ordered, chunksize=64),
+            total=len(ordered),
+            desc="index",
+            unit="image",
+            mininterval=5,
+        )
+        found = list(progress)
+    both = [(r, f) for r, f in zip(ordered, found, strict=True) if f is not None]
+    return [record for record, _ in both], [fact for _, fact in both]
+
+
+def _columns(records: list[ImageRecord], facts: list[_FileFacts]) -> dict[str, np.ndarray]:
+    return {
+        "path": np.array([r.path for r in records], dtype=object),
+        "split": np.array([SPLITS.index(r.split) for r in records], np.uint8),
+        "identity": np.array([r.identity for r in records], np.int32),
+        "camera": np.array([r.camera for r in records], np.int16),
+        "width": np.array([f.width for f in facts], np.int32),
+        "height": np.array([f.height for f in facts], np.int32),
+        "sha256": np.array([f.sha256 for f in facts], dtype=object),
+    }

@@ -1,0 +1,62 @@
+"""Stage `init`: the CNN that the first epoch starts from."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mprd.artifacts import write_json
+from mprd.config import Config
+from mprd.models import Architecture, ReidNetwork, load_checkpoint, save_network
+from mprd.provenance import stage_settings
+from mprd.runtime import select_device
+from mprd.stages.common import open_store, read_index, split_rows
+from mprd.warmup import warm_up
+
+
+def run_init(index: Path, pixels: Path, out: Path, metrics: Path | None, config: Config) -> None:
+    """Make the initial network by `init.method`.
+
+    Args:
+        index: `index.h5`.
+        pixels: `pixels.h5`.
+        out: `model.safetensors` to write.
+        metrics: JSON with the losses of the warm-up; None writes none.
+        config: `model`, `init`, `augment`, `seed` and `device` are read.
+
+    Raises:
+        UserError: unknown backbone, unreadable or unfit checkpoint, failed warm-up.
+    """
+    artifact = read_index(index)
+    device = select_device(config.device)
+    store = open_store(pixels, artifact, split_rows(artifact, "train"), device)
+    network = build_network(config, store.shape[1], store.shape[2])
+    report: dict[str, Any] = {"schema": "mprd.init", "method": config.init.method, "loss": []}
+    if config.init.checkpoint is not None:
+        unused = load_checkpoint(network, config.init.checkpoint)
+        print(f"Started from {config.init.checkpoint} ({len(unused)} of its tensors not used).")
+    if config.init.method == "warmup":
+        network = network.to(device).to(memory_format=torch.channels_last)
+        generator = torch.Generator(device).manual_seed(config.seed)
+        report["loss"] = warm_up(
+            network, store, config.init.warmup, config.augment, device, generator
+        )
+        print(f"Warm-up: loss {report['loss'][0]:.3f} -> {report['loss'][-1]:.3f}.")
+    save_network(
+        out,
+        network,
+        config=stage_settings(config, "init"),
+        inputs={"index": artifact.digest, "pixels": store.digest},
+        seed=config.seed,
+    )
+    if metrics is not None:
+        write_json(metrics, report)
+
+
+def build_network(config: Config, height: int, width: int) -> ReidNetwork:
+    """Return the network of a config with fresh (or ImageNet) weights, reproducible by seed."""
+    torch.manual_seed(config.seed)
+    architecture = Architecture(
+        config.model.backbone, config.model.pooling, config.model.bn_group_size, height, width
+    )
+    return ReidNetwork(architecture, pretrained=config.init.method == "imagenet")

@@ -1,0 +1,60 @@
+"""Stage `pixels`: decode and resize every image, once."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from mprd.artifacts import INDEX, PIXELS, create_artifact, read_artifact
+from mprd.config import Config
+from mprd.data.images import decode, resize
+from mprd.provenance import stage_settings
+
+_BLOCK = 512
+
+
+def run_pixels(index: Path, out: Path, config: Config, threads: int = 1) -> None:
+    """Write the resized images, block by block: memory does not grow with their number.
+
+    Args:
+        index: `index.h5`.
+        out: `pixels.h5` to write.
+        config: `data.height` and `data.width` are read.
+        threads: images decoded at a time.
+
+    Raises:
+        UserError: an image is missing or damaged; nothing is written.
+    """
+    artifact = read_artifact(index, INDEX)
+    root = Path(artifact.attributes["root"])
+    paths = [root / path for path in artifact["path"]]
+    height, width = config.data.height, config.data.width
+    with create_artifact(
+        out,
+        PIXELS,
+        config=stage_settings(config, "pixels"),
+        inputs={"index": artifact.digest},
+    ) as file:
+        data = file.create_dataset(
+            "pixels", (len(paths), height, width, 3), "uint8", chunks=(1, height, width, 3)
+        )
+        for start, block in _blocks(paths, height, width, threads):
+            data[start : start + len(block)] = block
+
+
+def _blocks(
+    paths: list[Path], height: int, width: int, threads: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    def load(path: Path) -> np.ndarray:
+        return resize(decode(path), height, width)
+
+    with (
+        ThreadPoolExecutor(threads) as pool,
+        tqdm(total=len(paths), desc="pixels", unit="image", mininterval=5) as progress,
+    ):
+        for start in range(0, len(paths), _BLOCK):
+            block = np.stack(list(pool.map(load, paths[start : start + _BLOCK])))
+            progress.update(len(block))
+            yield start, block

@@ -1,0 +1,199 @@
+"""Stage `train`: one epoch of the CNN."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+
+from mprd.artifacts import (
+    CLUSTERS,
+    FEATURES,
+    Artifact,
+    atomic,
+    read_artifact,
+    require_file,
+    write_json,
+)
+from mprd.config import Config, TrainConfig
+from mprd.errors import UserError
+from mprd.models import ReidNetwork, load_network, save_network
+from mprd.provenance import require_parent, stage_settings
+from mprd.runtime import select_device
+from mprd.stages.common import open_store, read_index, split_rows
+from mprd.training import EpochResult, EpochTrainer, make_optimizer, train_epoch, trainer_state
+
+_STATE_SCHEMA = "mprd.state"
+
+
+@dataclass(frozen=True)
+class TrainInputs:
+    """The files that one epoch reads.
+
+    Attributes:
+        index: `index.h5`.
+        pixels: `pixels.h5`.
+        features: `features.h5` of this epoch.
+        clusters: `clusters.h5` of this epoch.
+        model: the model of the epoch before (epoch 1: the initial one).
+        previous_clusters: `clusters.h5` of the epoch before, None in epoch 1.
+        state: `state.pt` of the epoch before, None in epoch 1.
+    """
+
+    index: Path
+    pixels: Path
+    features: Path
+    clusters: Path
+    model: Path
+    previous_clusters: Path | None = None
+    state: Path | None = None
+
+
+def run_train(inputs: TrainInputs, out: Path, epoch: int, config: Config) -> None:
+    """Train one epoch; write `model.safetensors`, `state.pt` and `metrics.json` into `out`.
+
+    Args:
+        inputs: files of this epoch and the one before.
+        out: folder of the epoch.
+        epoch: 1-based.
+        config: `train`, `augment`, `seed` and `device` are read.
+
+    Raises:
+        UserError: inputs missing, damaged, stale or of another run; fewer labelled images than
+            a batch; a loss that is NaN.
+    """
+    if config.use_gcn:
+        raise UserError("use_gcn is true, but this version has no relation GCN. Set it to false.")
+    if (epoch == 1) != (inputs.state is None) or (epoch == 1) != (inputs.previous_clusters is None):
+        raise UserError(
+            f"Epoch {epoch} {'takes no' if epoch == 1 else 'needs the'} state and clusters of the "
+            "epoch before (--state, --previous-clusters)."
+        )
+    index = read_index(inputs.index)
+    device = select_device(config.device)
+    rows = split_rows(index, "train")
+    store = open_store(inputs.pixels, index, rows, device)
+    features, clusters, previous = _read_labels(inputs, index)
+    _require_batch(clusters, config.train, inputs.clusters)
+    network, header = load_network(inputs.model)
+    if features.inputs["model"] != header["digest"]:
+        raise UserError(
+            f"{inputs.features} was made by another model than {inputs.model}. "
+            "Make it again with `mprd features`."
+        )
+    network = network.to(device).to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(network, config.train, epoch)
+    generator = torch.Generator().manual_seed(config.seed)
+    if inputs.state is not None:
+        _restore(inputs.state, epoch, optimizer, generator)
+    # All randomness of the epoch follows from two draws, so only this generator is carried on.
+    plan_seed, device_seed = torch.randint(2**62, (2,), generator=generator).tolist()
+    trainer = EpochTrainer(
+        network,
+        optimizer,
+        features["features"],
+        clusters["labels"],
+        None if previous is None else previous["labels"],
+        config.train,
+        config.augment,
+        device,
+        torch.Generator(device).manual_seed(device_seed),
+    )
+    cameras = index["camera"][rows]
+    result = train_epoch(trainer, store, cameras, epoch, np.random.default_rng(plan_seed))
+    digests = {"index": index.digest, "pixels": store.digest, "model": header["digest"]}
+    digests |= {"features": features.digest, "clusters": clusters.digest}
+    if previous is not None:
+        digests["previous_clusters"] = previous.digest
+    _write(out, network, trainer_state(optimizer, generator, epoch), config, digests)
+    write_json(out / "metrics.json", _metrics(result, epoch, config.train, optimizer))
+
+
+def _read_labels(
+    inputs: TrainInputs, index: Artifact
+) -> tuple[Artifact, Artifact, Artifact | None]:
+    features = read_artifact(inputs.features, FEATURES)
+    require_parent(features, "index", index.digest, inputs.index)
+    clusters = read_artifact(inputs.clusters, CLUSTERS)
+    require_parent(clusters, "features", features.digest, inputs.features)
+    previous = None
+    if inputs.previous_clusters is not None:
+        previous = read_artifact(inputs.previous_clusters, CLUSTERS)
+        require_parent(previous, "index", index.digest, inputs.index)
+    return features, clusters, previous
+
+
+def _require_batch(clusters: Artifact, settings: TrainConfig, path: Path) -> None:
+    labelled = int((clusters["labels"] >= 0).sum())
+    batch = settings.identities * settings.instances
+    if labelled < batch:
+        raise UserError(
+            f"{path} gives a label to {labelled} images, fewer than a batch of {batch} "
+            "(train.identities x train.instances). Raise cluster.eps, lower cluster.min_samples, "
+            "or take a smaller batch."
+        )
+
+
+def _restore(
+    path: Path, epoch: int, optimizer: torch.optim.Optimizer, generator: torch.Generator
+) -> None:
+    """Take over optimiser moments and random state; the learning rate is this epoch's own."""
+    require_file(path, "train")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        stored_epoch, schema = int(state["epoch"]), state["schema"]
+    except Exception:  # torch raises a dozen kinds here, all of them "not a state file"
+        raise UserError(
+            f"{path} is not a readable training state. Make it again with `mprd train`."
+        ) from None
+    if schema != _STATE_SCHEMA or stored_epoch != epoch - 1:
+        raise UserError(
+            f"{path} is the state after epoch {stored_epoch}, epoch {epoch} needs that of "
+            f"{epoch - 1}. Make it again with `mprd train`."
+        )
+    rates = [group["lr"] for group in optimizer.param_groups]
+    try:
+        optimizer.load_state_dict(state["optimizer"])
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"{path} does not fit the model ({error}). Make both again with `mprd train`."
+        ) from None
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    generator.set_state(state["rng"])
+
+
+def _write(
+    out: Path,
+    network: ReidNetwork,
+    state: dict[str, Any],
+    config: Config,
+    digests: dict[str, str],
+) -> None:
+    save_network(
+        out / "model.safetensors",
+        network,
+        config=stage_settings(config, "train"),
+        inputs=digests,
+        seed=config.seed,
+    )
+    with atomic(out / "state.pt") as temporary, temporary.open("wb") as stream:
+        torch.save({"schema": _STATE_SCHEMA, **state}, stream)
+
+
+def _metrics(
+    result: EpochResult, epoch: int, settings: TrainConfig, optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    return {
+        "schema": "mprd.metrics",
+        "epoch": epoch,
+        "lr": optimizer.param_groups[0]["lr"],
+        "loss": fmean(result.loss),
+        "hsd_loss": fmean(result.hsd),
+        "ppa_loss": fmean(result.ppa) if settings.use_ppa else None,
+        "mean_hard_positives": result.mean_positives,
+        "mean_hard_negatives": result.mean_negatives,
+        "step_loss": result.loss,
+    }

@@ -1,0 +1,79 @@
+"""A tiny data set in the Market-1501 layout, and a config that runs it in seconds."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from mprd.config import Config, validate
+
+# Small matrices: more threads only get in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+TINY = {
+    "epochs": 2,
+    "device": "cpu",
+    "runs": {"tiny": {}},
+    "data": {"dataset": "market1501", "height": 32, "width": 16},
+    "model": {"backbone": "mini", "bn_group_size": 0},
+    "init": {"method": "warmup", "warmup": {"steps": 3, "batch_size": 16}},
+    "graph": {"k1": 6, "k2": 2},
+    "cluster": {"eps": 0.6, "min_samples": 2},
+    "augment": {"pad": 2},
+    "train": {"iters": 3, "identities": 2, "instances": 4, "lr": 1e-3},
+    "evaluate": {"every": 1, "baselines": ["random", "histogram"]},
+}
+
+
+def draw_market(root: Path, train_ids: int = 6, test_ids: int = 3, cameras: int = 3) -> Path:
+    """Write images of two-coloured stripes, one pair of colours per identity."""
+    rng = np.random.default_rng(0)
+    folder = root / "market1501" / "Market-1501-v15.09.15"
+
+    def draw(split: str, identity: int, camera: int, shot: int, colors: np.ndarray) -> None:
+        image = np.repeat(colors, 16, axis=0)[:, None, :].repeat(16, axis=1)
+        noisy = image * (0.9 + 0.05 * camera) + rng.normal(0, 12, image.shape)
+        path = folder / split / f"{identity:04d}_c{camera + 1}s1_{shot:06d}_00.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(path)
+
+    for identity in range(1, train_ids + test_ids + 1):
+        colors = rng.integers(0, 255, (2, 3)).astype(float)
+        for camera in range(cameras):
+            if identity <= train_ids:
+                for shot in range(3):
+                    draw("bounding_box_train", identity, camera, shot, colors)
+            else:
+                draw("query", identity, camera, 0, colors)
+                for shot in (1, 2):
+                    draw("bounding_box_test", identity, camera, shot, colors)
+    return root
+
+
+@pytest.fixture(scope="session")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of a tiny Market-1501: 54 train images of 6 identities, 9 query, 18 gallery."""
+    return draw_market(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def tiny_values(market: Path) -> dict:
+    """Raw settings of the tiny run."""
+    return {**TINY, "data": {**TINY["data"], "root": str(market)}}
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_values: dict) -> Config:
+    """Checked settings of the tiny run."""
+    return validate(tiny_values, "tiny")
+
+
+@pytest.fixture
+def tiny_yaml(tiny_values: dict, tmp_path: Path) -> Path:
+    """The tiny config as a file."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(tiny_values))
+    return path

@@ -1,0 +1,232 @@
+"""HSD and PPA against literal, per-sample versions of their formulas, and gradcheck."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mprd.losses import (
+    PairList,
+    hsd_loss,
+    nt_xent_loss,
+    pair_similarities,
+    ppa_loss,
+    random_member,
+    segment_argmin,
+)
+
+
+def problem(seed, batch=6, clusters=4, count=20, dim=8, with_negatives=True):
+    """Random unit rows, labels, and hard pairs of a batch, in float64."""
+    g = torch.Generator().manual_seed(seed)
+
+    def unit(n):
+        return F.normalize(torch.randn(n, dim, generator=g, dtype=torch.float64), dim=1)
+
+    instance_labels = torch.randint(-1, clusters, (count,), generator=g)
+    instance_labels[:clusters] = torch.arange(clusters)
+    rows = (instance_labels >= 0).nonzero()[:, 0]
+    rows = rows[torch.randint(len(rows), (batch,), generator=g)]
+    labels = instance_labels[rows]
+    positives, negatives = [], []
+    for b in range(batch):
+        mates = (instance_labels == labels[b]).nonzero()[:, 0].tolist()
+        positives += [(b, j) for j in mates]
+        others = (instance_labels != labels[b]).nonzero()[:, 0]
+        if with_negatives and b % 3:
+            positives_count = int(torch.randint(1, 6, (1,), generator=g))
+            chosen = others[torch.randperm(len(others), generator=g)[:positives_count]]
+            negatives += [(b, int(j)) for j in chosen]
+    return {
+        "x": unit(batch),
+        "x2": unit(batch),
+        "C": unit(clusters),
+        "M": unit(count),
+        "labels": labels,
+        "instance_labels": instance_labels,
+        "rows": rows,
+        "P": _pairs(positives),
+        "N": _pairs(negatives),
+    }
+
+
+def _pairs(items):
+    flat = torch.tensor(items, dtype=torch.long).reshape(-1, 2)
+    return PairList(flat[:, 0], flat[:, 1])
+
+
+def norm(v):
+    return v / v.norm()
+
+
+def literal_hsd(p, positive, T, a, lam):
+    total = 0.0
+    for b, x in enumerate(p["x"]):
+        c = int(p["labels"][b])
+        c_plus = norm((1 - a) * p["C"][c] + a * p["M"][positive[b]])
+        numerator = math.exp(float(x @ c_plus) / T)
+        denominator = numerator
+        for k in range(len(p["C"])):
+            if k != c:
+                denominator += math.exp(float(x @ p["C"][k]) / T)
+        for owner, j in zip(p["N"].owner.tolist(), p["N"].member.tolist(), strict=True):
+            if owner == b:
+                denominator += lam * math.exp(float(x @ p["M"][j]) / T)
+        total += -math.log(numerator / denominator)
+    return total / len(p["x"])
+
+
+def literal_prototypes(p, b, view, mix):
+    """C with the own row and the rows of hard negatives mixed, for one image and view."""
+    C, M, c = p["C"], p["M"], int(p["labels"][b])
+    mixed = C.clone()
+    mates = [
+        j for o, j in zip(p["P"].owner.tolist(), p["P"].member.tolist(), strict=True) if o == b
+    ]
+    h = min(mates, key=lambda j: float(view @ M[j]))
+    mixed[c] = norm((1 - mix) * C[c] + mix * M[h])
+    hardest = {}
+    for owner, n in zip(p["N"].owner.tolist(), p["N"].member.tolist(), strict=True):
+        y = int(p["instance_labels"][n])
+        if owner != b or y < 0 or y == c:
+            continue
+        if y not in hardest or float(view @ M[n]) > float(view @ M[hardest[y]]):
+            hardest[y] = n
+    for y, n in hardest.items():
+        mixed[y] = norm((1 - mix) * C[y] + mix * M[n])
+    return mixed
+
+
+def literal_ppa(p, T, mix):
+    total = 0.0
+    for b in range(len(p["x"])):
+        views = p["x"][b], p["x2"][b]
+        q, r = (torch.softmax(literal_prototypes(p, b, v, mix) @ v / T, dim=0) for v in views)
+        total += float((q * (q / r).log()).sum())
+    return total / len(p["x"])
+
+
+def call_hsd(p, x, positive, T=0.05, a=0.2, lam=0.05):
+    return hsd_loss(
+        x, p["labels"], p["C"], p["M"], positive, p["N"], temperature=T, mix=a, weight=lam
+    )
+
+
+def call_ppa(p, x, x2, T=0.1, mix=0.1):
+    return ppa_loss(
+        x,
+        x2,
+        p["labels"],
+        p["C"],
+        p["M"],
+        p["instance_labels"],
+        p["P"],
+        p["N"],
+        temperature=T,
+        mix=mix,
+    )
+
+
+@given(seed=st.integers(0, 10_000), lam=st.sampled_from([0.0, 0.05, 1.0]))
+@settings(max_examples=30, deadline=None)
+def test_hsd_equals_literal(seed, lam):
+    p = problem(seed)
+    positive = random_member(p["P"], len(p["x"]), torch.Generator().manual_seed(seed))
+    found = float(call_hsd(p, p["x"], positive, lam=lam))
+    assert found == pytest.approx(literal_hsd(p, positive, 0.05, 0.2, lam), rel=1e-9)
+
+
+@given(seed=st.integers(0, 10_000), mix=st.sampled_from([0.0, 0.1, 0.5]))
+@settings(max_examples=30, deadline=None)
+def test_ppa_equals_literal(seed, mix):
+    p = problem(seed)
+    found = float(call_ppa(p, p["x"], p["x2"], mix=mix))
+    assert found == pytest.approx(literal_ppa(p, 0.1, mix), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("with_negatives", [True, False])
+def test_hsd_gradient(with_negatives):
+    p = problem(3, with_negatives=with_negatives)
+    x = p["x"].clone().requires_grad_(True)
+    positive = p["rows"]
+    assert torch.autograd.gradcheck(lambda v: call_hsd(p, v, positive, T=0.5), (x,))
+
+
+@pytest.mark.parametrize("with_negatives", [True, False])
+def test_ppa_gradient_flows_through_both_sides(with_negatives):
+    p = problem(4, with_negatives=with_negatives)
+    x, x2 = (p[k].clone().requires_grad_(True) for k in ("x", "x2"))
+    assert torch.autograd.gradcheck(lambda v, w: call_ppa(p, v, w, T=0.5), (x, x2))
+    call_ppa(p, x, x2).backward()
+    assert x.grad.abs().sum() > 0
+    assert x2.grad.abs().sum() > 0
+
+
+def test_hsd_without_mix_and_negatives_is_cluster_contrast():
+    p = problem(5)
+    plain = F.cross_entropy(p["x"] @ p["C"].T / 0.05, p["labels"])
+    assert torch.allclose(call_hsd(p, p["x"], p["rows"], a=0.0, lam=0.0), plain)
+
+
+def test_hsd_is_finite_where_raw_exponentials_overflow():
+    p = {k: v.float() if v.dtype == torch.float64 else v for k, v in _tensors(problem(6)).items()}
+    x = (100 * p["x"]).requires_grad_(True)
+    loss = hsd_loss(
+        x, p["labels"], p["C"], p["M"], p["rows"], _pairs([(0, 1), (1, 0)]),
+        temperature=0.05, mix=0.2, weight=0.05,
+    )  # fmt: skip
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(x.grad).all()
+
+
+def _tensors(p):
+    return {k: v for k, v in p.items() if isinstance(v, torch.Tensor)}
+
+
+def test_ppa_of_a_view_with_itself_is_zero():
+    p = problem(7)
+    assert float(call_ppa(p, p["x"], p["x"])) == pytest.approx(0, abs=1e-12)
+
+
+def test_nt_xent_equals_literal():
+    g = torch.Generator().manual_seed(0)
+    a, b = (F.normalize(torch.randn(5, 4, generator=g, dtype=torch.float64), dim=1) for _ in "ab")
+    views = torch.cat([a, b])
+    total = 0.0
+    for i in range(10):
+        similar = [math.exp(float(views[i] @ views[j]) / 0.2) for j in range(10)]
+        total -= math.log(similar[(i + 5) % 10] / (sum(similar) - similar[i]))
+    assert float(nt_xent_loss(a, b, 0.2)) == pytest.approx(total / 10, rel=1e-9)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(-3, 3)), min_size=1, max_size=30),
+)
+def test_segment_argmin_is_the_first_minimum(items):
+    owners = sorted({o for o, _ in items})
+    segment = torch.tensor([owners.index(o) for o, _ in items])
+    values = torch.tensor([float(v) for _, v in items])
+    found = segment_argmin(values, segment, len(owners)).tolist()
+    for k in range(len(owners)):
+        positions = [i for i, s in enumerate(segment.tolist()) if s == k]
+        assert found[k] == min(positions, key=lambda i: (float(values[i]), i))
+
+
+def test_pair_similarities_equal_gathered_products():
+    p = problem(8)
+    found = pair_similarities(p["x"], p["M"], p["P"])
+    expected = (p["x"][p["P"].owner] * p["M"][p["P"].member]).sum(dim=1)
+    assert torch.allclose(found, expected)
+
+
+def test_random_member_is_uniform_over_the_owners_pairs():
+    pairs = _pairs([(0, 5), (1, 6), (1, 7), (1, 8)])
+    g = torch.Generator().manual_seed(0)
+    draws = torch.stack([random_member(pairs, 2, g) for _ in range(3000)])
+    assert set(draws[:, 0].tolist()) == {5}
+    counts = torch.bincount(draws[:, 1], minlength=9)[6:9]
+    assert (counts - 1000).abs().max() < 120

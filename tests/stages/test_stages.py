@@ -1,0 +1,413 @@
+"""The stages one by one, in process: contents, checks, reproducibility."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, RANKINGS, read_artifact
+from mprd.config import Config, merge, validate
+from mprd.data.images import decode, resize
+from mprd.errors import UserError
+from mprd.models import load_network
+from mprd.stages.cluster import run_cluster
+from mprd.stages.evaluate import run_evaluate
+from mprd.stages.export import run_export
+from mprd.stages.features import run_features
+from mprd.stages.graph import run_graph
+from mprd.stages.index import run_index
+from mprd.stages.init import run_init
+from mprd.stages.pixels import run_pixels
+from mprd.stages.table import run_summary, run_table
+from mprd.stages.train import TrainInputs, run_train
+
+
+def changed(config: Config, **sections) -> Config:
+    return validate(merge(json.loads(config.model_dump_json()), sections), "test")
+
+
+def start(folder: Path, config: Config) -> None:
+    run_index(folder / "index.h5", config)
+    run_pixels(folder / "index.h5", folder / "pixels.h5", config)
+    run_init(
+        folder / "index.h5",
+        folder / "pixels.h5",
+        folder / "init/model.safetensors",
+        folder / "init/metrics.json",
+        config,
+    )
+
+
+def inputs_of(folder: Path, epoch: int) -> TrainInputs:
+    here, before = folder / f"epochs/{epoch:03d}", folder / f"epochs/{epoch - 1:03d}"
+    first = epoch == 1
+    return TrainInputs(
+        folder / "index.h5",
+        folder / "pixels.h5",
+        here / "features.h5",
+        here / "clusters.h5",
+        folder / "init/model.safetensors" if first else before / "model.safetensors",
+        None if first else before / "clusters.h5",
+        None if first else before / "state.pt",
+    )
+
+
+def label(folder: Path, epoch: int, config: Config) -> None:
+    here, inputs = folder / f"epochs/{epoch:03d}", inputs_of(folder, epoch)
+    run_features(inputs.index, inputs.pixels, inputs.model, here / "features.h5", config)
+    run_graph(here / "features.h5", here / "graph.h5", config)
+    run_cluster(inputs.index, here / "graph.h5", here / "clusters.h5", config)
+
+
+def train(folder: Path, epoch: int, config: Config) -> None:
+    run_train(inputs_of(folder, epoch), folder / f"epochs/{epoch:03d}", epoch, config)
+
+
+def evaluate(folder: Path, name: str, config: Config, **kwargs) -> dict:
+    out = folder / f"evaluation/{name}.json"
+    rankings = folder / f"evaluation/{name}.rankings.h5"
+    run_evaluate(folder / "index.h5", folder / "pixels.h5", out, rankings, config, **kwargs)
+    return json.loads(out.read_text())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tiny_config):
+    """A complete run of two epochs."""
+    folder = tmp_path_factory.mktemp("run")
+    start(folder, tiny_config)
+    for epoch in (1, 2):
+        label(folder, epoch, tiny_config)
+        train(folder, epoch, tiny_config)
+    evaluate(folder, "000", tiny_config, model=folder / "init/model.safetensors")
+    evaluate(folder, "002", tiny_config, model=folder / "epochs/002/model.safetensors")
+    return folder
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """The complete run, free to be damaged."""
+    return Path(shutil.copytree(run, tmp_path / "run"))
+
+
+def test_index_counts_and_order(run):
+    index = read_artifact(run / "index.h5", INDEX)
+    assert index["split"].tolist() == [0] * 54 + [1] * 9 + [2] * 18
+    assert {index.attributes[f"num_{s}"] for s in ("train", "query", "gallery")} == {54, 9, 18}
+    assert set(index["identity"][:54]) == set(range(1, 7))
+    assert set(index["camera"]) == {0, 1, 2}
+    assert index["path"][0].startswith("bounding_box_train/0001_c1s1")
+    assert len(set(index["sha256"])) == 81
+
+
+def test_pixels_are_the_resized_images(run, market):
+    index = read_artifact(run / "index.h5", INDEX)
+    with h5py.File(run / "pixels.h5") as file:
+        assert file["pixels"].chunks == (1, 32, 16, 3)
+        for row in (0, 60, 80):
+            image = decode(Path(index.attributes["root"]) / index["path"][row])
+            assert np.array_equal(file["pixels"][row], resize(image, 32, 16))
+
+
+def test_features_are_those_of_the_model(run):
+    artifact = read_artifact(run / "epochs/002/features.h5", FEATURES)
+    assert artifact["features"].shape == (54, 192)
+    assert np.allclose(np.linalg.norm(artifact["features"], axis=1), 1, atol=1e-5)
+    _, header = load_network(run / "epochs/001/model.safetensors")
+    assert artifact.inputs["model"] == header["digest"]
+
+
+def test_clusters_record_their_agreement_with_the_identities(run):
+    clusters = read_artifact(run / "epochs/001/clusters.h5", CLUSTERS)
+    labels = clusters["labels"]
+    assert clusters["sizes"].tolist() == np.bincount(labels[labels >= 0]).tolist()
+    assert clusters.attributes["num_outliers"] == int((labels < 0).sum())
+    assert 0 < clusters.attributes["nmi"] <= 1
+    same = read_artifact(run / "index.h5", INDEX)["identity"][:54]
+    pairs = [(i, j) for i in range(54) for j in range(i) if labels[i] == labels[j] >= 0]
+    right = sum(same[i] == same[j] for i, j in pairs)
+    assert clusters.attributes["pair_precision"] == pytest.approx(right / len(pairs))
+
+
+def test_training_changes_the_model_and_reports(run):
+    metrics = json.loads((run / "epochs/002/metrics.json").read_text())
+    assert metrics["epoch"] == 2
+    assert len(metrics["step_loss"]) == 3
+    assert metrics["ppa_loss"] >= 0
+    before, _ = load_network(run / "epochs/001/model.safetensors")
+    after, _ = load_network(run / "epochs/002/model.safetensors")
+    assert not torch.equal(before.backbone.conv1.weight, after.backbone.conv1.weight)
+
+
+def test_an_epoch_run_again_gives_the_same_bytes(copy, run, tiny_config):
+    shutil.rmtree(copy / "epochs/002")
+    label(copy, 2, tiny_config)
+    train(copy, 2, tiny_config)
+    for name in ("model.safetensors", "state.pt", "metrics.json"):
+        assert (copy / "epochs/002" / name).read_bytes() == (
+            run / "epochs/002" / name
+        ).read_bytes(), name
+    for name, schema in (("features", FEATURES), ("graph", GRAPH), ("clusters", CLUSTERS)):
+        ours, theirs = (read_artifact(r / f"epochs/002/{name}.h5", schema) for r in (copy, run))
+        assert ours.digest == theirs.digest
+
+
+def test_the_seed_matters(copy, tiny_config):
+    run_init(
+        copy / "index.h5",
+        copy / "pixels.h5",
+        copy / "other.safetensors",
+        None,
+        changed(tiny_config, seed=1),
+    )
+    first, _ = load_network(copy / "init/model.safetensors")
+    other, _ = load_network(copy / "other.safetensors")
+    assert not torch.equal(first.backbone.conv1.weight, other.backbone.conv1.weight)
+
+
+def test_learning_rate_and_optimiser_state_are_carried(copy, tiny_config):
+    config = changed(tiny_config, train={"lr_step": 1, "lr_gamma": 0.5})
+    train(copy, 2, config)
+    assert json.loads((copy / "epochs/002/metrics.json").read_text())["lr"] == 5e-4
+    state = torch.load(copy / "epochs/002/state.pt", weights_only=True)
+    steps = {float(s["step"]) for s in state["optimizer"]["state"].values()}
+    assert steps == {6.0}
+
+
+@pytest.mark.parametrize("change", [{"use_hsd": False}, {"use_ppa": False}, {"camera_aware": True}])
+def test_training_options_change_the_result(copy, run, tiny_config, change):
+    train(copy, 2, changed(tiny_config, train=change))
+    name = "epochs/002/model.safetensors"
+    assert (copy / name).read_bytes() != (run / name).read_bytes()
+    if change == {"use_ppa": False}:
+        assert json.loads((copy / "epochs/002/metrics.json").read_text())["ppa_loss"] is None
+
+
+def test_streamed_pixels_train_to_the_same_bytes(copy, run, tiny_config, monkeypatch):
+    monkeypatch.setattr("mprd.data.pixels._MEMORY_SHARE", 0.0)
+    train(copy, 2, tiny_config)
+    name = "epochs/002/model.safetensors"
+    assert (copy / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_evaluation_and_rankings(run):
+    report = json.loads((run / "evaluation/002.json").read_text())
+    assert 0 < report["mAP"] <= 1
+    assert report["num_valid_queries"] == report["num_queries"] == 9
+    assert report["rank1"] <= report["rank5"] <= report["rank10"]
+    rankings = read_artifact(run / "evaluation/002.rankings.h5", RANKINGS)
+    assert rankings["average_precision"].mean() == pytest.approx(report["mAP"], rel=1e-5)
+    index = read_artifact(run / "index.h5", INDEX)
+    best = rankings["gallery_row"]
+    assert best.shape == (9, 50)
+    assert (best[:, 16:] == -1).all()
+    query, first = rankings["query_row"], best[:, 0]
+    same = index["identity"][query] == index["identity"][first]
+    assert not (same & (index["camera"][query] == index["camera"][first])).any()
+    assert same.mean() == pytest.approx(report["rank1"])
+
+
+def test_baselines_flip_and_rerank(copy, tiny_config):
+    histogram = evaluate(copy, "histogram", tiny_config, baseline="histogram")
+    untrained = evaluate(copy, "random", tiny_config, baseline="random")
+    assert histogram["mAP"] > 0.5
+    assert 0 < untrained["mAP"] <= 1
+    assert "model" not in untrained["inputs"]
+    model = copy / "epochs/002/model.safetensors"
+    for name, options in (("p", {}), ("f", {"flip": True}), ("r", {"rerank": True})):
+        evaluate(copy, name, changed(tiny_config, evaluate=options), model=model)
+    plain, flip, rerank = (
+        read_artifact(copy / f"evaluation/{name}.rankings.h5", RANKINGS)["distance"][:, :16]
+        for name in "pfr"
+    )
+    assert not np.allclose(plain, flip)
+    assert not np.allclose(plain, rerank)
+    assert rerank.max() <= 1
+
+
+def test_table_and_summary(copy):
+    run_table(copy, copy / "metrics.csv")
+    table = pd.read_csv(copy / "metrics.csv", dtype={"model": str})
+    assert table["model"].tolist() == ["init", "1", "2"]
+    assert table["mAP"].notna().tolist() == [True, False, True]
+    assert table["clusters"].notna().tolist() == [False, True, True]
+    run_summary([copy / "metrics.csv"] * 2, ["a", "a"], copy / "summary.csv")
+    summary = pd.read_csv(copy / "summary.csv")
+    assert summary["model"].tolist() == ["init", "last epoch"]
+    assert summary["seeds"].tolist() == [2, 2]
+    assert summary["mAP"].iloc[1] == pytest.approx(table["mAP"].iloc[2])
+    assert summary["mAP_std"].tolist() == [0, 0]
+
+
+def test_export(copy, tiny_config):
+    model = copy / "epochs/002/model.safetensors"
+    run_export(copy / "index.h5", copy / "pixels.h5", model, copy / "final", tiny_config)
+    assert (copy / "final/model.safetensors").read_bytes() == model.read_bytes()
+    table = pd.read_csv(copy / "final/clusters.csv")
+    assert table.columns.tolist() == ["path", "cluster", "camera"]
+    labels = read_artifact(copy / "final/clusters.h5", CLUSTERS)["labels"]
+    assert table["cluster"].tolist() == labels.tolist()
+    embeddings = read_artifact(copy / "final/embeddings.h5", FEATURES)
+    assert len(embeddings["features"]) == 81
+    assert embeddings.attributes["splits"] == "train,query,gallery"
+
+
+def test_unlabelled_folder_trains_and_skips_evaluation(tmp_path, market, tiny_config, capsys):
+    crops = market / "market1501/Market-1501-v15.09.15/bounding_box_train"
+    config = changed(tiny_config, data={"dataset": "folder", "root": str(crops)})
+    start(tmp_path, config)
+    label(tmp_path, 1, config)
+    train(tmp_path, 1, config)
+    report = evaluate(tmp_path, "001", config, model=tmp_path / "epochs/001/model.safetensors")
+    assert report["skipped"] == "no query with a match in the gallery"
+    assert "mAP" not in report
+    assert "evaluation is skipped" in capsys.readouterr().out
+    clusters = read_artifact(tmp_path / "epochs/001/clusters.h5", CLUSTERS)
+    assert np.isnan(clusters.attributes["nmi"])
+    run_table(tmp_path, tmp_path / "metrics.csv")
+
+
+# ---- mistakes ----------------------------------------------------------------------------------
+
+
+def test_stale_and_foreign_inputs_are_refused(copy, tiny_config):
+    inputs = inputs_of(copy, 2)
+    one = copy / "epochs/001"
+    with pytest.raises(UserError, match=r"clusters.h5 was made from another features"):
+        run_train(replace(inputs, clusters=one / "clusters.h5"), copy / "x", 2, tiny_config)
+    with pytest.raises(UserError, match="was made by another model"):
+        run_train(
+            replace(inputs, model=copy / "init/model.safetensors"), copy / "x", 2, tiny_config
+        )
+    with pytest.raises(UserError, match="state after epoch 2, epoch 2 needs that of 1"):
+        run_train(replace(inputs, state=copy / "epochs/002/state.pt"), copy / "x", 2, tiny_config)
+    with pytest.raises(UserError, match="needs the state and clusters of the epoch before"):
+        run_train(replace(inputs, state=None), copy / "x", 2, tiny_config)
+    assert not (copy / "x").exists()
+
+
+def test_artifacts_of_another_data_set_are_refused(copy, tmp_path, tiny_config, market):
+    crops = market / "market1501/Market-1501-v15.09.15/bounding_box_test"
+    other = changed(tiny_config, data={"dataset": "folder", "root": str(crops)})
+    run_index(tmp_path / "other.h5", other)
+    model = copy / "init/model.safetensors"
+    with pytest.raises(UserError, match=r"pixels.h5 was made from another index"):
+        run_features(tmp_path / "other.h5", copy / "pixels.h5", model, copy / "x.h5", tiny_config)
+    with pytest.raises(UserError, match=r"graph.h5 was made from another index"):
+        run_cluster(tmp_path / "other.h5", copy / "epochs/001/graph.h5", copy / "x.h5", tiny_config)
+    assert not (copy / "x.h5").exists()
+
+
+def test_images_of_another_size_are_refused(copy, tiny_config):
+    config = changed(tiny_config, data={"height": 48})
+    run_pixels(copy / "index.h5", copy / "pixels48.h5", config)
+    with pytest.raises(UserError, match="images of 48x16, the model was made for 32x16"):
+        run_features(
+            copy / "index.h5",
+            copy / "pixels48.h5",
+            copy / "init/model.safetensors",
+            copy / "x.h5",
+            config,
+        )
+
+
+@pytest.mark.parametrize(
+    ("cluster", "message"),
+    [
+        ({"eps": 1e-6, "min_samples": 54}, "found 0 clusters at eps 1e-06.*Raise cluster.eps"),
+        ({"eps": 0.69, "min_samples": 1}, None),
+    ],
+)
+def test_degenerate_clusterings(copy, tiny_config, cluster, message):
+    config = changed(tiny_config, cluster=cluster)
+    graph, out = copy / "epochs/001/graph.h5", copy / "c.h5"
+    if message is None:
+        run_cluster(copy / "index.h5", graph, out, config)
+        assert (read_artifact(out, CLUSTERS)["labels"] >= 0).all()
+        return
+    with pytest.raises(UserError, match=message):
+        run_cluster(copy / "index.h5", graph, out, config)
+    assert not out.exists()
+
+
+def test_one_cluster_is_an_error(copy, tiny_config):
+    """All images alike: DBSCAN joins them."""
+    with h5py.File(copy / "epochs/001/graph.h5", "r+") as file:
+        for key, values in {
+            "indptr": np.arange(55) * 54,
+            "indices": np.tile(np.arange(54, dtype=np.int32), 54),
+            "data": np.zeros(54 * 54, np.float32),
+        }.items():
+            del file[key]
+            file[key] = values
+    with pytest.raises(UserError, match=r"found 1 cluster at .*Lower cluster.eps"):
+        run_cluster(copy / "index.h5", copy / "epochs/001/graph.h5", copy / "c.h5", tiny_config)
+
+
+def test_eps_is_widened_on_request(copy, tiny_config, capsys):
+    config = changed(tiny_config, cluster={"eps": 1e-6, "min_samples": 6, "widen_step": 0.3})
+    run_cluster(copy / "index.h5", copy / "epochs/001/graph.h5", copy / "c.h5", config)
+    eps = read_artifact(copy / "c.h5", CLUSTERS).attributes["eps"]
+    assert eps > 0.2
+    assert "Warning: no clusters at eps 1e-06" in capsys.readouterr().out
+
+
+def test_eps_beyond_the_graph_is_an_error(copy, tiny_config):
+    config = changed(tiny_config, cluster={"eps": 0.8}, graph={"eps_max": 0.9})
+    with pytest.raises(UserError, match=r"stores distances up to 0.7. Raise graph.eps_max"):
+        run_cluster(copy / "index.h5", copy / "epochs/001/graph.h5", copy / "c.h5", config)
+
+
+def test_too_few_labelled_images_for_a_batch(copy, tiny_config):
+    config = changed(tiny_config, train={"identities": 16, "instances": 16})
+    with pytest.raises(UserError, match=r"fewer than a batch of 256"):
+        train(copy, 2, config)
+
+
+def test_nan_loss_names_epoch_and_step(copy, tiny_config):
+    before = (copy / "epochs/002/model.safetensors").read_bytes()
+    with pytest.raises(
+        UserError, match=r"loss is (NaN|infinite) in epoch 2, step \d.*Lower train.lr"
+    ):
+        train(copy, 2, changed(tiny_config, train={"lr": 1e38}))
+    assert (copy / "epochs/002/model.safetensors").read_bytes() == before
+
+
+def test_bad_images(tmp_path, market, tiny_config, capsys):
+    crops = tmp_path / "crops"
+    shutil.copytree(market / "market1501/Market-1501-v15.09.15/bounding_box_train", crops)
+    names = sorted(p.name for p in crops.iterdir())
+    (crops / names[3]).write_bytes(b"no image")
+    cut = (crops / names[5]).read_bytes()
+    (crops / names[5]).write_bytes(cut[:-60])
+    config = changed(tiny_config, data={"dataset": "folder", "root": str(crops)})
+    with pytest.raises(UserError, match=f"{names[3]} cannot be read"):
+        run_index(tmp_path / "i.h5", config)
+    skip = changed(config, data={"on_bad_image": "skip"})
+    run_index(tmp_path / "i.h5", skip)
+    index = read_artifact(tmp_path / "i.h5", INDEX)
+    assert (len(index["path"]), index.attributes["num_skipped"]) == (52, 2)
+    assert "Left out 2 unreadable images" in capsys.readouterr().out
+    (crops / names[3]).unlink()
+    run_index(tmp_path / "i.h5", config)
+    with pytest.raises(UserError, match=f"{names[5]} cannot be read"):
+        run_pixels(tmp_path / "i.h5", tmp_path / "p.h5", config)
+    assert not (tmp_path / "p.h5").exists()
+
+
+def test_grayscale_and_palette_images_become_rgb(tmp_path):
+    for mode in ("L", "P", "RGBA", "CMYK", "I;16", "1"):
+        path = tmp_path / f"{mode.replace(';', '')}.{'jpg' if mode == 'CMYK' else 'png'}"
+        Image.new(mode, (8, 12)).save(path)
+        assert resize(decode(path), 12, 8).shape == (12, 8, 3)
+
+
+def test_gcn_is_refused(copy, tiny_config):
+    with pytest.raises(UserError, match="use_gcn is true, but this version has no relation GCN"):
+        train(copy, 2, changed(tiny_config, use_gcn=True))

@@ -1,0 +1,128 @@
+"""The command line as a user types it: exit codes, sentences, no tracebacks."""
+
+import subprocess
+import sys
+import time
+
+import h5py
+import pytest
+
+from mprd.cli import main
+
+
+def call(monkeypatch, capsys, *args):
+    """Return exit code, stdout and stderr of `mprd ARGS`."""
+    monkeypatch.setattr(sys, "argv", ["mprd", *map(str, args)])
+    try:
+        main()
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    return lambda *args: call(monkeypatch, capsys, *args)
+
+
+def test_help_lists_every_stage(cli):
+    code, out, _ = cli("--help")
+    assert code == 0
+    for name in [
+        "synthesize",
+        "index",
+        "pixels",
+        "init",
+        "features",
+        "graph",
+        "cluster",
+        "train",
+        "evaluate",
+        "export",
+        "table",
+        "summary",
+        "inspect",
+        "config",
+    ]:
+        assert f"  {name} " in out
+
+
+def test_help_is_fast():
+    start = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-c", "import sys, mprd.cli; sys.exit('torch' in sys.modules)"],
+        check=True,
+    )
+    assert time.monotonic() - start < 5
+
+
+def test_index_without_a_config(cli, market, tmp_path):
+    out = tmp_path / "index.h5"
+    code, text, _ = cli("index", "--dataset", "Market-1501", "--data-dir", market, "--out", out)
+    assert code == 0
+    assert "54 train, 9 query, 18 gallery images" in text
+    with h5py.File(out) as file:
+        assert file.attrs["num_train"] == 54
+
+
+def test_inspect_prints_and_checks(cli, market, tmp_path):
+    out = tmp_path / "index.h5"
+    cli("index", "--dataset", "market1501", "--data-dir", market, "--out", out)
+    code, text, _ = cli("inspect", out)
+    assert code == 0
+    for part in (
+        "mprd.index version 1",
+        "dataset: market1501",
+        "identity",
+        "int32",
+        "Check passed",
+    ):
+        assert part in text
+    with h5py.File(out, "r+") as file:
+        file["camera"][0] = 2
+    code, _, err = cli("inspect", out)
+    assert code == 2
+    assert "was changed after it was written" in err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("index", "--dataset", "markt1501", "--out", "x.h5"), "market1501"),
+        (("index", "--dataset", "market1501", "--data-dir", "no", "--out", "x.h5"), "Looked at"),
+        (("index", "--config", "none.yaml", "--out", "x.h5"), "none.yaml does not exist"),
+        (("pixels", "--index", "none.h5", "--out", "x.h5"), "none.h5 does not exist"),
+        (("graph", "--features", "none.h5", "--out", "x.h5"), "Make it with `mprd features`"),
+        (("inspect", "none.h5"), "none.h5 does not exist"),
+        (("evaluate", "--index", "i", "--pixels", "p", "--out", "o", "--rankings", "r"), "either"),
+        (("table", "none.csv"), "not a metrics table"),
+        (("summary", "--out", "o.csv", "m.csv"), "VARIANT=metrics.csv"),
+    ],
+)
+def test_mistakes_end_with_a_sentence_and_code_2(cli, tmp_path, monkeypatch, args, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = cli(*args)
+    assert code == 2
+    assert err.startswith("mprd: error: ")
+    assert message in err
+    assert list(tmp_path.glob("*.h5")) == []
+
+
+def test_inspect_refuses_other_files(cli, tmp_path):
+    (tmp_path / "a.txt").write_text("hello")
+    assert "neither an HDF5 nor a safetensors file" in cli("inspect", tmp_path / "a.txt")[2]
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["x"] = 1
+    assert "holds no artifact of mprd" in cli("inspect", tmp_path / "b.h5")[2]
+
+
+def test_config_check(cli, tiny_yaml):
+    code, out, _ = cli("config", "check", tiny_yaml)
+    assert code == 0
+    assert "tiny: seed 0, 2 epochs, market1501" in out
+    tiny_yaml.write_text("epohcs: 3")
+    code, _, err = cli("config", "check", tiny_yaml)
+    assert code == 2
+    assert "did you mean `epochs`?" in err

@@ -1,0 +1,37 @@
+"""pip and conda users get the same libraries."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+CONDA_NAMES = {"pytorch": "torch"}
+
+
+def split(requirement: str) -> tuple[str, str]:
+    name, bound = re.match(r"([A-Za-z0-9_.-]+)\s*(.*)", requirement).groups()
+    return CONDA_NAMES.get(name, name), bound
+
+
+def test_environment_and_pyproject_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    wanted = dict(split(r) for r in project["dependencies"])
+    wanted["python"] = project["requires-python"]
+    assert dict(split(r) for r in conda) == wanted
+
+
+def test_every_import_is_a_dependency():
+    """No module is used that only happens to be installed with another."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    modules = {"faiss-cpu": "faiss", "pillow": "PIL", "pyyaml": "yaml", "scikit-learn": "sklearn"}
+    names = {split(r)[0] for r in project["dependencies"]}
+    allowed = {modules.get(name, name) for name in names}
+    allowed |= set(__import__("sys").stdlib_module_names) | {"mprd", "pydantic_core"}
+    for path in (ROOT / "mprd").rglob("*.py"):
+        for line in path.read_text().splitlines():
+            match = re.match(r"\s*(?:from|import) ([a-zA-Z_0-9]+)", line)
+            if match and re.match(r"\s*(from \S+ import|import \S+( as \w+)?$)", line):
+                assert match.group(1) in allowed, f"{path}: {line.strip()}"

@@ -1,0 +1,95 @@
+# One epoch: features, graph, clusters, training.
+EPOCH = "epochs/{epoch}"
+
+
+rule features:
+    input:
+        unpack(lambda wildcards: {"model": before(wildcards)["model"]}),
+        index=path("index.h5"),
+        pixels=path("pixels.h5"),
+    output:
+        path(f"{EPOCH}/features.h5"),
+    log:
+        path(f"logs/{EPOCH}/features.log"),
+    benchmark:
+        path(f"benchmarks/{EPOCH}/features.tsv")
+    threads: 16
+    resources:
+        gpu=1,
+    params:
+        version=version("features"),
+        config=path("config.yaml"),
+    shell:
+        "mprd features --config {params.config} --index {input.index} --pixels {input.pixels}"
+        " --model {input.model} --out {output} --threads {threads} 2> {log}"
+
+
+rule graph:
+    input:
+        features=path(f"{EPOCH}/features.h5"),
+    output:
+        path(f"{EPOCH}/graph.h5"),
+    log:
+        path(f"logs/{EPOCH}/graph.log"),
+    benchmark:
+        path(f"benchmarks/{EPOCH}/graph.tsv")
+    threads: 16
+    params:
+        version=version("graph"),
+        config=path("config.yaml"),
+    shell:
+        "mprd graph --config {params.config} --features {input.features} --out {output}"
+        " --threads {threads} 2> {log}"
+
+
+rule cluster:
+    input:
+        index=path("index.h5"),
+        graph=path(f"{EPOCH}/graph.h5"),
+    output:
+        path(f"{EPOCH}/clusters.h5"),
+    log:
+        path(f"logs/{EPOCH}/cluster.log"),
+    benchmark:
+        path(f"benchmarks/{EPOCH}/cluster.tsv")
+    params:
+        version=version("cluster"),
+        config=path("config.yaml"),
+    shell:
+        "mprd cluster --config {params.config} --index {input.index} --graph {input.graph}"
+        " --out {output} 2> {log}"
+
+
+rule train:
+    input:
+        unpack(before),
+        index=path("index.h5"),
+        pixels=path("pixels.h5"),
+        features=path(f"{EPOCH}/features.h5"),
+        clusters=path(f"{EPOCH}/clusters.h5"),
+    output:
+        model=path(f"{EPOCH}/model.safetensors"),
+        state=path(f"{EPOCH}/state.pt"),
+        metrics=path(f"{EPOCH}/metrics.json"),
+    log:
+        path(f"logs/{EPOCH}/train.log"),
+    benchmark:
+        path(f"benchmarks/{EPOCH}/train.tsv")
+    threads: 16
+    resources:
+        gpu=1,
+    params:
+        version=version("train"),
+        config=path("config.yaml"),
+        number=lambda wildcards: int(wildcards.epoch),
+        folder=subpath(output.model, parent=True),
+        continued=lambda wildcards, input: (
+            f"--state {input.state} --previous-clusters {input.previous_clusters}"
+            if int(wildcards.epoch) > 1
+            else ""
+        ),
+    shell:
+        "mprd train --config {params.config} --index {input.index} --pixels {input.pixels}"
+        " --features {input.features} --clusters {input.clusters} --model {input.model}"
+        " {params.continued} --epoch {params.number} --out {params.folder}"
+        " --threads {threads} 2> {log}"

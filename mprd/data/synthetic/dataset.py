@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +174,7 @@ def _draw(settings: SyntheticSettings, folder: Path, shot: _Shot) -> None:
     image.save(folder / shot.path, quality=_JPEG_QUALITY)
 
 
+@lru_cache(maxsize=128)
 def _camera(settings: SyntheticSettings, camera: int) -> Camera:
     return draw_camera(_rng(settings, _CAMERA, camera))
 

@@ -9,6 +9,7 @@ from mprd.data.synthetic.figure import Pose, draw_figure
 from mprd.data.synthetic.people import Person, draw_person
 
 _OVERSAMPLE = 2
+_SCENE = (768, 256)
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Camera:
         contrast: factor.
         blur: radius, pixels.
         detail: share of the resolution that is left.
-        scenes: (ground, wall) colours and the height of the line between, one per scene.
+        scene: all that stands behind the people; an image shows a window of it.
     """
 
     yaw: float
@@ -33,15 +34,11 @@ class Camera:
     contrast: float
     blur: float
     detail: float
-    scenes: tuple[tuple[np.ndarray, np.ndarray, float], ...]
+    scene: Image.Image
 
 
 def draw_camera(rng: np.random.Generator) -> Camera:
-    """Draw a camera with several muted scenes of its own."""
-    scenes = []
-    for _ in range(6):
-        gray = rng.uniform(70, 190, 2)[:, None] + rng.normal(0, 5, (2, 3))
-        scenes.append((gray[0], gray[1], float(rng.uniform(0.3, 0.85))))
+    """Draw a camera with a muted scene of its own."""
     return Camera(
         yaw=float(rng.uniform(0, 2 * np.pi)),
         spread=float(rng.uniform(0.5, 1.1)),
@@ -50,7 +47,7 @@ def draw_camera(rng: np.random.Generator) -> Camera:
         contrast=float(rng.uniform(0.85, 1.1)),
         blur=float(rng.uniform(0.0, 0.9)),
         detail=float(rng.uniform(0.45, 1.0)),
-        scenes=tuple(scenes),
+        scene=_draw_scene(rng),
     )
 
 
@@ -87,32 +84,37 @@ def render(
     return _photograph(canvas.resize((width, height), Image.Resampling.BOX), camera, rng)
 
 
-def _background(camera: Camera, rng: np.random.Generator, h: int, w: int) -> Image.Image:
-    ground, wall, line = camera.scenes[rng.integers(len(camera.scenes))]
-    line = int(h * np.clip(line + rng.normal(0, 0.06), 0.1, 0.95))
-    # The time of day and the part of the scene vary more than the cameras differ.
-    wall, ground = wall + rng.normal(0, 28), ground + rng.normal(0, 28)
-    shade = np.where(np.arange(h)[:, None, None] < line, wall, ground)
-    slope = rng.normal(0, 18) * (np.arange(w) / w - 0.5)
-    coarse = rng.normal(0, 14, (9, 5, 1))
-    texture = np.asarray(
-        Image.fromarray(coarse[..., 0].astype(np.float32)).resize((w, h), Image.Resampling.BICUBIC)
-    )
-    field = shade + slope[None, :, None] + texture[..., None] + rng.normal(0, 5, 3)
-    canvas = Image.fromarray(np.clip(field, 0, 255).astype(np.uint8))
-    draw = ImageDraw.Draw(canvas)
-    for _ in range(int(rng.integers(0, 4))):
-        _clutter(draw, rng, h, w)
-    return canvas
+def _draw_scene(rng: np.random.Generator) -> Image.Image:
+    """Draw ground, wall and what stands about: fixed, so it tells the camera, not the image."""
+    w, h = _SCENE
+    ground, wall = rng.uniform(70, 190, 2)[:, None] + rng.normal(0, 5, (2, 3))
+    line = h * rng.uniform(0.4, 0.7) + np.cumsum(rng.normal(0, 1.5, w))
+    shade = np.where(np.arange(h)[:, None, None] < line[None, :, None], wall, ground)
+    coarse = Image.fromarray(rng.normal(0, 16, (10, 30)).astype(np.float32))
+    texture = np.asarray(coarse.resize((w, h), Image.Resampling.BICUBIC))
+    scene = Image.fromarray(np.clip(shade + texture[..., None], 0, 255).astype(np.uint8))
+    draw = ImageDraw.Draw(scene)
+    for _ in range(16):
+        _clutter(draw, rng, w, h)
+    return scene
 
 
-def _clutter(draw: ImageDraw.ImageDraw, rng: np.random.Generator, h: int, w: int) -> None:
+def _clutter(draw: ImageDraw.ImageDraw, rng: np.random.Generator, w: int, h: int) -> None:
     """Something in the background: a post, a sign, a window, a bush."""
     x, y = rng.uniform(0, w), rng.uniform(0, h * 0.8)
-    dx, dy = rng.uniform(0.05, 0.35) * w, rng.uniform(0.05, 0.45) * h
-    color = _gray(rng, 24)
+    dx, dy = rng.uniform(0.06, 0.3) * h, rng.uniform(0.06, 0.4) * h
     shape = draw.rectangle if rng.random() < 0.7 else draw.ellipse
-    shape((x, y, x + dx, y + dy), fill=color)
+    shape((x, y, x + dx, y + dy), fill=_gray(rng, 12))
+
+
+def _background(camera: Camera, rng: np.random.Generator, h: int, w: int) -> Image.Image:
+    """Cut the window of the scene that a person stands in."""
+    wide, high = camera.scene.size
+    size = rng.uniform(0.7, 0.95)
+    window_h, window_w = size * high, size * high * w / h
+    x, y = rng.uniform(0, wide - window_w), rng.uniform(0, high - window_h)
+    box = (x, y, x + window_w, y + window_h)
+    return camera.scene.resize((w, h), Image.Resampling.BILINEAR, box)
 
 
 def _placed(figure: Image.Image, rng: np.random.Generator) -> Image.Image:

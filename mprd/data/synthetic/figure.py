@@ -42,8 +42,9 @@ class _Body:
         return self.middle + (x + lean) * self.scale, self.top + y * self.scale
 
     def box(self, x0: float, y0: float, x1: float, y1: float) -> tuple[float, float, float, float]:
-        a, b = self.at(min(x0, x1), y0), self.at(max(x0, x1), y1)
-        return (*a, *b)
+        # A strong lean can move the top of a narrow box past its foot.
+        (left, top), (right, bottom) = self.at(min(x0, x1), y0), self.at(max(x0, x1), y1)
+        return min(left, right), top, max(left, right), bottom
 
 
 def draw_figure(person: Person, pose: Pose, width: int, height: int) -> Image.Image:

@@ -12,6 +12,7 @@ if not workflow.overwrite_configfiles:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/init.smk"
+include: "workflow/rules/gcn.smk"
 include: "workflow/rules/epoch.smk"
 include: "workflow/rules/evaluate.smk"
 

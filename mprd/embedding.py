@@ -59,6 +59,23 @@ def embed_store(
     return features
 
 
+def embed_pixels(network: ReidNetwork, pixels: torch.Tensor, device: torch.device) -> np.ndarray:
+    """Return the embeddings of a few images, in eval mode.
+
+    Args:
+        network: on `device`.
+        pixels: uint8 (n, H, W, 3), of the size the network was made for.
+        device: where to compute.
+
+    Returns:
+        float32 (n, D), rows of unit length.
+    """
+    network.eval()
+    with inference_context(device):
+        blocks = [network(normalize_pixels(part.to(device))) for part in pixels.split(256)]
+    return torch.cat(blocks).float().cpu().numpy()
+
+
 def histogram_store(store: PixelStore, batch_size: int = 256) -> np.ndarray:
     """Return a plain colour descriptor: RGB histograms of horizontal stripes, L2-normalised.
 

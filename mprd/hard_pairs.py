@@ -35,12 +35,20 @@ class HardPairs:
         self._before = _Ranges(before, now)
 
     def positives(self, rows: Tensor) -> PairList:
-        """Return P_i of each image; if empty, all mates; if there are none either, i itself.
+        """Return P_i of each image; it may be empty.
 
         Args:
             rows: int64 (B,), training rows.
         """
-        pairs = self._now.outside_inner(rows)
+        return self._now.outside_inner(rows)
+
+    def with_mates(self, rows: Tensor, pairs: PairList) -> PairList:
+        """Give an image without a hard positive all its mates; if it has none, itself.
+
+        Args:
+            rows: int64 (B,), training rows.
+            pairs: hard positives of these images, perhaps filtered.
+        """
         empty = torch.bincount(pairs.owner, minlength=len(rows)) == 0
         if not bool(empty.any()):
             return pairs

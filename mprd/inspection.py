@@ -59,12 +59,13 @@ def _inspect_hdf5(path: Path) -> None:
 
 
 def _inspect_safetensors(path: Path) -> None:
+    from mprd.gcn.weights import SCHEMA as GCN_SCHEMA
     from mprd.models.weights import SCHEMA, read_safetensors, tensors_digest
 
-    header, tensors = read_safetensors(path, SCHEMA, "init")
+    header, tensors = read_safetensors(path, (SCHEMA, GCN_SCHEMA), "init` or `mprd pretrain")
     console = Console(width=140, soft_wrap=True)
     total = sum(tensor.numel() for tensor in tensors.values())
-    console.print(f"{path}: {SCHEMA}, {len(tensors)} tensors, {total:,} values")
+    console.print(f"{path}: {header['schema']}, {len(tensors)} tensors, {total:,} values")
     _print_attributes(console, header)
     table = _grid("tensor", "dtype", "shape", "min", "mean", "max")
     for key, tensor in tensors.items():

@@ -23,6 +23,8 @@ STAGES = (
     "features",
     "graph",
     "cluster",
+    "metadata",
+    "pretrain",
     "train",
     "evaluate",
     "export",
@@ -55,8 +57,15 @@ def stage_settings(config: Config, stage: str) -> dict[str, Any]:
             return values["graph"]
         case "cluster":
             return values["cluster"]
+        case "metadata":
+            return _pick(values["gcn"], "metadata") | _pick(values, "augment", "seed")
+        case "pretrain":
+            return _gcn_settings(values, "pretrain") | _pick(values, "seed", "augment")
         case "train":
-            return _pick(values, "train", "augment", "seed", "use_gcn")
+            settings = _pick(values, "train", "augment", "seed", "use_gcn")
+            if values["use_gcn"]:
+                settings |= _gcn_settings(values, "learn", "update")
+            return settings
         case "evaluate":
             return _pick(values["evaluate"], "flip", "rerank") | _pick(values, "model", "seed")
         case "export":
@@ -110,6 +119,22 @@ def require_parent(child: Artifact, name: str, parent: str, parent_path: Path) -
             f"{child.path} was made from another {name} than {parent_path}: it is stale or "
             f"belongs to another run. Make it again with `mprd {child.schema.command}`."
         )
+
+
+def _gcn_settings(values: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """Return what decides how the relation GCN learns; its widths come with its weights."""
+    shape = ("node_features", "hidden", "sort_k", "conv", "mlp", "dropout")
+    chosen: tuple[str, ...] = (
+        "neighbors",
+        "unlabelled",
+        "batch",
+        "inner_steps",
+        "inner_rate",
+        "outer_rate",
+    )
+    if "pretrain" in keys:
+        chosen = (*shape, *chosen)
+    return {"gcn": _pick(values["gcn"], *chosen, *keys), "cluster": values["cluster"]}
 
 
 def _pick(values: dict[str, Any], *keys: str) -> dict[str, Any]:

@@ -22,12 +22,16 @@ _SHOWN = {
     "nmi": "NMI",
     "pair_precision": "pair prec.",
     "pair_recall": "pair recall",
+    "pos_prec": "pos. prec.",
+    "pos_prec_kept": "kept",
+    "neg_prec": "neg. prec.",
+    "neg_prec_kept": "kept",
 }
 
 
 def print_table(table: pd.DataFrame, title: Path) -> None:
     """Print a metrics or summary table; retrieval in percent, spread behind +-."""
-    shown = [key for key in _SHOWN if key in table.columns]
+    shown = [key for key in _SHOWN if key in table.columns and table[key].notna().any()]
     grid = Table(title=str(title), title_justify="left")
     for key in shown:
         text = key in ("variant", "model")

@@ -1,6 +1,7 @@
-"""One epoch of CNN training on pseudo-labels (method step 6)."""
+"""One epoch of CNN training on pseudo-labels (method steps 4 to 6)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from mprd.data.pixels import PixelStore
 from mprd.data.sampler import draw_partners, plan_batches
 from mprd.data.transforms import augment
 from mprd.errors import UserError
+from mprd.gcn.relations import RelationFilter
 from mprd.hard_pairs import HardPairs
 from mprd.losses import ClusterMemory, PairList, hsd_loss, ppa_loss, random_member
 from mprd.models import ReidNetwork
@@ -71,6 +73,7 @@ class EpochTrainer:
         augmentation: AugmentConfig,
         device: torch.device,
         generator: torch.Generator,
+        relations: Callable[[Tensor], RelationFilter] | None = None,
     ) -> None:
         """Set up an epoch.
 
@@ -84,6 +87,7 @@ class EpochTrainer:
             augmentation: the `augment` section.
             device: where to train.
             generator: random numbers for views and hard positives, on `device`.
+            relations: instance memory -> the filter of hard pairs under it; None: no filter.
         """
         self.network, self.optimizer = network, optimizer
         self.settings, self.augmentation = settings, augmentation
@@ -97,6 +101,7 @@ class EpochTrainer:
             settings.momentum,
             settings.memory_update,
         )
+        self.relations = None if relations is None else relations(self.memory.instances)
 
     def step(self, images: Tensor, rows: Tensor, partners: Tensor | None) -> Tensor:
         """Train on one batch.
@@ -115,6 +120,8 @@ class EpochTrainer:
         losses[0].backward()
         self.optimizer.step()
         self.memory.update(rows, x)
+        if self.relations is not None:
+            self.relations.refresh(rows)
         return losses.detach()
 
     def losses(self, x: Tensor, x_positive: Tensor | None, rows: Tensor) -> Tensor:
@@ -127,8 +134,7 @@ class EpochTrainer:
         """
         settings, memory = self.settings, self.memory
         labels = self.labels[rows]
-        positives = self.pairs.positives(rows)
-        negatives = self.pairs.negatives(rows)
+        positives, negatives = self._hard_pairs(rows)
         hsd = hsd_loss(
             x,
             labels,
@@ -155,6 +161,13 @@ class EpochTrainer:
             mix=settings.ppa_mix,
         )
         return torch.stack([hsd + settings.ppa_weight * ppa, hsd, ppa])
+
+    def _hard_pairs(self, rows: Tensor) -> tuple[PairList, PairList]:
+        """Return the hard pairs to train on: changed, confirmed, and never without a positive."""
+        positives, negatives = self.pairs.positives(rows), self.pairs.negatives(rows)
+        if self.relations is not None:
+            positives, negatives = self.relations(rows, positives, negatives, self.generator)
+        return self.pairs.with_mates(rows, positives), negatives
 
     def _embed(self, images: Tensor, batch: int, pair: bool) -> tuple[Tensor, Tensor | None]:
         views = augment(images, self.augmentation, self.generator)

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mprd.hard_pairs import HardPairs
+from mprd.losses.segments import PairList
 
 
 def relation(labels, i, j):
@@ -13,14 +14,14 @@ def relation(labels, i, j):
 
 
 def literal(labels, previous, i):
-    """P_i (with its fallbacks) and N_i."""
+    """P_i, the same with its fallbacks, and N_i."""
     count = len(labels)
     mates = [j for j in range(count) if j != i and relation(labels, i, j)]
     if previous is None:
-        return mates or [i], []
+        return mates, mates or [i], []
     positives = [j for j in mates if not relation(previous, i, j)]
     negatives = [j for j in range(count) if not relation(labels, i, j) and relation(previous, i, j)]
-    return positives or mates or [i], negatives
+    return positives, positives or mates or [i], negatives
 
 
 def as_lists(pairs, batch):
@@ -46,11 +47,22 @@ def test_equals_the_definition(case):
     pairs = HardPairs(torch.tensor(labels), None if previous is None else torch.tensor(previous))
     rows = torch.tensor([*range(len(labels)), 0])
     positives = as_lists(pairs.positives(rows), len(rows))
+    filled = as_lists(pairs.with_mates(rows, pairs.positives(rows)), len(rows))
     negatives = as_lists(pairs.negatives(rows), len(rows))
     for b, i in enumerate(rows.tolist()):
-        expected_positives, expected_negatives = literal(labels, previous, i)
+        expected_positives, expected_filled, expected_negatives = literal(labels, previous, i)
         assert positives[b] == expected_positives
+        assert filled[b] == expected_filled
         assert negatives[b] == expected_negatives
+
+
+def test_an_image_whose_positives_are_all_filtered_gets_its_mates():
+    pairs = HardPairs(torch.tensor([0, 0, 0, 1, -1]), torch.tensor([0, 1, 1, 1, 1]))
+    rows = torch.tensor([1, 3, 0])
+    nothing = PairList(rows[:0], rows[:0])
+    assert as_lists(pairs.with_mates(rows, nothing), 3) == [[0, 2], [3], [1, 2]]
+    some = PairList(torch.tensor([2]), torch.tensor([1]))
+    assert as_lists(pairs.with_mates(rows, some), 3) == [[0, 2], [3], [1]]
 
 
 def test_counts_are_those_before_the_fallback():

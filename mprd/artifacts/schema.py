@@ -139,6 +139,71 @@ CLUSTERS = Schema(
     },
 )
 
+METADATA = Schema(
+    "mprd.metadata",
+    1,
+    "metadata",
+    "Pairs known with certainty, for the relation GCN. Their nodes are augmented views, or "
+    "training images that a person knows.",
+    {
+        "row": Array("int64", ("m",), "training row of the image that a node shows", minimum=0),
+        "view": Array("int16", ("m",), "number of the view, -1: the image itself", minimum=-1),
+        "features": Array(
+            "float32",
+            ("m", "D"),
+            "embedding of the node by the initial model",
+            minimum=-1.001,
+            maximum=1.001,
+        ),
+        "pixels": Array(
+            "uint8", ("v", "H", "W", 3), "RGB image of each node that is a view, in order"
+        ),
+        "pairs": Array("int64", ("p", 2), "two nodes", minimum=0, below="m"),
+        "same": Array("uint8", ("p",), "1: one identity, 0: two", maximum=1),
+    },
+    {
+        "source": "views, labels or pairs",
+        "max_similarity": "largest cosine of two images that are not one identity (views)",
+    },
+)
+
+RELATIONS = Schema(
+    "mprd.relations",
+    1,
+    "train",
+    "Every judgement of the relation GCN on a hard pair of the epoch.",
+    {
+        "step": Array("int32", ("r",), "training step, from 1", minimum=1),
+        "i": Array("int32", ("r",), "training row of the anchor", minimum=0),
+        "j": Array("int32", ("r",), "training row of the doubtful partner", minimum=0),
+        "now": Array("uint8", ("r",), "1: one cluster in this epoch", maximum=1),
+        "before": Array("uint8", ("r",), "1: one cluster in the epoch before", maximum=1),
+        "probability": Array(
+            "float32", ("r",), "p(i, j), that they are one identity", minimum=0, maximum=1
+        ),
+        "kept": Array(
+            "uint8",
+            ("r",),
+            "1: the GCN agrees with the cluster relation of this epoch, the pair is used",
+            maximum=1,
+        ),
+        "same": Array(
+            "int8", ("r",), "1: truly one identity, 0: not, -1: unknown (for the eye)", minimum=-1
+        ),
+        "same_camera": Array("uint8", ("r",), "1: of one known camera", maximum=1),
+    },
+    {
+        "positives": "hard positives judged",
+        "positives_kept": "of which the GCN keeps",
+        "positive_precision": "share of the judged that are one identity (NaN: unknown)",
+        "positive_precision_kept": "the same of the kept",
+        "negatives": "hard negatives judged",
+        "negatives_kept": "of which the GCN keeps",
+        "negative_precision": "share of the judged that are two identities (NaN: unknown)",
+        "negative_precision_kept": "the same of the kept",
+    },
+)
+
 RANKINGS = Schema(
     "mprd.rankings",
     1,
@@ -171,5 +236,6 @@ RANKINGS = Schema(
 )
 
 SCHEMAS: dict[str, Schema] = {
-    schema.name: schema for schema in (INDEX, PIXELS, FEATURES, GRAPH, CLUSTERS, RANKINGS)
+    schema.name: schema
+    for schema in (INDEX, PIXELS, FEATURES, GRAPH, CLUSTERS, METADATA, RELATIONS, RANKINGS)
 }

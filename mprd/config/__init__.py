@@ -1,5 +1,6 @@
 """Configuration: typed settings, loading, and their generated reference."""
 
+from mprd.config.gcn import GcnConfig
 from mprd.config.load import Run, dump_yaml, expand_runs, load_config, merge, read_yaml, validate
 from mprd.config.models import (
     AugmentConfig,
@@ -21,6 +22,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "EvaluateConfig",
+    "GcnConfig",
     "GraphConfig",
     "InitConfig",
     "ModelConfig",

@@ -3,15 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A part of the configuration; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+from mprd.config.gcn import GcnConfig
+from mprd.config.section import Probability, Section
 
 
 class SyntheticConfig(Section):
@@ -234,6 +229,7 @@ class Config(Section):
     cluster: ClusterConfig = Field(default_factory=ClusterConfig, description="clustering")
     augment: AugmentConfig = Field(default_factory=AugmentConfig, description="augmentation")
     train: TrainConfig = Field(default_factory=TrainConfig, description="training")
+    gcn: GcnConfig = Field(default_factory=GcnConfig, description="relation GCN")
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="evaluation")
 
     @model_validator(mode="after")
@@ -241,6 +237,12 @@ class Config(Section):
         if self.cluster.eps > self.graph.eps_max:
             raise ValueError(
                 f"cluster.eps ({self.cluster.eps}) is above graph.eps_max ({self.graph.eps_max})"
+            )
+        if self.use_gcn and not (self.train.use_hsd or self.train.use_ppa):
+            raise ValueError("use_gcn judges hard pairs, but train.use_hsd and use_ppa are false")
+        if self.use_gcn and self.gcn.neighbors >= max(self.graph.k1, self.graph.k2):
+            raise ValueError(
+                f"gcn.neighbors ({self.gcn.neighbors}) must be below graph.k1 ({self.graph.k1})"
             )
         if not self.runs:
             raise ValueError("runs is empty: name at least one run")

@@ -71,6 +71,8 @@ def _describe(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     kind = schema.get("format", schema.get("type", "any"))
+    if "prefixItems" in schema:
+        return f"{len(schema['prefixItems'])} values: {_describe(schema['prefixItems'][0])}"
     if kind == "array":
         return f"list of {_describe(schema['items'])}"
     bounds = (

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mprd.config import AugmentConfig, WarmupConfig
-from mprd.models.network import normalize_pixels
+from mprd.models.network import PIXEL_MEAN, normalize_pixels
 
 _GRAY = (0.299, 0.587, 0.114)
 
@@ -29,6 +29,26 @@ def augment(images: Tensor, settings: AugmentConfig, generator: torch.Generator)
     if settings.jitter:
         moved = color_jitter(moved.float(), settings.jitter, generator)
     return normalize_pixels(moved) * (inside & ~_erased(images, settings.erase, generator))
+
+
+def view_pixels(images: Tensor, settings: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Make one view per image as `augment` does, but as pixels, which can be kept in a file.
+
+    Args:
+        images: uint8 (B, H, W, 3).
+        settings: the `augment` section.
+        generator: on the device of `images`.
+
+    Returns:
+        uint8 (B, H, W, 3).
+    """
+    moved, inside = _shift_and_flip(images, settings.pad, settings.flip, generator)
+    view = moved.float()
+    if settings.jitter:
+        view = color_jitter(view, settings.jitter, generator)
+    shown = (inside & ~_erased(images, settings.erase, generator)).permute(0, 2, 3, 1)
+    mean = torch.tensor(PIXEL_MEAN, device=images.device) * 255
+    return torch.where(shown, view, mean).round().to(torch.uint8)
 
 
 def augment_warmup(

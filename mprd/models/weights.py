@@ -29,12 +29,44 @@ def save_network(
     seed: int | None,
 ) -> None:
     """Write weights and provenance atomically. Equal weights give equal bytes."""
-    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    save_tensors(
+        path,
+        SCHEMA,
+        network.state_dict(),
+        architecture=network.architecture.as_dict(),
+        config=config,
+        inputs=inputs,
+        seed=seed,
+    )
+
+
+def save_tensors(
+    path: Path,
+    schema: str,
+    state: Mapping[str, Tensor],
+    *,
+    architecture: Mapping[str, Any],
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    seed: int | None,
+) -> None:
+    """Write the weights of any network of ours; see `save_network`.
+
+    Args:
+        path: file to write.
+        schema: what it is.
+        state: the network's state dict.
+        architecture: all that is needed to build the network.
+        config: settings the stage read.
+        inputs: role -> digest of each file it was made from.
+        seed: random seed, where one was used.
+    """
+    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
     header = {
-        "schema": SCHEMA,
+        "schema": schema,
         "schema_version": str(SCHEMA_VERSION),
         "mprd_version": __version__,
-        "architecture": json.dumps(network.architecture.as_dict(), sort_keys=True),
+        "architecture": json.dumps(architecture, sort_keys=True),
         "config": json.dumps(config, sort_keys=True),
         "inputs": json.dumps(dict(inputs), sort_keys=True),
         "seed": str(-1 if seed is None else seed),
@@ -64,9 +96,16 @@ def load_network(path: Path) -> tuple[ReidNetwork, dict[str, str]]:
 
 
 def read_safetensors(
-    path: Path, schema: str, command: str
+    path: Path, schema: str | tuple[str, ...], command: str
 ) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Read header and tensors of a safetensors artifact, checked."""
+    """Read header and tensors of a safetensors artifact, checked.
+
+    Args:
+        path: the file.
+        schema: what it must be; several: one of them.
+        command: the `mprd` command that makes it, for messages.
+    """
+    schemas = (schema,) if isinstance(schema, str) else schema
     require_file(path, command)
     remedy = f"Make it again with `mprd {command}`."
     try:
@@ -75,12 +114,12 @@ def read_safetensors(
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise UserError(f"{path} is not a readable safetensors file ({error}). {remedy}") from None
-    if header.get("schema") != schema:
-        raise UserError(f"{path} is not an {schema} file. {remedy}")
+    if header.get("schema") not in schemas:
+        raise UserError(f"{path} is not an {' or '.join(schemas)} file. {remedy}")
     if header.get("schema_version") != str(SCHEMA_VERSION):
         raise UserError(
-            f"{path} has {schema} version {header.get('schema_version')}, this mprd reads "
-            f"{SCHEMA_VERSION}. {remedy}"
+            f"{path} has {header['schema']} version {header.get('schema_version')}, this mprd "
+            f"reads {SCHEMA_VERSION}. {remedy}"
         )
     for key, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):

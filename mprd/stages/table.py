@@ -11,7 +11,14 @@ from mprd.errors import UserError
 
 _RETRIEVAL = ("mAP", "rank1", "rank5", "rank10", "mINP")
 _QUALITY = ("nmi", "ari", "pair_precision", "pair_recall")
-COLUMNS = ("model", "clusters", "outliers", "eps", "loss", *_RETRIEVAL, *_QUALITY)
+# Shares of judged hard pairs that are right, before and after the relation filter (`use_gcn`).
+_RELATIONS = {
+    "pos_prec": "positive_precision",
+    "pos_prec_kept": "positive_precision_kept",
+    "neg_prec": "negative_precision",
+    "neg_prec_kept": "negative_precision_kept",
+}
+COLUMNS = ("model", "clusters", "outliers", "eps", "loss", *_RETRIEVAL, *_QUALITY, *_RELATIONS)
 INITIAL = "init"
 
 
@@ -51,7 +58,7 @@ def run_summary(tables: Sequence[Path], variants: Sequence[str], out: Path) -> N
         chosen = table[table["mAP"].notna() | (table["model"] == "last epoch")]
         frames.append(chosen.assign(variant=variant))
     grouped = pd.concat(frames).groupby(["variant", "model"], sort=False)
-    figures = ["clusters", "outliers", "loss", *_RETRIEVAL, *_QUALITY]
+    figures = ["clusters", "outliers", "loss", *_RETRIEVAL, *_QUALITY, *_RELATIONS]
     summary = grouped[figures].mean()
     spread = grouped[figures].std(ddof=1).add_suffix("_std")
     summary.insert(0, "seeds", grouped.size())
@@ -93,6 +100,8 @@ def _epoch_row(run: Path, folder: Path) -> dict[str, Any]:
         "loss": metrics["loss"],
         **{key: clusters.attributes[key] for key in _QUALITY},
     }
+    relations = metrics.get("relations") or {}
+    row |= {column: relations.get(key) for column, key in _RELATIONS.items()}
     return row | (_evaluation_row(run, folder.name) or {}) | {"model": row["model"]}
 
 

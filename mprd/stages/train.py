@@ -23,6 +23,7 @@ from mprd.models import ReidNetwork, load_network, save_network
 from mprd.provenance import require_parent, stage_settings
 from mprd.runtime import select_device
 from mprd.stages.common import open_store, read_index, split_rows
+from mprd.stages.relation_epoch import RelationEpoch
 from mprd.training import EpochResult, EpochTrainer, make_optimizer, train_epoch, trainer_state
 
 _STATE_SCHEMA = "mprd.state"
@@ -40,6 +41,9 @@ class TrainInputs:
         model: the model of the epoch before (epoch 1: the initial one).
         previous_clusters: `clusters.h5` of the epoch before, None in epoch 1.
         state: `state.pt` of the epoch before, None in epoch 1.
+        graph: `graph.h5` of this epoch (`use_gcn`).
+        metadata: `metadata.h5` (`use_gcn`).
+        gcn: the relation GCN of the epoch before (epoch 1: the pre-trained one) (`use_gcn`).
     """
 
     index: Path
@@ -49,23 +53,32 @@ class TrainInputs:
     model: Path
     previous_clusters: Path | None = None
     state: Path | None = None
+    graph: Path | None = None
+    metadata: Path | None = None
+    gcn: Path | None = None
 
 
 def run_train(inputs: TrainInputs, out: Path, epoch: int, config: Config) -> None:
     """Train one epoch; write `model.safetensors`, `state.pt` and `metrics.json` into `out`.
 
+    With `use_gcn` also `gcn.safetensors` and `relations.h5`.
+
     Args:
         inputs: files of this epoch and the one before.
         out: folder of the epoch.
         epoch: 1-based.
-        config: `train`, `augment`, `seed` and `device` are read.
+        config: `train`, `augment`, `use_gcn`, `gcn`, `cluster`, `seed` and `device` are read.
 
     Raises:
         UserError: inputs missing, damaged, stale or of another run; fewer labelled images than
             a batch; a loss that is NaN.
     """
-    if config.use_gcn:
-        raise UserError("use_gcn is true, but this version has no relation GCN. Set it to false.")
+    for path in (inputs.graph, inputs.metadata, inputs.gcn):
+        if (path is not None) != config.use_gcn:
+            raise UserError(
+                "Options --graph, --metadata and --gcn go with use_gcn: true, all or none; "
+                f"use_gcn is {str(config.use_gcn).lower()} in the config."
+            )
     if (epoch == 1) != (inputs.state is None) or (epoch == 1) != (inputs.previous_clusters is None):
         raise UserError(
             f"Epoch {epoch} {'takes no' if epoch == 1 else 'needs the'} state and clusters of the "
@@ -89,7 +102,15 @@ def run_train(inputs: TrainInputs, out: Path, epoch: int, config: Config) -> Non
     if inputs.state is not None:
         _restore(inputs.state, epoch, optimizer, generator)
     # All randomness of the epoch follows from two draws, so only this generator is carried on.
-    plan_seed, device_seed = torch.randint(2**62, (2,), generator=generator).tolist()
+    plan_seed, device_seed, gcn_seed = torch.randint(2**62, (3,), generator=generator).tolist()
+    digests = {"index": index.digest, "pixels": store.digest, "model": header["digest"]}
+    digests |= {"features": features.digest, "clusters": clusters.digest}
+    relation = None
+    if config.use_gcn:
+        relation = RelationEpoch(
+            inputs, index, clusters, features["features"], network, store, config, gcn_seed
+        )
+        digests |= relation.digests
     trainer = EpochTrainer(
         network,
         optimizer,
@@ -100,15 +121,17 @@ def run_train(inputs: TrainInputs, out: Path, epoch: int, config: Config) -> Non
         config.augment,
         device,
         torch.Generator(device).manual_seed(device_seed),
+        relation.bind if relation else None,
     )
     cameras = index["camera"][rows]
     result = train_epoch(trainer, store, cameras, epoch, np.random.default_rng(plan_seed))
-    digests = {"index": index.digest, "pixels": store.digest, "model": header["digest"]}
-    digests |= {"features": features.digest, "clusters": clusters.digest}
     if previous is not None:
         digests["previous_clusters"] = previous.digest
     _write(out, network, trainer_state(optimizer, generator, epoch), config, digests)
-    write_json(out / "metrics.json", _metrics(result, epoch, config.train, optimizer))
+    report = _metrics(result, epoch, config.train, optimizer)
+    if relation is not None:
+        report["relations"] = relation.finish(out, digests)
+    write_json(out / "metrics.json", report)
 
 
 def _read_labels(

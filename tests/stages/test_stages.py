@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, RANKINGS, read_artifact
-from mprd.config import Config, merge, validate
+from mprd.config import Config
 from mprd.data.images import decode, resize
 from mprd.errors import UserError
 from mprd.models import load_network
@@ -21,53 +21,12 @@ from mprd.stages.cluster import run_cluster
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.export import run_export
 from mprd.stages.features import run_features
-from mprd.stages.graph import run_graph
 from mprd.stages.index import run_index
 from mprd.stages.init import run_init
 from mprd.stages.pixels import run_pixels
 from mprd.stages.table import run_summary, run_table
-from mprd.stages.train import TrainInputs, run_train
-
-
-def changed(config: Config, **sections) -> Config:
-    return validate(merge(json.loads(config.model_dump_json()), sections), "test")
-
-
-def start(folder: Path, config: Config) -> None:
-    run_index(folder / "index.h5", config)
-    run_pixels(folder / "index.h5", folder / "pixels.h5", config)
-    run_init(
-        folder / "index.h5",
-        folder / "pixels.h5",
-        folder / "init/model.safetensors",
-        folder / "init/metrics.json",
-        config,
-    )
-
-
-def inputs_of(folder: Path, epoch: int) -> TrainInputs:
-    here, before = folder / f"epochs/{epoch:03d}", folder / f"epochs/{epoch - 1:03d}"
-    first = epoch == 1
-    return TrainInputs(
-        folder / "index.h5",
-        folder / "pixels.h5",
-        here / "features.h5",
-        here / "clusters.h5",
-        folder / "init/model.safetensors" if first else before / "model.safetensors",
-        None if first else before / "clusters.h5",
-        None if first else before / "state.pt",
-    )
-
-
-def label(folder: Path, epoch: int, config: Config) -> None:
-    here, inputs = folder / f"epochs/{epoch:03d}", inputs_of(folder, epoch)
-    run_features(inputs.index, inputs.pixels, inputs.model, here / "features.h5", config)
-    run_graph(here / "features.h5", here / "graph.h5", config)
-    run_cluster(inputs.index, here / "graph.h5", here / "clusters.h5", config)
-
-
-def train(folder: Path, epoch: int, config: Config) -> None:
-    run_train(inputs_of(folder, epoch), folder / f"epochs/{epoch:03d}", epoch, config)
+from mprd.stages.train import run_train
+from tests.stages.pipeline import changed, inputs_of, label, start, train
 
 
 def evaluate(folder: Path, name: str, config: Config, **kwargs) -> dict:
@@ -406,8 +365,3 @@ def test_grayscale_and_palette_images_become_rgb(tmp_path):
         path = tmp_path / f"{mode.replace(';', '')}.{'jpg' if mode == 'CMYK' else 'png'}"
         Image.new(mode, (8, 12)).save(path)
         assert resize(decode(path), 12, 8).shape == (12, 8, 3)
-
-
-def test_gcn_is_refused(copy, tiny_config):
-    with pytest.raises(UserError, match="use_gcn is true, but this version has no relation GCN"):
-        train(copy, 2, changed(tiny_config, use_gcn=True))

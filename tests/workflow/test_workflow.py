@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from mprd.config import merge
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -174,6 +176,56 @@ def test_a_changed_setting_runs_only_what_reads_it(again, tiny_values, change, e
         assert plan["evaluate"] == 2, "neither does the evaluation of the initial model"
     if "epochs" in change:
         assert plan["train"] == 1, "the epochs that are there stay"
+
+
+GCN = {
+    "use_gcn": True,
+    "graph": {"k1": 20, "k2": 6},
+    "gcn": {
+        "neighbors": 3,
+        "hidden": [8, 8],
+        "conv": [8, 12],
+        "mlp": 8,
+        "metadata": {"images": 3, "views": 4},
+        "unlabelled": {"negative_rank": 5},
+        "pretrain": {"metadata": 2, "unlabelled": 3},
+        "update": {"metadata": 1, "unlabelled": 2, "collected": 1},
+    },
+}
+
+
+def test_the_relation_gcn_beside_a_plain_run(tmp_path, tiny_values):
+    """One DAG of both kinds of runs; the GCN is passed on, and made again byte for byte."""
+    values = {**tiny_values, "runs": {"plain": {"graph": GCN["graph"]}, "gcn": GCN}}
+    folder = configure(tmp_path / "gcn", values)
+    snakemake(folder)
+    results = folder / "results"
+    for name in [
+        "gcn/metadata.h5",
+        "gcn/pretrained.safetensors",
+        "gcn/metrics.json",
+        "epochs/001/gcn.safetensors",
+        "epochs/002/relations.h5",
+    ]:
+        assert (results / "gcn" / name).is_file(), name
+        assert not (results / "plain" / name).exists(), name
+    table = pd.read_csv(results / "gcn/metrics.csv", dtype={"model": str})
+    assert table["pos_prec"].iloc[-2] > 0
+    before = contents(results / "gcn")
+    assert len([name for name in before if "gcn" in name or "relations" in name]) == 7
+    shutil.rmtree(results / "gcn/epochs/001")
+    shutil.rmtree(results / "gcn/epochs/002")
+    shutil.rmtree(results / "gcn/gcn")
+    snakemake(folder)
+    assert contents(results / "gcn") == before
+    configure(
+        folder, {**values, "runs": {**values["runs"], "gcn": merge(GCN, {"gcn": {"batch": 8}})}}
+    )
+    plan = planned(folder)
+    assert plan["pretrain"] == 1
+    assert plan["train_gcn"] == 2
+    assert "train" not in plan
+    assert "metadata" not in plan, "the metadata do not depend on the batch"
 
 
 def test_one_file_alone(again):

@@ -102,6 +102,19 @@ def before(wildcards):
     }
 
 
+def gcn_before(wildcards):
+    """The relation GCN that an epoch starts with."""
+    epoch = int(wildcards.epoch) - 1
+    name = f"epochs/{epoch:03d}/gcn" if epoch else "gcn/pretrained"
+    return {"gcn": path(f"{name}.safetensors")}
+
+
+def runs_with_gcn(wanted):
+    """Wildcard pattern of the runs with or without `use_gcn`; matches nothing if none."""
+    names = [re.escape(r) for r in RUNS if RUNS[r].config.use_gcn == wanted]
+    return "|".join(names) or "(?!)"
+
+
 def evaluated_epochs(config):
     """Epochs after which a run is evaluated; 0 is the initial model."""
     every = config.evaluate.every

@@ -75,6 +75,8 @@ rule train:
         path(f"logs/{EPOCH}/train.log"),
     benchmark:
         path(f"benchmarks/{EPOCH}/train.tsv")
+    wildcard_constraints:
+        run=runs_with_gcn(False),
     threads: 16
     resources:
         gpu=1,
@@ -83,13 +85,34 @@ rule train:
         config=path("config.yaml"),
         number=lambda wildcards: int(wildcards.epoch),
         folder=subpath(output.model, parent=True),
-        continued=lambda wildcards, input: (
-            f"--state {input.state} --previous-clusters {input.previous_clusters}"
-            if int(wildcards.epoch) > 1
-            else ""
+        more=lambda wildcards, input: " ".join(
+            f"--{name.replace('_', '-')} {input[name]}"
+            for name in ("state", "previous_clusters", "graph", "metadata", "gcn")
+            if name in input.keys()
         ),
     shell:
         "mprd train --config {params.config} --index {input.index} --pixels {input.pixels}"
         " --features {input.features} --clusters {input.clusters} --model {input.model}"
-        " {params.continued} --epoch {params.number} --out {params.folder}"
+        " {params.more} --epoch {params.number} --out {params.folder}"
         " --threads {threads} 2> {log}"
+
+
+# With `use_gcn` an epoch also reads its graph, the metadata and the GCN, and passes the GCN on.
+use rule train as train_gcn with:
+    input:
+        unpack(before),
+        unpack(gcn_before),
+        index=path("index.h5"),
+        pixels=path("pixels.h5"),
+        features=path(f"{EPOCH}/features.h5"),
+        clusters=path(f"{EPOCH}/clusters.h5"),
+        graph=path(f"{EPOCH}/graph.h5"),
+        metadata=path("gcn/metadata.h5"),
+    output:
+        model=path(f"{EPOCH}/model.safetensors"),
+        state=path(f"{EPOCH}/state.pt"),
+        metrics=path(f"{EPOCH}/metrics.json"),
+        gcn=path(f"{EPOCH}/gcn.safetensors"),
+        relations=path(f"{EPOCH}/relations.h5"),
+    wildcard_constraints:
+        run=runs_with_gcn(True),

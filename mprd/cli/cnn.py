@@ -1,35 +1,21 @@
-"""The command line: one sub-command per stage, and tools to look at artifacts.
+"""Commands of the stages that make and use the CNN."""
 
-Heavy imports happen inside the commands, so that `mprd --help` and light stages start fast.
-"""
-
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mprd.errors import UserError
-
-app = typer.Typer(
-    name="mprd",
-    help="Unsupervised re-identification, stage by stage.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+from mprd.cli.app import (
+    ConfigOption,
+    IndexOption,
+    ModelOption,
+    OutOption,
+    PixelsOption,
+    ThreadsOption,
+    app,
+    cpu_threads,
 )
-config_app = typer.Typer(help="Check, complete and document configurations.", no_args_is_help=True)
-app.add_typer(config_app, name="config")
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="Config file (YAML). Default: all defaults.")
-]
-IndexOption = Annotated[Path, typer.Option(help="index.h5")]
-PixelsOption = Annotated[Path, typer.Option(help="pixels.h5")]
-ModelOption = Annotated[Path, typer.Option(help="model.safetensors")]
-OutOption = Annotated[Path, typer.Option(help="File to write.")]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all.")]
+from mprd.errors import UserError
 
 
 @app.command()
@@ -42,7 +28,7 @@ def synthesize(
     from mprd.config import load_config
     from mprd.stages.synthesize import run_synthesize
 
-    count = run_synthesize(out, load_config(config), _threads(threads))
+    count = run_synthesize(out, load_config(config), cpu_threads(threads))
     print(f"{count:,} images in {out}")
 
 
@@ -63,7 +49,7 @@ def index(
         settings = settings.model_copy(
             update={"data": settings.data.model_copy(update={"dataset": dataset})}
         )
-    run_index(out, settings, data_dir, _threads(threads))
+    run_index(out, settings, data_dir, cpu_threads(threads))
 
 
 @app.command()
@@ -77,7 +63,7 @@ def pixels(
     from mprd.config import load_config
     from mprd.stages.pixels import run_pixels
 
-    run_pixels(index, out, load_config(config), _threads(threads))
+    run_pixels(index, out, load_config(config), cpu_threads(threads))
 
 
 @app.command()
@@ -135,7 +121,7 @@ def graph(
     from mprd.config import load_config
     from mprd.stages.graph import run_graph
 
-    run_graph(features, out, load_config(config), _threads(threads))
+    run_graph(features, out, load_config(config), cpu_threads(threads))
 
 
 @app.command()
@@ -165,6 +151,11 @@ def train(
         Path | None, typer.Option(help="clusters.h5 of the epoch before")
     ] = None,
     state: Annotated[Path | None, typer.Option(help="state.pt of the epoch before")] = None,
+    graph: Annotated[Path | None, typer.Option(help="graph.h5 of this epoch (use_gcn)")] = None,
+    metadata: Annotated[Path | None, typer.Option(help="metadata.h5 (use_gcn)")] = None,
+    gcn: Annotated[
+        Path | None, typer.Option(help="GCN of the epoch before, or pre-trained (use_gcn)")
+    ] = None,
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
@@ -174,7 +165,9 @@ def train(
     from mprd.stages.train import TrainInputs, run_train
 
     set_threads(threads)
-    inputs = TrainInputs(index, pixels, features, clusters, model, previous_clusters, state)
+    inputs = TrainInputs(
+        index, pixels, features, clusters, model, previous_clusters, state, graph, metadata, gcn
+    )
     run_train(inputs, out, epoch, load_config(config))
 
 
@@ -228,86 +221,3 @@ def export(
 
     set_threads(threads)
     run_export(index, pixels, model, out, load_config(config), threads)
-
-
-@app.command()
-def table(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, or a metrics.csv / summary.csv.")],
-    out: Annotated[Path | None, typer.Option(help="CSV to write; else only print.")] = None,
-) -> None:
-    """Collect the figures of a run into metrics.csv, or print a table."""
-    from mprd.stages.table import read_table, run_table
-    from mprd.tables import print_table
-
-    if run.is_dir():
-        out = out or run / "metrics.csv"
-        run_table(run, out)
-        run = out
-    print_table(read_table(run), run)
-
-
-@app.command()
-def summary(
-    out: OutOption,
-    tables: Annotated[list[str], typer.Argument(help="VARIANT=metrics.csv of every run.")],
-) -> None:
-    """Average runs: mean and standard deviation over seeds."""
-    from mprd.stages.table import run_summary
-
-    pairs = [item.partition("=") for item in tables]
-    if any(not path for _, _, path in pairs):
-        raise UserError("Each argument is VARIANT=metrics.csv.")
-    run_summary([Path(path) for _, _, path in pairs], [variant for variant, _, _ in pairs], out)
-
-
-@app.command()
-def inspect(file: Annotated[Path, typer.Argument(help="An HDF5 or safetensors artifact.")]) -> None:
-    """Print what an artifact holds and where it comes from, and check it."""
-    from mprd.inspection import inspect_file
-
-    inspect_file(file)
-
-
-@config_app.command("check")
-def config_check(file: Annotated[Path, typer.Argument(help="Config file (YAML).")]) -> None:
-    """Check a config file and list its runs."""
-    from mprd.config import expand_runs, read_yaml
-
-    for run in expand_runs(read_yaml(file), str(file)):
-        print(f"{run.name}: seed {run.seed}, {run.config.epochs} epochs, {run.config.data.dataset}")
-
-
-@config_app.command("reference")
-def config_reference(
-    root: Annotated[Path, typer.Option(help="Root of the repository.")] = Path("."),
-) -> None:
-    """Generate config/README.md, config/schema.json and docs/artifacts.md."""
-    from mprd.artifacts import reference as artifacts
-    from mprd.config import reference as config
-
-    for path, text in (
-        (root / "config" / "README.md", config.markdown()),
-        (root / "config" / "schema.json", config.json_schema()),
-        (root / "docs" / "artifacts.md", artifacts.markdown()),
-    ):
-        path.write_text(text, encoding="utf-8")
-        print(path)
-
-
-def _threads(threads: int | None) -> int:
-    import os
-
-    return threads or len(os.sched_getaffinity(0))
-
-
-def main() -> None:
-    """Run the command line; a user's mistake ends with one sentence and exit code 2."""
-    try:
-        app()
-    except UserError as error:
-        print(f"mprd: error: {error}", file=sys.stderr)
-        sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()

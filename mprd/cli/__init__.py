@@ -1,0 +1,19 @@
+"""The command line: one sub-command per stage, and tools to look at artifacts.
+
+Heavy imports happen inside the commands, so that `mprd --help` and light stages start fast.
+"""
+
+import sys
+
+from mprd.cli import cnn, gcn, tools  # noqa: F401  (each adds its commands)
+from mprd.cli.app import app
+from mprd.errors import UserError
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one sentence and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"mprd: error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,5 @@
+"""`python -m mprd.cli`."""
+
+from mprd.cli import main
+
+main()

@@ -1,0 +1,72 @@
+"""Commands of the relation GCN."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mprd.cli.app import (
+    ConfigOption,
+    IndexOption,
+    OutOption,
+    PixelsOption,
+    ThreadsOption,
+    app,
+)
+
+
+@app.command()
+def metadata(
+    index: IndexOption,
+    pixels: PixelsOption,
+    model: Annotated[Path, typer.Option(help="model.safetensors before the first epoch")],
+    features: Annotated[Path, typer.Option(help="features.h5 of that model")],
+    graph: Annotated[Path, typer.Option(help="graph.h5 of these features")],
+    out: OutOption,
+    config: ConfigOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Collect a few pairs that are known with certainty, for the relation GCN."""
+    from mprd.config import load_config
+    from mprd.runtime import set_threads
+    from mprd.stages.metadata import run_metadata
+
+    set_threads(threads)
+    run_metadata(index, pixels, model, features, graph, out, load_config(config))
+
+
+@app.command()
+def pretrain(
+    index: IndexOption,
+    pixels: PixelsOption,
+    model: Annotated[Path, typer.Option(help="model.safetensors before the first epoch")],
+    features: Annotated[Path, typer.Option(help="features.h5 of epoch 1")],
+    graph: Annotated[Path, typer.Option(help="graph.h5 of epoch 1")],
+    clusters: Annotated[Path, typer.Option(help="clusters.h5 of epoch 1")],
+    metadata: Annotated[Path, typer.Option(help="metadata.h5")],
+    out: OutOption,
+    metrics: Annotated[Path, typer.Option(help="JSON of losses and quality to write.")],
+    config: ConfigOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Pre-train the relation GCN."""
+    from mprd.config import load_config
+    from mprd.runtime import set_threads
+    from mprd.stages.pretrain import PretrainInputs, run_pretrain
+
+    set_threads(threads)
+    inputs = PretrainInputs(index, pixels, model, features, graph, clusters, metadata)
+    run_pretrain(inputs, out, metrics, load_config(config))
+
+
+@app.command()
+def pairs(
+    run: Annotated[Path, typer.Option(help="Folder of a run.")],
+    out: Annotated[Path, typer.Option(help="CSV to write; an existing one is kept.")],
+    count: Annotated[int, typer.Option(min=2, help="Pairs to write.")] = 300,
+    epoch: Annotated[int | None, typer.Option(min=1, help="Default: the last one.")] = None,
+) -> None:
+    """Write the doubtful pairs most worth judging by a person (gcn.metadata.source: pairs)."""
+    from mprd.stages.pairs import run_pairs
+
+    run_pairs(run, out, count, epoch)

@@ -1,0 +1,79 @@
+"""Tables, artifacts and configurations for people."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mprd.cli.app import (
+    OutOption,
+    app,
+)
+from mprd.errors import UserError
+
+config_app = typer.Typer(help="Check, complete and document configurations.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+
+@app.command()
+def table(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or a metrics.csv / summary.csv.")],
+    out: Annotated[Path | None, typer.Option(help="CSV to write; else only print.")] = None,
+) -> None:
+    """Collect the figures of a run into metrics.csv, or print a table."""
+    from mprd.stages.table import read_table, run_table
+    from mprd.tables import print_table
+
+    if run.is_dir():
+        out = out or run / "metrics.csv"
+        run_table(run, out)
+        run = out
+    print_table(read_table(run), run)
+
+
+@app.command()
+def summary(
+    out: OutOption,
+    tables: Annotated[list[str], typer.Argument(help="VARIANT=metrics.csv of every run.")],
+) -> None:
+    """Average runs: mean and standard deviation over seeds."""
+    from mprd.stages.table import run_summary
+
+    pairs = [item.partition("=") for item in tables]
+    if any(not path for _, _, path in pairs):
+        raise UserError("Each argument is VARIANT=metrics.csv.")
+    run_summary([Path(path) for _, _, path in pairs], [variant for variant, _, _ in pairs], out)
+
+
+@app.command()
+def inspect(file: Annotated[Path, typer.Argument(help="An HDF5 or safetensors artifact.")]) -> None:
+    """Print what an artifact holds and where it comes from, and check it."""
+    from mprd.inspection import inspect_file
+
+    inspect_file(file)
+
+
+@config_app.command("check")
+def config_check(file: Annotated[Path, typer.Argument(help="Config file (YAML).")]) -> None:
+    """Check a config file and list its runs."""
+    from mprd.config import expand_runs, read_yaml
+
+    for run in expand_runs(read_yaml(file), str(file)):
+        print(f"{run.name}: seed {run.seed}, {run.config.epochs} epochs, {run.config.data.dataset}")
+
+
+@config_app.command("reference")
+def config_reference(
+    root: Annotated[Path, typer.Option(help="Root of the repository.")] = Path("."),
+) -> None:
+    """Generate config/README.md, config/schema.json and docs/artifacts.md."""
+    from mprd.artifacts import reference as artifacts
+    from mprd.config import reference as config
+
+    for path, text in (
+        (root / "config" / "README.md", config.markdown()),
+        (root / "config" / "schema.json", config.json_schema()),
+        (root / "docs" / "artifacts.md", artifacts.markdown()),
+    ):
+        path.write_text(text, encoding="utf-8")
+        print(path)

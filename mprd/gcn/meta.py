@@ -1,0 +1,108 @@
+"""Train the relation GCN by Reptile, on tasks that each draw from one set of pairs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mprd.config import GcnConfig
+from mprd.errors import UserError
+from mprd.gcn.judge import Judge
+from mprd.gcn.model import GcnShape, RelationGCN
+from mprd.gcn.pairs import PairSet
+from mprd.gcn.relational import RELATIONAL_FEATURES
+from mprd.gcn.reptile import reptile_step
+
+
+@dataclass(frozen=True)
+class TaskSource:
+    """Pairs with the surroundings in which they are judged, and how many tasks draw from them."""
+
+    name: str
+    judge: Judge
+    pairs: PairSet
+    tasks: int
+
+
+def build_gcn(settings: GcnConfig, dim: int, seed: int) -> RelationGCN:
+    """Return a network with fresh weights, reproducible by seed.
+
+    Args:
+        settings: the `gcn` section.
+        dim: embedding size D.
+        seed: of the weights.
+    """
+    inputs = dim if settings.node_features == "raw" else RELATIONAL_FEATURES
+    torch.manual_seed(seed)
+    return RelationGCN(
+        GcnShape(
+            settings.node_features,
+            inputs,
+            settings.hidden,
+            settings.sort_k,
+            settings.conv,
+            settings.mlp,
+            settings.dropout,
+        )
+    )
+
+
+def train_gcn(
+    network: RelationGCN,
+    sources: Sequence[TaskSource],
+    settings: GcnConfig,
+    generator: torch.Generator,
+) -> dict[str, list[float]]:
+    """Do one Reptile step per task, the sources taking turns in proportion to their tasks.
+
+    Args:
+        network: trained in place; the judges of all sources hold it.
+        sources: a source without tasks, or with one kind of pairs only, is passed over.
+        settings: the `gcn` section.
+        generator: on the CPU; draws the pairs and seeds dropout.
+
+    Returns:
+        Source name -> loss of each of its tasks.
+
+    Raises:
+        UserError: a loss is NaN.
+    """
+    torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+    network.train()
+    losses: dict[str, list[float]] = {source.name: [] for source in sources}
+    for source in _turns([s for s in sources if s.tasks and s.pairs.usable()]):
+        batches = [
+            source.pairs.draw(settings.batch, generator) for _ in range(settings.inner_steps)
+        ]
+        value = reptile_step(
+            network,
+            batches,
+            partial(_loss, source.judge),
+            settings.inner_rate,
+            settings.outer_rate,
+        )
+        losses[source.name].append(value)
+    for source in sources:
+        source.judge.forget()
+    network.eval()
+    if any(value != value for values in losses.values() for value in values):
+        raise UserError(
+            "The loss of the relation GCN is NaN. Lower gcn.inner_rate "
+            f"(now {settings.inner_rate:g})."
+        )
+    return losses
+
+
+def _loss(judge: Judge, batch: tuple[Tensor, Tensor]) -> Tensor:
+    pairs, same = batch
+    return F.binary_cross_entropy_with_logits(judge.logits(pairs), same.float())
+
+
+def _turns(sources: Sequence[TaskSource]) -> Iterator[TaskSource]:
+    """Yield each source as often as it has tasks, evenly mixed."""
+    places = [((k + 0.5) / s.tasks, n) for n, s in enumerate(sources) for k in range(s.tasks)]
+    for _, n in sorted(places):
+        yield sources[n]

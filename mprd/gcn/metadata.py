@@ -1,0 +1,209 @@
+"""Metadata: a few pairs that are known with certainty.
+
+Nodes are augmented views of chosen training images, or training images that a person knows; pairs
+join two nodes.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mprd.errors import UserError
+
+_HARD_NEGATIVES = 4  # images of others that each image of `source: labels` is paired with
+
+
+@dataclass(frozen=True)
+class MetadataPairs:
+    """Pairs of nodes.
+
+    Attributes:
+        pairs: int64 (p, 2), nodes.
+        same: bool (p,).
+    """
+
+    pairs: np.ndarray
+    same: np.ndarray
+
+
+def choose_dissimilar(
+    features: np.ndarray, neighbors: np.ndarray, cameras: np.ndarray, count: int, seed: int
+) -> tuple[np.ndarray, float]:
+    """Choose images of one camera that are mutually dissimilar.
+
+    One camera (that with the most images), because views of an image share its camera: pairs of
+    different images must do so too, or the camera would tell the answer. From a random first
+    image on, each next one is the image whose largest similarity to those chosen is smallest.
+
+    Args:
+        features: float32 (N, D), unit rows.
+        neighbors: int32 (N, k), neighbour lists.
+        cameras: int (N,).
+        count: images to choose.
+        seed: of the first image.
+
+    Returns:
+        Rows int64 (count,), and the largest similarity between two of them.
+
+    Raises:
+        UserError: the camera has too few images, or two chosen ones are neighbours.
+    """
+    values, sizes = np.unique(cameras, return_counts=True)
+    rows = np.flatnonzero(cameras == values[np.argmax(sizes)])
+    if len(rows) < count:
+        raise UserError(
+            f"gcn.metadata.images asks for {count} images of one camera, the largest camera has "
+            f"{len(rows)}. Lower gcn.metadata.images."
+        )
+    chosen = [int(np.random.default_rng(seed).integers(len(rows)))]
+    nearest = np.full(len(rows), -np.inf)
+    while len(chosen) < count:
+        nearest = np.maximum(nearest, features[rows] @ features[rows[chosen[-1]]])
+        nearest[chosen] = np.inf
+        chosen.append(int(nearest.argmin()))
+    result = rows[chosen]
+    for a, b in combinations(result.tolist(), 2):
+        if b in neighbors[a] and a in neighbors[b]:
+            raise UserError(
+                f"The {count} most dissimilar images still hold neighbours (rows {a} and {b}). "
+                "Lower gcn.metadata.images or graph.k1."
+            )
+    similarity = features[result] @ features[result].T
+    return result, float(similarity[~np.eye(count, dtype=bool)].max(initial=-1.0))
+
+
+def pair_views(features: np.ndarray, image: np.ndarray) -> MetadataPairs:
+    """Pair views of one image, and each view with the hardest view of every other image.
+
+    Args:
+        features: float32 (m, D), unit rows.
+        image: int (m,), image that each view shows.
+    """
+    positive = [p for p in combinations(range(len(image)), 2) if image[p[0]] == image[p[1]]]
+    similarity = features @ features.T
+    negative = set()
+    for node in range(len(image)):
+        for other in set(image.tolist()) - {int(image[node])}:
+            views = np.flatnonzero(image == other)
+            hardest = int(views[similarity[node, views].argmax()])
+            negative.add((min(node, hardest), max(node, hardest)))
+    return _pairs(positive, sorted(negative))
+
+
+def pair_identities(features: np.ndarray, identity: np.ndarray) -> MetadataPairs:
+    """Pair images of one identity, and each image with the most similar ones of others.
+
+    Args:
+        features: float32 (m, D), unit rows.
+        identity: int (m,).
+
+    Raises:
+        UserError: one identity only, or no identity with two images.
+    """
+    nodes = range(len(identity))
+    positive = [p for p in combinations(nodes, 2) if identity[p[0]] == identity[p[1]]]
+    if len(set(identity.tolist())) < 2:
+        raise UserError(
+            "The labels name one identity only. Label images of at least two identities."
+        )
+    if not positive:
+        raise UserError(
+            "The labels name no identity with two images. Label two images of an identity."
+        )
+    similarity = features @ features.T
+    similarity[identity[:, None] == identity] = -np.inf
+    negative = set()
+    for node in nodes:
+        for other in np.argsort(-similarity[node], kind="stable")[:_HARD_NEGATIVES].tolist():
+            if similarity[node, other] > -np.inf:
+                negative.add((min(node, other), max(node, other)))
+    return _pairs(positive, sorted(negative))
+
+
+def read_labels(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Read a CSV `path,identity` of training images.
+
+    Args:
+        path: the CSV.
+        rows: path of each training image -> training row.
+
+    Returns:
+        Training rows int64 (m,), identities int64 (m,) numbered from 0.
+
+    Raises:
+        UserError: unreadable, other columns, unknown paths, an image twice.
+    """
+    table = _read_csv(path, ("path", "identity"))
+    found = _rows_of(table["path"], rows, path)
+    if len(set(found.tolist())) < len(found):
+        twice = table["path"][pd.Series(found).duplicated()].iloc[0]
+        raise UserError(f"{path} names the image {twice} twice. Keep one line of it.")
+    return found, pd.factorize(table["identity"])[0].astype(np.int64)
+
+
+def read_judgements(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, MetadataPairs]:
+    """Read a CSV `path_a,path_b,same` (same: 1 or 0; lines without an answer are passed over).
+
+    Args:
+        path: the CSV.
+        rows: path of each training image -> training row.
+
+    Returns:
+        Training rows of the nodes int64 (m,), and the pairs.
+
+    Raises:
+        UserError: unreadable, other columns, unknown paths, answers of one kind only.
+    """
+    table = _read_csv(path, ("path_a", "path_b", "same"))
+    answer = table["same"].str.strip().str.lower()
+    table, answer = table[answer != ""], answer[answer != ""]
+    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    wrong = answer[~answer.isin(list(known))]
+    if len(wrong):
+        raise UserError(f"{path}: same is {wrong.iloc[0]!r} in a line. Write 1, 0 or nothing.")
+    first, second = (_rows_of(table[key], rows, path) for key in ("path_a", "path_b"))
+    same = answer.map(known).to_numpy(bool)
+    if not same.any() or same.all():
+        kind = "different" if not same.any() else "same"
+        raise UserError(
+            f"{path} holds {len(same)} judged pairs"
+            + (f", all `{kind}`" if len(same) else "")
+            + ". Judge pairs of both kinds (1 and 0)."
+        )
+    if (first == second).any():
+        raise UserError(f"{path} pairs an image with itself. Remove that line.")
+    nodes, inverse = np.unique(np.concatenate([first, second]), return_inverse=True)
+    return nodes, MetadataPairs(inverse.reshape(2, -1).T.astype(np.int64), same)
+
+
+def _pairs(positive: list[tuple[int, int]], negative: list[tuple[int, int]]) -> MetadataPairs:
+    pairs = np.array([*positive, *negative], np.int64).reshape(-1, 2)
+    return MetadataPairs(pairs, np.arange(len(pairs)) < len(positive))
+
+
+def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist. Set gcn.metadata.file to a CSV.") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a CSV file ({error}).") from None
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise UserError(
+            f"{path} has no column `{missing[0]}`. Its first line must be {','.join(columns)}."
+        )
+    return table
+
+
+def _rows_of(paths: pd.Series, rows: dict[str, int], source: Path) -> np.ndarray:
+    unknown = [path for path in paths if path not in rows]
+    if unknown:
+        raise UserError(
+            f"{source}: {unknown[0]} is not a training image of the index "
+            f"({len(unknown)} such paths). Write paths as `mprd inspect index.h5` shows them."
+        )
+    return np.array([rows[path] for path in paths], np.int64)

@@ -1,0 +1,165 @@
+"""Pairs to train the relation GCN on, found without labels, and how tasks draw from them.
+
+What a GCN is trained on decides whether it helps: its training pairs must look like the pairs it
+will judge, doubtful pairs inside a cluster, and must not tell the answer by the camera.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mprd.gcn.relational import EpochContext
+
+_MATES = 32  # mates drawn per image: enough pairs, however large a cluster is
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Pairs with an answer.
+
+    Attributes:
+        pairs: int64 (n, 2), rows.
+        same: bool (n,), True: one identity.
+        same_camera: bool (n,), both ends are of one known camera.
+    """
+
+    pairs: Tensor
+    same: Tensor
+    same_camera: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.pairs)
+
+    def part(self, mask: Tensor) -> "PairSet":
+        """Return the pairs that a bool (n,) mask chooses."""
+        return PairSet(self.pairs[mask], self.same[mask], self.same_camera[mask])
+
+    def usable(self) -> bool:
+        """Tell whether there are pairs of both answers."""
+        return bool(self.same.any()) and not bool(self.same.all())
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw pairs: half of them positive, and so in either camera relation.
+
+        A camera relation without both answers is left out (unless there is no other): it would
+        teach to answer by the camera.
+
+        Args:
+            count: pairs to draw.
+            generator: on the CPU.
+
+        Returns:
+            Pairs int64 (count', 2) and answers bool (count',); count' is count rounded up to an
+            equal number from each group.
+        """
+        groups = self._groups()
+        size = -(-count // len(groups))
+        chosen = [g[torch.randint(len(g), (size,), generator=generator)] for g in groups]
+        rows = torch.cat(chosen).to(self.pairs.device)
+        return self.pairs[rows], self.same[rows]
+
+    def _groups(self) -> list[Tensor]:
+        same, camera = self.same.cpu(), self.same_camera.cpu()
+        split = [
+            [(same == answer) & (camera == c) for answer in (True, False)] for c in (True, False)
+        ]
+        whole = [group for group in split if all(bool(part.any()) for part in group)]
+        masks = whole or [[same, ~same]]
+        return [mask.nonzero()[:, 0] for group in masks for mask in group]
+
+
+def doubtful_pairs(labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Return pairs inside one cluster: all of them, or up to 32 mates of each image.
+
+    Args:
+        labels: int64 (N,), pseudo-labels, -1 outlier.
+        generator: on the CPU.
+
+    Returns:
+        int64 (P, 2), i < j, distinct, on the device of `labels`.
+    """
+    order = torch.argsort(labels, stable=True)
+    order = order[labels[order] >= 0]
+    sizes = torch.bincount(labels[order])
+    start = (sizes.cumsum(0) - sizes)[labels[order]]
+    size = sizes[labels[order]]
+    # The m-th mate of an image stands m places behind it, round its cluster. In a small cluster
+    # every step is taken, in a large one 32 random ones.
+    steps = 1 + torch.arange(_MATES, device=labels.device).expand(len(order), _MATES)
+    drawn = torch.rand(steps.shape, generator=generator).to(labels.device)
+    drawn = 1 + (drawn * (size[:, None] - 1)).long()
+    steps = torch.where(size[:, None] > _MATES + 1, drawn, steps)
+    place = torch.arange(len(order), device=labels.device) - start
+    mate = order[start[:, None] + (place[:, None] + steps) % size[:, None]]
+    wanted = steps < size[:, None]
+    pairs = torch.stack([order[:, None].expand_as(mate)[wanted], mate[wanted]], dim=1)
+    ordered = torch.stack([pairs.amin(dim=1), pairs.amax(dim=1)], dim=1)
+    return torch.unique(ordered, dim=0)
+
+
+def camera_pairs(
+    context: EpochContext, doubtful: Tensor, positive_rank: int, negative_rank: int
+) -> PairSet:
+    """Sort out doubtful pairs by their ranks within cameras, whatever their plain distance.
+
+    Positive: each end is among the `positive_rank` nearest images of its camera, seen from the
+    other, by the cosine around the camera means. Negative: one is behind `negative_rank`. What
+    lies between is left out.
+
+    Args:
+        context: of the epoch.
+        doubtful: int64 (P, 2).
+        positive_rank: 1-based.
+        negative_rank: 1-based, above `positive_rank`.
+    """
+    i, j = doubtful.T
+    level = torch.maximum(context.camera_level(i, j), context.camera_level(j, i))
+    same = level <= context.level_of(positive_rank)
+    keep = same | (level >= context.level_of(negative_rank))
+    return _select(context, doubtful, same, keep)
+
+
+def strict_pairs(context: EpochContext, doubtful: Tensor, strict: Tensor) -> PairSet:
+    """Sort out doubtful pairs by a stricter clustering.
+
+    Positive: in one cluster at the strict eps. Negative: not, with a Jaccard similarity at most
+    the median, and not in each other's neighbour lists.
+
+    Args:
+        context: of the epoch.
+        doubtful: int64 (P, 2).
+        strict: int64 (N,), labels at the strict eps, -1 outlier.
+    """
+    i, j = doubtful.T
+    same = (strict[i] == strict[j]) & (strict[i] >= 0)
+    jaccard = context.jaccard(i, j)
+    weak = jaccard <= jaccard.median() if len(jaccard) else jaccard < 0
+    return _select(context, doubtful, same, same | (weak & ~context.mutual(i, j)))
+
+
+def view_pairs(context: EpochContext, origin: Tensor) -> PairSet:
+    """Pair each view with its image, and each of these images with its nearest stranger.
+
+    The stranger is the most similar image of the lists that is in neither end's k-reciprocal set
+    (MPRD's own pre-training pairs).
+
+    Args:
+        context: extended by one view per row of `origin`, in this order.
+        origin: int64 (m,), images, distinct.
+    """
+    views = torch.arange(len(context) - len(origin), len(context), device=origin.device)
+    near = context.neighbors[origin]
+    mutual = context.mutual(origin[:, None].expand_as(near), near)
+    stranger = ~mutual
+    found = stranger.any(dim=1)
+    first = stranger.float().argmax(dim=1)
+    negative = torch.stack([origin, near.gather(1, first[:, None])[:, 0]], dim=1)[found]
+    pairs = torch.cat([torch.stack([origin, views], dim=1), negative])
+    same = torch.arange(len(pairs), device=origin.device) < len(origin)
+    return PairSet(pairs, same, context.same_camera(*pairs.T))
+
+
+def _select(context: EpochContext, pairs: Tensor, same: Tensor, keep: Tensor) -> PairSet:
+    return PairSet(pairs, same, context.same_camera(*pairs.T)).part(keep)

@@ -1,0 +1,82 @@
+"""How good judgements are, for the record and the eye; true identities never train anything."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mprd.gcn.judge import Judge
+from mprd.gcn.pairs import PairSet
+from mprd.gcn.surroundings import Surroundings
+
+_SAMPLE = 8192
+
+
+def set_quality(judge: Judge, pairs: PairSet) -> dict[str, Any]:
+    """Return accuracy, precision and recall of "one identity" on pairs with an answer.
+
+    Args:
+        judge: the network in its surroundings.
+        pairs: not trained on.
+    """
+    said = judge.probability(pairs.pairs) >= 0.5
+    return {"pairs": len(pairs)} | _figures(said, pairs.same)
+
+
+def judge_quality(around: Surroundings, identity: np.ndarray) -> dict[str, Any] | None:
+    """Compare judgements on doubtful pairs with the truth, and with cosine and Jaccard alone.
+
+    Args:
+        around: an epoch.
+        identity: int (N,), -1 unknown.
+
+    Returns:
+        accuracy, precision, recall, and `auc`, `auc_cosine`, `auc_jaccard`, over at most 8,192
+        doubtful pairs, and the same by camera relation; None if too few identities are known.
+    """
+    context = around.context
+    who = torch.from_numpy(identity).to(context.memory.device)
+    pairs = around.doubtful[(who[around.doubtful] >= 0).all(dim=1)]
+    step = max(1, len(pairs) // _SAMPLE)
+    pairs = pairs[::step]
+    i, j = pairs.T
+    same = who[i] == who[j]
+    if not bool(same.any()) or bool(same.all()):
+        return None
+    scores = {
+        "auc": around.judge.probability(pairs),
+        "auc_cosine": (context.memory[i] * context.memory[j]).sum(dim=1),
+        "auc_jaccard": context.jaccard(i, j),
+    }
+    camera = context.same_camera(i, j)
+    report = _compare(scores, same)
+    report["same_camera"] = _compare({k: v[camera] for k, v in scores.items()}, same[camera])
+    report["cross_camera"] = _compare({k: v[~camera] for k, v in scores.items()}, same[~camera])
+    return report
+
+
+def _compare(scores: dict[str, Tensor], same: Tensor) -> dict[str, Any]:
+    report = {"pairs": len(same)} | _figures(scores["auc"] >= 0.5, same)
+    return report | {name: _auc(values, same) for name, values in scores.items()}
+
+
+def _auc(score: Tensor, same: Tensor) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    if not bool(same.any()) or bool(same.all()):
+        return float("nan")
+    return float(roc_auc_score(same.cpu().numpy(), score.cpu().numpy()))
+
+
+def _figures(said: Tensor, same: Tensor) -> dict[str, float]:
+    return {
+        "accuracy": share(said == same),
+        "precision": share(same[said]),
+        "recall": share(said[same]),
+    }
+
+
+def share(mask: Tensor) -> float:
+    """Return the share of True, NaN if there are no values."""
+    return float(mask.double().mean()) if len(mask) else float("nan")

@@ -1,0 +1,181 @@
+"""The relation filter of the training loop (method step 5), and its record."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mprd.gcn.judge import Judge, canonical
+from mprd.losses.segments import PairList, pair_similarities, segment_argmin
+
+
+@dataclass
+class _Log:
+    """One batch's judgements, tensors of equal length."""
+
+    rows: Tensor
+    members: Tensor
+    now: bool
+    probability: Tensor
+    step: int
+
+
+@dataclass
+class RelationFilter:
+    """Keeps the hard pairs whose cluster relation the GCN confirms, under the current memory.
+
+    A hard positive is kept if p >= 0.5, a hard negative if p < 0.5.
+
+    Attributes:
+        judge: the GCN in this epoch.
+        labels: int64 (N,), pseudo-labels of the epoch.
+    """
+
+    judge: Judge
+    labels: Tensor
+    _log: list[_Log] = field(default_factory=list)
+    _collected: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    _step: int = 0
+
+    def __call__(
+        self, rows: Tensor, positives: PairList, negatives: PairList, generator: torch.Generator
+    ) -> tuple[PairList, PairList]:
+        """Judge a batch's hard pairs; note them, and one pair of each answer per anchor.
+
+        Args:
+            rows: int64 (B,), training rows.
+            positives: hard positives of the batch.
+            negatives: hard negatives of the batch.
+            generator: on the device of `rows`; chooses among kept positives.
+
+        Returns:
+            The pairs kept.
+        """
+        self._step += 1
+        probability = self._judge(rows, positives, negatives)
+        positive, negative = probability.split([len(positives.owner), len(negatives.owner)])
+        self._note(rows, positives, True, positive)
+        self._note(rows, negatives, False, negative)
+        kept_positives = _part(positives, positive >= 0.5)
+        kept_negatives = _part(negatives, negative < 0.5)
+        self._collect_positives(rows, kept_positives, generator)
+        self._collect_negatives(rows, kept_negatives)
+        return kept_positives, kept_negatives
+
+    def refresh(self, rows: Tensor) -> None:
+        """Take note that a batch went into the memory."""
+        self.judge.refresh(torch.unique(rows))
+
+    def collected(self) -> tuple[Tensor, Tensor]:
+        """Return the distinct pairs collected: int64 (n, 2), and the answers bool (n,)."""
+        device = self.labels.device
+        if not self._collected:
+            return torch.empty(0, 2, dtype=torch.int64, device=device), torch.empty(
+                0, dtype=torch.bool, device=device
+            )
+        pairs = torch.cat([canonical(pairs) for pairs, _ in self._collected])
+        same = torch.cat([same for _, same in self._collected])
+        keyed = torch.unique(torch.cat([pairs, same.long()[:, None]], dim=1), dim=0)
+        return keyed[:, :2], keyed[:, 2].bool()
+
+    def record(self, identity: np.ndarray) -> tuple[dict[str, Any], dict[str, float]]:
+        """Return the arrays and attributes of `relations.h5`.
+
+        Args:
+            identity: int (N,), -1 unknown; for the record only.
+        """
+        i, j, now, before, probability, step = self._columns()
+        kept = np.where(now, probability >= 0.5, probability < 0.5)
+        known = (identity[i] >= 0) & (identity[j] >= 0)
+        same = np.where(known, identity[i] == identity[j], -1).astype(np.int8)
+        context = self.judge.context
+        device = self.labels.device
+        camera = context.same_camera(*(torch.from_numpy(x).to(device) for x in (i, j)))
+        arrays = {
+            "step": step.astype(np.int32),
+            "i": i.astype(np.int32),
+            "j": j.astype(np.int32),
+            "now": now.astype(np.uint8),
+            "before": before.astype(np.uint8),
+            "probability": probability.astype(np.float32),
+            "kept": kept.astype(np.uint8),
+            "same": same,
+            "same_camera": camera.cpu().numpy().astype(np.uint8),
+        }
+        return arrays, {
+            **_summary("positive", now, kept, same, 1),
+            **_summary("negative", ~now, kept, same, 0),
+        }
+
+    def _judge(self, rows: Tensor, positives: PairList, negatives: PairList) -> Tensor:
+        """Return p of all pairs of a batch; a pair that occurs twice is computed once."""
+        owner = torch.cat([positives.owner, negatives.owner])
+        pairs = torch.stack([rows[owner], torch.cat([positives.member, negatives.member])], dim=1)
+        distinct, inverse = torch.unique(canonical(pairs), dim=0, return_inverse=True)
+        return self.judge.probability(distinct)[inverse]
+
+    def _note(self, rows: Tensor, pairs: PairList, now: bool, probability: Tensor) -> None:
+        self._log.append(_Log(rows[pairs.owner], pairs.member, now, probability, self._step))
+
+    def _collect_positives(self, rows: Tensor, kept: PairList, generator: torch.Generator) -> None:
+        if not len(kept.owner):
+            return
+        owners, counts = torch.unique_consecutive(kept.owner, return_counts=True)
+        draw = torch.rand(len(owners), generator=generator, device=rows.device)
+        offset = torch.minimum((draw * counts).long(), counts - 1)
+        member = kept.member[counts.cumsum(0) - counts + offset]
+        self._take(rows[owners], member, True)
+
+    def _collect_negatives(self, rows: Tensor, kept: PairList) -> None:
+        """Take the most similar hard negative, else the most similar of another cluster here."""
+        memory = self.judge.context.memory
+        similarity = memory[rows] @ memory[rows].T
+        labels = self.labels[rows]
+        similarity = similarity.masked_fill(labels[:, None] == labels, float("-inf"))
+        member = rows[similarity.argmax(dim=1)]
+        other = (labels[:, None] != labels).any(dim=1)
+        if len(kept.owner):
+            owners, segment = torch.unique_consecutive(kept.owner, return_inverse=True)
+            alike = pair_similarities(memory[rows], memory, kept)
+            member[owners] = kept.member[segment_argmin(-alike, segment, len(owners))]
+            other[owners] = True
+        self._take(rows[other], member[other], False)
+
+    def _take(self, rows: Tensor, members: Tensor, same: bool) -> None:
+        pairs = torch.stack([rows, members], dim=1)
+        self._collected.append((pairs, torch.full_like(rows, same, dtype=torch.bool)))
+
+    def _columns(self) -> tuple[np.ndarray, ...]:
+        def join(parts: list[Tensor]) -> np.ndarray:
+            return torch.cat(parts).cpu().numpy() if parts else np.empty(0, np.int64)
+
+        log = self._log
+        i, j = join([part.rows for part in log]), join([part.members for part in log])
+        lengths = [len(part.rows) for part in log]
+        now = np.repeat([part.now for part in log], lengths).astype(bool)
+        step = np.repeat([part.step for part in log], lengths)
+        # A hard pair's relation has changed: before is the opposite of now.
+        return i, j, now, ~now, join([part.probability for part in log]), step
+
+
+def _part(pairs: PairList, mask: Tensor) -> PairList:
+    return PairList(pairs.owner[mask], pairs.member[mask])
+
+
+def _summary(
+    name: str, chosen: np.ndarray, kept: np.ndarray, same: np.ndarray, right: int
+) -> dict[str, float]:
+    """Return how many pairs of a kind were judged and kept, and how many of each are right."""
+    known = chosen & (same >= 0)
+
+    def share(mask: np.ndarray) -> float:
+        return float((same[mask] == right).mean()) if mask.any() else float("nan")
+
+    return {
+        f"{name}s": int(chosen.sum()),
+        f"{name}s_kept": int((chosen & kept).sum()),
+        f"{name}_precision": share(known),
+        f"{name}_precision_kept": share(known & kept),
+    }

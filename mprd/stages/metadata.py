@@ -1,0 +1,147 @@
+"""Stage `metadata`: a few pairs known with certainty, for the relation GCN."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mprd.artifacts import (
+    FEATURES,
+    GRAPH,
+    METADATA,
+    Artifact,
+    read_artifact,
+    write_artifact,
+)
+from mprd.config import Config
+from mprd.data.pixels import PixelStore
+from mprd.data.transforms import view_pixels
+from mprd.embedding import embed_pixels
+from mprd.errors import UserError
+from mprd.gcn.metadata import (
+    MetadataPairs,
+    choose_dissimilar,
+    pair_identities,
+    pair_views,
+    read_judgements,
+    read_labels,
+)
+from mprd.models import ReidNetwork, load_network
+from mprd.provenance import require_parent, stage_settings
+from mprd.runtime import select_device
+from mprd.stages.common import open_store, read_index, split_rows
+
+
+def run_metadata(
+    index: Path, pixels: Path, model: Path, features: Path, graph: Path, out: Path, config: Config
+) -> None:
+    """Write the metadata pairs of `gcn.metadata`.
+
+    Args:
+        index: `index.h5`.
+        pixels: `pixels.h5`.
+        model: the initial model.
+        features: `features.h5` of the initial model.
+        graph: `graph.h5` of these features.
+        out: `metadata.h5` to write.
+        config: `gcn.metadata`, `augment`, `seed` and `device` are read.
+
+    Raises:
+        UserError: an input is missing, damaged or of another run; a CSV that does not fit; fewer
+            images than asked for, or no dissimilar ones.
+    """
+    images = read_index(index)
+    device = select_device(config.device)
+    rows = split_rows(images, "train")
+    store = open_store(pixels, images, rows, device)
+    network, header = load_network(model)
+    embedded = read_artifact(features, FEATURES)
+    require_parent(embedded, "index", images.digest, index)
+    require_parent(embedded, "model", header["digest"], model)
+    neighbors = read_artifact(graph, GRAPH, ("neighbors",))
+    require_parent(neighbors, "features", embedded.digest, features)
+    inputs = {"index": images.digest, "pixels": store.digest, "model": header["digest"]}
+    inputs |= {"features": embedded.digest, "graph": neighbors.digest}
+    settings = config.gcn.metadata
+    if settings.source == "views":
+        arrays, similarity = _views(
+            network.to(device),
+            store,
+            embedded["features"],
+            neighbors["neighbors"],
+            images["camera"][rows],
+            config,
+        )
+    else:
+        arrays, similarity = _known(images, rows, store, embedded["features"], config)
+    positive = int(arrays["same"].sum())
+    print(
+        f"Metadata from {settings.source}: {len(arrays['row'])} nodes, {positive} pairs of one "
+        f"identity, {len(arrays['same']) - positive} of two"
+        + (f"; images are at most {similarity:.2f} alike." if settings.source == "views" else ".")
+    )
+    write_artifact(
+        out,
+        METADATA,
+        arrays,
+        config=stage_settings(config, "metadata"),
+        inputs=inputs,
+        seed=config.seed,
+        attributes={"source": settings.source, "max_similarity": similarity},
+    )
+
+
+def _views(
+    network: ReidNetwork,
+    store: PixelStore,
+    features: np.ndarray,
+    neighbors: np.ndarray,
+    cameras: np.ndarray,
+    config: Config,
+) -> tuple[dict[str, np.ndarray], float]:
+    settings = config.gcn.metadata
+    chosen, similarity = choose_dissimilar(
+        features, neighbors, cameras, settings.images, config.seed
+    )
+    generator = torch.Generator(store.device).manual_seed(config.seed)
+    row = chosen.repeat(settings.views)
+    views = view_pixels(store.batch(row), config.augment, generator)
+    embedded = embed_pixels(network, views, store.device)
+    number = np.tile(np.arange(settings.views), settings.images)
+    return _arrays(
+        row, number, embedded, views.cpu().numpy(), pair_views(embedded, row)
+    ), similarity
+
+
+def _known(
+    index: Artifact, rows: np.ndarray, store: PixelStore, features: np.ndarray, config: Config
+) -> tuple[dict[str, np.ndarray], float]:
+    settings = config.gcn.metadata
+    if settings.file is None:
+        raise UserError("gcn.metadata.file is not set.")
+    paths = {str(path): n for n, path in enumerate(index["path"][rows])}
+    if settings.source == "labels":
+        row, identity = read_labels(settings.file, paths)
+        pairs = pair_identities(features[row], identity)
+    else:
+        row, pairs = read_judgements(settings.file, paths)
+    none = np.empty((0, *store.shape[1:]), np.uint8)
+    number = np.full(len(row), -1)
+    return _arrays(row, number, features[row], none, pairs), float("nan")
+
+
+def _arrays(
+    row: np.ndarray,
+    view: np.ndarray,
+    features: np.ndarray,
+    pixels: np.ndarray,
+    pairs: MetadataPairs,
+) -> dict[str, np.ndarray]:
+    return {
+        "row": row.astype(np.int64),
+        "view": view.astype(np.int16),
+        "features": features.astype(np.float32),
+        "pixels": pixels,
+        "pairs": pairs.pairs.astype(np.int64),
+        "same": pairs.same.astype(np.uint8),
+    }

@@ -59,7 +59,7 @@ def run_pairs(run: Path, out: Path, count: int, epoch: int | None = None, seed: 
     )
     i, j = doubtful.T
     level = context.camera_level(i, j) + context.camera_level(j, i)
-    chosen = doubtful[_stratified(level.numpy(), count, seed)].numpy()
+    chosen = doubtful[stratified(level.numpy(), count, seed)].numpy()
     paths = index["path"][rows]
     table = pd.DataFrame({"path_a": paths[chosen[:, 0]], "path_b": paths[chosen[:, 1]], "same": ""})
     with atomic(out) as temporary:
@@ -77,7 +77,7 @@ def _epoch_folder(run: Path, epoch: int | None) -> Path:
     return folders[-1]
 
 
-def _stratified(level: np.ndarray, count: int, seed: int) -> np.ndarray:
+def stratified(level: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Return positions, an equal part from each fifth of the range of levels, shuffled.
 
     A fifth with too few pairs gives all it has; the rest comes from the others.

@@ -1,0 +1,144 @@
+"""Judged pairs per second: ours, in bulk, against one pair at a time.
+
+`python benchmarks/relations.py` (CPU) or `--device cuda`. Both are the same network at the paper's
+widths on the same pairs; the literal version builds each subgraph with networkx and runs its own
+forward pass, (A + I) X W as written. Their answers are compared.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import networkx as nx
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaccard import clustered
+from scipy.sparse import csr_array
+
+from mprd.gcn.judge import Judge, canonical
+from mprd.gcn.model import GcnShape, RelationGCN
+from mprd.gcn.relational import RELATIONAL_FEATURES, EpochContext
+from mprd.graph import jaccard_distance, knn
+
+
+def labels_of(graph: nx.Graph, i: int, j: int) -> dict[int, int]:
+    """Return the DRNL label of each node by shortest paths, each without the other end."""
+    paths = [
+        nx.single_source_shortest_path_length(graph.subgraph(set(graph) - {other}), end)
+        for end, other in ((i, j), (j, i))
+    ]
+    labels = {}
+    for node in graph:
+        a, b = paths[0].get(node), paths[1].get(node)
+        total = -1 if a is None or b is None else a + b
+        half = total // 2
+        labels[node] = 0 if total < 0 else 1 + min(a, b) + half * (half + total % 2 - 1)
+    return labels | {i: 1, j: 1}
+
+
+def literal(judge: Judge, pair: tuple[int, int], features: torch.Tensor) -> float:
+    """Judge one pair: subgraph, labels, propagation, sorting, convolutions.
+
+    Args:
+        judge: the network and its surroundings.
+        pair: i < j.
+        features: (N, F) node features.
+    """
+    model, star = judge.network, judge.context.star
+    graph = nx.Graph()
+    graph.add_nodes_from(pair)
+    for end in pair:
+        graph.add_edges_from((end, n) for n in star[end].tolist() if n != end)
+    if graph.has_edge(*pair):
+        graph.remove_edge(*pair)
+    labels = labels_of(graph, *pair)
+    nodes = list(graph)
+    links = torch.from_numpy(nx.to_numpy_array(graph)).float() + torch.eye(len(nodes))
+    links = links / links.sum(dim=1, keepdim=True)
+    kind = torch.tensor([labels[n] for n in nodes])
+    x = torch.cat([F.one_hot(kind, model.label.num_embeddings).float(), features[nodes]], dim=1)
+    weight = torch.cat([model.label.weight, model.feature.weight.T])
+    layers = [torch.tanh(links @ x @ weight)]
+    for conv in model.convs:
+        layers.append(torch.tanh(links @ layers[-1] @ conv.weight.T))
+    x = torch.cat(layers, dim=1)
+    k = model.shape.sort_k
+    x = F.pad(x[x[:, -1].argsort(descending=True, stable=True)[:k]], (0, 0, 0, max(0, k - len(x))))
+    x = F.relu(F.conv1d(x.T[None], model.node.weight[:, :, None], model.node.bias))
+    x = F.max_pool1d(x, 2)
+    window = model.window.weight.reshape(len(model.window.weight), 5, -1).transpose(1, 2)
+    x = F.relu(F.conv1d(x, window, model.window.bias)).amax(dim=2)
+    return float(torch.softmax(model.classify(x), dim=1)[0, 1])
+
+
+def seconds(function: Callable[[], object], runs: int, device: torch.device) -> float:
+    """Return the median time of a call."""
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        function()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def surroundings(count: int, dim: int, device: torch.device) -> EpochContext:
+    features, _ = clustered(count, dim)
+    _, neighbors = knn(features, 30)
+    distance: csr_array = jaccard_distance(features, neighbors)
+    cameras = np.random.default_rng(0).integers(0, 6, count)
+    return EpochContext(torch.from_numpy(features).to(device), neighbors, distance, cameras, 7)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", type=int, default=12_936, help="images")
+    parser.add_argument("--dim", type=int, default=2048)
+    parser.add_argument("--pairs", type=int, default=4096)
+    parser.add_argument("--literal", type=int, default=64, help="pairs judged one by one")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    context = surroundings(options.n, options.dim, device)
+    rng = np.random.default_rng(1)
+    first = rng.integers(0, options.n, options.pairs)
+    near = context.neighbors.cpu().numpy()[first, rng.integers(0, 29, options.pairs)]
+    pairs = canonical(torch.from_numpy(np.stack([first, near], axis=1))).to(device)
+    print(f"N={options.n}, D={options.dim}, k=7, {options.pairs} pairs, {device}, "
+          f"{torch.get_num_threads()} threads")  # fmt: skip
+    print(
+        f"{'node features':14}{'ours, pairs/s':>15}{'one by one':>12}{'ratio':>8}{'difference':>12}"
+    )
+    for kind, inputs in (("raw", options.dim), ("relational", RELATIONAL_FEATURES)):
+        torch.manual_seed(0)
+        network = RelationGCN(GcnShape(kind, inputs)).to(device).eval()
+        scaling = context.scaling(pairs[:1024]) if kind == "relational" else None
+        judge = Judge(network, context, scaling)
+        answers = judge.probability(pairs)
+        ours = seconds(lambda judge=judge: judge.probability(pairs), options.runs, device)
+        rate = options.pairs / ours
+        if kind == "relational":  # its node features belong to pairs: no literal network input
+            print(f"{kind:14}{rate:15,.0f}")
+            continue
+        on_cpu = Judge(network.cpu(), context, scaling)
+        few = pairs[: options.literal].tolist()
+        memory = context.memory.cpu()
+        with torch.no_grad():
+            found = [literal(on_cpu, tuple(pair), memory) for pair in few]
+            slow = seconds(
+                lambda j=on_cpu, m=memory, few=few: [literal(j, tuple(p), m) for p in few],
+                options.runs,
+                torch.device("cpu"),
+            )
+        network.to(device)
+        difference = (torch.tensor(found) - answers[: len(few)].cpu()).abs().max()
+        one = len(few) / slow
+        print(f"{kind:14}{rate:15,.0f}{one:12,.1f}{rate / one:7.0f}x{difference:12.1e}")
+
+
+if __name__ == "__main__":
+    main()

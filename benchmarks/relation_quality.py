@@ -106,7 +106,7 @@ def make_epoch(folder: Path, seed: int, threads: int) -> Path:
     run_pixels(index, pixels, config, threads)
     run_init(index, pixels, model, None, config)
     run_features(index, pixels, model, first / "features.h5", config)
-    run_graph(first / "features.h5", first / "graph.h5", config, threads)
+    run_graph(first / "features.h5", first / "graph.h5", config, threads, index)
     run_cluster(index, first / "graph.h5", first / "clusters.h5", config)
     return folder
 

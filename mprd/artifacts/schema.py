@@ -110,7 +110,11 @@ GRAPH = Schema(
             "int32", ("N", "k"), "nearest rows by cosine, itself first", minimum=0, below="N"
         ),
         "similarities": Array(
-            "float32", ("N", "k"), "cosine similarity to `neighbors`", minimum=-1.01, maximum=1.01
+            "float32",
+            ("N", "k"),
+            "cosine similarity to `neighbors` (around the camera means, if `center_cameras`)",
+            minimum=-1.01,
+            maximum=1.01,
         ),
         "indptr": Array("int64", ("N+1",), "CSR row pointer of the Jaccard distances", minimum=0),
         "indices": Array("int32", ("nnz",), "CSR column indices, sorted", minimum=0, below="N"),

@@ -114,6 +114,7 @@ def features(
 def graph(
     features: Annotated[Path, typer.Option(help="features.h5")],
     out: OutOption,
+    index: Annotated[Path | None, typer.Option(help="index.h5 (for graph.center_cameras)")] = None,
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
@@ -121,7 +122,7 @@ def graph(
     from mprd.config import load_config
     from mprd.stages.graph import run_graph
 
-    run_graph(features, out, load_config(config), cpu_threads(threads))
+    run_graph(features, out, load_config(config), cpu_threads(threads), index)
 
 
 @app.command()

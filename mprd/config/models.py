@@ -127,6 +127,11 @@ class GraphConfig(Section):
     k1: int = Field(30, ge=2, description="neighbours, the image itself included")
     k2: int = Field(6, ge=1, description="neighbours of the query expansion; 1 = none")
     eps_max: float = Field(0.7, gt=0, lt=1, description="larger distances are not stored")
+    center_cameras: bool = Field(
+        False,
+        description="compare embeddings around the mean of their camera; for cameras that differ "
+        "in light and view (not part of the published method)",
+    )
     backend: Literal["auto", "faiss", "torch"] = Field(
         "auto", description="library of the exact neighbour search; auto: torch on a GPU"
     )

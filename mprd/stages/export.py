@@ -45,7 +45,7 @@ def run_export(
         shutil.copyfile(model, temporary)
     run_features(index, pixels, model, out / "embeddings.h5", config, SPLITS)
     _keep_train(index, out / "embeddings.h5", out / "features.h5", config)
-    run_graph(out / "features.h5", out / "graph.h5", config, threads)
+    run_graph(out / "features.h5", out / "graph.h5", config, threads, index)
     run_cluster(index, out / "graph.h5", out / "clusters.h5", config)
     artifact = read_index(index)
     rows = split_rows(artifact, "train")

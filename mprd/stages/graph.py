@@ -4,14 +4,20 @@ from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import FEATURES, GRAPH, read_artifact, write_artifact
+from mprd.artifacts import FEATURES, GRAPH, INDEX, Artifact, read_artifact, write_artifact
 from mprd.config import Config
 from mprd.errors import UserError
-from mprd.graph import jaccard_distance, knn
-from mprd.provenance import stage_settings
+from mprd.graph import center_cameras, jaccard_distance, knn
+from mprd.provenance import require_parent, stage_settings
 
 
-def run_graph(features: Path, out: Path, config: Config, threads: int | None = None) -> None:
+def run_graph(
+    features: Path,
+    out: Path,
+    config: Config,
+    threads: int | None = None,
+    index: Path | None = None,
+) -> None:
     """Write the neighbour graph of the features.
 
     Args:
@@ -19,15 +25,19 @@ def run_graph(features: Path, out: Path, config: Config, threads: int | None = N
         out: `graph.h5` to write.
         config: the `graph` section is read.
         threads: worker threads; the result does not depend on it.
+        index: `index.h5`, read for the cameras if `graph.center_cameras`.
 
     Raises:
-        UserError: the features are missing or damaged, or there are fewer than two images.
+        UserError: the features are missing or damaged, there are fewer than two images, or
+            cameras are needed and there is no index, another one, or no camera in it.
     """
     artifact = read_artifact(features, FEATURES)
     vectors = artifact["features"]
     if len(vectors) < 2:
         raise UserError(f"{features} holds {len(vectors)} images; a graph needs at least two.")
     settings = config.graph
+    if settings.center_cameras:
+        vectors = center_cameras(vectors, _cameras(index, artifact))
     width = min(len(vectors), max(settings.k1, settings.k2, round(settings.k1 / 2) + 1))
     similarities, neighbors = knn(vectors, width, settings.backend)
     distance = jaccard_distance(
@@ -47,3 +57,15 @@ def run_graph(features: Path, out: Path, config: Config, threads: int | None = N
         inputs={**artifact.inputs, "features": artifact.digest},
         attributes={"eps_max": settings.eps_max},
     )
+
+
+def _cameras(index: Path | None, features: Artifact) -> np.ndarray:
+    """Return the camera of each row of the features."""
+    if index is None:
+        raise UserError("graph.center_cameras needs the cameras: give --index index.h5.")
+    images = read_artifact(index, INDEX, ("camera",))
+    require_parent(features, "index", images.digest, index)
+    cameras = images["camera"][features["row"]]
+    if (cameras < 0).all():
+        raise UserError(f"{index} knows no cameras. Set graph.center_cameras to false.")
+    return cameras

@@ -56,7 +56,7 @@ def relation_files(folder: Path, epoch: int) -> tuple[Path, Path, Path]:
 def label(folder: Path, epoch: int, config: Config) -> None:
     here, inputs = folder / f"epochs/{epoch:03d}", inputs_of(folder, epoch)
     run_features(inputs.index, inputs.pixels, inputs.model, here / "features.h5", config)
-    run_graph(here / "features.h5", here / "graph.h5", config)
+    run_graph(here / "features.h5", here / "graph.h5", config, index=inputs.index)
     run_cluster(inputs.index, here / "graph.h5", here / "clusters.h5", config)
 
 

@@ -16,11 +16,13 @@ from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, RANKINGS, read_arti
 from mprd.config import Config
 from mprd.data.images import decode, resize
 from mprd.errors import UserError
+from mprd.graph import center_cameras, knn
 from mprd.models import load_network
 from mprd.stages.cluster import run_cluster
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.export import run_export
 from mprd.stages.features import run_features
+from mprd.stages.graph import run_graph
 from mprd.stages.index import run_index
 from mprd.stages.init import run_init
 from mprd.stages.pixels import run_pixels
@@ -365,3 +367,30 @@ def test_grayscale_and_palette_images_become_rgb(tmp_path):
         path = tmp_path / f"{mode.replace(';', '')}.{'jpg' if mode == 'CMYK' else 'png'}"
         Image.new(mode, (8, 12)).save(path)
         assert resize(decode(path), 12, 8).shape == (12, 8, 3)
+
+
+def test_graph_around_camera_means(copy, tiny_config):
+    here = copy / "epochs/001"
+    centred = changed(tiny_config, graph={"center_cameras": True})
+    before = read_artifact(here / "graph.h5", GRAPH).digest
+    run_graph(here / "features.h5", here / "graph.h5", centred, index=copy / "index.h5")
+    found = read_artifact(here / "graph.h5", GRAPH)
+    assert found.digest != before
+    index = read_artifact(copy / "index.h5", INDEX)
+    features = read_artifact(here / "features.h5", FEATURES)
+    cameras = index["camera"][features["row"]]
+    expected, neighbors = knn(center_cameras(features["features"], cameras), 6)
+    np.testing.assert_array_equal(found["neighbors"], neighbors)
+    np.testing.assert_allclose(found["similarities"], expected.clip(-1, 1))
+
+
+def test_camera_means_need_cameras(copy, tiny_config, tmp_path):
+    here = copy / "epochs/001"
+    centred = changed(tiny_config, graph={"center_cameras": True})
+    with pytest.raises(UserError, match="give --index"):
+        run_graph(here / "features.h5", tmp_path / "graph.h5", centred)
+    with h5py.File(copy / "index.h5", "r+") as file:
+        file["camera"][:] = -1
+    with pytest.raises(UserError, match="knows no cameras"):
+        run_graph(here / "features.h5", tmp_path / "graph.h5", centred, index=copy / "index.h5")
+    assert not (tmp_path / "graph.h5").exists()

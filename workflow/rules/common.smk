@@ -109,6 +109,12 @@ def gcn_before(wildcards):
     return {"gcn": path(f"{name}.safetensors")}
 
 
+def cameras_of_graph(wildcards):
+    """The index, where the graph compares around camera means."""
+    centred = RUNS[wildcards.run].config.graph.center_cameras
+    return path("index.h5") if centred else []
+
+
 def runs_with_gcn(wanted):
     """Wildcard pattern of the runs with or without `use_gcn`; matches nothing if none."""
     names = [re.escape(r) for r in RUNS if RUNS[r].config.use_gcn == wanted]

@@ -27,6 +27,7 @@ rule features:
 rule graph:
     input:
         features=path(f"{EPOCH}/features.h5"),
+        index=cameras_of_graph,
     output:
         path(f"{EPOCH}/graph.h5"),
     log:
@@ -37,9 +38,10 @@ rule graph:
     params:
         version=version("graph"),
         config=path("config.yaml"),
+        index=lambda wildcards, input: f"--index {input.index}" if input.index else "",
     shell:
-        "mprd graph --config {params.config} --features {input.features} --out {output}"
-        " --threads {threads} 2> {log}"
+        "mprd graph --config {params.config} --features {input.features} {params.index}"
+        " --out {output} --threads {threads} 2> {log}"
 
 
 rule cluster:

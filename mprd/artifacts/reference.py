@@ -31,8 +31,10 @@ results/<run>/
   config.yaml                 the complete settings of the run
   index.h5  pixels.h5         once per run (hard links between runs with equal settings)
   init/model.safetensors      the network before the first epoch; metrics.json: warm-up losses
+  gcn/                        metadata.h5  pretrained.safetensors  metrics.json (use_gcn)
   epochs/001/                 features.h5  graph.h5  clusters.h5
                               model.safetensors  state.pt  metrics.json
+                              gcn.safetensors  relations.h5 (use_gcn)
   evaluation/                 random|histogram|000|001...json, and .rankings.h5 (000: init)
   metrics.csv                 one row per baseline, init and epoch
   final/                      model.safetensors  embeddings.h5  clusters.csv, and the features,
@@ -42,7 +44,7 @@ results/summary.csv           mean and standard deviation over seeds (several ru
 ```
 
 Dimensions: `n` images of the index, `N` training images, `D` embedding size, `K` clusters,
-`k` neighbours, `Q` queries.
+`k` neighbours, `Q` queries, `m` nodes and `v` views of the metadata, `p` pairs, `r` judgements.
 
 """
 
@@ -54,6 +56,12 @@ height, width: all that is needed to build the network), `config`, `inputs`, `se
 (SHA-256 over names, dtypes, shapes and values). It holds no date: equal weights made from equal
 inputs are equal files.
 
+## gcn.safetensors, pretrained.safetensors (`mprd.gcn`, version 1)
+
+Weights of the relation GCN, with the same header; `architecture` holds node_features, inputs,
+hidden, sort_k, conv, mlp and dropout. `epochs/t/gcn.safetensors` is the GCN after epoch t, which
+epoch t+1 judges with.
+
 ## state.pt
 
 A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's state dict),
@@ -62,7 +70,11 @@ A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's
 ## JSON reports
 
 - `metrics.json` (`mprd.metrics`): `epoch`, `lr`, mean `loss`, `hsd_loss`, `ppa_loss`, mean numbers
-  of hard positives and negatives per image, and `step_loss`, the loss of every step.
+  of hard positives and negatives per image, and `step_loss`, the loss of every step; with
+  `use_gcn` also `relations`: the attributes of `relations.h5`, the losses of the GCN's tasks, and
+  `truth`, its quality on doubtful pairs against known identities (null if unknown).
+- `gcn/metrics.json` (`mprd.pretrain`): losses of the tasks, numbers of training pairs, `held_out`
+  (accuracy, precision, recall on pairs with an image that no training pair has) and `truth`.
 - `evaluation/*.json` (`mprd.evaluation`): `mAP`, `rank1`, `rank5`, `rank10`, `mINP` (shares in
   [0, 1]), `num_queries`, `num_valid_queries`, `inputs`; or `skipped` with the reason.
 - `init/metrics.json` (`mprd.init`): `method`, `loss` of every warm-up step.

@@ -11,7 +11,7 @@ from mprd.config.models import Config
 
 _HEAD = """# Configuration
 
-Generated from `mprd/config/models.py` by `mprd config reference`; do not edit.
+Generated from `mprd/config/` by `mprd config reference`; do not edit.
 A configuration is a YAML file; every key is optional and an unknown one is an error.
 `snakemake --cores all` reads `config/config.yaml`; another file is named with
 `--configfile config/market1501.yaml`, single keys with `--config 'cluster={eps: 0.5}'`.
@@ -24,6 +24,8 @@ paper-scale runs |
 | `market1501_small.yaml` | the real Market-1501 on a CPU, reduced |
 | `folder.yaml` | your own images |
 | `sweep.yaml` | variants x seeds of the demo in one DAG |
+| `ablation.yaml` | what HSD, PPA and the relation GCN add, on harder synthetic images |
+| `market1501_scratch.yaml` | Market-1501 from a long warm-up alone, for a GPU |
 """
 
 

@@ -14,6 +14,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/init.smk"
 include: "workflow/rules/gcn.smk"
 include: "workflow/rules/epoch.smk"
+include: "workflow/rules/epochs.smk"
 include: "workflow/rules/evaluate.smk"
 
 

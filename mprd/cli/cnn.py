@@ -173,6 +173,25 @@ def train(
 
 
 @app.command()
+def epochs(
+    run: Annotated[Path, typer.Option(help="Folder of a run.")],
+    first: Annotated[int, typer.Option(min=1, help="First epoch, from 1.")],
+    last: Annotated[int, typer.Option(min=1, help="Last epoch.")],
+    config: ConfigOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Do several epochs in one process: features, graph, clusters, training."""
+    from mprd.config import load_config
+    from mprd.runtime import set_threads
+    from mprd.stages.epochs import run_epochs
+
+    if last < first:
+        raise UserError(f"--last {last} is before --first {first}.")
+    set_threads(threads)
+    run_epochs(run, first, last, load_config(config), cpu_threads(threads))
+
+
+@app.command()
 def evaluate(
     index: IndexOption,
     pixels: PixelsOption,

@@ -226,6 +226,12 @@ class Config(Section):
         description="auto (a GPU where there is one), cpu, cuda or cuda:N",
     )
     epochs: int = Field(50, ge=1, le=999, description="epochs")
+    epochs_per_job: int = Field(
+        1,
+        ge=1,
+        description="epochs that one job does in one process, with the same files: for a fast GPU "
+        "or a queueing cluster",
+    )
     use_gcn: bool = Field(False, description="judge doubtful pairs by the relation GCN")
     data: DataConfig = Field(default_factory=DataConfig, description="images")
     model: ModelConfig = Field(default_factory=ModelConfig, description="network")

@@ -228,6 +228,26 @@ def test_the_relation_gcn_beside_a_plain_run(tmp_path, tiny_values):
     assert "metadata" not in plan, "the metadata do not depend on the batch"
 
 
+@pytest.mark.parametrize("gcn", [False, True], ids=["plain", "gcn"])
+def test_several_epochs_in_a_job_give_the_same_bytes(tmp_path, tiny_values, gcn):
+    values = {**tiny_values, "epochs": 3, "evaluate": {"every": 0}}
+    values = merge(values, GCN) if gcn else values
+    found = []
+    for name, together in (("one", 1), ("two", 2)):
+        folder = configure(tmp_path / name, {**values, "epochs_per_job": together})
+        snakemake(folder, "results/tiny/epochs/003/model.safetensors")
+        found.append(contents(folder / "results/tiny"))
+    assert len(found[0]) == (31 if gcn else 22)
+    assert found[0] == found[1]
+    again = snakemake(folder, "results/tiny/epochs/003/model.safetensors")
+    assert "Nothing to be done" in again
+    (folder / "results/tiny/epochs/002/graph.h5").unlink()
+    snakemake(folder, "results/tiny/epochs/002/graph.h5")
+    assert contents(folder / "results/tiny") == found[0]
+    logs = {path.name for path in (folder / "results/tiny/logs/epochs").glob("*.log")}
+    assert logs == {"001-002.log", "003-003.log"}
+
+
 def test_one_file_alone(again):
     target = "results/tiny/epochs/001/clusters.h5"
     (again / target).unlink()

@@ -23,7 +23,7 @@ from mprd.config.load import merge
 from mprd.data.pixels import PixelStore
 from mprd.data.transforms import view_pixels
 from mprd.embedding import embed_pixels
-from mprd.gcn.meta import TaskSource, build_gcn, train_gcn
+from mprd.gcn.learning import TaskSource, build_gcn, train_gcn
 from mprd.gcn.metadata import choose_dissimilar, pair_identities, pair_views
 from mprd.gcn.pairs import PairSet
 from mprd.gcn.surroundings import Surroundings
@@ -138,11 +138,10 @@ class Experiment:
 
     def pairs_of(self, judged: bool) -> Tensor:
         """Doubtful pairs whose ends both belong (or both do not) to the judged identities."""
-        inside = torch.from_numpy(np.isin(self.epoch.identity, self.judged))
-        inside &= torch.from_numpy(self.epoch.identity >= 0)
+        inside = np.isin(self.epoch.identity, self.judged)
+        chosen = (inside if judged else ~inside) & (self.epoch.identity >= 0)
         pairs = self.around.doubtful
-        chosen = inside[pairs] if judged else ~inside[pairs]
-        return pairs[chosen.all(dim=1)]
+        return pairs[torch.from_numpy(chosen)[pairs].all(dim=1)]
 
     def train(self, source: str, tasks: int) -> None:
         """Train the network on one source of pairs."""
@@ -209,6 +208,8 @@ class Experiment:
     def _answers(self, count: int, tasks: int) -> TaskSource:
         """Pairs as `mprd pairs` writes them, answered by the truth."""
         context, pairs = self.around.context, self.pairs_of(judged=True)
+        if len(pairs) < count:
+            raise SystemExit(f"{len(pairs)} doubtful pairs of judged identities, {count} asked for")
         i, j = pairs.T
         level = context.camera_level(i, j) + context.camera_level(j, i)
         pairs = pairs[stratified(level.numpy(), count, self.seed)]

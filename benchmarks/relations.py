@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from jaccard import clustered
 from scipy.sparse import csr_array
 
+from mprd.gcn.context import RELATIONAL_FEATURES, EpochContext
 from mprd.gcn.judge import Judge, canonical
 from mprd.gcn.model import GcnShape, RelationGCN
-from mprd.gcn.relational import RELATIONAL_FEATURES, EpochContext
 from mprd.graph import jaccard_distance, knn
 
 

@@ -6,6 +6,14 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from mprd.artifacts import Artifact
+
+
+def graph_distance(graph: Artifact) -> csr_array:
+    """Return the Jaccard distances of `graph.h5`, float32 (N, N)."""
+    count = len(graph["indptr"]) - 1
+    return csr_array((graph["data"], graph["indices"], graph["indptr"]), shape=(count, count))
+
 
 def dbscan(distance: csr_array, eps: float, min_samples: int = 4) -> np.ndarray:
     """Return DBSCAN labels, the same as sklearn's `DBSCAN(metric="precomputed")`.

@@ -64,7 +64,8 @@ def stage_settings(config: Config, stage: str) -> dict[str, Any]:
         case "train":
             settings = _pick(values, "train", "augment", "seed", "use_gcn")
             if values["use_gcn"]:
-                settings |= _gcn_settings(values, "learn", "update")
+                learning = _gcn_settings(values, "learn", "update")
+                settings |= learning if values["gcn"]["learn"] else {"gcn": {"learn": False}}
             return settings
         case "evaluate":
             return _pick(values["evaluate"], "flip", "rerank") | _pick(values, "model", "seed")

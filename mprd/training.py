@@ -15,7 +15,7 @@ from mprd.data.pixels import PixelStore
 from mprd.data.sampler import draw_partners, plan_batches
 from mprd.data.transforms import augment
 from mprd.errors import UserError
-from mprd.gcn.relations import RelationFilter
+from mprd.gcn.filter import RelationFilter
 from mprd.hard_pairs import HardPairs
 from mprd.losses import ClusterMemory, PairList, hsd_loss, ppa_loss, random_member
 from mprd.models import ReidNetwork

@@ -110,6 +110,13 @@ def test_mistakes_end_with_a_sentence_and_code_2(cli, tmp_path, monkeypatch, arg
     assert list(tmp_path.glob("*.h5")) == []
 
 
+def test_pairs_of_an_unclustered_run(cli, tmp_path):
+    code, _, error = cli("pairs", "--run", str(tmp_path), "--out", str(tmp_path / "p.csv"))
+    assert code == 2
+    assert "does not hold a clustered epoch. Make one with `mprd cluster`" in error
+    assert not (tmp_path / "p.csv").exists()
+
+
 def test_inspect_refuses_other_files(cli, tmp_path):
     (tmp_path / "a.txt").write_text("hello")
     assert "neither an HDF5 nor a safetensors file" in cli("inspect", tmp_path / "a.txt")[2]

@@ -71,10 +71,10 @@ A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's
 
 - `metrics.json` (`mprd.metrics`): `epoch`, `lr`, mean `loss`, `hsd_loss`, `ppa_loss`, mean numbers
   of hard positives and negatives per image, and `step_loss`, the loss of every step; with
-  `use_gcn` also `relations`: the attributes of `relations.h5`, the losses of the GCN's tasks, and
-  `truth`, its quality on doubtful pairs against known identities (null if unknown).
+  `use_gcn` also `relations`: the attributes of `relations.h5` and the losses of the GCN's tasks.
 - `gcn/metrics.json` (`mprd.pretrain`): losses of the tasks, numbers of training pairs, `held_out`
-  (accuracy, precision, recall on pairs with an image that no training pair has) and `truth`.
+  (accuracy, precision, recall on pairs with an image that no training pair has) and `truth`, the
+  quality on doubtful pairs against known identities (null if unknown).
 - `evaluation/*.json` (`mprd.evaluation`): `mAP`, `rank1`, `rank5`, `rank10`, `mINP` (shares in
   [0, 1]), `num_queries`, `num_valid_queries`, `inputs`; or `skipped` with the reason.
 - `init/metrics.json` (`mprd.init`): `method`, `loss` of every warm-up step.

@@ -102,7 +102,7 @@ FEATURES = Schema(
 
 GRAPH = Schema(
     "mprd.graph",
-    1,
+    2,
     "graph",
     "Nearest neighbours and the sparse k-reciprocal Jaccard distance of the training images.",
     {
@@ -120,7 +120,10 @@ GRAPH = Schema(
         "indices": Array("int32", ("nnz",), "CSR column indices, sorted", minimum=0, below="N"),
         "data": Array("float32", ("nnz",), "Jaccard distance <= eps_max", minimum=0.0, maximum=1.0),
     },
-    {"eps_max": "distances above this are not stored"},
+    {
+        "eps_max": "distances above this are not stored",
+        "center_cameras": "embeddings were compared around the mean of their camera",
+    },
 )
 
 CLUSTERS = Schema(

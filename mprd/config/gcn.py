@@ -38,10 +38,15 @@ class UnlabelledConfig(Section):
         "stricter eps or weakly linked; views: an image and its view, and its nearest stranger",
     )
     positive_rank: int = Field(
-        2, ge=1, description="positive: both within this rank among the other's camera (cameras)"
+        2,
+        ge=1,
+        le=64,
+        description="positive: either end is at this rank or before among the images of its "
+        "camera, seen from the other (cameras); ranks are told apart at the levels 1, 2, 3, 4, 6, "
+        "8, 11, 16, 23, 32, 45, 64, 91, 128",
     )
     negative_rank: int = Field(
-        11, ge=2, description="negative: one at this rank or behind (cameras)"
+        9, ge=2, le=128, description="negative: one end is at this rank or behind (cameras)"
     )
     strict: float = Field(
         0.7, gt=0, lt=1, description="strict eps as a share of cluster.eps (strict)"
@@ -50,8 +55,8 @@ class UnlabelledConfig(Section):
 
     @model_validator(mode="after")
     def _apart(self) -> "UnlabelledConfig":
-        if self.positive_rank >= self.negative_rank:
-            raise ValueError("positive_rank must be below negative_rank")
+        if 2 * self.positive_rank > self.negative_rank:
+            raise ValueError("negative_rank must be at least twice positive_rank")
         return self
 
 

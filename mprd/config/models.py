@@ -230,7 +230,7 @@ class Config(Section):
         1,
         ge=1,
         description="epochs that one job does in one process, with the same files: for a fast GPU "
-        "or a queueing cluster",
+        "or a queueing cluster; set it before a run (a change runs its epochs again)",
     )
     use_gcn: bool = Field(False, description="judge doubtful pairs by the relation GCN")
     data: DataConfig = Field(default_factory=DataConfig, description="images")

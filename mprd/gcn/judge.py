@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from mprd.gcn.context import EpochContext, Scaling
 from mprd.gcn.model import RelationGCN
-from mprd.gcn.relational import EpochContext, Scaling
 
 _BLOCK = 256
 

@@ -124,7 +124,7 @@ def pair_identities(features: np.ndarray, identity: np.ndarray) -> MetadataPairs
 
 
 def read_labels(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Read a CSV `path,identity` of training images.
+    """Read a CSV `path,identity` of training images (lines without an identity are passed over).
 
     Args:
         path: the CSV.
@@ -137,11 +137,12 @@ def read_labels(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarra
         UserError: unreadable, other columns, unknown paths, an image twice.
     """
     table = _read_csv(path, ("path", "identity"))
+    table = table[table["identity"].str.strip() != ""]
     found = _rows_of(table["path"], rows, path)
     if len(set(found.tolist())) < len(found):
         twice = table["path"][pd.Series(found).duplicated()].iloc[0]
         raise UserError(f"{path} names the image {twice} twice. Keep one line of it.")
-    return found, pd.factorize(table["identity"])[0].astype(np.int64)
+    return found, pd.factorize(table["identity"].str.strip())[0].astype(np.int64)
 
 
 def read_judgements(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, MetadataPairs]:
@@ -175,6 +176,11 @@ def read_judgements(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, Metad
         )
     if (first == second).any():
         raise UserError(f"{path} pairs an image with itself. Remove that line.")
+    pair = pd.Series(list(zip(np.minimum(first, second), np.maximum(first, second), strict=True)))
+    mixed = pd.Series(same).groupby(pair).transform("nunique").to_numpy() > 1
+    if mixed.any():
+        a, b = table[["path_a", "path_b"]].iloc[int(np.argmax(mixed))]
+        raise UserError(f"{path} calls {a} and {b} both the same and different. Keep one answer.")
     nodes, inverse = np.unique(np.concatenate([first, second]), return_inverse=True)
     return nodes, MetadataPairs(inverse.reshape(2, -1).T.astype(np.int64), same)
 
@@ -189,8 +195,8 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Set gcn.metadata.file to a CSV.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a CSV file ({error}).") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path} cannot be read as a CSV file ({error}).") from None
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise UserError(

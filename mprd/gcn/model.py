@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mprd.gcn.pair_graphs import DRNL_CLASSES, PairGraphs
+from mprd.gcn.subgraphs import DRNL_CLASSES, PairGraphs
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mprd.gcn.relational import EpochContext
+from mprd.gcn.camera_ranks import level_of
+from mprd.gcn.context import EpochContext
 
 _MATES = 32  # mates drawn per image: enough pairs, however large a cluster is
 
@@ -105,19 +106,19 @@ def camera_pairs(
     """Sort out doubtful pairs by their ranks within cameras, whatever their plain distance.
 
     Positive: each end is among the `positive_rank` nearest images of its camera, seen from the
-    other, by the cosine around the camera means. Negative: one is behind `negative_rank`. What
-    lies between is left out.
+    other, by the cosine around the camera means. Negative: one is at `negative_rank` or behind.
+    What lies between is left out.
 
     Args:
         context: of the epoch.
         doubtful: int64 (P, 2).
         positive_rank: 1-based.
-        negative_rank: 1-based, above `positive_rank`.
+        negative_rank: 1-based, above `positive_rank`; ranks are rounded to the context's levels.
     """
     i, j = doubtful.T
     level = torch.maximum(context.camera_level(i, j), context.camera_level(j, i))
-    same = level <= context.level_of(positive_rank)
-    keep = same | (level >= context.level_of(negative_rank))
+    same = level <= level_of(positive_rank)
+    keep = same | (level >= level_of(negative_rank))
     return _select(context, doubtful, same, keep)
 
 
@@ -140,10 +141,10 @@ def strict_pairs(context: EpochContext, doubtful: Tensor, strict: Tensor) -> Pai
 
 
 def view_pairs(context: EpochContext, origin: Tensor) -> PairSet:
-    """Pair each view with its image, and each of these images with its nearest stranger.
+    """Pair each view with its image, and with the nearest stranger of its image.
 
-    The stranger is the most similar image of the lists that is in neither end's k-reciprocal set
-    (MPRD's own pre-training pairs).
+    The stranger is the most similar image of the list that does not hold the image in turn (after
+    MPRD's own pre-training pairs). Either pair has one view, so that this does not tell the answer.
 
     Args:
         context: extended by one view per row of `origin`, in this order.
@@ -155,7 +156,7 @@ def view_pairs(context: EpochContext, origin: Tensor) -> PairSet:
     stranger = ~mutual
     found = stranger.any(dim=1)
     first = stranger.float().argmax(dim=1)
-    negative = torch.stack([origin, near.gather(1, first[:, None])[:, 0]], dim=1)[found]
+    negative = torch.stack([near.gather(1, first[:, None])[:, 0], views], dim=1)[found]
     pairs = torch.cat([torch.stack([origin, views], dim=1), negative])
     same = torch.arange(len(pairs), device=origin.device) < len(origin)
     return PairSet(pairs, same, context.same_camera(*pairs.T))

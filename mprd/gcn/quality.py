@@ -38,7 +38,7 @@ def judge_quality(around: Surroundings, identity: np.ndarray) -> dict[str, Any] 
     context = around.context
     who = torch.from_numpy(identity).to(context.memory.device)
     pairs = around.doubtful[(who[around.doubtful] >= 0).all(dim=1)]
-    step = max(1, len(pairs) // _SAMPLE)
+    step = max(1, -(-len(pairs) // _SAMPLE))
     pairs = pairs[::step]
     i, j = pairs.T
     same = who[i] == who[j]

@@ -2,19 +2,19 @@
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from mprd.artifacts import Artifact
-from mprd.clustering import dbscan
+from mprd.clustering import dbscan, graph_distance
 from mprd.config import ClusterConfig, GcnConfig
+from mprd.gcn.context import EpochContext
+from mprd.gcn.filter import RelationFilter
 from mprd.gcn.judge import Judge
-from mprd.gcn.meta import TaskSource
+from mprd.gcn.learning import TaskSource
 from mprd.gcn.model import RelationGCN
 from mprd.gcn.pairs import PairSet, camera_pairs, doubtful_pairs, strict_pairs, view_pairs
-from mprd.gcn.relational import EpochContext, Scaling
 
-_SCALING_PAIRS = 4096
+_SCALING_PAIRS = 1024
 
 
 class Surroundings:
@@ -23,6 +23,7 @@ class Surroundings:
     Attributes:
         context: the epoch's images.
         doubtful: int64 (P, 2), pairs inside one cluster.
+        sample: some of them, on which relational features are standardised.
         judge: the network in this context.
     """
 
@@ -51,10 +52,18 @@ class Surroundings:
         self.distance = graph_distance(graph)
         self.labels = labels
         self.context = EpochContext(
-            memory, graph["neighbors"], self.distance, cameras, settings.neighbors
+            memory,
+            graph["neighbors"],
+            self.distance,
+            cameras,
+            settings.neighbors,
+            bool(graph.attributes["center_cameras"]),
         )
         self.doubtful = doubtful_pairs(labels, generator)
-        self.scaling = self._scaling()
+        order = torch.randperm(len(self.doubtful), generator=generator)
+        self.sample = self.doubtful[order[:_SCALING_PAIRS].to(self.doubtful.device)]
+        raw = network.shape.node_features == "raw"
+        self.scaling = None if raw else self.context.scaling(self.sample)
         self.judge = Judge(network, self.context, self.scaling)
 
     def metadata(self, artifact: Artifact, features: np.ndarray, tasks: int) -> TaskSource:
@@ -125,14 +134,14 @@ class Surroundings:
         both = PairSet(pairs, same, self.context.same_camera(*pairs.T))
         return TaskSource("collected", self.judge, both, tasks)
 
-    def _scaling(self) -> Scaling | None:
-        if self.settings.node_features == "raw":
-            return None
-        sample = torch.randperm(len(self.doubtful), generator=self.generator)[:_SCALING_PAIRS]
-        return self.context.scaling(self.doubtful[sample.to(self.doubtful.device)])
+    def filter(self) -> RelationFilter:
+        """Return the filter of the epoch's hard pairs; camera ranks stay as they are now."""
+        self.context.freeze_ranks()
+        return RelationFilter(self.judge, self.labels, self.sample)
 
-
-def graph_distance(graph: Artifact) -> csr_array:
-    """Return the Jaccard distances of `graph.h5`."""
-    count = len(graph["indptr"]) - 1
-    return csr_array((graph["data"], graph["indices"], graph["indptr"]), shape=(count, count))
+    def reset(self, features: np.ndarray) -> None:
+        """Put the memory back to the embeddings that the epoch began with, float32 (N, D)."""
+        self.context.memory.copy_(torch.from_numpy(features))
+        self.context.refresh(slice(None))
+        self.judge.forget()
+        self.judge.scaling = self.scaling

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mprd.errors import UserError
+from mprd.gcn.context import RELATIONAL_FEATURES
 from mprd.gcn.model import GcnShape, RelationGCN
-from mprd.gcn.relational import RELATIONAL_FEATURES
 from mprd.models.weights import read_safetensors, save_tensors
 
 SCHEMA = "mprd.gcn"

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from mprd.artifacts import CLUSTERS, GRAPH, INDEX, Artifact, read_artifact, write_artifact
-from mprd.clustering import dbscan, pair_quality
+from mprd.clustering import dbscan, graph_distance, pair_quality
 from mprd.config import ClusterConfig, Config
 from mprd.errors import UserError
 from mprd.provenance import require_parent, stage_settings
@@ -69,10 +68,7 @@ def cluster_graph(
             f"cluster.eps is {settings.eps:g} but {artifact.path} stores distances up to "
             f"{eps_max:g}. Raise graph.eps_max or lower cluster.eps."
         )
-    count = len(artifact["indptr"]) - 1
-    distance = csr_array(
-        (artifact["data"], artifact["indices"], artifact["indptr"]), shape=(count, count)
-    )
+    distance = graph_distance(artifact)
     eps = settings.eps
     while True:
         labels = dbscan(distance, eps, settings.min_samples)

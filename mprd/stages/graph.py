@@ -55,7 +55,7 @@ def run_graph(
         },
         config=stage_settings(config, "graph"),
         inputs={**artifact.inputs, "features": artifact.digest},
-        attributes={"eps_max": settings.eps_max},
+        attributes={"eps_max": settings.eps_max, "center_cameras": settings.center_cameras},
     )
 
 

@@ -7,17 +7,17 @@ import pandas as pd
 import torch
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, atomic, read_artifact
+from mprd.clustering import graph_distance
 from mprd.errors import UserError
+from mprd.gcn.context import EpochContext
 from mprd.gcn.pairs import doubtful_pairs
-from mprd.gcn.relational import EpochContext
-from mprd.gcn.surroundings import graph_distance
 from mprd.provenance import require_parent
 from mprd.stages.common import split_rows
 
 _STRATA = 5
 
 
-def run_pairs(run: Path, out: Path, count: int, epoch: int | None = None, seed: int = 0) -> None:
+def run_pairs(run: Path, out: Path, count: int, epoch: int | None = None) -> None:
     """Write a CSV `path_a,path_b,same` of pairs most worth judging, `same` left empty.
 
     Pairs come from inside clusters, where a wrong link does harm. By how near they are to each
@@ -29,7 +29,6 @@ def run_pairs(run: Path, out: Path, count: int, epoch: int | None = None, seed: 
         out: CSV to write.
         count: pairs to write.
         epoch: which epoch; None: the last that is clustered.
-        seed: of the draw.
 
     Raises:
         UserError: no such epoch, fewer doubtful pairs than asked for, or `out` exists.
@@ -44,7 +43,7 @@ def run_pairs(run: Path, out: Path, count: int, epoch: int | None = None, seed: 
     clusters = read_artifact(folder / "clusters.h5", CLUSTERS)
     require_parent(clusters, "graph", graph.digest, folder / "graph.h5")
     rows = split_rows(index, "train")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     doubtful = doubtful_pairs(torch.from_numpy(clusters["labels"]).long(), generator)
     if len(doubtful) < count:
         raise UserError(
@@ -56,10 +55,11 @@ def run_pairs(run: Path, out: Path, count: int, epoch: int | None = None, seed: 
         graph_distance(graph),
         index["camera"][rows],
         star=1,
+        centred=bool(graph.attributes["center_cameras"]),
     )
     i, j = doubtful.T
     level = context.camera_level(i, j) + context.camera_level(j, i)
-    chosen = doubtful[stratified(level.numpy(), count, seed)].numpy()
+    chosen = doubtful[stratified(level.numpy(), count, seed=0)].numpy()
     paths = index["path"][rows]
     table = pd.DataFrame({"path_a": paths[chosen[:, 0]], "path_b": paths[chosen[:, 1]], "same": ""})
     with atomic(out) as temporary:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mprd.artifacts import (
@@ -20,7 +21,7 @@ from mprd.data.pixels import PixelStore
 from mprd.data.transforms import view_pixels
 from mprd.embedding import embed_pixels
 from mprd.errors import UserError
-from mprd.gcn.meta import TaskSource, build_gcn, train_gcn
+from mprd.gcn.learning import TaskSource, build_gcn, train_gcn
 from mprd.gcn.pairs import PairSet
 from mprd.gcn.quality import judge_quality, set_quality
 from mprd.gcn.surroundings import Surroundings
@@ -87,13 +88,16 @@ def run_pretrain(inputs: PretrainInputs, out: Path, metrics: Path, config: Confi
         generator,
     )
     known = around.metadata(metadata, metadata["features"], settings.pretrain.metadata)
-    model, _ = load_network(inputs.model)
+    cnn, header = load_network(inputs.model)
+    _require_model(features, metadata, header["digest"], inputs)
     store = open_store(inputs.pixels, index, rows, device)
     eps = float(clusters.attributes["eps"])
     unlabelled = unlabelled_source(
-        around, model.to(device), store, eps, config, settings.pretrain.unlabelled
+        around, cnn.to(device), store, eps, config, settings.pretrain.unlabelled
     )
-    train, held = _hold_out(unlabelled.pairs, len(unlabelled.judge.context), generator)
+    train, held = _hold_out(
+        unlabelled.pairs, len(unlabelled.judge.context), metadata["row"], generator
+    )
     unlabelled = replace(unlabelled, pairs=train)
     _require_pairs([known, unlabelled], clusters.path)
     losses = train_gcn(network, [known], settings, generator)
@@ -108,7 +112,13 @@ def run_pretrain(inputs: PretrainInputs, out: Path, metrics: Path, config: Confi
         out,
         network,
         config=stage_settings(config, "pretrain"),
-        inputs={**digests, "features": features.digest, "graph": graph.digest},
+        inputs={
+            **digests,
+            "features": features.digest,
+            "graph": graph.digest,
+            "model": header["digest"],
+            "pixels": store.digest,
+        },
         seed=config.seed,
     )
     write_json(metrics, report)
@@ -169,21 +179,34 @@ def unlabelled_source(
         return around.unlabelled(config.cluster, eps, tasks)
     count = min(config.gcn.unlabelled.images, len(store))
     chosen = torch.randperm(len(store), generator=around.generator)[:count].sort().values
-    draws = torch.Generator(store.device).manual_seed(config.seed)
+    seed = int(torch.randint(2**62, (1,), generator=around.generator))
+    draws = torch.Generator(store.device).manual_seed(seed)
     views = view_pixels(store.batch(chosen), config.augment, draws)
     embedded = embed_pixels(network, views, store.device)
     return around.views(chosen.to(store.device), embedded, tasks)
 
 
-def _hold_out(pairs: PairSet, images: int, generator: torch.Generator) -> tuple[PairSet, PairSet]:
-    """Split pairs into those without a held-out image, and the rest.
+def _require_model(
+    features: Artifact, metadata: Artifact, model: str, inputs: PretrainInputs
+) -> None:
+    """Check that features and metadata were made by the model at hand."""
+    require_parent(features, "model", model, inputs.model)
+    require_parent(metadata, "model", model, inputs.model)
+
+
+def _hold_out(
+    pairs: PairSet, images: int, taught: np.ndarray, generator: torch.Generator
+) -> tuple[PairSet, PairSet]:
+    """Split pairs into those without a held-out image, and those with one.
 
     Args:
         pairs: any.
         images: nodes that pairs may name.
+        taught: int64, images of the metadata, which are trained on and never held out.
         generator: on the CPU.
     """
     chosen = torch.rand(images, generator=generator) < _HELD_OUT
+    chosen[torch.from_numpy(taught)] = False
     held = chosen.to(pairs.pairs.device)[pairs.pairs].any(dim=1)
     return pairs.part(~held), pairs.part(held)
 

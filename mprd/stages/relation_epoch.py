@@ -13,9 +13,8 @@ from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.embedding import embed_pixels
 from mprd.errors import UserError
-from mprd.gcn.meta import TaskSource, train_gcn
-from mprd.gcn.quality import judge_quality
-from mprd.gcn.relations import RelationFilter
+from mprd.gcn.filter import RelationFilter
+from mprd.gcn.learning import TaskSource, train_gcn
 from mprd.gcn.surroundings import Surroundings
 from mprd.gcn.weights import load_gcn, save_gcn
 from mprd.models import ReidNetwork
@@ -98,9 +97,8 @@ class RelationEpoch:
             self._generator,
         )
         # Found before training: the camera ranks are those of the epoch's features.
-        self._sources = self._task_sources()
-        self._quality = judge_quality(self._around, self._identity)
-        self._filter = RelationFilter(self._around.judge, labels)
+        self._sources = self._task_sources() if self._config.gcn.learn else []
+        self._filter = self._around.filter()
         return self._filter
 
     def finish(self, out: Path, digests: dict[str, str]) -> dict[str, Any]:
@@ -114,7 +112,7 @@ class RelationEpoch:
             What `metrics.json` reports.
         """
         arrays, summary = self._filter.record(self._identity)
-        report: dict[str, Any] = {**summary, "truth": self._quality}
+        report: dict[str, Any] = dict(summary)
         if self._config.gcn.learn:
             report["loss"] = self._learn()
         settings = stage_settings(self._config, "train")
@@ -133,9 +131,8 @@ class RelationEpoch:
 
     def _learn(self) -> dict[str, list[float]]:
         """Do the update: all pairs under the embeddings that the epoch began with."""
-        settings, context = self._config.gcn, self._around.context
-        context.memory.copy_(torch.from_numpy(self._features))
-        context.refresh(slice(None))
+        settings = self._config.gcn
+        self._around.reset(self._features)
         collected = self._around.collected(*self._filter.collected(), settings.update.collected)
         return train_gcn(self._gcn, [*self._sources, collected], settings, self._generator)
 

@@ -101,7 +101,7 @@ def run_train(inputs: TrainInputs, out: Path, epoch: int, config: Config) -> Non
     generator = torch.Generator().manual_seed(config.seed)
     if inputs.state is not None:
         _restore(inputs.state, epoch, optimizer, generator)
-    # All randomness of the epoch follows from two draws, so only this generator is carried on.
+    # All randomness of the epoch follows from three draws, so only this generator is carried on.
     plan_seed, device_seed, gcn_seed = torch.randint(2**62, (3,), generator=generator).tolist()
     digests = {"index": index.digest, "pixels": store.digest, "model": header["digest"]}
     digests |= {"features": features.digest, "clusters": clusters.digest}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from mprd.gcn.relational import EpochContext
+from mprd.gcn.context import EpochContext
 from mprd.graph import jaccard_distance, knn
 
 

@@ -89,7 +89,9 @@ def write(path, text):
 
 
 def test_labels_are_read(tmp_path):
-    path = write(tmp_path / "l.csv", "path,identity\nb/4.jpg,anna\na/1.jpg,7\na/2.jpg,anna\n")
+    path = write(
+        tmp_path / "l.csv", "path,identity\nb/4.jpg,anna\na/1.jpg,7\nb/3.jpg, \na/2.jpg, anna\n"
+    )
     rows, identity = read_labels(path, ROWS)
     assert rows.tolist() == [3, 0, 1]
     assert identity.tolist() == [0, 1, 0]
@@ -113,7 +115,12 @@ def test_judgements_are_read(tmp_path):
             r"x\.jpg is not a training image.*2 such",
         ),
         (read_labels, "path,identity\na/1.jpg,1\na/1.jpg,1\n", "names the image a/1.jpg twice"),
-        (read_labels, "", "not a CSV"),
+        (read_labels, "", "cannot be read as a CSV"),
+        (
+            read_judgements,
+            "path_a,path_b,same\na/1.jpg,a/2.jpg,1\na/2.jpg,a/1.jpg,0\n",
+            "a/1.jpg and a/2.jpg both the same and different",
+        ),
         (read_judgements, "path_a,path_b,same\na/1.jpg,a/2.jpg,maybe\n", "'maybe'.*Write 1, 0"),
         (read_judgements, "path_a,path_b,same\na/1.jpg,a/2.jpg,1\n", "1 judged pairs, all `same`"),
         (read_judgements, "path_a,path_b,same\na/1.jpg,a/2.jpg,\n", "0 judged pairs"),
@@ -139,3 +146,5 @@ def test_bad_files_get_one_sentence(tmp_path, read, text, message):
 def test_missing_file(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         read_labels(tmp_path / "none.csv", ROWS)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_labels(tmp_path, ROWS)

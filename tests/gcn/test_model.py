@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch_geometric.nn import SortAggregation
 
+from mprd.gcn.context import RELATIONAL_FEATURES
 from mprd.gcn.judge import Judge, canonical
 from mprd.gcn.model import GcnShape, RelationGCN, sort_pool
-from mprd.gcn.relational import RELATIONAL_FEATURES
 from tests.gcn.conftest import make_epoch
 
 

@@ -14,7 +14,10 @@ import torch
 from mprd.artifacts import CLUSTERS, INDEX, METADATA, RELATIONS, read_artifact
 from mprd.config import Config
 from mprd.errors import UserError
+from mprd.gcn.filter import RelationFilter
 from mprd.gcn.weights import load_gcn, save_gcn
+from mprd.losses import PairList
+from mprd.models import load_network
 from mprd.stages.common import split_rows
 from mprd.stages.pairs import run_pairs
 from mprd.stages.table import run_table
@@ -96,6 +99,7 @@ def test_relations_hold_every_hard_pair(run, config):
     assert (now[i, j] == found["now"]).all()
     assert (before[i, j] == found["before"]).all()
     assert (found["now"] != found["before"]).all()
+    assert len(i) > 0
     anchors = np.unique(i)
     for anchor in anchors.tolist():
         judged = set(j[i == anchor].tolist())
@@ -145,10 +149,18 @@ def test_the_same_inputs_give_the_same_bytes(copy, run, config):
         assert first == second, name
 
 
-def test_the_filter_changes_training(copy, run, config):
-    train(copy, 1, changed(config, use_gcn=False))
-    name = "epochs/001/model.safetensors"
-    assert (copy / name).read_bytes() != (run / name).read_bytes()
+def test_training_uses_what_the_filter_keeps(copy, run, config, monkeypatch):
+    """The same judgements and draws, but only every third positive kept: other weights."""
+    judge = RelationFilter.__call__
+
+    def keep_some(self, rows, positives, negatives, generator):
+        judge(self, rows, positives, negatives, generator)
+        return PairList(positives.owner[::3], positives.member[::3]), negatives
+
+    monkeypatch.setattr(RelationFilter, "__call__", keep_some)
+    train(copy, 1, config)
+    digests = [load_network(f / "epochs/001/model.safetensors")[1]["digest"] for f in (run, copy)]
+    assert digests[0] != digests[1]
 
 
 @pytest.mark.parametrize(
@@ -261,6 +273,19 @@ def test_metadata_of_another_width(copy, config):
         file["features"] = narrow
     with pytest.raises(UserError, match="embeddings of size 10, the model makes 192"):
         train(copy, 1, config)
+
+
+def test_metadata_of_another_model(copy, config):
+    path = copy / "gcn/metadata.h5"
+    inputs = json.loads(h5py.File(path).attrs["inputs"])
+    edit(path, inputs=json.dumps({**inputs, "model": "0" * 64}))
+    with pytest.raises(UserError, match=r"metadata\.h5 was made from another model"):
+        pretrain(copy, config)
+
+
+def test_node_features_are_those_of_the_network(copy, config):
+    """The config of an epoch does not say how a pre-trained network looks at nodes."""
+    train(copy, 1, changed(config, gcn={"node_features": "raw"}))
 
 
 def test_gcn_of_another_width(copy, config):

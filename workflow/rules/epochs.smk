@@ -61,8 +61,11 @@ for number, (run, first, last) in enumerate(BLOCKS):
         threads: 16
         resources:
             gpu=1,
+            slurm_extra="'--gres=gpu:1'",
+            runtime=60 * (last - first + 1),
         params:
             version=settings(run, "features", "graph", "cluster", "train"),
+            code=code_digest("epochs"),
             config=path("config.yaml", run),
             folder=path("", run),
             first=first,

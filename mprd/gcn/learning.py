@@ -10,10 +10,10 @@ from torch import Tensor
 
 from mprd.config import GcnConfig
 from mprd.errors import UserError
+from mprd.gcn.context import RELATIONAL_FEATURES
 from mprd.gcn.judge import Judge
 from mprd.gcn.model import GcnShape, RelationGCN
 from mprd.gcn.pairs import PairSet
-from mprd.gcn.relational import RELATIONAL_FEATURES
 from mprd.gcn.reptile import reptile_step
 
 
@@ -68,7 +68,7 @@ def train_gcn(
         Source name -> loss of each of its tasks.
 
     Raises:
-        UserError: a loss is NaN.
+        UserError: training has diverged.
     """
     torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
     network.train()
@@ -88,9 +88,9 @@ def train_gcn(
     for source in sources:
         source.judge.forget()
     network.eval()
-    if any(value != value for values in losses.values() for value in values):
+    if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
         raise UserError(
-            "The loss of the relation GCN is NaN. Lower gcn.inner_rate "
+            "The relation GCN has diverged: its weights are not finite. Lower gcn.inner_rate "
             f"(now {settings.inner_rate:g})."
         )
     return losses

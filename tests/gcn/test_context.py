@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from mprd.gcn.relational import _LEVELS, RELATIONAL_FEATURES, EpochContext
+from mprd.gcn.camera_ranks import LEVELS, level_of
+from mprd.gcn.context import RELATIONAL_FEATURES
 from tests.gcn.conftest import make_epoch
 
 
@@ -28,7 +29,7 @@ class Literal:
         others = [n for n in np.flatnonzero(self.cameras == self.cameras[j]) if n != i]
         ranked = np.sort(self.centred[others] @ self.centred[i])[::-1]
         own = self.centred[i] @ self.centred[j]
-        return sum(1 for rank in _LEVELS if rank <= len(ranked) and ranked[rank - 1] > own + 1e-5)
+        return sum(1 for rank in LEVELS if rank <= len(ranked) and ranked[rank - 1] > own + 1e-5)
 
     def closeness(self, owner, member):
         near = self.lists[owner]
@@ -160,7 +161,7 @@ def test_scaling_is_over_the_nodes_of_the_pairs(epoch):
 
 
 def test_levels_of_ranks():
-    assert [EpochContext.level_of(rank) for rank in (1, 2, 3, 5, 6, 11, 12)] == [
+    assert [level_of(rank) for rank in (1, 2, 3, 5, 6, 11, 12)] == [
         0,
         1,
         2,

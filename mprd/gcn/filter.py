@@ -10,6 +10,8 @@ from torch import Tensor
 from mprd.gcn.judge import Judge, canonical
 from mprd.losses.segments import PairList, pair_similarities, segment_argmin
 
+_RESCALE_STEPS = 10
+
 
 @dataclass
 class _Log:
@@ -31,10 +33,12 @@ class RelationFilter:
     Attributes:
         judge: the GCN in this epoch.
         labels: int64 (N,), pseudo-labels of the epoch.
+        sample: int64 (P, 2), pairs on which relational features are standardised anew.
     """
 
     judge: Judge
     labels: Tensor
+    sample: Tensor
     _log: list[_Log] = field(default_factory=list)
     _collected: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     _step: int = 0
@@ -65,8 +69,13 @@ class RelationFilter:
         return kept_positives, kept_negatives
 
     def refresh(self, rows: Tensor) -> None:
-        """Take note that a batch went into the memory."""
+        """Take note that a batch went into the memory.
+
+        All similarities drift as it changes, so every 10 steps features are standardised anew.
+        """
         self.judge.refresh(torch.unique(rows))
+        if self.judge.scaling is not None and self._step % _RESCALE_STEPS == 0:
+            self.judge.scaling = self.judge.context.scaling(self.sample)
 
     def collected(self) -> tuple[Tensor, Tensor]:
         """Return the distinct pairs collected: int64 (n, 2), and the answers bool (n,)."""

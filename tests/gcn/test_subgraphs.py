@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mprd.gcn.pair_graphs import pair_graphs
+from mprd.gcn.subgraphs import pair_graphs
 
 
 def drnl(graph: nx.Graph, i: int, j: int) -> dict[int, int]:

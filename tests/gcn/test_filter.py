@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from mprd.gcn.context import RELATIONAL_FEATURES
+from mprd.gcn.filter import RelationFilter
 from mprd.gcn.judge import Judge
-from mprd.gcn.relational import RELATIONAL_FEATURES
-from mprd.gcn.relations import RelationFilter
 from mprd.hard_pairs import HardPairs
 from mprd.losses.segments import PairList
 from tests.gcn.test_model import network
@@ -27,7 +27,12 @@ def filtered(epoch):
     middle = judge.probability(torch.stack([rows[positives.owner], positives.member], 1)).median()
     with torch.no_grad():  # an untrained network says yes or no to all: move it to say both
         judge.network.classify[-1].bias[1] -= torch.logit(middle)
-    return RelationFilter(judge, labels), rows, positives, negatives
+    return (
+        RelationFilter(judge, labels, torch.tensor([[0, 1], [5, 80]])),
+        rows,
+        positives,
+        negatives,
+    )
 
 
 def test_kept_pairs_are_those_the_network_confirms(filtered):

@@ -16,15 +16,13 @@ import torch.nn.functional as F
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from mprd.gcn.pair_graphs import PairGraphs, pair_graphs
+from mprd.gcn.camera_ranks import camera_profile, levels_above
+from mprd.gcn.subgraphs import PairGraphs, pair_graphs
 
-# A camera rank is counted at these ranks: fine where it matters, of constant size for any N.
-_LEVELS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128)
 _PER_END = 8
 RELATIONAL_FEATURES = 3 * _PER_END
-_ROUNDING = 1e-5  # an image is not nearer than itself, however its cosine is computed
-_BLOCK_ELEMENTS = 2**24
 _BLOCK_PAIRS = 1024
+_BLOCK_ROWS = 2**14
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,7 @@ class EpochContext:
         distance: csr_array,
         cameras: np.ndarray,
         star: int,
+        centred: bool = False,
     ) -> None:
         """Take over the graph of the epoch.
 
@@ -60,6 +59,7 @@ class EpochContext:
             distance: (N, N), Jaccard distances; what is not stored counts as distance 1.
             cameras: int (N,), -1 unknown.
             star: neighbours that join an end in a subgraph.
+            centred: the neighbours were found around the camera means (`graph.center_cameras`).
         """
         device = memory.device
         self.memory = memory
@@ -69,7 +69,7 @@ class EpochContext:
         keys = rows.astype(np.int64) * len(neighbors) + distance.indices
         self._keys = torch.from_numpy(keys).to(device)
         self._jaccard = torch.from_numpy(1 - distance.data).float().to(device)
-        self._width = len(neighbors)
+        self._width, self._centred_lists = len(neighbors), centred
         _, dense = np.unique(cameras, return_inverse=True)
         self.cameras = torch.from_numpy(dense.astype(np.int64)).to(device)
         self._known = torch.from_numpy(cameras >= 0).to(device)
@@ -77,14 +77,23 @@ class EpochContext:
         self._between_means = self._means @ self._means.T
         self._to_means = memory @ self._means.T
         self._norms = self._centred_norms(slice(None))
-        self._profile = self._camera_profile(memory, self.cameras, 0)
+        self._start: Tensor | None = None  # centred embeddings of the start, once they differ
+        self._profile = self._profile_of(memory, self.cameras, 0)
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.memory)
 
+    def freeze_ranks(self) -> None:
+        """Keep the camera ranks of now, whatever the memory will be.
+
+        A memory that is changed row by row mixes embeddings of many models and of augmented
+        views. Ranks between such rows and a table made before would only fall.
+        """
+        self._start = self._centred(self.memory, self.cameras)
+
     def refresh(self, rows: Tensor | slice) -> None:
-        """Take note that these rows of the memory have changed; camera ranks stay the epoch's."""
+        """Take note that these rows of the memory have changed."""
         self._to_means[rows] = self.memory[rows] @ self._means.T
         self._norms[rows] = self._centred_norms(rows)
 
@@ -99,12 +108,15 @@ class EpochContext:
             origin: int64 (m,), row of the image that each view shows.
         """
         other = copy.copy(self)
-        near = features @ self.memory.T
-        views = near.topk(self.neighbors.shape[1], dim=1).indices
+        looking, seen = features, self.memory
+        if self._centred_lists:
+            looking = self._centred(features, self.cameras[origin])
+            seen = self._centred(self.memory, self.cameras)
+        views = (looking @ seen.T).topk(self.neighbors.shape[1], dim=1).indices
         other.neighbors = torch.cat([self.neighbors, views])
         other.star = other.neighbors[:, : self.star.shape[1]]
         other._profile = torch.cat(
-            [self._profile, self._camera_profile(features, self.cameras[origin], None)]
+            [self._profile, self._profile_of(features, self.cameras[origin], None)]
         )
         other.memory = torch.cat([self.memory, features])
         other.cameras = torch.cat([self.cameras, self.cameras[origin]])
@@ -132,10 +144,14 @@ class EpochContext:
         Returns:
             float32 (P, S, 24).
         """
-        ends = graphs.nodes[:, :2]
-        cosine = self.memory[graphs.nodes] @ self.memory[ends].transpose(1, 2)
+        nodes, ends = graphs.nodes, graphs.nodes[:, :2]
+        cosine = _products(self.memory, nodes, ends)
+        ranked = None if self._start is None else _products(self._start, nodes, ends)
         to_first, to_second = (
-            self._to_end(graphs.nodes, ends[:, end], cosine[:, :, end]) for end in (0, 1)
+            self._to_end(
+                nodes, ends[:, n], cosine[:, :, n], None if ranked is None else ranked[:, :, n]
+            )
+            for n in (0, 1)
         )
         owned = graphs.second.clone()
         owned[:, 1] = True
@@ -179,17 +195,18 @@ class EpochContext:
     def camera_level(self, rows: Tensor, columns: Tensor, centred: Tensor | None = None) -> Tensor:
         """Return at how many levels images of the column's camera are nearer to the row.
 
-        0: the nearest of its camera, 1: the second, ...; the levels are those of the epoch's start.
+        0: the nearest of its camera, 1: the second, ...; after `freeze_ranks` those of that time.
 
         Args:
             rows: int64, any shape.
             columns: int64, the same shape.
-            centred: `centred_cosine` of them, if known.
+            centred: cosine around the camera means that is to be ranked, if known.
         """
+        if centred is None and self._start is not None:
+            centred = _inner(self._start, rows, columns)
         if centred is None:
             centred = self.centred_cosine(rows, columns)
-        levels = self._profile[rows, self.cameras[columns]]
-        return (levels > centred[..., None] + _ROUNDING).sum(dim=-1).float()
+        return levels_above(self._profile[rows, self.cameras[columns]], centred)
 
     def centred_cosine(self, rows: Tensor, columns: Tensor, cosine: Tensor | None = None) -> Tensor:
         """Return the cosine of the embeddings less the means of their cameras.
@@ -200,7 +217,7 @@ class EpochContext:
             cosine: their plain cosine, if known.
         """
         if cosine is None:
-            cosine = (self.memory[rows] * self.memory[columns]).sum(dim=-1)
+            cosine = _inner(self.memory, rows, columns)
         a, b = self.cameras[rows], self.cameras[columns]
         product = cosine - self._to_means[rows, b] - self._to_means[columns, a]
         product = product + self._between_means[a, b]
@@ -215,15 +232,11 @@ class EpochContext:
         forth = (self.neighbors[rows] == columns[..., None]).any(dim=-1)
         return forth & (self.neighbors[columns] == rows[..., None]).any(dim=-1)
 
-    @staticmethod
-    def level_of(rank: int) -> int:
-        """Return the camera level of an image at a rank (1-based) within its camera."""
-        return sum(level < rank for level in _LEVELS)
-
-    def _to_end(self, nodes: Tensor, end: Tensor, cosine: Tensor) -> Tensor:
+    def _to_end(self, nodes: Tensor, end: Tensor, cosine: Tensor, ranked: Tensor | None) -> Tensor:
         """Return the eight features of nodes (P, S) to one end (P,) as (P, S, 8)."""
         end = end[:, None].expand_as(nodes)
         centred = self.centred_cosine(nodes, end, cosine)
+        ranked = centred if ranked is None else ranked
         return torch.stack(
             [
                 cosine,
@@ -232,8 +245,8 @@ class EpochContext:
                 self._closeness(end, nodes),
                 self._closeness(nodes, end),
                 self.same_camera(nodes, end).float(),
-                self.camera_level(end, nodes, centred),
-                self.camera_level(nodes, end, centred),
+                self.camera_level(end, nodes, ranked),
+                self.camera_level(nodes, end, ranked),
             ],
             dim=2,
         )
@@ -250,40 +263,30 @@ class EpochContext:
         squared = squared + self._between_means[camera, camera]
         return squared.clamp_min(1e-12).sqrt()
 
-    def _camera_profile(self, features: Tensor, cameras: Tensor, first: int | None) -> Tensor:
-        """Return the centred cosine at each level of every camera's images.
+    def _centred(self, features: Tensor, cameras: Tensor) -> Tensor:
+        """Return features less their camera's mean, normalised, (m, D)."""
+        return F.normalize(features - self._means[cameras], dim=1)
 
-        Args:
-            features: (m, D), the images that look.
-            cameras: (m,), their cameras.
-            first: row of the first of them in the memory, whose own entry is left out;
-                None: they are not in it.
+    def _profile_of(self, features: Tensor, cameras: Tensor, first: int | None) -> Tensor:
+        looking = self._centred(features, cameras)
+        seen = self._centred(self.memory, self.cameras)
+        return camera_profile(looking, seen, self.cameras, first)
 
-        Returns:
-            (m, C, L); -2 where a camera has fewer images.
-        """
-        memory = F.normalize(self.memory - self._means[self.cameras], dim=1)
-        looking = F.normalize(features - self._means[cameras], dim=1)
-        profile = memory.new_full((len(features), len(self._means), len(_LEVELS)), -2.0)
-        ranks = torch.tensor(_LEVELS, device=memory.device) - 1
-        order = torch.argsort(self.cameras, stable=True)
-        sizes = torch.bincount(self.cameras, minlength=len(self._means)).tolist()
-        step = max(1, _BLOCK_ELEMENTS // len(memory))
-        for start in range(0, len(features), step):
-            product = looking[start : start + step] @ memory.T
-            if first is not None:
-                own = torch.arange(len(product), device=product.device)
-                product[own, first + start + own] = -2.0
-            for camera, columns in enumerate(order.split(sizes)):
-                width = min(_LEVELS[-1], len(columns))
-                best = product[:, columns].topk(width, dim=1).values
-                inside = ranks < width
-                profile[start : start + step, camera, inside] = best[:, ranks[inside]]
-        return profile
+
+def _inner(features: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return the inner products of rows with columns, in blocks: P gathered rows are large."""
+    flat = zip(rows.flatten().split(_BLOCK_ROWS), columns.flatten().split(_BLOCK_ROWS), strict=True)
+    parts = [(features[a] * features[b]).sum(dim=-1) for a, b in flat]
+    return torch.cat(parts).reshape(rows.shape) if parts else features.new_zeros(rows.shape)
+
+
+def _products(features: Tensor, nodes: Tensor, ends: Tensor) -> Tensor:
+    """Return the inner products of nodes (P, S) and ends (P, 2), (P, S, 2)."""
+    return features[nodes] @ features[ends].transpose(1, 2)
 
 
 def _group_means(values: Tensor, group: Tensor) -> Tensor:
-    """Return the mean row of each group, (C, D)."""
+    """Return the mean row of each group, (C, D); 0 for a group of one, which has no other."""
     counts = torch.bincount(group)
     total = values.new_zeros(len(counts), values.shape[1]).index_add_(0, group, values)
-    return total / counts[:, None]
+    return total / counts[:, None] * (counts > 1)[:, None]

@@ -25,20 +25,26 @@ _SHOWN = {
     "pos_prec": "pos. prec.",
     "pos_prec_kept": "kept",
     "neg_prec": "neg. prec.",
-    "neg_prec_kept": "kept",
+    "neg_prec_kept": "kept ",
 }
+
+
+# A summary's cells hold a spread, too: fewer fit on a line.
+_NOT_IN_SUMMARY = {"outliers", "loss", "rank5", "rank10", "pair_recall"}
 
 
 def print_table(table: pd.DataFrame, title: Path) -> None:
     """Print a metrics or summary table; retrieval in percent, spread behind +-."""
     shown = [key for key in _SHOWN if key in table.columns and table[key].notna().any()]
+    if "variant" in table.columns:
+        shown = [key for key in shown if key not in _NOT_IN_SUMMARY]
     grid = Table(title=str(title), title_justify="left")
     for key in shown:
         text = key in ("variant", "model")
         grid.add_column(_SHOWN[key], justify="left" if text else "right")
     for _, row in table.iterrows():
         grid.add_row(*(_cell(row, key) for key in shown))
-    Console(width=None if Console().is_terminal else 140).print(grid)
+    Console(width=None if Console().is_terminal else 180).print(grid)
 
 
 def _cell(row: pd.Series, key: str) -> str:

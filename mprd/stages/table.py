@@ -44,6 +44,8 @@ def run_table(run: Path, out: Path) -> None:
 def run_summary(tables: Sequence[Path], variants: Sequence[str], out: Path) -> None:
     """Average the first and last rows of several runs: mean and standard deviation over seeds.
 
+    Shares of the relation filter are first averaged over the epochs of each run.
+
     Args:
         tables: `metrics.csv` of each run.
         variants: variant that each run belongs to.
@@ -55,7 +57,10 @@ def run_summary(tables: Sequence[Path], variants: Sequence[str], out: Path) -> N
         last = table["model"].iloc[-1]
         # The last epoch of each run stands in one row, whatever its number.
         table["model"] = table["model"].where(table["model"] != last, "last epoch")
-        chosen = table[table["mAP"].notna() | (table["model"] == "last epoch")]
+        # The filter has work in early epochs most of all: its shares are means over the epochs.
+        table = table.assign(**table[list(_RELATIONS)].mean())
+        chosen = table[table["mAP"].notna() | (table["model"] == "last epoch")].copy()
+        chosen.loc[chosen["model"] != "last epoch", list(_RELATIONS)] = float("nan")
         frames.append(chosen.assign(variant=variant))
     grouped = pd.concat(frames).groupby(["variant", "model"], sort=False)
     figures = ["clusters", "outliers", "loss", *_RETRIEVAL, *_QUALITY, *_RELATIONS]

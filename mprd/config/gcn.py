@@ -34,8 +34,9 @@ class UnlabelledConfig(Section):
 
     source: Literal["cameras", "strict", "views"] = Field(
         "cameras",
-        description="cameras: by the ranks within each other's camera; strict: together at a "
-        "stricter eps or weakly linked; views: an image and its view, and its nearest stranger",
+        description="cameras: by ranks within each other's camera and Jaccard distance; strict: "
+        "together at a stricter eps or weakly linked; views: an image and its view, and its "
+        "nearest stranger",
     )
     positive_rank: int = Field(
         2,

@@ -103,11 +103,12 @@ def doubtful_pairs(labels: Tensor, generator: torch.Generator) -> Tensor:
 def camera_pairs(
     context: EpochContext, doubtful: Tensor, positive_rank: int, negative_rank: int
 ) -> PairSet:
-    """Sort out doubtful pairs by their ranks within cameras, whatever their plain distance.
+    """Sort out doubtful pairs on which ranks within cameras and Jaccard distances agree.
 
     Positive: each end is among the `positive_rank` nearest images of its camera, seen from the
-    other, by the cosine around the camera means. Negative: one is at `negative_rank` or behind.
-    What lies between is left out.
+    other, by the cosine around the camera means, and their Jaccard similarity is at least the
+    median of such pairs (of one camera, or of two). Negative: one is at `negative_rank` or behind,
+    and their Jaccard similarity is at most this median. All else is left out.
 
     Args:
         context: of the epoch.
@@ -117,9 +118,18 @@ def camera_pairs(
     """
     i, j = doubtful.T
     level = torch.maximum(context.camera_level(i, j), context.camera_level(j, i))
-    same = level <= level_of(positive_rank)
-    keep = same | (level >= level_of(negative_rank))
-    return _select(context, doubtful, same, keep)
+    strong, weak = _around_median(context.jaccard(i, j), context.same_camera(i, j))
+    same = (level <= level_of(positive_rank)) & strong
+    return _select(context, doubtful, same, same | ((level >= level_of(negative_rank)) & weak))
+
+
+def _around_median(values: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+    """Tell which values are at least, and at most, the median of their group (True or False)."""
+    median = torch.zeros_like(values)
+    for mask in (group, ~group):
+        if bool(mask.any()):
+            median[mask] = values[mask].median()
+    return values >= median, values <= median
 
 
 def strict_pairs(context: EpochContext, doubtful: Tensor, strict: Tensor) -> PairSet:

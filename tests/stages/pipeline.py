@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mprd.config import Config, merge, validate
 from mprd.stages.cluster import run_cluster
+from mprd.stages.epochs import epoch_inputs
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
 from mprd.stages.index import run_index
@@ -32,25 +33,7 @@ def start(folder: Path, config: Config) -> None:
 
 
 def inputs_of(folder: Path, epoch: int, gcn: bool = False) -> TrainInputs:
-    here, before = folder / f"epochs/{epoch:03d}", folder / f"epochs/{epoch - 1:03d}"
-    first = epoch == 1
-    return TrainInputs(
-        folder / "index.h5",
-        folder / "pixels.h5",
-        here / "features.h5",
-        here / "clusters.h5",
-        folder / "init/model.safetensors" if first else before / "model.safetensors",
-        None if first else before / "clusters.h5",
-        None if first else before / "state.pt",
-        *(relation_files(folder, epoch) if gcn else ()),
-    )
-
-
-def relation_files(folder: Path, epoch: int) -> tuple[Path, Path, Path]:
-    """Graph, metadata and GCN that an epoch reads."""
-    name = "gcn/pretrained" if epoch == 1 else f"epochs/{epoch - 1:03d}/gcn"
-    graph = folder / f"epochs/{epoch:03d}/graph.h5"
-    return graph, folder / "gcn/metadata.h5", folder / f"{name}.safetensors"
+    return epoch_inputs(folder, epoch, gcn)
 
 
 def label(folder: Path, epoch: int, config: Config) -> None:

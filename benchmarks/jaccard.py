@@ -1,28 +1,17 @@
-"""Sparse Jaccard distance against the dense formulas in numpy: `python benchmarks/jaccard.py`."""
-
-import argparse
-import statistics
-import time
-from collections.abc import Callable
-from pathlib import Path
+"""The sparse Jaccard graph and DBSCAN against dense numpy: `python benchmarks/jaccard.py`."""
 
 import numpy as np
+from common import Row, arguments, compare, embeddings, measure, median, report
+from sklearn.cluster import DBSCAN
 
-from mprd.graph import jaccard_distance, knn
+from mprd.clustering import dbscan
+from mprd.graph import approximate_knn, jaccard_distance, knn
 
-
-def clustered(count: int, dim: int = 512, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return float32 (count, dim) unit rows and their identities, ~17 rows each, overlapping."""
-    rng = np.random.default_rng(seed)
-    identities = max(1, count // 17)
-    identity = rng.integers(0, identities, count)
-    rows = rng.normal(size=(identities, dim))[identity]
-    rows = (rows + 2.5 * rng.normal(size=(count, dim))).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True), identity
+EPS = 0.6
 
 
 def literal(features: np.ndarray, index: np.ndarray, k1: int = 30, k2: int = 6) -> np.ndarray:
-    """Return all N x N distances by the formulas, one row at a time."""
+    """Return all N x N distances: dense V, an inverted list per column, one row at a time."""
     count = len(features)
 
     def mutual(k: int) -> list[np.ndarray]:
@@ -35,68 +24,109 @@ def literal(features: np.ndarray, index: np.ndarray, k1: int = 30, k2: int = 6) 
         members = np.unique(np.concatenate([near[i], *more]))
         weights = np.exp(2 * features[members] @ features[i] - 2)
         vectors[i, members] = weights / weights.sum()
-    vectors = np.stack([vectors[row[:k2]].mean(axis=0) for row in index])
+    expanded = np.empty_like(vectors)
+    for i in range(count):
+        expanded[i] = vectors[index[i, :k2]].mean(axis=0)
+    del vectors
+    holders = [np.flatnonzero(expanded[:, m]) for m in range(count)]
     distance = np.empty((count, count), np.float32)
     for i in range(count):
-        members = np.flatnonzero(vectors[i])
-        shared = np.minimum(vectors[i, members], vectors[:, members]).sum(axis=1)
+        shared = np.zeros(count, np.float32)
+        for m in np.flatnonzero(expanded[i]):
+            shared[holders[m]] += np.minimum(expanded[i, m], expanded[holders[m], m])
         distance[i] = 1 - shared / (2 - shared)
-    return distance
+    return distance.clip(0)
 
 
-def measure(function: Callable[[], object], runs: int) -> tuple[float, float]:
-    """Return the median seconds and the peak memory added, MiB (NaN where Linux is not)."""
-    times, peaks = [], []
-    for _ in range(runs):
-        before = _reset_peak()
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-        peaks.append(_status("VmHWM") - before)
-    return statistics.median(times), max(peaks)
+def beside_literal(count: int, dim: int, limit: float, runs: int) -> list[Row]:
+    """Compare both kernels at a size where the dense version fits."""
+    features, _ = embeddings(count, dim)
+    _, index = knn(features, 30)
+    kept: list[np.ndarray] = [None]  # type: ignore[list-item]
+
+    def dense() -> None:
+        kept[0] = None
+        kept[0] = literal(features, index)
+
+    found = compare(lambda: jaccard_distance(features, index), dense, runs)
+    sparse, distance = jaccard_distance(features, index), kept[0]
+    row = np.repeat(np.arange(count), np.diff(sparse.indptr))
+    error = float(np.abs(sparse.data - distance[row, sparse.indices]).max())
+    labels = dbscan(sparse, EPS)
+    expected = DBSCAN(eps=EPS, min_samples=4, metric="precomputed").fit_predict(distance)
+    equal = np.array_equal(labels, expected)
+    size = f"N={count:,}, D={dim}"
+    seconds, _ = median(lambda: dbscan(sparse, EPS), 5)
+    return [
+        Row(
+            "Jaccard graph, neighbours given",
+            size,
+            f"{found.ratio:.0f}x dense numpy",
+            "20x, equal labels",
+            found.ratio >= 20 and equal,
+            f"{found.times()}; {labels.max() + 1} clusters, {(labels < 0).sum()} outliers, labels "
+            f"{'equal' if equal else 'DIFFER'}; largest difference {error:.0e}",
+        ),
+        Row(
+            "Jaccard graph, extra memory",
+            size,
+            f"{found.peak:.0f} MiB",
+            f"{limit:.0f} MB",
+            found.peak * 2**20 <= limit * 1e6,
+            f"dense numpy {found.reference_peak:,.0f} MiB",
+        ),
+        Row("DBSCAN", size, f"{seconds:.3f} s", "0.3 s", seconds <= 0.3, f"eps {EPS}"),
+    ]
 
 
-def print_table(ours: tuple[float, float], reference: tuple[float, float]) -> None:
-    """Print times, ratio and peaks."""
-    print(f"{'':12}{'median s':>10}{'peak MiB':>10}")
-    print(f"{'mprd':12}{ours[0]:10.3f}{ours[1]:10.0f}")
-    print(f"{'reference':12}{reference[0]:10.3f}{reference[1]:10.0f}")
-    print(f"{'ratio':12}{reference[0] / ours[0]:9.1f}x")
-
-
-def _reset_peak() -> float:
-    """Set the kernel's peak-memory mark to now; return the memory in use, MiB."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return float("nan")
-    return _status("VmRSS")
-
-
-def _status(field: str) -> float:
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return float("nan")
-    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
+def million(count: int) -> list[Row]:
+    """Neighbours, graph and clusters where nothing dense is thinkable."""
+    small, _ = embeddings(3000, 128)
+    jaccard_distance(small, approximate_knn(small, 30)[1])  # compiles
+    features, _ = embeddings(count, 128)
+    result: dict = {}
+    size = f"N={count:,}, D=128"
+    knn_time, knn_peak = measure(lambda: result.update(near=approximate_knn(features, 30)))
+    _, index, recall = result.pop("near")
+    time, peak = measure(lambda: result.update(graph=jaccard_distance(features, index)))
+    graph = result["graph"]
+    clustering, _ = measure(lambda: result.update(labels=dbscan(graph, EPS)))
+    labels = result["labels"]
+    return [
+        Row(
+            "kNN approximate (ivf)",
+            size,
+            f"recall@30 {recall:.3f} in {knn_time:.0f} s",
+            "0.95 in 900 s",
+            recall >= 0.95 and knn_time <= 900,
+            f"extra memory {knn_peak:,.0f} MiB",
+        ),
+        Row(
+            "Jaccard graph, neighbours given",
+            size,
+            f"{time:.0f} s, {peak / 1024:.1f} GiB",
+            "600 s, 10 GB",
+            time <= 600 and peak * 2**20 <= 10e9,
+            f"{graph.nnz / count:.1f} distances per row",
+        ),
+        Row(
+            "DBSCAN",
+            size,
+            f"{clustering:.2f} s",
+            "30 s",
+            clustering <= 30,
+            f"{labels.max() + 1:,} clusters, {(labels < 0).mean():.0%} outliers",
+        ),
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-n", type=int, default=3000, help="images")
-    parser.add_argument("--runs", type=int, default=3)
-    options = parser.parse_args()
-    features, _ = clustered(options.n)
-    _, index = knn(features, min(options.n, 30))
-    found = jaccard_distance(features, index)  # compiles
-    ours = measure(lambda: jaccard_distance(features, index), options.runs)
-    dense = literal(features, index)
-    rows = np.repeat(np.arange(options.n), np.diff(found.indptr))
-    error = float(np.abs(found.data - dense[rows, found.indices]).max())
-    del dense
-    reference = measure(lambda: literal(features, index), options.runs)
-    print(f"Jaccard distance, N={options.n}, neighbours given; largest difference {error:.1e}")
-    print_table(ours, reference)
+    options = arguments(__doc__, n=12_936, runs=2)
+    if options.large:
+        rows = beside_literal(32_621, 2048, 400, 1) + million(1_000_000)
+    else:
+        rows = beside_literal(options.n, 2048, 150, options.runs)
+    report(rows, options.json)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import networkx as nx
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaccard import clustered
+from common import embeddings
 from scipy.sparse import csr_array
 
 from mprd.gcn.context import RELATIONAL_FEATURES, EpochContext
@@ -86,7 +86,7 @@ def seconds(function: Callable[[], object], runs: int, device: torch.device) -> 
 
 
 def surroundings(count: int, dim: int, device: torch.device) -> EpochContext:
-    features, _ = clustered(count, dim)
+    features, _ = embeddings(count, dim)
     _, neighbors = knn(features, 30)
     distance: csr_array = jaccard_distance(features, neighbors)
     cameras = np.random.default_rng(0).integers(0, 6, count)

@@ -24,6 +24,8 @@ class Evaluation:
         average_precision: float64 (Q,), NaN for a query without a match.
         first_hit_rank: int32 (Q,), 1-based, 0 for a query without a match.
         inverse_negative_penalty: float64 (Q,), NaN for a query without a match.
+        top: int32 (Q, top), the best gallery images, -1 where there are fewer.
+        top_distance: float32 (Q, top), 2 - 2 cos, or the distance given; NaN where there are fewer.
     """
 
     map: float
@@ -33,6 +35,8 @@ class Evaluation:
     average_precision: np.ndarray
     first_hit_rank: np.ndarray
     inverse_negative_penalty: np.ndarray
+    top: np.ndarray
+    top_distance: np.ndarray
 
 
 def evaluate(
@@ -45,6 +49,7 @@ def evaluate(
     ranks: Sequence[int] = (1, 5, 10),
     *,
     distance: np.ndarray | None = None,
+    top: int = 0,
 ) -> Evaluation:
     """Evaluate single-query retrieval by cosine.
 
@@ -61,6 +66,7 @@ def evaluate(
         gallery_cameras: int (G,), -1 unknown.
         ranks: ranks of the CMC.
         distance: (Q, G), used instead of the features, for re-ranking.
+        top: also list so many of the best gallery images of each query.
 
     Raises:
         ValueError: shapes that do not fit, a query without identity, or no query with a match.
@@ -70,13 +76,18 @@ def evaluate(
     precision = np.full(count, np.nan)
     penalty = np.full(count, np.nan)
     first = np.zeros(count, np.int32)
+    best = np.full((count, top), -1, np.int32)
+    value = np.full((count, top), np.nan, np.float32)
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for begin, block in _similarities(query_features, gallery_features, distance, sides):
 
             def score(start: int, begin: int = begin, block: np.ndarray = block) -> None:
                 stop = min(start + _ROWS_PER_TASK, begin + len(block))
-                _score_rows(block, *sides.arrays(), begin, start, stop, precision, penalty, first)
+                rows = block, *sides.arrays(), begin, start, stop
+                _score_rows(*rows, precision, penalty, first)
+                if top:
+                    _best_rows(*rows, best, value)
 
             list(pool.map(score, range(begin, begin + len(block), _ROWS_PER_TASK)))
     valid = first > 0
@@ -90,45 +101,9 @@ def evaluate(
         precision,
         first,
         penalty,
+        best,
+        2 - 2 * value if distance is None else -value,
     )
-
-
-def top_gallery(
-    query_features: np.ndarray,
-    query_ids: np.ndarray,
-    query_cameras: np.ndarray,
-    gallery_features: np.ndarray,
-    gallery_ids: np.ndarray,
-    gallery_cameras: np.ndarray,
-    count: int = 50,
-    *,
-    distance: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the best gallery images of each query, ranked as `evaluate` ranks them.
-
-    Args:
-        count: images per query; the other arguments are those of `evaluate`.
-
-    Returns:
-        Gallery index int32 (Q, count), -1 where there are fewer, and distance float32 (Q, count)
-        (2 - 2 cos, or the one given), NaN where there are fewer.
-    """
-    sides = _Sides(query_ids, query_cameras, gallery_ids, gallery_cameras)
-    index = np.full((len(sides.query_ids), count), -1, np.int32)
-    best = np.full((len(sides.query_ids), count), np.nan, np.float32)
-    for begin, block in _similarities(query_features, gallery_features, distance, sides):
-        for row, similarity in enumerate(block, begin):
-            candidates = np.flatnonzero(~sides.dropped(row))
-            values = similarity[candidates]
-            if len(values) > count:
-                # All that tie with the last place stay, so that gallery order decides.
-                limit = np.partition(values, -count)[-count]
-                candidates, values = candidates[values >= limit], values[values >= limit]
-            order = np.argsort(-values, kind="stable")[:count]
-            index[row, : len(order)] = candidates[order]
-            found = values[order]
-            best[row, : len(order)] = 2 - 2 * found if distance is None else -found
-    return index, best
 
 
 class _Sides:
@@ -155,12 +130,6 @@ class _Sides:
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return the arrays in the order that the kernel takes them."""
         return self.query_ids, self.query_cameras, self.gallery_ids, self.gallery_cameras
-
-    def dropped(self, row: int) -> np.ndarray:
-        """Return which gallery images a query does not look at."""
-        same = self.gallery_ids == self.query_ids[row]
-        camera = self.query_cameras[row]
-        return same & (self.gallery_cameras == camera) & (camera >= 0)
 
 
 def _similarities(
@@ -243,6 +212,37 @@ def _score_rows(
                 first[q] = rank
         precision[q] = total / size
         penalty[q] = size / (others + size)
+
+
+@njit(nogil=True, cache=True)
+def _best_rows(
+    similarity: np.ndarray,
+    query_ids: np.ndarray,
+    query_cameras: np.ndarray,
+    gallery_ids: np.ndarray,
+    gallery_cameras: np.ndarray,
+    begin: int,
+    start: int,
+    stop: int,
+    best: np.ndarray,
+    value: np.ndarray,
+) -> None:
+    """List the best gallery images of queries start..stop, equals in gallery order."""
+    top = best.shape[1]
+    for q in range(start, stop):
+        row, identity, camera = similarity[q - begin], query_ids[q], query_cameras[q]
+        size = 0
+        for g in range(len(row)):
+            if size == top and not row[g] > value[q, top - 1]:
+                continue
+            if gallery_ids[g] == identity and gallery_cameras[g] == camera and camera >= 0:
+                continue
+            p = size if size < top else top - 1
+            size = p + 1
+            while p > 0 and value[q, p - 1] < row[g]:
+                value[q, p], best[q, p] = value[q, p - 1], best[q, p - 1]
+                p -= 1
+            value[q, p], best[q, p] = row[g], g
 
 
 @njit(nogil=True, cache=True)

@@ -54,7 +54,7 @@ def stage_settings(config: Config, stage: str) -> dict[str, Any]:
                 settings |= {"warmup": warmup, "augment": values["augment"]}
             return settings
         case "graph":
-            return values["graph"]
+            return _graph_settings(values["graph"])
         case "cluster":
             return values["cluster"]
         case "metadata":
@@ -70,7 +70,7 @@ def stage_settings(config: Config, stage: str) -> dict[str, Any]:
         case "evaluate":
             return _pick(values["evaluate"], "flip", "rerank") | _pick(values, "model", "seed")
         case "export":
-            return values["graph"] | values["cluster"]
+            return _graph_settings(values["graph"]) | values["cluster"]
         case "features" | "table":
             return {}
     raise ValueError(f"unknown stage {stage!r}")
@@ -136,6 +136,14 @@ def _gcn_settings(values: dict[str, Any], *keys: str) -> dict[str, Any]:
     if "pretrain" in keys:
         chosen = (*shape, *chosen)
     return {"gcn": _pick(values["gcn"], *chosen, *keys), "cluster": values["cluster"]}
+
+
+def _graph_settings(graph: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides the graph: not the memory of the search, nor settings of another."""
+    ignored = (
+        {"search_memory_mb"} if graph["backend"] == "ivf" else {"search_memory_mb", "min_recall"}
+    )
+    return {key: value for key, value in graph.items() if key not in ignored}
 
 
 def _pick(values: dict[str, Any], *keys: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def rerank(
     features = np.concatenate([query_features, gallery_features]).astype(np.float32)
     queries = len(query_features)
     width = min(len(features), max(k1, k2, round(k1 / 2) + 1))
-    _, index = knn(features, width)
+    _, index = knn(features, width, threads=threads)
     jaccard = jaccard_distance(features, index, k1, k2, _EPS_MAX, threads)
     result = np.ones((queries, len(gallery_features)), np.float32)
     block = jaccard[:queries].tocoo()

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,11 +15,13 @@ from mprd.data.pixels import PixelStore
 from mprd.data.sampler import draw_partners, plan_batches
 from mprd.data.transforms import augment
 from mprd.errors import UserError
-from mprd.gcn.filter import RelationFilter
 from mprd.hard_pairs import HardPairs
 from mprd.losses import ClusterMemory, PairList, hsd_loss, ppa_loss, random_member
 from mprd.models import ReidNetwork
 from mprd.runtime import training_context
+
+if TYPE_CHECKING:
+    from mprd.gcn.filter import RelationFilter
 
 _CHECK_EVERY = 20
 
@@ -73,7 +75,7 @@ class EpochTrainer:
         augmentation: AugmentConfig,
         device: torch.device,
         generator: torch.Generator,
-        relations: Callable[[Tensor], RelationFilter] | None = None,
+        relations: "Callable[[Tensor], RelationFilter] | None" = None,
     ) -> None:
         """Set up an epoch.
 

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from sklearn.cluster import DBSCAN
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from mprd.clustering import dbscan, pair_quality
 
@@ -88,6 +89,12 @@ def test_pair_quality_equals_counting_pairs(case):
             pair_quality(labels, identities)
         return
     found = pair_quality(labels, identities)
+    known = identities >= 0
+    alone = np.where(labels < 0, labels.max() + 1 + np.arange(len(labels)), labels)[known]
+    assert found.nmi == pytest.approx(
+        normalized_mutual_info_score(identities[known], alone), abs=1e-12
+    )
+    assert found.ari == pytest.approx(adjusted_rand_score(identities[known], alone), abs=1e-12)
     assert (found.precision, found.recall) == pytest.approx(literal_pairs(labels, identities))
     if found.precision + found.recall:
         expected = 2 * found.precision * found.recall / (found.precision + found.recall)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mprd.evaluation import evaluate, top_gallery
+from mprd.evaluation import evaluate
 from mprd.reranking import rerank
 from tests.graph.test_jaccard import literal as dense_jaccard
 from tests.graph.test_neighbors import literal as sorted_neighbors
@@ -61,7 +61,7 @@ def test_equals_sorting(seed, queries, gallery, exact):
         with pytest.raises(ValueError, match="no query has a match"):
             evaluate(*case)
         return
-    found = evaluate(*case)
+    found = evaluate(*case, top=6)
     assert found.num_valid_queries == len(valid)
     assert np.allclose(found.average_precision, [r[0] for r in expected], equal_nan=True)
     assert found.first_hit_rank.tolist() == [r[1] for r in expected]
@@ -70,7 +70,7 @@ def test_equals_sorting(seed, queries, gallery, exact):
     assert found.minp == pytest.approx(np.mean([r[2] for r in valid]))
     for rank in (1, 5, 10):
         assert found.cmc[rank] == pytest.approx(np.mean([r[1] <= rank for r in valid]))
-    index, distance = top_gallery(*case, count=6)
+    index, distance = found.top, found.top_distance
     for i, result in enumerate(expected):
         ranking = result[3][:6]
         assert index[i].tolist() == ranking + [-1] * (6 - len(ranking))
@@ -95,7 +95,8 @@ def test_distance_takes_the_place_of_features():
     distance = 2 - 2 * unit[0] @ unit[1].T
     a, b = evaluate(*case), evaluate(*case, distance=distance)
     assert a.map == pytest.approx(b.map)
-    index, values = top_gallery(*case, count=3, distance=distance)
+    found = evaluate(*case, distance=distance, top=3)
+    index, values = found.top, found.top_distance
     kept = index >= 0
     row = np.repeat(np.arange(10)[:, None], 3, axis=1)
     assert np.allclose(values[kept], distance[row[kept], index[kept]], atol=1e-6)

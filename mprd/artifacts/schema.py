@@ -102,7 +102,7 @@ FEATURES = Schema(
 
 GRAPH = Schema(
     "mprd.graph",
-    2,
+    3,
     "graph",
     "Nearest neighbours and the sparse k-reciprocal Jaccard distance of the training images.",
     {
@@ -123,6 +123,7 @@ GRAPH = Schema(
     {
         "eps_max": "distances above this are not stored",
         "center_cameras": "embeddings were compared around the mean of their camera",
+        "recall": "share of the true neighbours in `neighbors`; 1: exact, else that of a sample",
     },
 )
 

@@ -132,8 +132,21 @@ class GraphConfig(Section):
         description="compare embeddings around the mean of their camera; for cameras that differ "
         "in light and view (not part of the published method)",
     )
-    backend: Literal["auto", "faiss", "torch"] = Field(
-        "auto", description="library of the exact neighbour search; auto: torch on a GPU"
+    backend: Literal["auto", "faiss", "torch", "ivf"] = Field(
+        "auto",
+        description="neighbour search. faiss, torch: exact; auto: torch on a GPU, else faiss; ivf: "
+        "approximate (faiss inverted file), for more images than an exact search can bear",
+    )
+    min_recall: float = Field(
+        0.95,
+        gt=0,
+        le=1,
+        description="ivf: share of the true neighbours that must be found; measured on a sample",
+    )
+    search_memory_mb: int = Field(
+        128,
+        ge=1,
+        description="exact search: memory of a block of similarities, MiB, beside the embeddings",
     )
 
 

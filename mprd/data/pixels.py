@@ -1,6 +1,7 @@
 """Access to the pixels artifact: in memory, on the GPU, or read by chunk."""
 
 import json
+from functools import cached_property
 from pathlib import Path
 
 import h5py
@@ -22,7 +23,7 @@ class PixelStore:
     """
 
     def __init__(self, path: Path, rows: np.ndarray, device: torch.device) -> None:
-        """Open the file and load the rows if they fit.
+        """Open the file; the rows are loaded, if they fit, when the first batch is asked for.
 
         Args:
             path: a `pixels.h5`.
@@ -37,7 +38,6 @@ class PixelStore:
             self.digest = str(file.attrs["digest"])
             self.index_digest = json.loads(file.attrs["inputs"]).get("index")
             self.shape = file["pixels"].shape
-            self._held = self._load(file["pixels"])
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -56,11 +56,13 @@ class PixelStore:
             block = read_rows(file["pixels"], self.rows[positions.cpu().numpy()])
         return torch.from_numpy(block).to(self.device)
 
-    def _load(self, data: h5py.Dataset) -> Tensor | None:
+    @cached_property
+    def _held(self) -> Tensor | None:
         need = len(self.rows) * int(np.prod(self.shape[1:]))
         if need > _MEMORY_SHARE * psutil.virtual_memory().available:
             return None
-        held = torch.from_numpy(read_rows(data, self.rows))
+        with h5py.File(self.path, "r") as file:
+            held = torch.from_numpy(read_rows(file["pixels"], self.rows))
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             if need <= _MEMORY_SHARE * free:

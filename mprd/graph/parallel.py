@@ -7,6 +7,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_LEAST_ROWS = 256
+_MOST_BLOCKS = 256
+
 
 def worker_count(threads: int | None) -> int:
     """Return the number of threads to use: as asked, or every CPU this process may run on.
@@ -24,7 +27,7 @@ def worker_count(threads: int | None) -> int:
 
 
 def map_blocks(
-    function: Callable[[int, int], T], count: int, threads: int | None, block: int = 256
+    function: Callable[[int, int], T], count: int, threads: int | None, block: int | None = None
 ) -> list[T]:
     """Call `function(start, stop)` for consecutive row blocks; return the results in row order.
 
@@ -34,11 +37,13 @@ def map_blocks(
         function: works on the rows start..stop-1 and touches no other row's output.
         count: number of rows.
         threads: worker threads; None: all CPUs.
-        block: rows per call.
+        block: rows per call. None: at least 256, and at most 256 blocks, since a block may set up
+            work space for N rows: with more blocks that would cost N^2.
 
     Raises:
         ValueError: threads is below 1.
     """
+    block = block or max(_LEAST_ROWS, -(-count // _MOST_BLOCKS))
     starts = range(0, count, block)
     workers = min(worker_count(threads), len(starts))
     if workers <= 1:

@@ -9,7 +9,7 @@ from mprd.artifacts import RANKINGS, Artifact, write_artifact, write_json
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.embedding import embed_store, histogram_store
-from mprd.evaluation import Evaluation, evaluate, top_gallery
+from mprd.evaluation import Evaluation, evaluate
 from mprd.models import ReidNetwork, load_network
 from mprd.provenance import stage_settings
 from mprd.reranking import rerank
@@ -104,14 +104,13 @@ def _evaluate(
         camera[gallery],
     )
     distance = rerank(sides[0], sides[3]) if reranked else None
-    result = evaluate(*sides, distance=distance)
-    best, best_distance = top_gallery(*sides, count=_TOP, distance=distance)
-    rows = np.where(best >= 0, gallery[np.maximum(best, 0)], -1)
+    result = evaluate(*sides, distance=distance, top=_TOP)
+    rows = np.where(result.top >= 0, gallery[np.maximum(result.top, 0)], -1)
     return result, {
         "average_precision": result.average_precision.astype(np.float32),
         "first_hit_rank": result.first_hit_rank,
         "gallery_row": rows.astype(np.int64),
-        "distance": np.maximum(best_distance, 0),
+        "distance": np.maximum(result.top_distance, 0),
     }
 
 

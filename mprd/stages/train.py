@@ -23,7 +23,6 @@ from mprd.models import ReidNetwork, load_network, save_network
 from mprd.provenance import require_parent, stage_settings
 from mprd.runtime import select_device
 from mprd.stages.common import open_store, read_index, split_rows
-from mprd.stages.relation_epoch import RelationEpoch
 from mprd.training import EpochResult, EpochTrainer, make_optimizer, train_epoch, trainer_state
 
 _STATE_SCHEMA = "mprd.state"
@@ -107,6 +106,8 @@ def run_train(inputs: TrainInputs, out: Path, epoch: int, config: Config) -> Non
     digests |= {"features": features.digest, "clusters": clusters.digest}
     relation = None
     if config.use_gcn:
+        from mprd.stages.relation_epoch import RelationEpoch
+
         relation = RelationEpoch(
             inputs, index, clusters, features["features"], network, store, config, gcn_seed
         )

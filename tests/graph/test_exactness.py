@@ -11,10 +11,10 @@ def unit(count, dim, seed=0):
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
-def test_backends_chunks_and_threads_agree_bit_for_bit():
+def test_backends_blocks_and_threads_agree_bit_for_bit():
     features = unit(300, 64)
     expected = knn(features, 20, "faiss")
-    for options in ({"chunk_size": 37}, {"threads": 1}, {"backend": "torch", "chunk_size": 41}):
+    for options in ({"memory": 9000}, {"threads": 1}, {"backend": "torch", "memory": 49_000}):
         found = knn(features, 20, **({"backend": "faiss"} | options))
         assert np.array_equal(found[0], expected[0])
         assert np.array_equal(found[1], expected[1])

@@ -57,9 +57,14 @@ def test_many_duplicates_keep_self_first(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_chunks_do_not_change_the_result(backend):
+def test_blocks_do_not_change_the_result(backend):
     features = unit(50, 8)
-    assert np.array_equal(knn(features, 7, backend)[1], knn(features, 7, backend, chunk_size=3)[1])
+    assert np.array_equal(knn(features, 7, backend)[1], knn(features, 7, backend, memory=600)[1])
+
+
+def test_memory_must_be_positive():
+    with pytest.raises(ValueError, match="memory is 0 bytes"):
+        knn(unit(3, 2), 2, memory=0)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
 from mprd.artifacts import PIXELS, open_artifact
-
-_MEMORY_SHARE = 0.4
+from mprd.memory import PIXEL_SHARE, held_pixels
 
 
 class PixelStore:
@@ -43,6 +41,11 @@ class PixelStore:
         """Return the number of images."""
         return len(self.rows)
 
+    @property
+    def size(self) -> int:
+        """Return the bytes that the images take."""
+        return len(self.rows) * int(np.prod(self.shape[1:]))
+
     def batch(self, positions: Tensor | np.ndarray) -> Tensor:
         """Return images as uint8 (B, H, W, 3) on the device.
 
@@ -58,14 +61,13 @@ class PixelStore:
 
     @cached_property
     def _held(self) -> Tensor | None:
-        need = len(self.rows) * int(np.prod(self.shape[1:]))
-        if need > _MEMORY_SHARE * psutil.virtual_memory().available:
+        if not held_pixels(self.size):
             return None
         with h5py.File(self.path, "r") as file:
             held = torch.from_numpy(read_rows(file["pixels"], self.rows))
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
-            if need <= _MEMORY_SHARE * free:
+            if self.size <= PIXEL_SHARE * free:
                 return held.to(self.device)
         return held
 

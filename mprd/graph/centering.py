@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_BLOCK_ELEMENTS = 2**20
+
 
 def center_cameras(features: np.ndarray, cameras: np.ndarray) -> np.ndarray:
     """Return the features less the mean of their camera, L2-normalised.
@@ -19,7 +21,15 @@ def center_cameras(features: np.ndarray, cameras: np.ndarray) -> np.ndarray:
     """
     _, camera, counts = np.unique(cameras, return_inverse=True, return_counts=True)
     total = np.zeros((len(counts), features.shape[1]))
-    np.add.at(total, camera, features)
-    centred = features - (total / counts[:, None])[camera]
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    return np.where(length > 1e-6, centred / np.maximum(length, 1e-6), features).astype(np.float32)
+    result = np.empty_like(features)
+    step = max(1, _BLOCK_ELEMENTS // max(1, features.shape[1]))
+    blocks = [slice(start, start + step) for start in range(0, len(features), step)]
+    for rows in blocks:
+        np.add.at(total, camera[rows], features[rows])
+    mean = total / counts[:, None]
+    for rows in blocks:  # in float64, which as a whole would take twice the embeddings
+        centred = features[rows] - mean[camera[rows]]
+        length = np.linalg.norm(centred, axis=1, keepdims=True)
+        unit = centred / np.maximum(length, 1e-6)
+        result[rows] = np.where(length > 1e-6, unit, features[rows])
+    return result

@@ -8,6 +8,7 @@ from mprd.artifacts import CLUSTERS, GRAPH, INDEX, Artifact, read_artifact, writ
 from mprd.clustering import dbscan, graph_distance, pair_quality
 from mprd.config import ClusterConfig, Config
 from mprd.errors import UserError
+from mprd.memory import cluster_bytes, require
 from mprd.provenance import require_parent, stage_settings
 from mprd.stages.common import split_rows
 
@@ -24,7 +25,8 @@ def run_cluster(index: Path, graph: Path, out: Path, config: Config) -> None:
         config: the `cluster` section is read.
 
     Raises:
-        UserError: eps above what the graph stores; fewer than two clusters found.
+        UserError: eps above what the graph stores; fewer than two clusters found; too little
+            memory.
     """
     images = read_artifact(index, INDEX, ("split", "identity"))
     artifact = read_artifact(graph, GRAPH, ("indptr", "indices", "data"))
@@ -36,6 +38,8 @@ def run_cluster(index: Path, graph: Path, out: Path, config: Config) -> None:
             f"{graph} covers {count} images, the train split of {index} has {len(identities)}. "
             "Make the features of the train split with `mprd features`."
         )
+    need = cluster_bytes(count, len(artifact["indices"]))
+    require("cluster", need, "Take a machine with more memory, or a smaller graph.eps_max.")
     labels, eps = cluster_graph(artifact, config.cluster, out)
     sizes = np.bincount(labels[labels >= 0]).astype(np.int32)
     outliers = int((labels < 0).sum())

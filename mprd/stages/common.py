@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # stages without torch use this module too
     import torch
 
     from mprd.data.pixels import PixelStore
+    from mprd.models import ReidNetwork
 
 
 def read_index(path: Path) -> Artifact:
@@ -42,3 +43,25 @@ def open_store(
             "another run. Make it again with `mprd pixels`."
         )
     return store
+
+
+def require_for_inference(
+    stage: str, network: "ReidNetwork", store: "PixelStore", more: int = 0
+) -> None:
+    """Check that there is memory to embed a store.
+
+    Args:
+        stage: its name.
+        network: on the CPU, in eval mode.
+        store: the images.
+        more: bytes that the stage takes beside that.
+
+    Raises:
+        UserError: more is needed than is free.
+    """
+    from mprd.memory import held_pixels, inference_bytes, require
+    from mprd.models import footprint
+
+    embeddings = 4 * len(store) * network.dim
+    need = inference_bytes(footprint(network).largest, held_pixels(store.size), embeddings)
+    require(stage, need + more, "Take a machine with more memory, or a smaller data.height/width.")

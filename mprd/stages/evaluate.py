@@ -10,11 +10,12 @@ from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.embedding import embed_store, histogram_store
 from mprd.evaluation import Evaluation, evaluate
+from mprd.memory import evaluation_bytes
 from mprd.models import ReidNetwork, load_network
 from mprd.provenance import stage_settings
 from mprd.reranking import rerank
 from mprd.runtime import select_device
-from mprd.stages.common import open_store, read_index, split_rows
+from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
 from mprd.stages.init import build_network
 
 Baseline = Literal["random", "histogram"]
@@ -57,6 +58,9 @@ def run_evaluate(
     else:
         network, digest = _network(model, config, store)
         inputs |= {"model": digest} if digest else {}
+        sizes = len(query), len(gallery), network.dim
+        more = evaluation_bytes(*sizes, reranked=config.evaluate.rerank)
+        require_for_inference("evaluate", network.eval(), store, more)
         features = embed_store(network.to(device), store, device, flip=config.evaluate.flip)
     report: dict[str, Any] = {"schema": "mprd.evaluation", "inputs": inputs}
     result, tables = _evaluate(features, artifact, query, gallery, config.evaluate.rerank)

@@ -8,7 +8,7 @@ from mprd.embedding import embed_store
 from mprd.models import load_network
 from mprd.provenance import stage_settings
 from mprd.runtime import select_device
-from mprd.stages.common import open_store, read_index, split_rows
+from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
 
 
 def run_features(
@@ -30,13 +30,15 @@ def run_features(
         splits: which splits; all three are `SPLITS`.
 
     Raises:
-        UserError: an input is missing, damaged, or of another run; NaN embeddings.
+        UserError: an input is missing, damaged, or of another run; NaN embeddings; too little
+            memory.
     """
     artifact = read_index(index)
     device = select_device(config.device)
     rows = split_rows(artifact, *splits)
     store = open_store(pixels, artifact, rows, device)
     network, header = load_network(model)
+    require_for_inference("features", network, store)
     features = embed_store(network.to(device), store, device)
     write_artifact(
         out,

@@ -8,6 +8,7 @@ from mprd.artifacts import FEATURES, GRAPH, INDEX, Artifact, read_artifact, writ
 from mprd.config import Config, GraphConfig
 from mprd.errors import UserError
 from mprd.graph import approximate_knn, center_cameras, jaccard_distance, knn
+from mprd.memory import graph_bytes, require
 from mprd.provenance import require_parent, stage_settings
 
 
@@ -29,13 +30,22 @@ def run_graph(
 
     Raises:
         UserError: the features are missing or damaged, there are fewer than two images, or
-            cameras are needed and there is no index, another one, or no camera in it.
+            cameras are needed and there is no index, another one, or no camera in it; too little
+            memory.
     """
     artifact = read_artifact(features, FEATURES)
     vectors = artifact["features"]
     if len(vectors) < 2:
         raise UserError(f"{features} holds {len(vectors)} images; a graph needs at least two.")
     settings = config.graph
+    need = graph_bytes(
+        len(vectors),
+        vectors.shape[1],
+        settings.k1,
+        centred=settings.center_cameras,
+        approximate=settings.backend == "ivf",
+    )
+    require("graph", need, "Take a machine with more memory, or a smaller graph.k1.")
     if settings.center_cameras:
         vectors = center_cameras(vectors, _cameras(index, artifact))
     width = min(len(vectors), max(settings.k1, settings.k2, round(settings.k1 / 2) + 1))

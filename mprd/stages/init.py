@@ -7,7 +7,8 @@ import torch
 
 from mprd.artifacts import write_json
 from mprd.config import Config
-from mprd.models import Architecture, ReidNetwork, load_checkpoint, save_network
+from mprd.memory import held_pixels, require, training_bytes
+from mprd.models import Architecture, ReidNetwork, footprint, load_checkpoint, save_network
 from mprd.provenance import stage_settings
 from mprd.runtime import select_device
 from mprd.stages.common import open_store, read_index, split_rows
@@ -25,7 +26,8 @@ def run_init(index: Path, pixels: Path, out: Path, metrics: Path | None, config:
         config: `model`, `init`, `augment`, `seed` and `device` are read.
 
     Raises:
-        UserError: unknown backbone, unreadable or unfit checkpoint, failed warm-up.
+        UserError: unknown backbone, unreadable or unfit checkpoint, failed warm-up, too little
+            memory.
     """
     artifact = read_index(index)
     device = select_device(config.device)
@@ -36,6 +38,9 @@ def run_init(index: Path, pixels: Path, out: Path, metrics: Path | None, config:
         unused = load_checkpoint(network, config.init.checkpoint)
         print(f"Started from {config.init.checkpoint} ({len(unused)} of its tensors not used).")
     if config.init.method == "warmup":
+        sizes, images = footprint(network.eval()), 2 * config.init.warmup.batch_size
+        need = training_bytes(sizes.activations, images, sizes.weights, held_pixels(store.size), 0)
+        require("init", need, "Set a smaller init.warmup.batch_size, data.height or data.width.")
         network = network.to(device).to(memory_format=torch.channels_last)
         generator = torch.Generator(device).manual_seed(config.seed)
         report["loss"] = warm_up(

@@ -29,7 +29,7 @@ from mprd.gcn.metadata import (
 from mprd.models import ReidNetwork, load_network
 from mprd.provenance import require_parent, stage_settings
 from mprd.runtime import select_device
-from mprd.stages.common import open_store, read_index, split_rows
+from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
 
 
 def run_metadata(
@@ -55,6 +55,7 @@ def run_metadata(
     rows = split_rows(images, "train")
     store = open_store(pixels, images, rows, device)
     network, header = load_network(model)
+    require_for_inference("metadata", network, store)
     embedded = read_artifact(features, FEATURES)
     require_parent(embedded, "index", images.digest, index)
     require_parent(embedded, "model", header["digest"], model)

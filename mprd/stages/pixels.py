@@ -10,6 +10,7 @@ from tqdm import tqdm
 from mprd.artifacts import INDEX, PIXELS, create_artifact, read_artifact
 from mprd.config import Config
 from mprd.data.images import decode, resize
+from mprd.memory import pixels_bytes, require
 from mprd.provenance import stage_settings
 
 _BLOCK = 512
@@ -25,12 +26,14 @@ def run_pixels(index: Path, out: Path, config: Config, threads: int = 1) -> None
         threads: images decoded at a time.
 
     Raises:
-        UserError: an image is missing or damaged; nothing is written.
+        UserError: an image is missing or damaged, or too little memory; nothing is written.
     """
     artifact = read_artifact(index, INDEX)
     root = Path(artifact.attributes["root"])
     paths = [root / path for path in artifact["path"]]
     height, width = config.data.height, config.data.width
+    need = pixels_bytes(len(paths), height, width)
+    require("pixels", need, "Set a smaller data.height and data.width.")
     with create_artifact(
         out,
         PIXELS,

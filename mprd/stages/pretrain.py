@@ -26,10 +26,11 @@ from mprd.gcn.pairs import PairSet
 from mprd.gcn.quality import judge_quality, set_quality
 from mprd.gcn.surroundings import Surroundings
 from mprd.gcn.weights import save_gcn
+from mprd.memory import relation_bytes
 from mprd.models import ReidNetwork, load_network
 from mprd.provenance import require_parent, stage_settings
 from mprd.runtime import select_device
-from mprd.stages.common import open_store, read_index, split_rows
+from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
 
 _HELD_OUT = 0.2  # share of the images whose pairs are kept for the record
 
@@ -74,6 +75,12 @@ def run_pretrain(inputs: PretrainInputs, out: Path, metrics: Path, config: Confi
     rows = split_rows(index, "train")
     device = select_device(config.device)
     features, graph, clusters, metadata = _read(inputs, index)
+    cnn, header = load_network(inputs.model)
+    _require_model(features, metadata, header["digest"], inputs)
+    store = open_store(inputs.pixels, index, rows, device)
+    cameras = index["camera"][rows]
+    more = relation_bytes(len(rows), len(np.unique(cameras)), config.graph.k1)
+    require_for_inference("pretrain", cnn, store, more)
     settings = config.gcn
     generator = torch.Generator().manual_seed(config.seed)
     network = build_gcn(settings, features["features"].shape[1], config.seed).to(device)
@@ -83,14 +90,11 @@ def run_pretrain(inputs: PretrainInputs, out: Path, metrics: Path, config: Confi
         torch.from_numpy(features["features"]).to(device),
         graph,
         labels,
-        index["camera"][rows],
+        cameras,
         settings,
         generator,
     )
     known = around.metadata(metadata, metadata["features"], settings.pretrain.metadata)
-    cnn, header = load_network(inputs.model)
-    _require_model(features, metadata, header["digest"], inputs)
-    store = open_store(inputs.pixels, index, rows, device)
     eps = float(clusters.attributes["eps"])
     unlabelled = unlabelled_source(
         around, cnn.to(device), store, eps, config, settings.pretrain.unlabelled

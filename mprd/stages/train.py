@@ -18,8 +18,10 @@ from mprd.artifacts import (
     write_json,
 )
 from mprd.config import Config, TrainConfig
+from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
-from mprd.models import ReidNetwork, load_network, save_network
+from mprd.memory import held_pixels, relation_bytes, require, training_bytes
+from mprd.models import ReidNetwork, footprint, load_network, save_network
 from mprd.provenance import require_parent, stage_settings
 from mprd.runtime import select_device
 from mprd.stages.common import open_store, read_index, split_rows
@@ -70,7 +72,7 @@ def run_train(inputs: TrainInputs, out: Path, epoch: int, config: Config) -> Non
 
     Raises:
         UserError: inputs missing, damaged, stale or of another run; fewer labelled images than
-            a batch; a loss that is NaN.
+            a batch; a loss that is NaN; too little memory.
     """
     for path in (inputs.graph, inputs.metadata, inputs.gcn):
         if (path is not None) != config.use_gcn:
@@ -95,6 +97,7 @@ def run_train(inputs: TrainInputs, out: Path, epoch: int, config: Config) -> Non
             f"{inputs.features} was made by another model than {inputs.model}. "
             "Make it again with `mprd features`."
         )
+    _require_memory(network, store, features["features"].nbytes, index["camera"][rows], config)
     network = network.to(device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, config.train, epoch)
     generator = torch.Generator().manual_seed(config.seed)
@@ -158,6 +161,19 @@ def _require_batch(clusters: Artifact, settings: TrainConfig, path: Path) -> Non
             "(train.identities x train.instances). Raise cluster.eps, lower cluster.min_samples, "
             "or take a smaller batch."
         )
+
+
+def _require_memory(
+    network: ReidNetwork, store: PixelStore, rows: int, cameras: np.ndarray, config: Config
+) -> None:
+    sizes, settings = footprint(network), config.train
+    images = settings.identities * settings.instances * (2 if settings.use_ppa else 1)
+    pixels = held_pixels(store.size)
+    need = training_bytes(sizes.activations, images, sizes.weights, pixels, rows)
+    if config.use_gcn:
+        need += relation_bytes(len(store), len(np.unique(cameras)), config.graph.k1)
+    remedy = "Set a smaller batch (train.identities, train.instances), data.height or data.width."
+    require("train", need, remedy)
 
 
 def _restore(

@@ -151,7 +151,7 @@ def test_training_options_change_the_result(copy, run, tiny_config, change):
 
 
 def test_streamed_pixels_train_to_the_same_bytes(copy, run, tiny_config, monkeypatch):
-    monkeypatch.setattr("mprd.data.pixels._MEMORY_SHARE", 0.0)
+    monkeypatch.setattr("mprd.memory.PIXEL_SHARE", 0.0)
     train(copy, 2, tiny_config)
     name = "epochs/002/model.safetensors"
     assert (copy / name).read_bytes() == (run / name).read_bytes()
@@ -394,3 +394,38 @@ def test_camera_means_need_cameras(copy, tiny_config, tmp_path):
     with pytest.raises(UserError, match="knows no cameras"):
         run_graph(here / "features.h5", tmp_path / "graph.h5", centred, index=copy / "index.h5")
     assert not (tmp_path / "graph.h5").exists()
+
+
+@pytest.mark.parametrize(
+    "stage",
+    ["pixels", "init", "features", "graph", "cluster", "train", "evaluate"],
+)
+def test_too_little_memory_is_refused_at_once(stage, copy, tiny_config, monkeypatch):
+    """One sentence that names the stage; the old output stays."""
+    monkeypatch.setattr("mprd.memory.usable", lambda: 2**20)
+    index, pixels = copy / "index.h5", copy / "pixels.h5"
+    model, first = copy / "init/model.safetensors", copy / "epochs/001"
+    run_stage = {
+        "pixels": lambda: run_pixels(index, pixels, tiny_config),
+        "init": lambda: run_init(index, pixels, model, None, tiny_config),
+        "features": lambda: run_features(index, pixels, model, first / "features.h5", tiny_config),
+        "graph": lambda: run_graph(first / "features.h5", first / "graph.h5", tiny_config),
+        "cluster": lambda: run_cluster(
+            index, first / "graph.h5", first / "clusters.h5", tiny_config
+        ),
+        "train": lambda: train(copy, 1, tiny_config),
+        "evaluate": lambda: evaluate(copy, "000", tiny_config, model=model),
+    }[stage]
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=rf"^Stage {stage} needs about .* GiB are free\. "):
+        run_stage()
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
+def test_an_approximate_graph_says_how_good_it_is(copy, tiny_config, capsys):
+    settings = changed(tiny_config, graph={"backend": "ivf", "min_recall": 0.8})
+    run_graph(copy / "epochs/001/features.h5", copy / "ivf.h5", settings)
+    recall = read_artifact(copy / "ivf.h5", GRAPH).attributes["recall"]
+    assert 0.8 <= recall <= 1
+    assert f"{recall:.3f}" in capsys.readouterr().out
+    assert read_artifact(copy / "epochs/001/graph.h5", GRAPH).attributes["recall"] == 1

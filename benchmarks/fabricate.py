@@ -1,0 +1,119 @@
+"""Artifacts of any size without images: for measuring a stage alone."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+from common import embeddings
+
+from mprd.artifacts import FEATURES, INDEX, PIXELS, create_artifact, write_artifact
+from mprd.config import Config, merge, validate
+from mprd.stages.cluster import run_cluster
+from mprd.stages.graph import run_graph
+from mprd.stages.init import run_init
+from mprd.stages.metadata import run_metadata
+from mprd.stages.pretrain import PretrainInputs, run_pretrain
+
+
+def config(**sections: object) -> Config:
+    """Return settings that need no download."""
+    return validate(merge({"init": {"method": "random"}}, sections), "benchmark")
+
+
+def write_index(folder: Path, train: int, query: int = 0, gallery: int = 0) -> None:
+    """Write `index.h5`: identities of 17 images, six cameras."""
+    count = train + query + gallery
+    rng = np.random.default_rng(0)
+    _, identity = embeddings(train, 1)
+    others = rng.integers(0, max(1, gallery // 25), query + gallery)
+    write_artifact(
+        folder / "index.h5",
+        INDEX,
+        {
+            "path": np.array([f"{i:08d}.jpg" for i in range(count)], object),
+            "split": np.repeat(np.arange(3, dtype=np.uint8), [train, query, gallery]),
+            "identity": np.concatenate([identity, others + train]).astype(np.int32),
+            "camera": rng.integers(0, 6, count).astype(np.int16),
+            "width": np.full(count, 64, np.int32),
+            "height": np.full(count, 128, np.int32),
+            "sha256": np.full(count, "0" * 64, object),
+        },
+        config={},
+        inputs={},
+        attributes={
+            "dataset": "fabricated",
+            "root": str(folder),
+            "num_train": train,
+            "num_query": query,
+            "num_gallery": gallery,
+            "num_skipped": 0,
+        },
+    )
+
+
+def write_pixels(folder: Path, height: int, width: int) -> None:
+    """Write `pixels.h5`: an identity has two colours, a camera its light."""
+    with h5py.File(folder / "index.h5") as file:
+        index = str(file.attrs["digest"])
+        identity, camera = file["identity"][:], file["camera"][:]
+    rng = np.random.default_rng(1)
+    colors = rng.integers(30, 220, (int(identity.max()) + 1, 2, 3))
+    light = rng.uniform(0.7, 1.1, 6)
+    half = np.repeat([0, 1], [height // 2, height - height // 2])
+    with create_artifact(folder / "pixels.h5", PIXELS, config={}, inputs={"index": index}) as file:
+        shape = (len(identity), height, width, 3)
+        data = file.create_dataset("pixels", shape, "uint8", chunks=(1, *shape[1:]))
+        for start in range(0, len(identity), 512):
+            rows = slice(start, start + 512)
+            block = colors[identity[rows]][:, half, None] * light[camera[rows]][:, None, None, None]
+            block = block + rng.normal(0, 25, (*block.shape[:2], width, 3))
+            data[rows] = block.clip(0, 255).astype(np.uint8)
+
+
+def write_features(folder: Path, dim: int, out: str = "epochs/001/features.h5") -> None:
+    """Write `features.h5` of the training images; the model is not looked at."""
+    with h5py.File(folder / "index.h5") as file:
+        index, count = str(file.attrs["digest"]), int(file.attrs["num_train"])
+    write_artifact(
+        folder / out,
+        FEATURES,
+        {"features": embeddings(count, dim)[0], "row": np.arange(count)},
+        config={},
+        inputs={"index": index, "model": model_digest(folder)},
+        attributes={"splits": "train"},
+    )
+
+
+def model_digest(folder: Path) -> str:
+    """Return the digest of the initial model, "" if there is none."""
+    from mprd.models import load_network
+
+    path = folder / "init/model.safetensors"
+    return load_network(path)[1]["digest"] if path.exists() else ""
+
+
+def write_model(folder: Path, settings: Config) -> None:
+    """Write an untrained `init/model.safetensors`."""
+    init = folder / "init"
+    paths = (folder / "index.h5", folder / "pixels.h5", init / "model.safetensors")
+    run_init(*paths, init / "metrics.json", settings)
+
+
+def write_labels(folder: Path, settings: Config) -> None:
+    """Write graph and clusters of epoch 1."""
+    first = folder / "epochs/001"
+    run_graph(first / "features.h5", first / "graph.h5", settings, index=folder / "index.h5")
+    run_cluster(folder / "index.h5", first / "graph.h5", first / "clusters.h5", settings)
+
+
+def write_gcn(folder: Path, settings: Config) -> None:
+    """Write metadata and the pre-trained relation GCN."""
+    first, gcn = folder / "epochs/001", folder / "gcn"
+    index, pixels = folder / "index.h5", folder / "pixels.h5"
+    model, features = folder / "init/model.safetensors", first / "features.h5"
+    graph = first / "graph.h5"
+    run_metadata(index, pixels, model, features, graph, gcn / "metadata.h5", settings)
+    inputs = PretrainInputs(
+        index, pixels, model, features, graph, first / "clusters.h5", gcn / "metadata.h5"
+    )
+    run_pretrain(inputs, gcn / "pretrained.safetensors", gcn / "metrics.json", settings)

@@ -1,0 +1,185 @@
+"""What a stage will need in memory, from the sizes of its input; checked before it starts.
+
+The formulas are upper estimates of the peak resident memory of a stage's process on a CPU,
+fitted to measurements (`benchmarks/memory.py`, docs/memory.md): N images, D dimensions, all in
+bytes. A process that the system kills after hours says nothing; this says it at once.
+"""
+
+import sys
+from pathlib import Path
+
+import psutil
+
+from mprd.errors import UserError
+
+MIB = 2**20
+PIXEL_SHARE = 0.4  # pixels are held in memory if they take at most this share of what is free
+
+_LIGHT = 220 * MIB  # Python, numpy, numba's kernels, faiss
+_TORCH = 800 * MIB  # the same with torch and its compiled convolutions
+_BATCH = 256  # images that inference embeds at once
+
+
+def pixels_bytes(images: int, height: int, width: int) -> int:
+    """Return the peak of stage `pixels`: blocks of 512 images and the index.
+
+    Args:
+        images: rows of the index; only their names are held.
+        height: of the resized images.
+        width: of the resized images.
+    """
+    return 120 * MIB + 4 * 512 * 3 * height * width + 600 * images
+
+
+def graph_bytes(count: int, dim: int, k1: int, *, centred: bool, approximate: bool) -> int:
+    """Return the peak of stage `graph`.
+
+    A row has about 2.8 k1 members in its encoding, twice in memory (by row and by column), its
+    neighbours and candidates.
+
+    Args:
+        count: N.
+        dim: D.
+        k1: of the reciprocal sets.
+        centred: embeddings are compared around camera means, which takes a copy.
+        approximate: neighbours by an inverted file, which takes a sorted copy and work space.
+    """
+    copies = 1 + centred + approximate
+    return _LIGHT + 4 * count * dim * copies + 105 * k1 * count + 300 * MIB * approximate
+
+
+def cluster_bytes(count: int, stored: int) -> int:
+    """Return the peak of stage `cluster`.
+
+    Args:
+        count: N.
+        stored: distances in the graph.
+    """
+    return 100 * MIB + 100 * count + 60 * stored
+
+
+def inference_bytes(largest: int, pixels: int, embeddings: int) -> int:
+    """Return the peak of embedding images in batches of 256.
+
+    Args:
+        largest: bytes of the largest feature map of an image.
+        pixels: bytes of the images held.
+        embeddings: bytes of all embeddings.
+    """
+    return _TORCH + pixels + 4 * _BATCH * largest + 3 * embeddings
+
+
+def training_bytes(activations: int, images: int, weights: int, pixels: int, rows: int) -> int:
+    """Return the peak of training steps.
+
+    Args:
+        activations: bytes of all feature maps of an image.
+        images: in a step, all views.
+        weights: bytes of the network; gradients and Adam's moments take three times as much.
+        pixels: bytes of the images held.
+        rows: bytes of the embeddings, held as features and as memory.
+    """
+    return _TORCH + pixels + int(1.5 * activations * images) + 4 * weights + 4 * rows
+
+
+def relation_bytes(count: int, cameras: int, k1: int) -> int:
+    """Return what the relation GCN adds to training: ranks at 14 levels, graph, blocks.
+
+    Args:
+        count: N.
+        cameras: number of cameras.
+        k1: neighbours kept in the graph.
+    """
+    return 600 * MIB + count * (2 * 4 * 14 * cameras + 60 * k1)
+
+
+def evaluation_bytes(queries: int, gallery: int, dim: int, *, reranked: bool) -> int:
+    """Return what the figures add to the embeddings of query and gallery.
+
+    Args:
+        queries: Q.
+        gallery: G.
+        dim: D.
+        reranked: a dense Q x G distance is made.
+    """
+    count = queries + gallery
+    plain = 4 * count * dim + 256 * MIB + 1000 * queries
+    if not reranked:
+        return plain
+    again = graph_bytes(count, dim, 20, centred=False, approximate=False) - _LIGHT
+    return plain + again + 3 * 4 * queries * gallery
+
+
+def held_pixels(size: int) -> int:
+    """Return how much of `size` bytes of pixels will be held: all, or nothing where too many."""
+    return size if size <= PIXEL_SHARE * psutil.virtual_memory().available else 0
+
+
+def require(stage: str, need: int, remedy: str) -> None:
+    """Say what a stage needs and what is free, on standard error; refuse what cannot work.
+
+    Args:
+        stage: its name.
+        need: peak of the process, bytes.
+        remedy: what a user can do, a sentence.
+
+    Raises:
+        UserError: more is needed than is free.
+    """
+    free = usable()
+    figures = f"about {_gib(need)} GiB of memory, {_gib(free)} GiB are free"
+    if need > free:
+        raise UserError(f"Stage {stage} needs {figures}. {remedy}")
+    print(f"mprd {stage}: needs {figures}", file=sys.stderr)
+
+
+def usable(root: Path = Path("/")) -> int:
+    """Return the bytes that this process may come to use: free ones and those it has already.
+
+    The limits of control groups (containers, batch systems) count.
+
+    Args:
+        root: where `sys` and `proc` are.
+    """
+    free = psutil.virtual_memory().available
+    return min([free, *_group_free(root)]) + psutil.Process().memory_info().rss
+
+
+def _group_free(root: Path) -> list[int]:
+    """Return what each control group above this process leaves; version 2 and version 1."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:  # no Linux
+        return []
+    base = root / "sys/fs/cgroup"
+    found = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            names, top = ("memory.max", "memory.current", "inactive_file"), base
+        elif "memory" in controllers.split(","):
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            top = base / "memory"
+        else:
+            continue
+        group = top / path.lstrip("/")
+        for folder in (group, *group.parents):
+            found += _free_in(folder, *names)
+            if folder == top:
+                break
+    return found
+
+
+def _free_in(folder: Path, limit: str, usage: str, cache: str) -> list[int]:
+    """Return what one control group leaves, files that may leave the cache included."""
+    try:
+        most = (folder / limit).read_text().strip()
+        used = int((folder / usage).read_text())
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    except OSError:  # the root group has no limit
+        return []
+    return [] if most == "max" else [max(0, int(most) - used + int(stat.get(cache, 0)))]
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f}"

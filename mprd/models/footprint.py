@@ -1,0 +1,51 @@
+"""How much memory the feature maps of a network take."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mprd.models.network import ReidNetwork
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Sizes in bytes, at float32.
+
+    Attributes:
+        activations: all feature maps of one image, which a backward pass needs.
+        largest: the largest of them.
+        weights: all parameters.
+    """
+
+    activations: int
+    largest: int
+    weights: int
+
+
+def footprint(network: ReidNetwork) -> Footprint:
+    """Return the sizes of a network, found by embedding one black image on the CPU.
+
+    Args:
+        network: on the CPU, in eval mode.
+    """
+    sizes: list[int] = []
+
+    def note(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        sizes.append(4 * output.numel())
+
+    # Of modules that work in place no second map is kept.
+    kept = [
+        module
+        for module in network.backbone.modules()
+        if not isinstance(module, nn.ReLU | nn.Identity) and not list(module.children())
+    ]
+    handles = [module.register_forward_hook(note) for module in kept]
+    shape = network.architecture
+    with torch.inference_mode():
+        network.backbone(torch.zeros(1, 3, shape.height, shape.width))
+    for handle in handles:
+        handle.remove()
+    weights = sum(4 * p.numel() for p in network.parameters())
+    return Footprint(sum(sizes), max(sizes), weights)

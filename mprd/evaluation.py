@@ -138,7 +138,10 @@ def _similarities(
     distance: np.ndarray | None,
     sides: _Sides,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (first query, float32 (rows, G)) blocks; larger is more similar."""
+    """Yield (first query, float32 (rows, G)) blocks; larger is more similar.
+
+    A block is overwritten by the next one.
+    """
     queries, gallery = len(sides.query_ids), len(sides.gallery_ids)
     rows = max(1, _CHUNK_BYTES // (4 * max(1, gallery)))
     if distance is not None:
@@ -153,15 +156,20 @@ def _similarities(
             f"features {query.shape} and {other.shape} do not fit {queries} queries and "
             f"{gallery} gallery images"
         )
+    block = np.empty((min(rows, queries), gallery), np.float32)
     for start in range(0, queries, rows):
-        yield start, query[start : start + rows] @ other.T
+        part = query[start : start + rows]
+        yield start, np.matmul(part, other.T, out=block[: len(part)])
 
 
 def _normalized(features: np.ndarray) -> np.ndarray:
+    """Return unit rows; no copy of those that have unit length up to rounding."""
     features = np.ascontiguousarray(features, np.float32)
     if features.ndim != 2:
         raise ValueError(f"features must be (n, D), not {features.shape}")
-    length = np.linalg.norm(features, axis=1, keepdims=True)
+    length = np.sqrt(np.einsum("ij,ij->i", features, features))[:, None]
+    if np.abs(length - 1).max(initial=0) < 1e-6:
+        return features
     return features / np.where(length > 0, length, 1)
 
 
@@ -200,8 +208,10 @@ def _score_rows(
         order = np.argsort(values, kind="mergesort")
         hits, values = hits[order], values[order]
         before = np.zeros(size + 1, np.int64)
+        last = -values[size - 1]
         for g in range(len(row)):
-            if gallery_ids[g] != identity:
+            # Most images rank behind the last hit, and do not count.
+            if row[g] >= last and gallery_ids[g] != identity:
                 before[_place(values, hits, -row[g], g)] += 1
         others, total = 0, 0.0
         for k in range(size):

@@ -50,6 +50,8 @@ def run_pixels(index: Path, out: Path, config: Config, threads: int = 1) -> None
 def _blocks(
     paths: list[Path], height: int, width: int, threads: int
 ) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield first rows and blocks of images; the next block is decoded while one is written."""
+
     def load(path: Path) -> np.ndarray:
         return resize(decode(path), height, width)
 
@@ -57,7 +59,9 @@ def _blocks(
         ThreadPoolExecutor(threads) as pool,
         tqdm(total=len(paths), desc="pixels", unit="image", mininterval=5) as progress,
     ):
+        ahead = pool.map(load, paths[:_BLOCK])
         for start in range(0, len(paths), _BLOCK):
-            block = np.stack(list(pool.map(load, paths[start : start + _BLOCK])))
-            progress.update(len(block))
-            yield start, block
+            images = list(ahead)
+            ahead = pool.map(load, paths[start + _BLOCK : start + 2 * _BLOCK])
+            progress.update(len(images))
+            yield start, np.stack(images)

@@ -1,0 +1,98 @@
+"""Other projects' Jaccard and ranking code beside ours: `python benchmarks/peers.py`.
+
+Nothing of theirs is part of this repository: give the folders of your own checkouts of
+github.com/alibaba/cluster-contrast-reid and github.com/JDAI-CV/fast-reid.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import compare, embeddings, median
+from evaluation import problem
+
+from mprd.clustering import dbscan
+from mprd.evaluation import evaluate
+from mprd.graph import jaccard_distance, knn
+
+
+def load(path: Path, package: str) -> types.ModuleType:
+    """Import one file of a checkout without its package, whose other imports are not needed."""
+    parent = types.ModuleType(package)
+    parent.__path__ = [str(path.parent)]
+    sys.modules[package] = parent
+    spec = importlib.util.spec_from_file_location(f"{package}.{path.stem}", path)
+    assert spec and spec.loader, path
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def jaccard(checkout: Path, count: int, dim: int) -> None:
+    """Compare neighbours and Jaccard graph together, as theirs does both in one function."""
+    theirs = load(checkout / "clustercontrast/utils/faiss_rerank.py", "peer_jaccard")
+    features, _ = embeddings(count, dim)
+    tensor = torch.from_numpy(features)
+    kept: dict = {}
+
+    def dense() -> None:
+        kept.clear()
+        kept["distance"] = theirs.compute_jaccard_distance(
+            tensor, k1=30, k2=6, search_option=3, print_flag=False
+        )
+
+    found = compare(lambda: jaccard_distance(features, knn(features, 30)[1]), dense, 1)
+    graph, alone = (
+        jaccard_distance(features, knn(features, 30)[1]),
+        median(lambda: knn(features, 30))[0],
+    )
+    row = np.repeat(np.arange(count), np.diff(graph.indptr))
+    near = np.abs(graph.data - kept["distance"][row, graph.indices])
+    print(f"cluster-contrast Jaccard, N={count:,}, D={dim}: {found.times()}, {found.ratio:.0f}x; "
+          f"without neighbours about {(found.reference - alone) / (found.ours - alone):.0f}x; memory "
+          f"{found.peak:,.0f} against {found.reference_peak:,.0f} MiB; differences below 1e-5: "
+          f"{(near < 1e-5).mean():.1%} (its half list is shorter by one); clusters at 0.6: "
+          f"{dbscan(graph, 0.6).max() + 1}")  # fmt: skip
+
+
+def ranking(checkout: Path, queries: int, gallery: int, dim: int) -> None:
+    """Compare the figures, distances included."""
+    theirs = load(checkout / "fastreid/evaluation/rank.py", "peer_rank")
+    sides = problem(queries, gallery, dim)
+    query, query_ids, query_cameras, gallery_features, ids, cameras = sides
+
+    def sorting() -> tuple:
+        distance = 1 - query @ gallery_features.T
+        return theirs.evaluate_rank(
+            distance, query_ids, ids, query_cameras, cameras, max_rank=50, use_cython=False
+        )
+
+    with contextlib.redirect_stdout(sys.stderr):
+        _, precisions, _ = sorting()
+        ours = evaluate(*sides, top=50)
+        found = compare(lambda: evaluate(*sides, top=50), sorting, 1)
+    print(f"fast-reid ranking (Python), {queries:,} x {gallery:,}, D={dim}: {found.times()}, "
+          f"{found.ratio:.1f}x; mAP {ours.map:.5f} and {np.mean(precisions):.5f}")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cluster-contrast", type=Path, help="folder of a checkout")
+    parser.add_argument("--fast-reid", type=Path, help="folder of a checkout")
+    parser.add_argument("-n", type=int, default=12_936, help="images")
+    parser.add_argument("--dim", type=int, default=2048)
+    options = parser.parse_args()
+    if options.cluster_contrast:
+        jaccard(options.cluster_contrast, options.n, options.dim)
+    if options.fast_reid:
+        ranking(options.fast_reid, 3368, 15_913, options.dim)
+
+
+if __name__ == "__main__":
+    main()

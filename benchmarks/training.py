@@ -1,0 +1,199 @@
+"""A training step beside a bare loop: `python benchmarks/training.py [--device cuda]`.
+
+Ours: batches from the pixel store, augmentation, HSD and PPA on hard pairs, memories, checks.
+Bare: the same two forward and backward passes and the same optimiser, on images that are ready.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import fabricate
+import numpy as np
+import torch
+from common import Row, arguments, compare, embeddings, report
+from torch.utils.flop_counter import FlopCounterMode
+
+from mprd.config import Config
+from mprd.data.pixels import PixelStore
+from mprd.models import Architecture, ReidNetwork
+from mprd.runtime import training_context
+from mprd.training import EpochTrainer, make_optimizer, train_epoch
+
+
+def make_network(config: Config, device: torch.device) -> ReidNetwork:
+    torch.manual_seed(0)
+    data, model = config.data, config.model
+    shape = Architecture(
+        model.backbone, model.pooling, model.bn_group_size, data.height, data.width
+    )
+    return ReidNetwork(shape).to(device).to(memory_format=torch.channels_last).train()
+
+
+class Ours:
+    """Epochs of a few steps, one after the other."""
+
+    def __init__(self, config: Config, count: int, folder: Path, device: torch.device) -> None:
+        fabricate.write_index(folder, count)
+        fabricate.write_pixels(folder, config.data.height, config.data.width)
+        self.store = PixelStore(folder / "pixels.h5", np.arange(count), device)
+        network = make_network(config, device)
+        features, identity = embeddings(count, network.dim)
+        rng = np.random.default_rng(0)
+        # A tenth of the images changed cluster: both kinds of hard pairs.
+        before = np.where(rng.random(count) < 0.1, rng.permutation(identity), identity)
+        self.trainer = EpochTrainer(
+            network,
+            make_optimizer(network, config.train, 1),
+            features,
+            np.unique(identity, return_inverse=True)[1].astype(np.int32),
+            np.unique(before, return_inverse=True)[1].astype(np.int32),
+            config.train,
+            config.augment,
+            device,
+            torch.Generator(device).manual_seed(0),
+        )
+        self.cameras = rng.integers(0, 6, count)
+
+    def __call__(self) -> None:
+        """Train an epoch."""
+        train_epoch(self.trainer, self.store, self.cameras, 2, np.random.default_rng(0))
+
+
+class Bare:
+    """The same passes on fixed images."""
+
+    def __init__(self, config: Config, device: torch.device, *, compiled: bool = False) -> None:
+        settings, data = config.train, config.data
+        self.network: torch.nn.Module = make_network(config, device)
+        self.optimizer = make_optimizer(self.network, settings, 1)
+        if compiled:
+            self.network = torch.compile(self.network)
+        shape = settings.identities * settings.instances, 3, data.height, data.width
+        self.images = [
+            torch.randn(shape, device=device).to(memory_format=torch.channels_last)
+            for _ in range(2)
+        ]
+        self.device, self.steps = device, settings.iters
+
+    def step(self) -> None:
+        """Do two forward passes, a backward pass and an optimiser step."""
+        with training_context(self.device):
+            x, y = (self.network(images) for images in self.images)
+        self.optimizer.zero_grad(set_to_none=True)
+        (x * y).sum().backward()
+        self.optimizer.step()
+
+    def __call__(self) -> None:
+        """Do as many steps as an epoch has."""
+        for _ in range(self.steps):
+            self.step()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def main() -> None:
+    options = arguments(
+        __doc__, device="cpu", backbone="", height=0, width=0, n=4000, steps=0, runs=3
+    )
+    device = torch.device(options.device)
+    gpu = device.type == "cuda"
+    height, width = (256, 128) if gpu else (128, 64)
+    config = fabricate.config(
+        data={"height": options.height or height, "width": options.width or width},
+        model={"backbone": options.backbone or ("resnet50" if gpu else "resnet18")},
+        train={"iters": options.steps or (100 if gpu else 8)},
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        ours = Ours(config, options.n, Path(folder), device)
+        bare = Bare(config, device)
+        if gpu:
+            torch.cuda.reset_peak_memory_stats()
+        bare()
+        found = compare(ours, bare, options.runs)
+    share, limit = 1 / found.ratio, 1.15 if gpu else 1.10
+    steps = config.train.iters
+    size = f"{config.model.backbone}, {config.data.height}x{config.data.width}, B=64+64"
+    where = torch.cuda.get_device_name() if gpu else f"{torch.get_num_threads()} threads"
+    rows = [
+        Row(
+            f"training step, {device.type}",
+            size,
+            f"{share:.2f}x the bare loop",
+            f"{limit:.2f}x",
+            share <= limit,
+            f"{1000 * found.ours / steps:.0f} ms against {1000 * found.reference / steps:.0f} ms "
+            f"a step; {where}",
+        )
+    ]
+    if gpu:
+        rows += _on_the_card(config, device, bare, found.reference / steps, options.runs)
+    report(rows, options.json)
+
+
+def _on_the_card(
+    config: Config, device: torch.device, bare: Bare, seconds: float, runs: int
+) -> list[Row]:
+    """Say what share of the card the bare loop uses, and what other ways of running it give."""
+    with FlopCounterMode(display=False) as counter:
+        bare.step()
+    peak = _matrix_rate(device)
+    rate = counter.get_total_flops() / seconds
+    rows = [
+        Row(
+            "bare loop, share of the measured matrix rate",
+            f"bf16, {peak / 1e12:.0f} TFLOP/s",
+            f"{rate / peak:.0%}",
+            detail=f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB at the peak",
+        )
+    ]
+    variants = {"contiguous": Bare(config, device), "torch.compile": None, "CUDA graph": None}
+    variants["contiguous"].network.to(memory_format=torch.contiguous_format)
+    variants["contiguous"].images = [i.contiguous() for i in variants["contiguous"].images]
+    variants["torch.compile"] = Bare(config, device, compiled=True)
+    variants["CUDA graph"] = _captured(Bare(config, device))
+    for name, other in variants.items():
+        found = compare(other, bare, runs)
+        rows.append(
+            Row(f"bare loop, {name}", "", f"{found.ratio:.2f}x as fast", detail=found.times())
+        )
+    return rows
+
+
+def _captured(bare: Bare):
+    """Return a function that replays the step from a CUDA graph."""
+    for group in bare.optimizer.param_groups:
+        group["capturable"] = True
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            bare.step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    bare.optimizer.zero_grad(set_to_none=True)
+    with torch.cuda.graph(graph):
+        bare.step()
+
+    def replay() -> None:
+        for _ in range(bare.steps):
+            graph.replay()
+        torch.cuda.synchronize()
+
+    return replay
+
+
+def _matrix_rate(device: torch.device, size: int = 8192, runs: int = 20) -> float:
+    """Return the FLOP/s of a large bf16 product."""
+    a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(3):
+        a @ b
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(runs):
+        a @ b
+    torch.cuda.synchronize()
+    return runs * 2 * size**3 / (time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main()

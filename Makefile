@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint reference clean
+.PHONY: demo test reference bench bench-large bench-gpu clean
 
 demo: $(READY)  ## run the default config: synthetic images to an evaluated model
 	$(BIN)/snakemake --cores all
@@ -19,6 +19,15 @@ test: $(READY)  ## static checks and the whole test suite
 reference: $(READY)  ## write config/README.md, config/schema.json and docs/artifacts.md anew
 	$(BIN)/mprd config reference
 	$(BIN)/mprd config reference
+
+bench: $(READY)  ## measure the speed claims (a quarter of an hour); writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run.py
+
+bench-large: $(READY)  ## the same for a million images (half an hour, 16 GB)
+	$(BIN)/python benchmarks/run.py --large
+
+bench-gpu: $(READY)  ## the rows that need a CUDA device
+	$(BIN)/python benchmarks/run.py --gpu
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mprd needs Python 3.11 or newer: make PYTHON=python3.12 ...")'

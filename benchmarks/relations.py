@@ -9,12 +9,13 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import embeddings
+from common import Row, embeddings, report
 from scipy.sparse import csr_array
 
 from mprd.gcn.context import RELATIONAL_FEATURES, EpochContext
@@ -101,6 +102,7 @@ def main() -> None:
     parser.add_argument("--literal", type=int, default=64, help="pairs judged one by one")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
     device = torch.device(options.device)
     context = surroundings(options.n, options.dim, device)
@@ -108,11 +110,8 @@ def main() -> None:
     first = rng.integers(0, options.n, options.pairs)
     near = context.neighbors.cpu().numpy()[first, rng.integers(0, 29, options.pairs)]
     pairs = canonical(torch.from_numpy(np.stack([first, near], axis=1))).to(device)
-    print(f"N={options.n}, D={options.dim}, k=7, {options.pairs} pairs, {device}, "
-          f"{torch.get_num_threads()} threads")  # fmt: skip
-    print(
-        f"{'node features':14}{'ours, pairs/s':>15}{'one by one':>12}{'ratio':>8}{'difference':>12}"
-    )
+    rows = []
+    size = f"{options.pairs:,} pairs, N={options.n:,}, D={options.dim}, {device}"
     for kind, inputs in (("raw", options.dim), ("relational", RELATIONAL_FEATURES)):
         torch.manual_seed(0)
         network = RelationGCN(GcnShape(kind, inputs)).to(device).eval()
@@ -122,7 +121,7 @@ def main() -> None:
         ours = seconds(lambda judge=judge: judge.probability(pairs), options.runs, device)
         rate = options.pairs / ours
         if kind == "relational":  # its node features belong to pairs: no literal network input
-            print(f"{kind:14}{rate:15,.0f}")
+            rows.append(_row(kind, size, rate))
             continue
         on_cpu = Judge(network.cpu(), context, scaling)
         few = pairs[: options.literal].tolist()
@@ -137,7 +136,24 @@ def main() -> None:
         network.to(device)
         difference = (torch.tensor(found) - answers[: len(few)].cpu()).abs().max()
         one = len(few) / slow
-        print(f"{kind:14}{rate:15,.0f}{one:12,.1f}{rate / one:7.0f}x{difference:12.1e}")
+        rows.append(_row(kind, size, rate))
+        ratio = rate / one
+        rows.append(
+            Row(
+                "judged pairs, one at a time",
+                size,
+                f"{ratio:.0f}x",
+                "35x",
+                ratio >= 35,
+                f"literal {one:.0f} pairs/s; largest difference {difference:.0e}",
+            )
+        )
+    report(rows, options.json)
+
+
+def _row(kind: str, size: str, rate: float) -> Row:
+    what = f"judged pairs, {kind} node features"
+    return Row(what, size, f"{rate:,.0f} pairs/s", "1,000 pairs/s", rate >= 1000)
 
 
 if __name__ == "__main__":

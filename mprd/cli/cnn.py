@@ -77,10 +77,10 @@ def init(
 ) -> None:
     """Make the initial CNN: imagenet, checkpoint, warmup or random."""
     from mprd.config import load_config
-    from mprd.runtime import set_threads
+    from mprd.runtime import set_up_cpu
     from mprd.stages.init import run_init
 
-    set_threads(threads)
+    set_up_cpu(threads)
     run_init(index, pixels, out, metrics, load_config(config))
 
 
@@ -99,14 +99,14 @@ def features(
     """Embed the images of one or more splits."""
     from mprd.artifacts import SPLITS
     from mprd.config import load_config
-    from mprd.runtime import set_threads
+    from mprd.runtime import set_up_cpu
     from mprd.stages.features import run_features
 
     splits = tuple(split.split(","))
     unknown = set(splits) - set(SPLITS)
     if unknown:
         raise UserError(f"--split {sorted(unknown)[0]} is not one of {', '.join(SPLITS)}.")
-    set_threads(threads)
+    set_up_cpu(threads)
     run_features(index, pixels, model, out, load_config(config), splits)
 
 
@@ -162,10 +162,10 @@ def train(
 ) -> None:
     """Train the CNN for one epoch."""
     from mprd.config import load_config
-    from mprd.runtime import set_threads
+    from mprd.runtime import set_up_cpu
     from mprd.stages.train import TrainInputs, run_train
 
-    set_threads(threads)
+    set_up_cpu(threads)
     inputs = TrainInputs(
         index, pixels, features, clusters, model, previous_clusters, state, graph, metadata, gcn
     )
@@ -182,12 +182,12 @@ def epochs(
 ) -> None:
     """Do several epochs in one process: features, graph, clusters, training."""
     from mprd.config import load_config
-    from mprd.runtime import set_threads
+    from mprd.runtime import set_up_cpu
     from mprd.stages.epochs import run_epochs
 
     if last < first:
         raise UserError(f"--last {last} is before --first {first}.")
-    set_threads(threads)
+    set_up_cpu(threads)
     run_epochs(run, first, last, load_config(config), cpu_threads(threads))
 
 
@@ -206,14 +206,14 @@ def evaluate(
 ) -> None:
     """Measure mAP, CMC and mINP of a model or a baseline."""
     from mprd.config import load_config
-    from mprd.runtime import set_threads
+    from mprd.runtime import set_up_cpu
     from mprd.stages.evaluate import run_evaluate
 
     if (model is None) == (baseline is None):
         raise UserError("Give either --model or --baseline.")
     if baseline not in (None, "random", "histogram"):
         raise UserError(f"--baseline {baseline} is not one of random, histogram.")
-    set_threads(threads)
+    set_up_cpu(threads)
     run_evaluate(
         index,
         pixels,
@@ -236,8 +236,8 @@ def export(
 ) -> None:
     """Write the final model, embeddings of all images, and clusters.csv."""
     from mprd.config import load_config
-    from mprd.runtime import set_threads
+    from mprd.runtime import set_up_cpu
     from mprd.stages.export import run_export
 
-    set_threads(threads)
+    set_up_cpu(threads)
     run_export(index, pixels, model, out, load_config(config), threads)

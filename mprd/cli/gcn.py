@@ -28,10 +28,10 @@ def metadata(
 ) -> None:
     """Collect a few pairs that are known with certainty, for the relation GCN."""
     from mprd.config import load_config
-    from mprd.runtime import set_threads
+    from mprd.runtime import set_up_cpu
     from mprd.stages.metadata import run_metadata
 
-    set_threads(threads)
+    set_up_cpu(threads)
     run_metadata(index, pixels, model, features, graph, out, load_config(config))
 
 
@@ -51,10 +51,10 @@ def pretrain(
 ) -> None:
     """Pre-train the relation GCN."""
     from mprd.config import load_config
-    from mprd.runtime import set_threads
+    from mprd.runtime import set_up_cpu
     from mprd.stages.pretrain import PretrainInputs, run_pretrain
 
-    set_threads(threads)
+    set_up_cpu(threads)
     inputs = PretrainInputs(index, pixels, model, features, graph, clusters, metadata)
     run_pretrain(inputs, out, metrics, load_config(config))
 

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.models import Architecture, ReidNetwork
-from mprd.runtime import training_context
+from mprd.runtime import set_up_cpu, training_context
 from mprd.training import EpochTrainer, make_optimizer, train_epoch
 
 
@@ -96,6 +96,7 @@ def main() -> None:
     options = arguments(
         __doc__, device="cpu", backbone="", height=0, width=0, n=4000, steps=0, runs=3
     )
+    set_up_cpu(None)  # as the stage does
     device = torch.device(options.device)
     gpu = device.type == "cuda"
     height, width = (256, 128) if gpu else (128, 64)

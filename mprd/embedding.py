@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
+from mprd.memory import CPU_BATCH
 from mprd.models import ReidNetwork, normalize_pixels
 from mprd.runtime import inference_context
 
@@ -20,7 +21,7 @@ def embed_store(
     device: torch.device,
     *,
     flip: bool = False,
-    batch_size: int = 256,
+    batch_size: int | None = None,
 ) -> np.ndarray:
     """Return the embeddings of all images of a store, in eval mode.
 
@@ -29,7 +30,7 @@ def embed_store(
         store: images of the size the network was made for.
         device: where to compute.
         flip: add the embedding of the mirrored image and normalise again.
-        batch_size: images per forward pass.
+        batch_size: images per forward pass; None: 256 on a GPU, else 64, as fast and smaller.
 
     Returns:
         float32 (N, D), rows of unit length.
@@ -45,6 +46,7 @@ def embed_store(
         )
     network.eval()
     features = np.empty((len(store), network.dim), np.float32)
+    batch_size = batch_size or _batch_size(device)
     starts = range(0, len(store), batch_size)
     for start in tqdm(starts, desc="features", unit="batch", mininterval=5):
         positions = torch.arange(start, min(start + batch_size, len(store)))
@@ -71,9 +73,14 @@ def embed_pixels(network: ReidNetwork, pixels: torch.Tensor, device: torch.devic
         float32 (n, D), rows of unit length.
     """
     network.eval()
+    size = _batch_size(device)
     with inference_context(device):
-        blocks = [network(normalize_pixels(part.to(device))) for part in pixels.split(256)]
+        blocks = [network(normalize_pixels(part.to(device))) for part in pixels.split(size)]
     return torch.cat(blocks).float().cpu().numpy()
+
+
+def _batch_size(device: torch.device) -> int:
+    return CPU_BATCH if device.type == "cpu" else 4 * CPU_BATCH
 
 
 def histogram_store(store: PixelStore, batch_size: int = 256) -> np.ndarray:

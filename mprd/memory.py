@@ -16,8 +16,8 @@ MIB = 2**20
 PIXEL_SHARE = 0.4  # pixels are held in memory if they take at most this share of what is free
 
 _LIGHT = 220 * MIB  # Python, numpy, numba's kernels, faiss
-_TORCH = 800 * MIB  # the same with torch and its compiled convolutions
-_BATCH = 256  # images that inference embeds at once
+_TORCH = 960 * MIB  # the same with torch and its compiled convolutions
+CPU_BATCH = 64  # images that inference embeds at once
 
 
 def pixels_bytes(images: int, height: int, width: int) -> int:
@@ -59,14 +59,14 @@ def cluster_bytes(count: int, stored: int) -> int:
 
 
 def inference_bytes(largest: int, pixels: int, embeddings: int) -> int:
-    """Return the peak of embedding images in batches of 256.
+    """Return the peak of embedding images in batches of 64.
 
     Args:
         largest: bytes of the largest feature map of an image.
         pixels: bytes of the images held.
         embeddings: bytes of all embeddings.
     """
-    return _TORCH + pixels + 4 * _BATCH * largest + 3 * embeddings
+    return _TORCH + pixels + 8 * CPU_BATCH * largest + 3 * embeddings
 
 
 def training_bytes(activations: int, images: int, weights: int, pixels: int, rows: int) -> int:

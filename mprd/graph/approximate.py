@@ -130,8 +130,11 @@ class _Lists:
         candidates[:] = -1
         values = np.full(candidates.shape, -np.inf, np.float32)
         nearest = self._nearest(queries, probes)
-        by_list = np.argsort(nearest, axis=None, kind="stable")
-        begin = np.searchsorted(nearest.ravel()[by_list], np.arange(len(self.centers) + 1))
+        # Up to 2^16 lists numpy sorts by radix, which is several times faster.
+        numbers = nearest.ravel().astype(np.min_scalar_type(len(self.centers)))
+        by_list = np.argsort(numbers, kind="stable")
+        begin = np.zeros(len(self.centers) + 1, np.int64)
+        np.cumsum(np.bincount(numbers, minlength=len(self.centers)), out=begin[1:])
         by_list //= probes
         for number in np.flatnonzero(np.diff(begin) * np.diff(self.start)):
             who = by_list[begin[number] : begin[number + 1]]

@@ -7,7 +7,7 @@ The slope is the exponent of N between the last two sizes.
 import math
 
 import numpy as np
-from common import Row, arguments, embeddings, measure, report
+from common import Row, arguments, embeddings, measure, median, report
 
 from mprd.clustering import dbscan
 from mprd.evaluation import evaluate
@@ -27,7 +27,7 @@ def measure_size(count: int) -> dict[str, tuple[float, float]]:
     found = {"kNN (ivf)": measure(lambda: kept.update(knn=approximate_knn(train, 30)))}
     index = kept.pop("knn")[1]
     found["Jaccard graph"] = measure(lambda: kept.update(graph=jaccard_distance(train, index)))
-    found["DBSCAN"] = measure(lambda: dbscan(kept["graph"], 0.6))
+    found["DBSCAN"] = median(lambda: dbscan(kept["graph"], 0.6))
     sides = [part[start] for start in (slice(count, None), slice(count)) for part in
              (features, identity, camera)]  # fmt: skip
     found["evaluation, 1,000 queries"] = measure(lambda: evaluate(*sides, top=50))

@@ -21,6 +21,7 @@ from PIL import Image
 from mprd.artifacts import INDEX, read_artifact
 from mprd.config import Config, dump_yaml
 from mprd.data.pixels import PixelStore
+from mprd.runtime import set_up_cpu
 from mprd.stages.epochs import run_epochs
 from mprd.stages.features import run_features
 
@@ -70,7 +71,9 @@ def through_snakemake(folder: Path, values: dict, jobs: int, per_job: int) -> tu
         command = [program, "--cores", "all", "--snakefile", ROOT / "Snakefile", "--directory",
                    ROOT, "--configfile", config, "--", *targets]  # fmt: skip
         start = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(done.stderr[-3000:])
         return time.perf_counter() - start
 
     snakemake(start_target)
@@ -102,6 +105,7 @@ def main() -> None:
         "use_gcn": bool(options.gcn),
         "gcn": {"pretrain": {"metadata": 20, "unlabelled": 40}},
     }
+    set_up_cpu(None)
     rows = []
     # The targets are those of a GPU at full size.
     judged = torch.cuda.is_available() and options.n >= 12_936 and options.iters >= 400
@@ -111,9 +115,11 @@ def main() -> None:
         folder = Path(name)
         config = fabricate.config(**values)
         prepare(folder, config, options.n)
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
         (folder / "config.yaml").write_text(dump_yaml(config), encoding="utf-8")
         times = in_process(folder, config, options.epochs)
-        epoch = sum(times[1:]) / len(times[1:])
+        epoch = sum(times[1:] or times) / len(times[1:] or times)
         memory = ""
         if torch.cuda.is_available():
             memory = f"; {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB on the card"

@@ -1,6 +1,6 @@
 """How long a stage's process takes before it works: `python benchmarks/startup.py`.
 
-A stage on a hundred images has hardly anything to do: its time is that of its start.
+A stage on 200 images has hardly anything to do: its time is that of its start.
 """
 
 import subprocess

@@ -138,6 +138,7 @@ def _on_the_card(
     """Say what share of the card the bare loop uses, and what other ways of running it give."""
     with FlopCounterMode(display=False) as counter:
         bare.step()
+    memory = torch.cuda.max_memory_allocated() / 2**30
     peak = _matrix_rate(device)
     rate = counter.get_total_flops() / seconds
     rows = [
@@ -145,7 +146,7 @@ def _on_the_card(
             "bare loop, share of the measured matrix rate",
             f"bf16, {peak / 1e12:.0f} TFLOP/s",
             f"{rate / peak:.0%}",
-            detail=f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB at the peak",
+            detail=f"{memory:.1f} GiB at the peak of both loops and the pixels",
         )
     ]
     variants = {"contiguous": Bare(config, device), "torch.compile": None, "CUDA graph": None}
@@ -166,6 +167,7 @@ def _captured(bare: Bare):
     for group in bare.optimizer.param_groups:
         group["capturable"] = True
     side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
             bare.step()

@@ -13,6 +13,7 @@ from mprd.runtime import inference_context
 
 _HISTOGRAM_BINS = 8
 _HISTOGRAM_STRIPES = 6
+HISTOGRAM_DIM = _HISTOGRAM_STRIPES * _HISTOGRAM_BINS**3
 
 
 def embed_store(
@@ -97,7 +98,7 @@ def histogram_store(store: PixelStore, batch_size: int = 256) -> np.ndarray:
         positions = torch.arange(start, min(start + batch_size, len(store)))
         blocks.append(_histograms(store.batch(positions).cpu().numpy()))
     if not blocks:
-        return np.empty((0, _HISTOGRAM_STRIPES * _HISTOGRAM_BINS**3), np.float32)
+        return np.empty((0, HISTOGRAM_DIM), np.float32)
     return np.concatenate(blocks)
 
 

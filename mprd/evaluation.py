@@ -1,12 +1,13 @@
 """Retrieval figures: mAP, CMC and mINP of queries against a gallery, without sorting it."""
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+
+from mprd.graph.parallel import worker_count
 
 _CHUNK_BYTES = 128 * 2**20
 _ROWS_PER_TASK = 32
@@ -79,7 +80,7 @@ def evaluate(
     best = np.full((count, top), -1, np.int32)
     value = np.full((count, top), np.nan, np.float32)
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(worker_count(None)) as pool:
         for begin, block in _similarities(query_features, gallery_features, distance, sides):
 
             def score(start: int, begin: int = begin, block: np.ndarray = block) -> None:

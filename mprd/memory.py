@@ -1,7 +1,7 @@
 """What a stage will need in memory, from the sizes of its input; checked before it starts.
 
 The formulas are upper estimates of the peak resident memory of a stage's process on a CPU,
-fitted to measurements (`benchmarks/memory.py`, docs/memory.md): N images, D dimensions, all in
+fitted to measurements (`benchmarks/memory.py`, docs/scale.md): N images, D dimensions, all in
 bytes. A process that the system kills after hours says nothing; this says it at once.
 """
 
@@ -31,7 +31,9 @@ def pixels_bytes(images: int, height: int, width: int) -> int:
     return 120 * MIB + 4 * 512 * 3 * height * width + 600 * images
 
 
-def graph_bytes(count: int, dim: int, k1: int, *, centred: bool, approximate: bool) -> int:
+def graph_bytes(
+    count: int, dim: int, k1: int, *, centred: bool, ivf_threads: int = 0, torch_block: int = -1
+) -> int:
     """Return the peak of stage `graph`.
 
     A row has about 2.8 k1 members in its encoding, twice in memory (by row and by column), its
@@ -42,10 +44,13 @@ def graph_bytes(count: int, dim: int, k1: int, *, centred: bool, approximate: bo
         dim: D.
         k1: of the reciprocal sets.
         centred: embeddings are compared around camera means, which takes a copy.
-        approximate: neighbours by an inverted file, which takes a sorted copy and work space.
+        ivf_threads: threads that search an inverted file, which takes a sorted copy and their work
+            space; 0: another search.
+        torch_block: bytes of similarities that torch holds at once; negative: no torch.
     """
-    copies = 1 + centred + approximate
-    return _LIGHT + 4 * count * dim * copies + 105 * k1 * count + 300 * MIB * approximate
+    base = _LIGHT if torch_block < 0 else _TORCH + torch_block
+    copies = 1 + centred + (ivf_threads > 0)
+    return base + 4 * count * dim * copies + 115 * k1 * count + 120 * MIB * ivf_threads
 
 
 def cluster_bytes(count: int, stored: int) -> int:
@@ -62,7 +67,7 @@ def inference_bytes(largest: int, pixels: int, embeddings: int) -> int:
     """Return the peak of embedding images in batches of 64.
 
     Args:
-        largest: bytes of the largest feature map of an image.
+        largest: bytes of the largest feature map of an image; 0 on a GPU.
         pixels: bytes of the images held.
         embeddings: bytes of all embeddings.
     """
@@ -73,7 +78,7 @@ def training_bytes(activations: int, images: int, weights: int, pixels: int, row
     """Return the peak of training steps.
 
     Args:
-        activations: bytes of all feature maps of an image.
+        activations: bytes of all feature maps of an image; 0 on a GPU.
         images: in a step, all views.
         weights: bytes of the network; gradients and Adam's moments take three times as much.
         pixels: bytes of the images held.
@@ -106,13 +111,13 @@ def evaluation_bytes(queries: int, gallery: int, dim: int, *, reranked: bool) ->
     plain = 4 * count * dim + 256 * MIB + 1000 * queries
     if not reranked:
         return plain
-    again = graph_bytes(count, dim, 20, centred=False, approximate=False) - _LIGHT
+    again = graph_bytes(count, dim, 20, centred=False) - _LIGHT
     return plain + again + 3 * 4 * queries * gallery
 
 
 def held_pixels(size: int) -> int:
     """Return how much of `size` bytes of pixels will be held: all, or nothing where too many."""
-    return size if size <= PIXEL_SHARE * psutil.virtual_memory().available else 0
+    return size if size <= PIXEL_SHARE * _free(Path("/")) else 0
 
 
 def require(stage: str, need: int, remedy: str) -> None:
@@ -141,8 +146,12 @@ def usable(root: Path = Path("/")) -> int:
     Args:
         root: where `sys` and `proc` are.
     """
-    free = psutil.virtual_memory().available
-    return min([free, *_group_free(root)]) + psutil.Process().memory_info().rss
+    return _free(root) + psutil.Process().memory_info().rss
+
+
+def _free(root: Path) -> int:
+    """Return the bytes free on the machine and in the control groups of this process."""
+    return min([psutil.virtual_memory().available, *_group_free(root)])
 
 
 def _group_free(root: Path) -> list[int]:
@@ -156,9 +165,9 @@ def _group_free(root: Path) -> list[int]:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            names, top = ("memory.max", "memory.current", "inactive_file"), base
+            names, top = ("memory.max", "memory.current", ""), base
         elif "memory" in controllers.split(","):
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
             top = base / "memory"
         else:
             continue
@@ -170,7 +179,7 @@ def _group_free(root: Path) -> list[int]:
     return found
 
 
-def _free_in(folder: Path, limit: str, usage: str, cache: str) -> list[int]:
+def _free_in(folder: Path, limit: str, usage: str, prefix: str) -> list[int]:
     """Return what one control group leaves, files that may leave the cache included."""
     try:
         most = (folder / limit).read_text().strip()
@@ -178,7 +187,10 @@ def _free_in(folder: Path, limit: str, usage: str, cache: str) -> list[int]:
         stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
     except OSError:  # the root group has no limit
         return []
-    return [] if most == "max" else [max(0, int(most) - used + int(stat.get(cache, 0)))]
+    if most == "max":
+        return []
+    cache = sum(int(stat.get(f"{prefix}{kind}_file", 0)) for kind in ("active", "inactive"))
+    return [max(0, int(most) - used + cache)]
 
 
 def _gib(size: int) -> str:

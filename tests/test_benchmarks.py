@@ -1,6 +1,7 @@
 """The benchmarks' literal versions agree with ours, and their scripts run (at toy sizes)."""
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_embeddings_are_clustered_and_reproducible():
 def test_dense_jaccard_gives_the_same_labels(tmp_path, monkeypatch):
     rows = run_script("jaccard", tmp_path, monkeypatch, "--n", 400, "--runs", 1)
     assert "labels equal" in rows[0]["detail"]
-    assert "largest difference" in rows[0]["detail"]
+    assert float(rows[0]["detail"].rsplit(" ", 1)[1]) < 1e-5
 
 
 def test_sorting_gives_the_same_figures():
@@ -72,7 +73,7 @@ def test_losses_one_by_one_are_the_same():
 def test_scripts_report_rows(name, options, count, tmp_path, monkeypatch):
     rows = run_script(name, tmp_path, monkeypatch, *options)
     assert len(rows) == count
-    assert all(row["result"] for row in rows)
+    assert all(re.search(r"\d", row["result"]) for row in rows)
 
 
 def test_results_are_rendered():

@@ -37,7 +37,7 @@ def test_without_groups_the_free_memory_counts(root):
 def test_the_tightest_group_counts(root, limits, expected):
     """Version 2; both groups use 2 GiB, of which one can leave the file cache."""
     write(root / "proc/self", cgroup="0::/job/step")
-    stat = f"anon 5\ninactive_file {GIB}\n"
+    stat = f"anon 5\nactive_file {GIB // 4}\ninactive_file {3 * GIB // 4}\n"
     for folder, limit in zip(("job", "job/step"), limits, strict=True):
         files = {"memory__max": limit, "memory__current": 2 * GIB, "memory__stat": stat}
         write(root / "sys/fs/cgroup" / folder, **files)
@@ -66,9 +66,16 @@ def test_enough_is_said_and_too_little_refused(root, capsys, monkeypatch):
 
 
 def test_formulas_grow_with_what_they_count():
-    plain = memory.graph_bytes(1000, 100, 30, centred=False, approximate=False)
-    for more in ({"centred": True}, {"approximate": True}, {"count": 2000}, {"dim": 200}):
-        values = {"count": 1000, "dim": 100, "centred": False, "approximate": False} | more
+    plain = memory.graph_bytes(1000, 100, 30, centred=False)
+    larger = (
+        {"centred": True},
+        {"ivf_threads": 2},
+        {"torch_block": 0},
+        {"count": 2000},
+        {"dim": 200},
+    )
+    for more in larger:
+        values = {"count": 1000, "dim": 100, "centred": False} | more
         assert memory.graph_bytes(k1=30, **values) > plain
     sizes = 1000, 5000, 64
     least = memory.evaluation_bytes(*sizes, reranked=False) + 4 * 1000 * 5000
@@ -78,6 +85,12 @@ def test_formulas_grow_with_what_they_count():
 def test_pixels_are_held_if_they_take_a_small_share(root):
     assert memory.held_pixels(3 * GIB) == 3 * GIB
     assert memory.held_pixels(4 * GIB) == 0
+
+
+def test_pixels_heed_the_limit_of_a_group(root, monkeypatch):
+    monkeypatch.setattr(memory, "_group_free", lambda root: [2 * GIB])
+    assert memory.held_pixels(GIB) == 0
+    assert memory.held_pixels(GIB // 2) == GIB // 2
 
 
 def test_footprint_counts_feature_maps_and_leaves_the_network_as_it_was():

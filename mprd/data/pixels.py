@@ -16,8 +16,8 @@ from mprd.memory import PIXEL_SHARE, held_pixels
 class PixelStore:
     """Chosen rows of `pixels.h5`, given as batches on a device.
 
-    The rows are held on the GPU if they take at most 40 % of what is free there, else in main
-    memory under the same rule, else read from the file batch by batch. The batches are equal.
+    The rows are held in main memory if they take at most 40 % of what is free, and then on the GPU
+    under the same rule; else they are read from the file batch by batch. The batches are equal.
     """
 
     def __init__(self, path: Path, rows: np.ndarray, device: torch.device) -> None:

@@ -18,7 +18,8 @@ from mprd.graph.parallel import map_blocks
 from mprd.graph.refine import Refiner
 
 _SAMPLE = 1000
-_BLOCK = 2**15  # rows searched at once by a thread
+_BLOCK_PROBES = 2**22  # rows times lists that a thread looks at: about 120 MiB
+_LEAST_BLOCK, _MOST_BLOCKS = 256, 64
 _LEAST_ROWS_PER_LIST = 39  # below it faiss's k-means warns
 _TRAINING_ROWS_PER_LIST = 64
 _STRIDE = 16
@@ -59,12 +60,16 @@ def approximate_knn(
         lists = _Lists(features, seed)
         probes, recall = lists.probes_for(features, k, min_recall, seed)
     candidates = np.empty((count, min(count, k + SPARE)), np.int32)
+    block = max(_LEAST_BLOCK, min(_BLOCK_PROBES // probes, -(-count // _MOST_BLOCKS)))
 
     def search(start: int, stop: int) -> None:
+        import faiss
+
+        faiss.omp_set_num_threads(1)  # holds for the calling thread: here, a worker
         lists.search(features[start:stop], probes, candidates[start:stop])
 
     with threadpool_limits(1), faiss_threads(1):
-        map_blocks(search, count, threads, _BLOCK)
+        map_blocks(search, count, threads, block)
     _include_self(candidates)
     refiner = Refiner(features, k, threads)
     refiner.add(np.arange(count), candidates, np.full(count, -np.inf))
@@ -199,7 +204,7 @@ def _replace_least(values: np.ndarray, rows: np.ndarray, value: np.float32, row:
 
 
 def _include_self(candidates: np.ndarray) -> None:
-    """Put each row among its own candidates, in the place of the last one if it is missing."""
+    """Put each row among its own candidates, in the place of the worst, where it is missing."""
     rows = np.arange(len(candidates))
     missing = ~(candidates == rows[:, None]).any(axis=1)
-    candidates[missing, -1] = rows[missing]
+    candidates[missing, 0] = rows[missing]  # the root of a min-heap

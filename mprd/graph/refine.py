@@ -30,8 +30,8 @@ class Refiner:
 
         Args:
             rows: int64 (B,).
-            candidates: int32 or int64 (B, width), in any order, none twice in a row; -1: fewer
-                were found, the row is searched in full by `finish`.
+            candidates: int32 or int64 (B, width), in any order, none twice in a row; -1:
+                none. A row with fewer than k is searched in full by `finish`.
             floor: float64 (B,), what the k-th similarity must exceed for the row to be certain;
                 else it is searched in full by `finish`.
         """
@@ -99,25 +99,25 @@ def _refine(
     for r in range(len(rows)):
         itself = rows[r]
         found = False
-        complete = True
+        size = 0
         for c in range(width):
             j = np.int32(candidates[r, c])
             if j < 0:
-                complete = False
-                break
+                continue
             key = np.float32(dot(features[itself], features[j]))
             if j == itself:
                 found = True
                 own = key
                 key = np.float32(np.inf)
-            p = c
+            p = size
+            size += 1
             while p > 0 and (keys[p - 1] < key or (keys[p - 1] == key and order[p - 1] > j)):
                 keys[p] = keys[p - 1]
                 order[p] = order[p - 1]
                 p -= 1
             keys[p] = key
             order[p] = j
-        unsure[itself] = not found or not complete or not keys[k - 1] > floor[r]
+        unsure[itself] = not found or size < k or not keys[k - 1] > floor[r]
         if not unsure[itself]:
             keys[0] = own
             similarity[itself] = keys[:k]

@@ -43,9 +43,11 @@ def footprint(network: ReidNetwork) -> Footprint:
     ]
     handles = [module.register_forward_hook(note) for module in kept]
     shape = network.architecture
-    with torch.inference_mode():
-        network.backbone(torch.zeros(1, 3, shape.height, shape.width))
-    for handle in handles:
-        handle.remove()
+    try:
+        with torch.inference_mode():
+            network.backbone(torch.zeros(1, 3, shape.height, shape.width))
+    finally:
+        for handle in handles:
+            handle.remove()
     weights = sum(4 * p.numel() for p in network.parameters())
     return Footprint(sum(sizes), max(sizes), weights)

@@ -63,5 +63,7 @@ def require_for_inference(
     from mprd.models import footprint
 
     embeddings = 4 * len(store) * network.dim
-    need = inference_bytes(footprint(network).largest, held_pixels(store.size), embeddings)
+    # On a GPU the feature maps are on the card.
+    largest = footprint(network).largest if store.device.type == "cpu" else 0
+    need = inference_bytes(largest, held_pixels(store.size), embeddings)
     require(stage, need + more, "Take a machine with more memory, or a smaller data.height/width.")

@@ -8,9 +8,9 @@ import numpy as np
 from mprd.artifacts import RANKINGS, Artifact, write_artifact, write_json
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
-from mprd.embedding import embed_store, histogram_store
+from mprd.embedding import HISTOGRAM_DIM, embed_store, histogram_store
 from mprd.evaluation import Evaluation, evaluate
-from mprd.memory import evaluation_bytes
+from mprd.memory import evaluation_bytes, held_pixels, inference_bytes, require
 from mprd.models import ReidNetwork, load_network
 from mprd.provenance import stage_settings
 from mprd.reranking import rerank
@@ -54,6 +54,10 @@ def run_evaluate(
     store = open_store(pixels, artifact, np.concatenate([query, gallery]), device)
     inputs = {"index": artifact.digest, "pixels": store.digest}
     if baseline == "histogram":
+        sizes = len(query), len(gallery), HISTOGRAM_DIM
+        more = evaluation_bytes(*sizes, reranked=config.evaluate.rerank)
+        need = inference_bytes(0, held_pixels(store.size), 4 * len(store) * HISTOGRAM_DIM) + more
+        require("evaluate", need, "Leave histogram out of evaluate.baselines.")
         features = histogram_store(store)
     else:
         network, digest = _network(model, config, store)

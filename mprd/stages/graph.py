@@ -1,5 +1,6 @@
 """Stage `graph`: nearest neighbours and sparse Jaccard distances."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ from mprd.artifacts import FEATURES, GRAPH, INDEX, Artifact, read_artifact, writ
 from mprd.config import Config, GraphConfig
 from mprd.errors import UserError
 from mprd.graph import approximate_knn, center_cameras, jaccard_distance, knn
-from mprd.memory import graph_bytes, require
+from mprd.graph.parallel import worker_count
+from mprd.memory import MIB, graph_bytes, require
 from mprd.provenance import require_parent, stage_settings
 
 
@@ -38,14 +40,7 @@ def run_graph(
     if len(vectors) < 2:
         raise UserError(f"{features} holds {len(vectors)} images; a graph needs at least two.")
     settings = config.graph
-    need = graph_bytes(
-        len(vectors),
-        vectors.shape[1],
-        settings.k1,
-        centred=settings.center_cameras,
-        approximate=settings.backend == "ivf",
-    )
-    require("graph", need, "Take a machine with more memory, or a smaller graph.k1.")
+    _require_memory(len(vectors), vectors.shape[1], settings, threads)
     if settings.center_cameras:
         vectors = center_cameras(vectors, _cameras(index, artifact))
     width = min(len(vectors), max(settings.k1, settings.k2, round(settings.k1 / 2) + 1))
@@ -73,6 +68,19 @@ def run_graph(
     )
 
 
+def _require_memory(count: int, dim: int, settings: GraphConfig, threads: int | None) -> None:
+    torch_used = settings.backend == "torch" or "torch" in sys.modules
+    need = graph_bytes(
+        count,
+        dim,
+        settings.k1,
+        centred=settings.center_cameras,
+        ivf_threads=worker_count(threads) if settings.backend == "ivf" else 0,
+        torch_block=settings.search_memory_mb * MIB if torch_used else -1,
+    )
+    require("graph", need, "Take a machine with more memory, or a smaller graph.k1.")
+
+
 def _neighbors(
     vectors: np.ndarray, width: int, settings: GraphConfig, threads: int | None
 ) -> tuple[np.ndarray, np.ndarray, float]:
@@ -81,7 +89,7 @@ def _neighbors(
         found = approximate_knn(vectors, width, min_recall=settings.min_recall, threads=threads)
         print(f"recall@{width} {found[2]:.3f}, measured on a sample of the images")
         return found
-    memory = settings.search_memory_mb * 2**20
+    memory = settings.search_memory_mb * MIB
     exact = knn(vectors, width, settings.backend, memory=memory, threads=threads)
     return *exact, 1.0
 

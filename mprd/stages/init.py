@@ -39,7 +39,9 @@ def run_init(index: Path, pixels: Path, out: Path, metrics: Path | None, config:
         print(f"Started from {config.init.checkpoint} ({len(unused)} of its tensors not used).")
     if config.init.method == "warmup":
         sizes, images = footprint(network.eval()), 2 * config.init.warmup.batch_size
-        need = training_bytes(sizes.activations, images, sizes.weights, held_pixels(store.size), 0)
+        activations = sizes.activations if device.type == "cpu" else 0
+        held = held_pixels(store.size)
+        need = training_bytes(activations, images, sizes.weights, held, 0)
         require("init", need, "Set a smaller init.warmup.batch_size, data.height or data.width.")
         network = network.to(device).to(memory_format=torch.channels_last)
         generator = torch.Generator(device).manual_seed(config.seed)

@@ -59,9 +59,12 @@ def _blocks(
         ThreadPoolExecutor(threads) as pool,
         tqdm(total=len(paths), desc="pixels", unit="image", mininterval=5) as progress,
     ):
-        ahead = pool.map(load, paths[:_BLOCK])
-        for start in range(0, len(paths), _BLOCK):
-            images = list(ahead)
-            ahead = pool.map(load, paths[start + _BLOCK : start + 2 * _BLOCK])
-            progress.update(len(images))
-            yield start, np.stack(images)
+        try:
+            ahead = pool.map(load, paths[:_BLOCK])
+            for start in range(0, len(paths), _BLOCK):
+                images = list(ahead)
+                ahead = pool.map(load, paths[start + _BLOCK : start + 2 * _BLOCK])
+                progress.update(len(images))
+                yield start, np.stack(images)
+        finally:
+            pool.shutdown(cancel_futures=True)  # a damaged image: what waits is not wanted

@@ -169,7 +169,9 @@ def _require_memory(
     sizes, settings = footprint(network), config.train
     images = settings.identities * settings.instances * (2 if settings.use_ppa else 1)
     pixels = held_pixels(store.size)
-    need = training_bytes(sizes.activations, images, sizes.weights, pixels, rows)
+    # On a GPU the feature maps are on the card.
+    activations = sizes.activations if store.device.type == "cpu" else 0
+    need = training_bytes(activations, images, sizes.weights, pixels, rows)
     if config.use_gcn:
         need += relation_bytes(len(store), len(np.unique(cameras)), config.graph.k1)
     remedy = "Set a smaller batch (train.identities, train.instances), data.height or data.width."

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mprd.graph import approximate_knn, jaccard_distance, knn
+from mprd.graph import approximate, approximate_knn, jaccard_distance, knn
+from mprd.graph.refine import Refiner
 
 
 def clustered(count, dim=16, clusters=60, seed=0):
@@ -57,9 +58,14 @@ def test_small_sets_are_searched_in_full(count):
     assert np.array_equal(similarity, knn(features, k)[0])
 
 
-def test_lists_with_fewer_rows_than_neighbours():
+def test_lists_with_fewer_rows_than_neighbours(monkeypatch):
     features = clustered(400, clusters=4)
+    full = []
+    search = Refiner._search
+    monkeypatch.setattr(Refiner, "_search", lambda s, rows: full.extend(rows) or search(s, rows))
     _, index, _ = approximate_knn(features, 150, min_recall=0.01)
+    assert 0 < len(full) <= 400
+    assert np.array_equal(index[full], knn(features, 150)[1][full])
     assert index.min() >= 0
     assert all(len(set(row)) == 150 for row in index.tolist())
 
@@ -79,6 +85,22 @@ def test_the_same_again_and_usable_for_the_graph():
     assert np.array_equal(first[1], second[1])
     assert first[2] == second[2]
     assert jaccard_distance(features, first[1]).nnz > 2000
+
+
+def test_workers_search_with_one_thread_each(monkeypatch):
+    """Else n workers would start n threads each."""
+    import faiss
+
+    seen = []
+    search = approximate._Lists.search
+    monkeypatch.setattr(
+        approximate._Lists,
+        "search",
+        lambda *args: seen.append(faiss.omp_get_max_threads()) or search(*args),
+    )
+    approximate_knn(clustered(2000), 10, threads=3)
+    assert len(seen) > 3
+    assert set(seen) == {1}
 
 
 @pytest.mark.parametrize(

@@ -398,7 +398,7 @@ def test_camera_means_need_cameras(copy, tiny_config, tmp_path):
 
 @pytest.mark.parametrize(
     "stage",
-    ["pixels", "init", "features", "graph", "cluster", "train", "evaluate"],
+    ["pixels", "init", "features", "graph", "cluster", "train", "evaluate", "evaluate histogram"],
 )
 def test_too_little_memory_is_refused_at_once(stage, copy, tiny_config, monkeypatch):
     """One sentence that names the stage; the old output stays."""
@@ -415,9 +415,12 @@ def test_too_little_memory_is_refused_at_once(stage, copy, tiny_config, monkeypa
         ),
         "train": lambda: train(copy, 1, tiny_config),
         "evaluate": lambda: evaluate(copy, "000", tiny_config, model=model),
+        "evaluate histogram": lambda: evaluate(copy, "000", tiny_config, baseline="histogram"),
     }[stage]
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
-    with pytest.raises(UserError, match=rf"^Stage {stage} needs about .* GiB are free\. "):
+    with pytest.raises(
+        UserError, match=rf"^Stage {stage.split()[0]} needs about .* GiB are free\. "
+    ):
         run_stage()
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 

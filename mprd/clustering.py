@@ -130,7 +130,7 @@ def _pairs(sizes: np.ndarray) -> int:
     return int((sizes * (sizes - 1) // 2).sum())
 
 
-# The two indices are those of scikit-learn, whose import would take half of the stage's time.
+# The two indices are those of scikit-learn, whose import would take two thirds of the stage's time.
 
 
 def _mutual_information(

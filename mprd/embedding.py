@@ -7,10 +7,10 @@ from tqdm import tqdm
 
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
-from mprd.memory import CPU_BATCH
 from mprd.models import ReidNetwork, normalize_pixels
 from mprd.runtime import inference_context
 
+CPU_BATCH = 64  # images that are embedded at once
 _HISTOGRAM_BINS = 8
 _HISTOGRAM_STRIPES = 6
 HISTOGRAM_DIM = _HISTOGRAM_STRIPES * _HISTOGRAM_BINS**3

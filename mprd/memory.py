@@ -17,7 +17,6 @@ PIXEL_SHARE = 0.4  # pixels are held in memory if they take at most this share o
 
 _LIGHT = 220 * MIB  # Python, numpy, numba's kernels, faiss
 _TORCH = 960 * MIB  # the same with torch and its compiled convolutions
-CPU_BATCH = 64  # images that inference embeds at once
 
 
 def pixels_bytes(images: int, height: int, width: int) -> int:
@@ -64,17 +63,17 @@ def cluster_bytes(count: int, stored: int) -> int:
 
 
 def inference_bytes(largest: int, pixels: int, embeddings: int) -> int:
-    """Return the peak of embedding images in batches of 64.
+    """Return the peak of embedding images in batches.
 
     Args:
-        largest: bytes of the largest feature map of an image; 0 on a GPU.
+        largest: bytes of the largest feature map of a batch; 0 on a GPU.
         pixels: bytes of the images held.
         embeddings: bytes of all embeddings.
     """
-    return _TORCH + pixels + 8 * CPU_BATCH * largest + 3 * embeddings
+    return _TORCH + pixels + 8 * largest + 3 * embeddings
 
 
-def training_bytes(activations: int, images: int, weights: int, pixels: int, rows: int) -> int:
+def training_bytes(activations: int, images: int, weights: int, pixels: int) -> int:
     """Return the peak of training steps.
 
     Args:
@@ -82,9 +81,8 @@ def training_bytes(activations: int, images: int, weights: int, pixels: int, row
         images: in a step, all views.
         weights: bytes of the network; gradients and Adam's moments take three times as much.
         pixels: bytes of the images held.
-        rows: bytes of the embeddings, held as features and as memory.
     """
-    return _TORCH + pixels + int(1.5 * activations * images) + 4 * weights + 4 * rows
+    return _TORCH + pixels + int(1.5 * activations * images) + 4 * weights
 
 
 def relation_bytes(count: int, cameras: int, k1: int) -> int:

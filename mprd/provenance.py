@@ -12,8 +12,8 @@ from mprd.config import Config
 from mprd.errors import UserError
 
 _PACKAGE = Path(__file__).parent
-# Settings are tracked by value, messages and the command line do not change results.
-_NOT_TRACKED = {"mprd.config", "mprd.errors", "mprd.provenance", "mprd.cli"}
+# Settings are tracked by value; messages, estimates and the command line do not change results.
+_NOT_TRACKED = {"mprd.config", "mprd.errors", "mprd.memory", "mprd.provenance", "mprd.cli"}
 
 STAGES = (
     "synthesize",

@@ -135,7 +135,7 @@ class GraphConfig(Section):
     backend: Literal["auto", "faiss", "torch", "ivf"] = Field(
         "auto",
         description="neighbour search. faiss, torch: exact; auto: torch on a GPU, else faiss; ivf: "
-        "approximate (faiss inverted file), for more images than an exact search can bear",
+        "approximate (an inverted file), for more images than an exact search can bear",
     )
     min_recall: float = Field(
         0.95,

@@ -59,11 +59,37 @@ def require_for_inference(
     Raises:
         UserError: more is needed than is free.
     """
+    from mprd.embedding import CPU_BATCH
     from mprd.memory import held_pixels, inference_bytes, require
     from mprd.models import footprint
 
     embeddings = 4 * len(store) * network.dim
     # On a GPU the feature maps are on the card.
-    largest = footprint(network).largest if store.device.type == "cpu" else 0
+    largest = CPU_BATCH * footprint(network).largest if store.device.type == "cpu" else 0
     need = inference_bytes(largest, held_pixels(store.size), embeddings)
     require(stage, need + more, "Take a machine with more memory, or a smaller data.height/width.")
+
+
+def require_for_training(
+    stage: str, network: "ReidNetwork", store: "PixelStore", images: int, more: int = 0
+) -> None:
+    """Check that there is memory for training steps.
+
+    Args:
+        stage: its name.
+        network: on the CPU, in eval mode.
+        store: the training images.
+        images: in a step, all views.
+        more: bytes that the stage takes beside that.
+
+    Raises:
+        UserError: more is needed than is free.
+    """
+    from mprd.memory import held_pixels, require, training_bytes
+    from mprd.models import footprint
+
+    sizes = footprint(network)
+    # On a GPU the feature maps are on the card.
+    activations = sizes.activations if store.device.type == "cpu" else 0
+    need = training_bytes(activations, images, sizes.weights, held_pixels(store.size))
+    require(stage, need + more, "Set a smaller batch, data.height or data.width.")

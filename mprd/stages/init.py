@@ -7,11 +7,10 @@ import torch
 
 from mprd.artifacts import write_json
 from mprd.config import Config
-from mprd.memory import held_pixels, require, training_bytes
-from mprd.models import Architecture, ReidNetwork, footprint, load_checkpoint, save_network
+from mprd.models import Architecture, ReidNetwork, load_checkpoint, save_network
 from mprd.provenance import stage_settings
 from mprd.runtime import select_device
-from mprd.stages.common import open_store, read_index, split_rows
+from mprd.stages.common import open_store, read_index, require_for_training, split_rows
 from mprd.warmup import warm_up
 
 
@@ -38,11 +37,8 @@ def run_init(index: Path, pixels: Path, out: Path, metrics: Path | None, config:
         unused = load_checkpoint(network, config.init.checkpoint)
         print(f"Started from {config.init.checkpoint} ({len(unused)} of its tensors not used).")
     if config.init.method == "warmup":
-        sizes, images = footprint(network.eval()), 2 * config.init.warmup.batch_size
-        activations = sizes.activations if device.type == "cpu" else 0
-        held = held_pixels(store.size)
-        need = training_bytes(activations, images, sizes.weights, held, 0)
-        require("init", need, "Set a smaller init.warmup.batch_size, data.height or data.width.")
+        views = 2 * config.init.warmup.batch_size
+        require_for_training("init", network.eval(), store, views)
         network = network.to(device).to(memory_format=torch.channels_last)
         generator = torch.Generator(device).manual_seed(config.seed)
         report["loss"] = warm_up(

@@ -20,11 +20,11 @@ from mprd.artifacts import (
 from mprd.config import Config, TrainConfig
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
-from mprd.memory import held_pixels, relation_bytes, require, training_bytes
-from mprd.models import ReidNetwork, footprint, load_network, save_network
+from mprd.memory import relation_bytes
+from mprd.models import ReidNetwork, load_network, save_network
 from mprd.provenance import require_parent, stage_settings
 from mprd.runtime import select_device
-from mprd.stages.common import open_store, read_index, split_rows
+from mprd.stages.common import open_store, read_index, require_for_training, split_rows
 from mprd.training import EpochResult, EpochTrainer, make_optimizer, train_epoch, trainer_state
 
 _STATE_SCHEMA = "mprd.state"
@@ -166,16 +166,12 @@ def _require_batch(clusters: Artifact, settings: TrainConfig, path: Path) -> Non
 def _require_memory(
     network: ReidNetwork, store: PixelStore, rows: int, cameras: np.ndarray, config: Config
 ) -> None:
-    sizes, settings = footprint(network), config.train
+    settings = config.train
     images = settings.identities * settings.instances * (2 if settings.use_ppa else 1)
-    pixels = held_pixels(store.size)
-    # On a GPU the feature maps are on the card.
-    activations = sizes.activations if store.device.type == "cpu" else 0
-    need = training_bytes(activations, images, sizes.weights, pixels, rows)
+    more = 4 * rows  # as features, as memory, and their copies
     if config.use_gcn:
-        need += relation_bytes(len(store), len(np.unique(cameras)), config.graph.k1)
-    remedy = "Set a smaller batch (train.identities, train.instances), data.height or data.width."
-    require("train", need, remedy)
+        more += relation_bytes(len(store), len(np.unique(cameras)), config.graph.k1)
+    require_for_training("train", network, store, images, more)
 
 
 def _restore(

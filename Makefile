@@ -16,8 +16,7 @@ test: $(READY)  ## static checks and the whole test suite
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/python -m pytest
 
-reference: $(READY)  ## write config/README.md, config/schema.json and docs/artifacts.md anew
-	$(BIN)/mprd config reference
+reference: $(READY)  ## write the generated pages anew: config/README.md, config/schema.json, docs/
 	$(BIN)/mprd config reference
 
 bench: $(READY)  ## measure the speed claims (a quarter of an hour); writes benchmarks/RESULTS.md

@@ -7,7 +7,7 @@ import numpy as np
 from common import Row, arguments, compare, embeddings, measure, report
 from sklearn.metrics import average_precision_score
 
-from mprd.evaluation import evaluate
+from mprd.retrieval.evaluation import evaluate
 
 Sides = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 

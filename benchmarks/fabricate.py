@@ -8,11 +8,12 @@ from common import embeddings
 
 from mprd.artifacts import FEATURES, INDEX, PIXELS, create_artifact, write_artifact
 from mprd.config import Config, merge, validate
+from mprd.pipeline.layout import RunLayout, initial_files
 from mprd.stages.cluster import run_cluster
 from mprd.stages.graph import run_graph
 from mprd.stages.init import run_init
 from mprd.stages.metadata import run_metadata
-from mprd.stages.pretrain import PretrainInputs, run_pretrain
+from mprd.stages.pretrain import run_pretrain
 
 
 def config(**sections: object) -> Config:
@@ -86,34 +87,41 @@ def write_features(folder: Path, dim: int, out: str = "epochs/001/features.h5") 
 
 def model_digest(folder: Path) -> str:
     """Return the digest of the initial model, "" if there is none."""
-    from mprd.models import load_network
+    from mprd.models.weights import load_network
 
-    path = folder / "init/model.safetensors"
+    path = RunLayout(folder).initial_model
     return load_network(path)[1]["digest"] if path.exists() else ""
 
 
 def write_model(folder: Path, settings: Config) -> None:
-    """Write an untrained `init/model.safetensors`."""
-    init = folder / "init"
-    paths = (folder / "index.h5", folder / "pixels.h5", init / "model.safetensors")
-    run_init(*paths, init / "metrics.json", settings)
+    """Write an untrained initial model."""
+    run = RunLayout(folder)
+    run_init(
+        index=run.index,
+        pixels=run.pixels,
+        out=run.initial_model,
+        metrics=run.initial_metrics,
+        config=settings,
+    )
 
 
 def write_labels(folder: Path, settings: Config) -> None:
     """Write graph and clusters of epoch 1."""
-    first = folder / "epochs/001"
-    run_graph(first / "features.h5", first / "graph.h5", settings, index=folder / "index.h5")
-    run_cluster(folder / "index.h5", first / "graph.h5", first / "clusters.h5", settings)
+    run = RunLayout(folder)
+    first = run.epoch(1)
+    run_graph(features=first.features, index=run.index, out=first.graph, config=settings)
+    run_cluster(index=run.index, graph=first.graph, out=first.clusters, config=settings)
 
 
 def write_gcn(folder: Path, settings: Config) -> None:
     """Write metadata and the pre-trained relation GCN."""
-    first, gcn = folder / "epochs/001", folder / "gcn"
-    index, pixels = folder / "index.h5", folder / "pixels.h5"
-    model, features = folder / "init/model.safetensors", first / "features.h5"
-    graph = first / "graph.h5"
-    run_metadata(index, pixels, model, features, graph, gcn / "metadata.h5", settings)
-    inputs = PretrainInputs(
-        index, pixels, model, features, graph, first / "clusters.h5", gcn / "metadata.h5"
+    run = RunLayout(folder)
+    run_metadata(initial_files(run), out=run.metadata, config=settings)
+    run_pretrain(
+        initial_files(run),
+        clusters=run.epoch(1).clusters,
+        metadata=run.metadata,
+        out=run.initial_gcn,
+        metrics=run.initial_gcn_metrics,
+        config=settings,
     )
-    run_pretrain(inputs, gcn / "pretrained.safetensors", gcn / "metrics.json", settings)

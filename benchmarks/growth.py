@@ -9,9 +9,9 @@ import math
 import numpy as np
 from common import Row, arguments, embeddings, measure, median, report
 
-from mprd.clustering import dbscan
-from mprd.evaluation import evaluate
+from mprd.clustering.dbscan import dbscan
 from mprd.graph import approximate_knn, jaccard_distance
+from mprd.retrieval.evaluation import evaluate
 
 SIZES = [2_000, 8_000, 32_000, 128_000]
 LARGE = [512_000, 1_000_000]

@@ -4,7 +4,7 @@ import numpy as np
 from common import Row, arguments, compare, embeddings, measure, median, report
 from sklearn.cluster import DBSCAN
 
-from mprd.clustering import dbscan
+from mprd.clustering.dbscan import dbscan
 from mprd.graph import approximate_knn, jaccard_distance, knn
 
 EPS = 0.6

@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from common import Row, arguments, compare, report
 from torch import Tensor
 
-from mprd.losses import PairList, hsd_loss, ppa_loss, random_member
+from mprd.losses.hsd import hsd_loss
+from mprd.losses.ppa import ppa_loss
+from mprd.pairs.pair_list import PairList, random_member
 
 SETTINGS = {"temperature": 0.05, "mix": 0.2, "weight": 0.05}
 PPA_MIX = 0.1
@@ -34,7 +36,7 @@ class Problem:
         owner = torch.arange(batch)
         self.positives = PairList(owner.repeat_interleave(15), integers(count, 15 * batch))
         self.negatives = PairList(owner.repeat_interleave(10), integers(count, 10 * batch))
-        self.chosen = random_member(self.positives, batch, draw)
+        self.chosen = random_member(self.positives, draw)[1]
 
     def ours(self) -> tuple[Tensor, Tensor]:
         """Return HSD and PPA by the package."""

@@ -21,9 +21,10 @@ from PIL import Image
 from mprd.artifacts import INDEX, read_artifact
 from mprd.config import Config, dump_yaml
 from mprd.data.pixels import PixelStore
-from mprd.runtime import set_up_cpu
+from mprd.pipeline.layout import RunLayout
 from mprd.stages.epochs import run_epochs
 from mprd.stages.features import run_features
+from mprd.system.torch_setup import set_up_cpu
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,8 +34,14 @@ def prepare(folder: Path, config: Config, count: int) -> None:
     fabricate.write_index(folder, count)
     fabricate.write_pixels(folder, config.data.height, config.data.width)
     fabricate.write_model(folder, config)
-    inputs = folder / "index.h5", folder / "pixels.h5", folder / "init/model.safetensors"
-    run_features(*inputs, folder / "epochs/001/features.h5", config)
+    run = RunLayout(folder)
+    run_features(
+        index=run.index,
+        pixels=run.pixels,
+        model=run.initial_model,
+        out=run.epoch(1).features,
+        config=config,
+    )
     fabricate.write_labels(folder, config)
     if config.use_gcn:
         fabricate.write_gcn(folder, config)
@@ -45,7 +52,7 @@ def in_process(folder: Path, config: Config, epochs: int) -> list[float]:
     times = []
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()
-        run_epochs(folder, epoch, epoch, config, None)
+        run_epochs(folder, first=epoch, last=epoch, config=config)
         times.append(time.perf_counter() - start)
     return times
 

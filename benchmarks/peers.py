@@ -16,8 +16,8 @@ import torch
 from common import compare, embeddings, median
 from evaluation import problem
 
-from mprd.evaluation import evaluate
 from mprd.graph import jaccard_distance, knn
+from mprd.retrieval.evaluation import evaluate
 
 
 def load(path: Path, package: str) -> types.ModuleType:

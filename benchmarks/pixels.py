@@ -8,11 +8,11 @@ from common import Row, arguments, measure, report
 from fabricate import config
 
 from mprd.artifacts import INDEX, read_artifact, write_artifact
-from mprd.graph.parallel import worker_count
-from mprd.provenance import synthetic_folder
+from mprd.pipeline.settings import synthetic_folder
 from mprd.stages.index import run_index
 from mprd.stages.pixels import run_pixels
 from mprd.stages.synthesize import run_synthesize
+from mprd.system.cpus import worker_count
 
 IDENTITIES = 150  # of the synthetic images, which are then taken again and again
 
@@ -41,13 +41,18 @@ def main() -> None:
             }
         )
         threads = worker_count(None)
-        run_synthesize(synthetic_folder(settings), settings, threads)
-        run_index(folder / "all.h5", settings, threads=threads)
+        run_synthesize(out=synthetic_folder(settings), config=settings, threads=threads)
+        run_index(out=folder / "all.h5", config=settings, threads=threads)
         peaks = {}
         for count in (options.n // 4, options.n):
             repeated(folder / "all.h5", folder / "index.h5", count)
             seconds, peaks[count] = measure(
-                lambda: run_pixels(folder / "index.h5", folder / "pixels.h5", settings, threads)
+                lambda: run_pixels(
+                    index=folder / "index.h5",
+                    out=folder / "pixels.h5",
+                    config=settings,
+                    threads=threads,
+                )
             )
     rate = options.n / seconds
     few, many = peaks.values()

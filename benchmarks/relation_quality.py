@@ -8,6 +8,7 @@ answers come from are not among those measured.
 
 import argparse
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +23,14 @@ from mprd.config import Config, read_yaml, validate
 from mprd.config.load import merge
 from mprd.data.pixels import PixelStore
 from mprd.data.transforms import view_pixels
-from mprd.embedding import embed_pixels
+from mprd.gcn.epoch_relations import EpochRelations
+from mprd.gcn.judge import Judge
 from mprd.gcn.learning import TaskSource, build_gcn, train_gcn
 from mprd.gcn.metadata import choose_dissimilar, pair_identities, pair_views
 from mprd.gcn.pairs import PairSet
-from mprd.gcn.surroundings import Surroundings
-from mprd.models import load_network
+from mprd.inference.embed import embed_pixels
+from mprd.models.weights import load_network
+from mprd.pipeline.layout import RunLayout
 from mprd.stages.cluster import run_cluster
 from mprd.stages.common import split_rows
 from mprd.stages.features import run_features
@@ -36,12 +39,13 @@ from mprd.stages.index import run_index
 from mprd.stages.init import run_init
 from mprd.stages.pairs import stratified
 from mprd.stages.pixels import run_pixels
-from mprd.stages.pretrain import unlabelled_source
+from mprd.stages.relation_sources import unlabelled_tasks
 from mprd.stages.synthesize import run_synthesize
 
 ROOT = Path(__file__).parents[1]
 LABEL_FREE = ("views", "unlabelled views", "unlabelled strict", "unlabelled cameras", "default")
 ANSWERED = ("5 identities", "100 answers", "300 answers", "1000 answers", "300 + cameras")
+SOURCES = [*LABEL_FREE, *ANSWERED]
 JUDGED_SHARE = 0.4  # of the identities: a person's answers are about these
 
 
@@ -71,21 +75,21 @@ class Epoch:
 def read_epoch(folder: Path) -> Epoch:
     config = validate(read_yaml(folder / "config.yaml"), str(folder / "config.yaml"))
     index = read_artifact(folder / "index.h5", INDEX)
-    first = folder / "epochs/001"
+    first = RunLayout(folder).epoch(1)
     return Epoch(
         config,
         index,
         split_rows(index, "train"),
-        read_artifact(first / "features.h5", FEATURES)["features"],
-        read_artifact(first / "graph.h5", GRAPH),
-        read_artifact(first / "clusters.h5", CLUSTERS),
+        read_artifact(first.features, FEATURES)["features"],
+        read_artifact(first.graph, GRAPH),
+        read_artifact(first.clusters, CLUSTERS),
         folder,
     )
 
 
 def make_epoch(folder: Path, seed: int, threads: int) -> Path:
     """Draw images, warm up, embed and cluster, by the settings of the ablation."""
-    if (folder / "epochs/001/clusters.h5").is_file():
+    if RunLayout(folder).epoch(1).clusters.is_file():
         return folder
     values = read_yaml(ROOT / "config/ablation.yaml")
     root = str(folder / "data")
@@ -94,43 +98,39 @@ def make_epoch(folder: Path, seed: int, threads: int) -> Path:
     config = validate(values, "config/ablation.yaml")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(json.dumps(json.loads(config.model_dump_json())))
-    images, pixels = folder / "images", folder / "pixels.h5"
-    index, model, first = (
-        folder / "index.h5",
-        folder / "init/model.safetensors",
-        folder / "epochs/001",
-    )
+    images, run = folder / "images", RunLayout(folder)
+    first = run.epoch(1)
+    shared = {"index": run.index, "config": config}
     if not images.exists():
-        run_synthesize(images, config, threads)
-    run_index(index, config, images, threads)
-    run_pixels(index, pixels, config, threads)
-    run_init(index, pixels, model, None, config)
-    run_features(index, pixels, model, first / "features.h5", config)
-    run_graph(first / "features.h5", first / "graph.h5", config, threads, index)
-    run_cluster(index, first / "graph.h5", first / "clusters.h5", config)
+        run_synthesize(out=images, config=config, threads=threads)
+    run_index(out=run.index, config=config, data_dir=images, threads=threads)
+    run_pixels(out=run.pixels, threads=threads, **shared)
+    run_init(pixels=run.pixels, out=run.initial_model, metrics=None, **shared)
+    run_features(pixels=run.pixels, model=run.initial_model, out=first.features, **shared)
+    run_graph(features=first.features, out=first.graph, threads=threads, **shared)
+    run_cluster(graph=first.graph, out=first.clusters, **shared)
     return folder
 
 
 class Experiment:
     """One network on one epoch."""
 
-    def __init__(self, epoch: Epoch, node_features: str, seed: int) -> None:
-        values = merge(
-            json.loads(epoch.config.model_dump_json()), {"gcn": {"node_features": node_features}}
-        )
+    def __init__(self, epoch: Epoch, node_features: str, seed: int, network: str) -> None:
+        change = {"gcn": {"node_features": node_features, "network": network}}
+        values = merge(json.loads(epoch.config.model_dump_json()), change)
         self.epoch, self.seed = epoch, seed
         self.config = validate(values, "benchmark")
         self.settings = self.config.gcn
         self.generator = torch.Generator().manual_seed(seed)
         self.network = build_gcn(self.settings, epoch.features.shape[1], seed)
-        self.around = Surroundings(
-            self.network,
-            torch.from_numpy(epoch.features.copy()),
-            epoch.graph,
-            torch.from_numpy(epoch.clusters["labels"]).long(),
-            epoch.cameras,
-            self.settings,
-            self.generator,
+        self.relations = EpochRelations(
+            network=self.network,
+            memory=torch.from_numpy(epoch.features.copy()),
+            graph=epoch.graph,
+            labels=torch.from_numpy(epoch.clusters["labels"]).long(),
+            cameras=epoch.cameras,
+            settings=self.settings,
+            generator=self.generator,
         )
         rng = np.random.default_rng(seed)
         known = np.unique(epoch.identity[epoch.identity >= 0])
@@ -140,7 +140,7 @@ class Experiment:
         """Doubtful pairs whose ends both belong (or both do not) to the judged identities."""
         inside = np.isin(self.epoch.identity, self.judged)
         chosen = (inside if judged else ~inside) & (self.epoch.identity >= 0)
-        pairs = self.around.doubtful
+        pairs = self.relations.doubtful
         return pairs[torch.from_numpy(chosen)[pairs].all(dim=1)]
 
     def train(self, source: str, tasks: int) -> None:
@@ -171,10 +171,12 @@ class Experiment:
             json.loads(self.config.model_dump_json()), {"gcn": {"unlabelled": {"source": kind}}}
         )
         config = validate(values, "benchmark")
-        self.around.settings = config.gcn
+        self.relations.settings = config.gcn
         network, store = self._cnn()
         eps = float(self.epoch.clusters.attributes["eps"])
-        return unlabelled_source(self.around, network, store, eps, config, tasks)
+        return unlabelled_tasks(
+            self.relations, cnn=network, store=store, eps=eps, config=config, tasks=tasks
+        )
 
     def _views(self, tasks: int) -> TaskSource:
         settings = self.settings.metadata
@@ -191,9 +193,11 @@ class Experiment:
         views = view_pixels(store.batch(origin), self.config.augment, draws)
         features = embed_pixels(network, views, torch.device("cpu"))
         found = pair_views(features, origin)
-        context = self.around.context.extended(torch.from_numpy(features), torch.from_numpy(origin))
-        judge = type(self.around.judge)(self.network, context, self.around.scaling)
-        pairs = torch.from_numpy(found.pairs) + len(self.around.context)
+        context = self.relations.context.extended(
+            torch.from_numpy(features), torch.from_numpy(origin)
+        )
+        judge = Judge(self.network, context, self.relations.judge.scaling)
+        pairs = torch.from_numpy(found.pairs) + len(self.relations.context)
         camera = context.same_camera(*pairs.T)
         return TaskSource(
             "views", judge, PairSet(pairs, torch.from_numpy(found.same), camera), tasks
@@ -203,18 +207,18 @@ class Experiment:
         rows = np.flatnonzero(np.isin(self.epoch.identity, self.judged[:count]))
         found = pair_identities(self.epoch.features[rows], self.epoch.identity[rows])
         pairs = torch.from_numpy(rows[found.pairs])
-        return self.around.collected(pairs, torch.from_numpy(found.same), tasks)
+        return self.relations.collected_tasks(pairs, torch.from_numpy(found.same), tasks)
 
     def _answers(self, count: int, tasks: int) -> TaskSource:
         """Pairs as `mprd pairs` writes them, answered by the truth."""
-        context, pairs = self.around.context, self.pairs_of(judged=True)
+        context, pairs = self.relations.context, self.pairs_of(judged=True)
         if len(pairs) < count:
             raise SystemExit(f"{len(pairs)} doubtful pairs of judged identities, {count} asked for")
         i, j = pairs.T
         level = context.camera_level(i, j) + context.camera_level(j, i)
         pairs = pairs[stratified(level.numpy(), count, self.seed)]
         who = torch.from_numpy(self.epoch.identity)[pairs]
-        return self.around.collected(pairs, who[:, 0] == who[:, 1], tasks)
+        return self.relations.collected_tasks(pairs, who[:, 0] == who[:, 1], tasks)
 
     def _cnn(self):
         network, _ = load_network(self.epoch.folder / "init/model.safetensors")
@@ -236,13 +240,15 @@ def measure(scores: Tensor, same: Tensor, camera: Tensor) -> dict[str, float]:
     return figures
 
 
-def measure_epoch(epoch: Epoch, seed: int, tasks: int, limit: int) -> list[dict]:
+def measure_epoch(
+    epoch: Epoch, seed: int, tasks: int, limit: int, network: str, sources: list[str]
+) -> list[dict]:
     rows = []
-    first = Experiment(epoch, "relational", seed)
+    first = Experiment(epoch, "relational", seed, network)
     pairs = first.pairs_of(judged=False)
     pairs = pairs[torch.randperm(len(pairs), generator=torch.Generator().manual_seed(seed))[:limit]]
     who = torch.from_numpy(epoch.identity)[pairs]
-    same, context = who[:, 0] == who[:, 1], first.around.context
+    same, context = who[:, 0] == who[:, 1], first.relations.context
     i, j = pairs.T
     camera = context.same_camera(i, j)
     print(
@@ -259,10 +265,13 @@ def measure_epoch(epoch: Epoch, seed: int, tasks: int, limit: int) -> list[dict]
         figures = {k: v for k, v in measure(scores, same, camera).items() if k.endswith("AUC")}
         rows.append({"nodes": "", "source": name, "seed": seed, **figures})
     for nodes in ("raw", "relational"):
-        for source in (*LABEL_FREE, *ANSWERED):
-            experiment = Experiment(epoch, nodes, seed)
+        for source in sources:
+            experiment = Experiment(epoch, nodes, seed, network)
             experiment.train(source, tasks)
-            figures = measure(experiment.around.judge.probability(pairs), same, camera)
+            start = time.perf_counter()
+            scores = experiment.relations.judge.probability(pairs)
+            rate = len(pairs) / (time.perf_counter() - start)
+            figures = measure(scores, same, camera) | {"pairs/s": rate}
             rows.append({"nodes": nodes, "source": source, "seed": seed, **figures})
             print(f"  {nodes:10} {source:20} AUC {figures['AUC']:.3f}", flush=True)
     return rows
@@ -274,9 +283,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tasks", type=int, default=240, help="Reptile tasks per network")
     parser.add_argument("--pairs", type=int, default=20_000, help="most pairs measured")
+    parser.add_argument("--network", default="dgcnn", help="gcn.network")
+    parser.add_argument(
+        "--source", action="append", choices=SOURCES, help="what to train on; default: everything"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--work", type=Path, default=ROOT / "results/relation_quality")
     options = parser.parse_args()
+    options.source = options.source or SOURCES
     torch.set_num_threads(options.threads)
     rows = []
     for seed in range(options.seeds):
@@ -284,7 +298,9 @@ def main() -> None:
             folder = options.run[seed % len(options.run)]
         else:
             folder = make_epoch(options.work / f"seed{seed}", seed, options.threads)
-        rows += measure_epoch(read_epoch(folder), seed, options.tasks, options.pairs)
+        rows += measure_epoch(
+            read_epoch(folder), seed, options.tasks, options.pairs, options.network, options.source
+        )
     table = pd.DataFrame(rows).groupby(["nodes", "source"], sort=False)
     print(f"\nmean over {options.seeds} seeds (standard deviation of the AUC)")
     result = table.mean(numeric_only=True).drop(columns="seed")

@@ -18,10 +18,13 @@ import torch.nn.functional as F
 from common import Row, embeddings, report
 from scipy.sparse import csr_array
 
-from mprd.gcn.context import RELATIONAL_FEATURES, EpochContext
-from mprd.gcn.judge import Judge, canonical
-from mprd.gcn.model import GcnShape, RelationGCN
+from mprd.gcn.context import EpochContext
+from mprd.gcn.judge import Judge
+from mprd.gcn.networks.base import GcnShape
+from mprd.gcn.networks.dgcnn import Dgcnn
+from mprd.gcn.node_features import RELATIONAL_FEATURES
 from mprd.graph import jaccard_distance, knn
+from mprd.pairs.pair_list import canonical
 
 
 def labels_of(graph: nx.Graph, i: int, j: int) -> dict[int, int]:
@@ -43,11 +46,12 @@ def literal(judge: Judge, pair: tuple[int, int], features: torch.Tensor) -> floa
     """Judge one pair: subgraph, labels, propagation, sorting, convolutions.
 
     Args:
-        judge: the network and its surroundings.
+        judge: the network in its context.
         pair: i < j.
         features: (N, F) node features.
     """
-    model, star = judge.network, judge.context.star
+    model, context = judge.network, judge.context
+    star = context.neighbors[:, : context.star_size]
     graph = nx.Graph()
     graph.add_nodes_from(pair)
     for end in pair:
@@ -86,12 +90,18 @@ def seconds(function: Callable[[], object], runs: int, device: torch.device) -> 
     return statistics.median(times)
 
 
-def surroundings(count: int, dim: int, device: torch.device) -> EpochContext:
+def some_epoch(count: int, dim: int, device: torch.device) -> EpochContext:
     features, _ = embeddings(count, dim)
     _, neighbors = knn(features, 30)
     distance: csr_array = jaccard_distance(features, neighbors)
     cameras = np.random.default_rng(0).integers(0, 6, count)
-    return EpochContext(torch.from_numpy(features).to(device), neighbors, distance, cameras, 7)
+    return EpochContext.of_graph(
+        memory=torch.from_numpy(features).to(device),
+        neighbors=neighbors,
+        distance=distance,
+        cameras=cameras,
+        star=7,
+    )
 
 
 def main() -> None:
@@ -105,7 +115,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
     device = torch.device(options.device)
-    context = surroundings(options.n, options.dim, device)
+    context = some_epoch(options.n, options.dim, device)
     rng = np.random.default_rng(1)
     first = rng.integers(0, options.n, options.pairs)
     near = context.neighbors.cpu().numpy()[first, rng.integers(0, 29, options.pairs)]
@@ -114,7 +124,7 @@ def main() -> None:
     size = f"{options.pairs:,} pairs, N={options.n:,}, D={options.dim}, {device}"
     for kind, inputs in (("raw", options.dim), ("relational", RELATIONAL_FEATURES)):
         torch.manual_seed(0)
-        network = RelationGCN(GcnShape(kind, inputs)).to(device).eval()
+        network = Dgcnn(GcnShape(kind, inputs)).to(device).eval()
         scaling = context.scaling(pairs[:1024]) if kind == "relational" else None
         judge = Judge(network, context, scaling)
         answers = judge.probability(pairs)

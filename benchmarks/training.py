@@ -16,9 +16,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
-from mprd.models import Architecture, ReidNetwork
-from mprd.runtime import set_up_cpu, training_context
-from mprd.training import EpochTrainer, make_optimizer, train_epoch
+from mprd.losses.memory_bank import ClusterMemory
+from mprd.models.network import Architecture, ReidNetwork
+from mprd.pairs.hard_pairs import HardPairs
+from mprd.system.torch_setup import set_up_cpu, training_context
+from mprd.training.epoch import EpochTrainer, make_optimizer, train_epoch
 
 
 def make_network(config: Config, device: torch.device) -> ReidNetwork:
@@ -42,16 +44,24 @@ class Ours:
         rng = np.random.default_rng(0)
         # A tenth of the images changed cluster: both kinds of hard pairs.
         before = np.where(rng.random(count) < 0.1, rng.permutation(identity), identity)
+        labels, previous = (
+            torch.from_numpy(np.unique(who, return_inverse=True)[1]).to(device)
+            for who in (identity, before)
+        )
+        settings = config.train
         self.trainer = EpochTrainer(
-            network,
-            make_optimizer(network, config.train, 1),
-            features,
-            np.unique(identity, return_inverse=True)[1].astype(np.int32),
-            np.unique(before, return_inverse=True)[1].astype(np.int32),
-            config.train,
-            config.augment,
-            device,
-            torch.Generator(device).manual_seed(0),
+            network=network,
+            optimizer=make_optimizer(network, settings, 1),
+            memory=ClusterMemory(
+                torch.from_numpy(features).to(device),
+                labels,
+                settings.momentum,
+                settings.memory_update,
+            ),
+            pairs=HardPairs(labels, previous),
+            settings=settings,
+            augmentation=config.augment,
+            generator=torch.Generator(device).manual_seed(0),
         )
         self.cameras = rng.integers(0, 6, count)
 

@@ -10,8 +10,10 @@ from PIL import Image
 
 from mprd.config import Config, validate
 
-# Small matrices: more threads only get in each other's way.
+# Small matrices: more threads only get in each other's way, and waiting ones must not spin.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 TINY = {
     "epochs": 2,

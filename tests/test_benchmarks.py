@@ -45,7 +45,7 @@ def test_dense_jaccard_gives_the_same_labels(tmp_path, monkeypatch):
 def test_sorting_gives_the_same_figures():
     from evaluation import literal, problem
 
-    from mprd.evaluation import evaluate
+    from mprd.retrieval.evaluation import evaluate
 
     sides = problem(60, 300, 24)
     found = evaluate(*sides)

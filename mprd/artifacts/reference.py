@@ -15,9 +15,9 @@ checks it.
 - A file is written beside its target, fsynced, and renamed: it is whole or it is not there.
   While it is written, a lock (`.<name>.lock`) keeps a second writer waiting.
 - HDF5 root attributes: `schema` (name), `schema_version`, `mprd_version`, `created` (UTC),
-  `config` (JSON: the settings the stage read), `inputs` (JSON: role -> digest of each file it was
-  made from), `seed` (-1: none used), `digest`. Every data set has `description` and, where it
-  applies, `units`.
+  `config` (JSON: the settings the stage read, nested as in the config file), `inputs` (JSON: role
+  -> digest of each file it was made from), `seed` (-1: none used), `digest`. Every data set has
+  `description` and, where it applies, `units`.
 - `digest` is the SHA-256 over the schema's data sets (name, dtype, shape, values), not over
   attributes: equal contents have equal digests whenever they were made. A reader compares
   `inputs` with the digests of the files at hand and refuses a stale or foreign file.
@@ -27,21 +27,9 @@ checks it.
 ## Layout of a run
 
 ```
-results/<run>/
-  config.yaml                 the complete settings of the run
-  index.h5  pixels.h5         once per run (hard links between runs with equal settings)
-  init/model.safetensors      the network before the first epoch; metrics.json: warm-up losses
-  gcn/                        metadata.h5  pretrained.safetensors  metrics.json (use_gcn)
-  epochs/001/                 features.h5  graph.h5  clusters.h5
-                              model.safetensors  state.pt  metrics.json
-                              gcn.safetensors  relations.h5 (use_gcn)
-  evaluation/                 random|histogram|000|001...json, and .rankings.h5 (000: init)
-  metrics.csv                 one row per baseline, init and epoch
-  final/                      model.safetensors  embeddings.h5  clusters.csv, and the features,
-                              graph and clusters of the trained model
-  logs/  benchmarks/          of every job
-results/summary.csv           mean and standard deviation over seeds (several runs)
-```
+{layout}```
+
+A run's `epochs` folder has one folder per epoch: 001, 002, ...
 
 Dimensions: `n` images of the index, `N` training images, `D` embedding size, `K` clusters,
 `k` neighbours, `Q` queries, `m` nodes and `v` views of the metadata, `p` pairs, `r` judgements.
@@ -56,11 +44,11 @@ height, width: all that is needed to build the network), `config`, `inputs`, `se
 (SHA-256 over names, dtypes, shapes and values). It holds no date: equal weights made from equal
 inputs are equal files.
 
-## gcn.safetensors, pretrained.safetensors (`mprd.gcn`, version 1)
+## gcn.safetensors (`mprd.gcn`, version 1), also the pre-trained GCN
 
-Weights of the relation GCN, with the same header; `architecture` holds node_features, inputs,
-hidden, sort_k, conv, mlp and dropout. `epochs/t/gcn.safetensors` is the GCN after epoch t, which
-epoch t+1 judges with.
+Weights of the relation GCN, with the same header; `architecture` holds network, node_features,
+inputs, hidden, sort_k, conv, mlp and dropout. That of an epoch is the GCN after the epoch, which
+the next one judges with.
 
 ## state.pt
 
@@ -69,8 +57,9 @@ A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's
 
 ## JSON reports
 
-- `metrics.json` (`mprd.metrics`): `epoch`, `lr`, mean `loss`, `hsd_loss`, `ppa_loss`, mean numbers
-  of hard positives and negatives per image, and `step_loss`, the loss of every step; with
+- `metrics.json` (`mprd.metrics`): `epoch`, `lr`, mean `loss`, `hsd_loss`, `ppa_loss` (and of each
+  other loss), mean numbers of hard positives and negatives per image, and `step_loss`, the loss of
+  every step; with
   `use_gcn` also `relations`: the attributes of `relations.h5` and the losses of the GCN's tasks.
 - `gcn/metrics.json` (`mprd.pretrain`): losses of the tasks, numbers of training pairs, `held_out`
   (accuracy, precision, recall on pairs with an image that no training pair has) and `truth`, the
@@ -81,9 +70,17 @@ A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's
 """
 
 
-def markdown() -> str:
-    """Return `docs/artifacts.md`."""
-    return _HEAD + "".join(_section(schema) for schema in SCHEMAS.values()) + _TAIL
+def markdown(layout: str) -> str:
+    """Return `docs/artifacts.md`.
+
+    Args:
+        layout: lines that name the files of a run.
+    """
+    return (
+        _HEAD.replace("{layout}", layout)
+        + "".join(_section(schema) for schema in SCHEMAS.values())
+        + _TAIL
+    )
 
 
 def _section(schema: Schema) -> str:

@@ -22,10 +22,3 @@ PixelsOption = Annotated[Path, typer.Option(help="pixels.h5")]
 ModelOption = Annotated[Path, typer.Option(help="model.safetensors")]
 OutOption = Annotated[Path, typer.Option(help="File to write.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all.")]
-
-
-def cpu_threads(threads: int | None) -> int:
-    """Return the number asked for, or of every CPU this process may run on."""
-    import os
-
-    return threads or len(os.sched_getaffinity(0))

@@ -13,9 +13,10 @@ from mprd.cli.app import (
     PixelsOption,
     ThreadsOption,
     app,
-    cpu_threads,
 )
 from mprd.errors import UserError
+from mprd.pipeline.layout import EpochInputs, EpochLayout, FinalLayout
+from mprd.system.cpus import worker_count
 
 
 @app.command()
@@ -28,7 +29,7 @@ def synthesize(
     from mprd.config import load_config
     from mprd.stages.synthesize import run_synthesize
 
-    count = run_synthesize(out, load_config(config), cpu_threads(threads))
+    count = run_synthesize(out=out, config=load_config(config), threads=worker_count(threads))
     print(f"{count:,} images in {out}")
 
 
@@ -49,7 +50,7 @@ def index(
         settings = settings.model_copy(
             update={"data": settings.data.model_copy(update={"dataset": dataset})}
         )
-    run_index(out, settings, data_dir, cpu_threads(threads))
+    run_index(out=out, config=settings, data_dir=data_dir, threads=worker_count(threads))
 
 
 @app.command()
@@ -63,7 +64,7 @@ def pixels(
     from mprd.config import load_config
     from mprd.stages.pixels import run_pixels
 
-    run_pixels(index, out, load_config(config), cpu_threads(threads))
+    run_pixels(index=index, out=out, config=load_config(config), threads=worker_count(threads))
 
 
 @app.command()
@@ -77,11 +78,11 @@ def init(
 ) -> None:
     """Make the initial CNN: imagenet, checkpoint, warmup or random."""
     from mprd.config import load_config
-    from mprd.runtime import set_up_cpu
     from mprd.stages.init import run_init
+    from mprd.system.torch_setup import set_up_cpu
 
     set_up_cpu(threads)
-    run_init(index, pixels, out, metrics, load_config(config))
+    run_init(index=index, pixels=pixels, out=out, metrics=metrics, config=load_config(config))
 
 
 @app.command()
@@ -99,15 +100,22 @@ def features(
     """Embed the images of one or more splits."""
     from mprd.artifacts import SPLITS
     from mprd.config import load_config
-    from mprd.runtime import set_up_cpu
     from mprd.stages.features import run_features
+    from mprd.system.torch_setup import set_up_cpu
 
     splits = tuple(split.split(","))
     unknown = set(splits) - set(SPLITS)
     if unknown:
         raise UserError(f"--split {sorted(unknown)[0]} is not one of {', '.join(SPLITS)}.")
     set_up_cpu(threads)
-    run_features(index, pixels, model, out, load_config(config), splits)
+    run_features(
+        index=index,
+        pixels=pixels,
+        model=model,
+        out=out,
+        config=load_config(config),
+        splits=splits,
+    )
 
 
 @app.command()
@@ -122,7 +130,13 @@ def graph(
     from mprd.config import load_config
     from mprd.stages.graph import run_graph
 
-    run_graph(features, out, load_config(config), cpu_threads(threads), index)
+    run_graph(
+        features=features,
+        index=index,
+        out=out,
+        config=load_config(config),
+        threads=worker_count(threads),
+    )
 
 
 @app.command()
@@ -132,11 +146,11 @@ def cluster(
     out: OutOption,
     config: ConfigOption = None,
 ) -> None:
-    """Give pseudo-labels by DBSCAN."""
+    """Cluster the training images: pseudo-labels."""
     from mprd.config import load_config
     from mprd.stages.cluster import run_cluster
 
-    run_cluster(index, graph, out, load_config(config))
+    run_cluster(index=index, graph=graph, out=out, config=load_config(config))
 
 
 @app.command()
@@ -162,14 +176,23 @@ def train(
 ) -> None:
     """Train the CNN for one epoch."""
     from mprd.config import load_config
-    from mprd.runtime import set_up_cpu
-    from mprd.stages.train import TrainInputs, run_train
+    from mprd.stages.train import run_train
+    from mprd.system.torch_setup import set_up_cpu
 
     set_up_cpu(threads)
-    inputs = TrainInputs(
-        index, pixels, features, clusters, model, previous_clusters, state, graph, metadata, gcn
+    inputs = EpochInputs(
+        index=index,
+        pixels=pixels,
+        features=features,
+        clusters=clusters,
+        model=model,
+        previous_clusters=previous_clusters,
+        state=state,
+        graph=graph,
+        metadata=metadata,
+        gcn=gcn,
     )
-    run_train(inputs, out, epoch, load_config(config))
+    run_train(inputs, out=EpochLayout(out), epoch=epoch, config=load_config(config))
 
 
 @app.command()
@@ -182,13 +205,15 @@ def epochs(
 ) -> None:
     """Do several epochs in one process: features, graph, clusters, training."""
     from mprd.config import load_config
-    from mprd.runtime import set_up_cpu
     from mprd.stages.epochs import run_epochs
+    from mprd.system.torch_setup import set_up_cpu
 
     if last < first:
         raise UserError(f"--last {last} is before --first {first}.")
     set_up_cpu(threads)
-    run_epochs(run, first, last, load_config(config), cpu_threads(threads))
+    run_epochs(
+        run, first=first, last=last, config=load_config(config), threads=worker_count(threads)
+    )
 
 
 @app.command()
@@ -206,22 +231,20 @@ def evaluate(
 ) -> None:
     """Measure mAP, CMC and mINP of a model or a baseline."""
     from mprd.config import load_config
-    from mprd.runtime import set_up_cpu
     from mprd.stages.evaluate import run_evaluate
+    from mprd.system.torch_setup import set_up_cpu
 
     if (model is None) == (baseline is None):
         raise UserError("Give either --model or --baseline.")
-    if baseline not in (None, "random", "histogram"):
-        raise UserError(f"--baseline {baseline} is not one of random, histogram.")
     set_up_cpu(threads)
     run_evaluate(
-        index,
-        pixels,
-        out,
-        rankings,
-        load_config(config),
+        index=index,
+        pixels=pixels,
+        out=out,
+        rankings=rankings,
+        config=load_config(config),
         model=model,
-        baseline=baseline,  # type: ignore[arg-type]
+        baseline=baseline,
     )
 
 
@@ -236,8 +259,15 @@ def export(
 ) -> None:
     """Write the final model, embeddings of all images, and clusters.csv."""
     from mprd.config import load_config
-    from mprd.runtime import set_up_cpu
     from mprd.stages.export import run_export
+    from mprd.system.torch_setup import set_up_cpu
 
     set_up_cpu(threads)
-    run_export(index, pixels, model, out, load_config(config), threads)
+    run_export(
+        index=index,
+        pixels=pixels,
+        model=model,
+        out=FinalLayout(out),
+        config=load_config(config),
+        threads=threads,
+    )

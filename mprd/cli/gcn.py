@@ -13,6 +13,7 @@ from mprd.cli.app import (
     ThreadsOption,
     app,
 )
+from mprd.pipeline.layout import InitialFiles
 
 
 @app.command()
@@ -28,11 +29,12 @@ def metadata(
 ) -> None:
     """Collect a few pairs that are known with certainty, for the relation GCN."""
     from mprd.config import load_config
-    from mprd.runtime import set_up_cpu
     from mprd.stages.metadata import run_metadata
+    from mprd.system.torch_setup import set_up_cpu
 
     set_up_cpu(threads)
-    run_metadata(index, pixels, model, features, graph, out, load_config(config))
+    inputs = InitialFiles(index=index, pixels=pixels, model=model, features=features, graph=graph)
+    run_metadata(inputs, out=out, config=load_config(config))
 
 
 @app.command()
@@ -51,12 +53,19 @@ def pretrain(
 ) -> None:
     """Pre-train the relation GCN."""
     from mprd.config import load_config
-    from mprd.runtime import set_up_cpu
-    from mprd.stages.pretrain import PretrainInputs, run_pretrain
+    from mprd.stages.pretrain import run_pretrain
+    from mprd.system.torch_setup import set_up_cpu
 
     set_up_cpu(threads)
-    inputs = PretrainInputs(index, pixels, model, features, graph, clusters, metadata)
-    run_pretrain(inputs, out, metrics, load_config(config))
+    inputs = InitialFiles(index=index, pixels=pixels, model=model, features=features, graph=graph)
+    run_pretrain(
+        inputs,
+        clusters=clusters,
+        metadata=metadata,
+        out=out,
+        metrics=metrics,
+        config=load_config(config),
+    )
 
 
 @app.command()
@@ -69,4 +78,4 @@ def pairs(
     """Write the doubtful pairs most worth judging by a person (gcn.metadata.source: pairs)."""
     from mprd.stages.pairs import run_pairs
 
-    run_pairs(run, out, count, epoch)
+    run_pairs(run=run, out=out, count=count, epoch=epoch)

@@ -10,6 +10,7 @@ from mprd.cli.app import (
     app,
 )
 from mprd.errors import UserError
+from mprd.pipeline.layout import RunLayout, describe
 
 config_app = typer.Typer(help="Check, complete and document configurations.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
@@ -21,12 +22,12 @@ def table(
     out: Annotated[Path | None, typer.Option(help="CSV to write; else only print.")] = None,
 ) -> None:
     """Collect the figures of a run into metrics.csv, or print a table."""
+    from mprd.report.tables import print_table
     from mprd.stages.table import read_table, run_table
-    from mprd.tables import print_table
 
     if run.is_dir():
-        out = out or run / "metrics.csv"
-        run_table(run, out)
+        out = out or RunLayout(run).table
+        run_table(run=run, out=out)
         run = out
     print_table(read_table(run), run)
 
@@ -42,13 +43,17 @@ def summary(
     pairs = [item.partition("=") for item in tables]
     if any(not path for _, _, path in pairs):
         raise UserError("Each argument is VARIANT=metrics.csv.")
-    run_summary([Path(path) for _, _, path in pairs], [variant for variant, _, _ in pairs], out)
+    run_summary(
+        tables=[Path(path) for _, _, path in pairs],
+        variants=[variant for variant, _, _ in pairs],
+        out=out,
+    )
 
 
 @app.command()
 def inspect(file: Annotated[Path, typer.Argument(help="An HDF5 or safetensors artifact.")]) -> None:
     """Print what an artifact holds and where it comes from, and check it."""
-    from mprd.inspection import inspect_file
+    from mprd.report.inspect import inspect_file
 
     inspect_file(file)
 
@@ -66,14 +71,16 @@ def config_check(file: Annotated[Path, typer.Argument(help="Config file (YAML)."
 def config_reference(
     root: Annotated[Path, typer.Option(help="Root of the repository.")] = Path("."),
 ) -> None:
-    """Generate config/README.md, config/schema.json and docs/artifacts.md."""
+    """Generate config/README.md, config/schema.json, docs/artifacts.md and docs/memory.md."""
     from mprd.artifacts import reference as artifacts
     from mprd.config import reference as config
+    from mprd.system import ram_reference
 
     for path, text in (
         (root / "config" / "README.md", config.markdown()),
         (root / "config" / "schema.json", config.json_schema()),
-        (root / "docs" / "artifacts.md", artifacts.markdown()),
+        (root / "docs" / "artifacts.md", artifacts.markdown(describe())),
+        (root / "docs" / "memory.md", ram_reference.markdown()),
     ):
         path.write_text(text, encoding="utf-8")
         print(path)

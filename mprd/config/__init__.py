@@ -2,7 +2,7 @@
 
 from mprd.config.gcn import GcnConfig
 from mprd.config.load import Run, dump_yaml, expand_runs, load_config, merge, read_yaml, validate
-from mprd.config.models import (
+from mprd.config.sections import (
     AugmentConfig,
     ClusterConfig,
     Config,

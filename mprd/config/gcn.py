@@ -79,6 +79,9 @@ class UpdateTasksConfig(Section):
 class GcnConfig(Section):
     """The relation GCN, which judges doubtful pairs (`use_gcn`)."""
 
+    network: str = Field(
+        "dgcnn", description="dgcnn (the paper), gatv2 (attention, by torch-geometric)"
+    )
     node_features: Literal["relational", "raw"] = Field(
         "relational", description="what a node is to the two ends, or its memory row (the paper)"
     )

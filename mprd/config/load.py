@@ -1,6 +1,5 @@
 """Read, merge and check configurations; every mistake becomes one sentence."""
 
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from mprd.config.models import Config
-from mprd.errors import UserError
+from mprd.config.sections import Config
+from mprd.errors import UserError, nearest_words
 
 
 @dataclass(frozen=True)
@@ -127,9 +126,8 @@ def _nearest(location: tuple[str | int, ...]) -> str | None:
     siblings = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == prefix}
     anywhere = {k.rpartition(".")[2]: k for k in known}
     for candidates in (siblings, anywhere):
-        match = difflib.get_close_matches(name, candidates, n=1)
-        if match:
-            return candidates[match[0]]
+        for match in nearest_words(name, candidates, count=1):
+            return candidates[match]
     return None
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from mprd.config.models import Config
+from mprd.config.sections import Config
 
 _HEAD = """# Configuration
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mprd.artifacts import PIXELS, open_artifact
-from mprd.memory import PIXEL_SHARE, held_pixels
+from mprd.system.ram import PIXEL_SHARE, held_pixels
 
 
 class PixelStore:

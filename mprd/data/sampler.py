@@ -43,7 +43,7 @@ def plan_batches(
     for position, cluster in enumerate(clusters):
         rows = rng.permutation(members[cluster])
         if camera_aware:
-            rows = rows[np.argsort(_turn(cameras[rows]), kind="stable")]
+            rows = rows[np.argsort(_rank_in_camera(cameras[rows]), kind="stable")]
         missing = instances - len(rows)
         if missing > 0:
             rows = np.concatenate([rows, rng.choice(rows, missing)])
@@ -89,10 +89,10 @@ def _cluster_order(count: int, iters: int, identities: int, rng: np.random.Gener
     return np.concatenate(shuffles)[:needed]
 
 
-def _turn(cameras: np.ndarray) -> np.ndarray:
+def _rank_in_camera(cameras: np.ndarray) -> np.ndarray:
     """Return for each image how many of the same camera stand before it."""
     order = np.argsort(cameras, kind="stable")
     _, start, counts = np.unique(cameras[order], return_index=True, return_counts=True)
-    turn = np.empty(len(cameras), np.int64)
-    turn[order] = np.arange(len(cameras)) - np.repeat(start, counts)
-    return turn
+    rank = np.empty(len(cameras), np.int64)
+    rank[order] = np.arange(len(cameras)) - np.repeat(start, counts)
+    return rank

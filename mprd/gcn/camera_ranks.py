@@ -1,7 +1,7 @@
 """The rank of an image among the images of its camera, as another image sees it.
 
-Of every image's ranking of every camera only the similarities at a few ranks are kept, so that the
-table stays small for any number of images.
+For each image and camera only the similarities at a few ranks are kept, so that the table stays
+small for any number of images.
 """
 
 import torch

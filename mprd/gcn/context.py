@@ -1,28 +1,19 @@
-"""What the relation GCN may know of an epoch: memory, neighbours, Jaccard distances, cameras.
+"""The images of one epoch as the relation GCN sees them, without any network."""
 
-Raw node features are rows of the memory: what an image looks like. Relational ones say only what
-a node is to the two ends of the pair, so that what is learnt on some images holds for others.
-
-Embeddings of one camera lie together, whoever is shown. Two features therefore compare within
-cameras: the cosine around the camera means, and the rank of an image among those of its camera.
-"""
-
-import copy
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from mprd.gcn.camera_frame import CameraFrame, inner_products
 from mprd.gcn.camera_ranks import camera_profile, levels_above
+from mprd.gcn.jaccard_table import JaccardTable
+from mprd.gcn.node_features import RELATIONAL_FEATURES, ToEnd, relational_features
 from mprd.gcn.subgraphs import PairGraphs, pair_graphs
 
-_PER_END = 8
-RELATIONAL_FEATURES = 3 * _PER_END
 _BLOCK_PAIRS = 1024
-_BLOCK_ROWS = 2**14
 
 
 @dataclass(frozen=True)
@@ -33,25 +24,45 @@ class Scaling:
     std: Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
 class EpochContext:
-    """The images of one epoch, as the GCN sees them.
+    """What is known of the images of an epoch: embeddings, neighbours, distances, cameras.
 
     Attributes:
         memory: float32 (N, D), unit rows; shared with the training loop, which changes it.
         neighbors: int64 (N, K), nearest rows, without the row itself.
-        cameras: int64 (N,), 0..C-1; unknown cameras count as one camera of their own.
+        star_size: neighbours that join an end in a subgraph.
+        centred_lists: the neighbours were found around the camera means.
+        jaccard_table: Jaccard similarities.
+        frame: embeddings around the means of their cameras.
+        profile: float32 (N, C, L), each image's ranking of the images of every camera.
+        ranked: float32 (N, D), the centred embeddings whose ranks count; None: the memory's. A
+            memory that is changed row by row mixes embeddings of many models and of augmented
+            views; against a profile made before, the ranks of such rows would only fall.
     """
 
-    def __init__(
-        self,
+    memory: Tensor
+    neighbors: Tensor
+    star_size: int
+    centred_lists: bool
+    jaccard_table: JaccardTable
+    frame: CameraFrame
+    profile: Tensor
+    ranked: Tensor | None
+
+    @classmethod
+    def of_graph(
+        cls,
+        *,
         memory: Tensor,
         neighbors: np.ndarray,
         distance: csr_array,
         cameras: np.ndarray,
         star: int,
-        centred: bool = False,
-    ) -> None:
-        """Take over the graph of the epoch.
+        centred_lists: bool = False,
+        keep_ranks: bool = False,
+    ) -> "EpochContext":
+        """Return the context of an epoch's graph.
 
         Args:
             memory: float32 (N, D), unit rows; kept, not copied.
@@ -59,84 +70,67 @@ class EpochContext:
             distance: (N, N), Jaccard distances; what is not stored counts as distance 1.
             cameras: int (N,), -1 unknown.
             star: neighbours that join an end in a subgraph.
-            centred: the neighbours were found around the camera means (`graph.center_cameras`).
+            centred_lists: the neighbours were found around the camera means.
+            keep_ranks: ranks within cameras stay those of now, whatever the memory will be.
         """
-        device = memory.device
-        self.memory = memory
-        self.neighbors = torch.from_numpy(neighbors[:, 1:].astype(np.int64)).to(device)
-        self.star = self.neighbors[:, :star]
-        rows = np.repeat(np.arange(len(neighbors)), np.diff(distance.indptr))
-        keys = rows.astype(np.int64) * len(neighbors) + distance.indices
-        self._keys = torch.from_numpy(keys).to(device)
-        self._jaccard = torch.from_numpy(1 - distance.data).float().to(device)
-        self._width, self._centred_lists = len(neighbors), centred
-        _, dense = np.unique(cameras, return_inverse=True)
-        self.cameras = torch.from_numpy(dense.astype(np.int64)).to(device)
-        self._known = torch.from_numpy(cameras >= 0).to(device)
-        self._means = _group_means(memory, self.cameras)
-        self._between_means = self._means @ self._means.T
-        self._to_means = memory @ self._means.T
-        self._norms = self._centred_norms(slice(None))
-        self._start: Tensor | None = None  # centred embeddings of the start, once they differ
-        self._profile = self._profile_of(memory, self.cameras, 0)
+        frame = CameraFrame.of_images(memory, cameras)
+        centred = frame.centred(memory, frame.cameras)
+        return cls(
+            memory=memory,
+            neighbors=torch.from_numpy(neighbors[:, 1:].astype(np.int64)).to(memory.device),
+            star_size=star,
+            centred_lists=centred_lists,
+            jaccard_table=JaccardTable(distance, memory.device),
+            frame=frame,
+            profile=camera_profile(centred, centred, frame.cameras, 0),
+            ranked=centred if keep_ranks else None,
+        )
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.memory)
 
-    def freeze_ranks(self) -> None:
-        """Keep the camera ranks of now, whatever the memory will be.
-
-        A memory that is changed row by row mixes embeddings of many models and of augmented
-        views. Ranks between such rows and a table made before would only fall.
-        """
-        self._start = self._centred(self.memory, self.cameras)
-
     def refresh(self, rows: Tensor | slice) -> None:
         """Take note that these rows of the memory have changed."""
-        self._to_means[rows] = self.memory[rows] @ self._means.T
-        self._norms[rows] = self._centred_norms(rows)
+        self.frame.refresh(self.memory, rows)
 
     def extended(self, features: Tensor, origin: Tensor) -> "EpochContext":
         """Return a context with more images behind: augmented views, as nodes of their own.
 
-        A view has its own embedding, neighbours among the images and camera ranks. It has no
-        Jaccard distance to anything, alike for all views, and the camera of its image.
+        A view has its own embedding, neighbours among the images and ranks within cameras, all as
+        of now. It has no Jaccard distance to anything, alike for all views, and the camera of its
+        image.
 
         Args:
             features: float32 (m, D), unit rows.
             origin: int64 (m,), row of the image that each view shows.
         """
-        other = copy.copy(self)
-        looking, seen = features, self.memory
-        if self._centred_lists:
-            looking = self._centred(features, self.cameras[origin])
-            seen = self._centred(self.memory, self.cameras)
-        views = (looking @ seen.T).topk(self.neighbors.shape[1], dim=1).indices
-        other.neighbors = torch.cat([self.neighbors, views])
-        other.star = other.neighbors[:, : self.star.shape[1]]
-        other._profile = torch.cat(
-            [self._profile, self._profile_of(features, self.cameras[origin], None)]
+        cameras = self.frame.cameras
+        seen = self.frame.centred(self.memory, cameras)
+        looking = self.frame.centred(features, cameras[origin])
+        product = looking @ seen.T if self.centred_lists else features @ self.memory.T
+        nearest = product.topk(self.neighbors.shape[1], dim=1).indices
+        profile = camera_profile(looking, seen, cameras, None)
+        memory = torch.cat([self.memory, features])
+        return EpochContext(
+            memory=memory,
+            neighbors=torch.cat([self.neighbors, nearest]),
+            star_size=self.star_size,
+            centred_lists=self.centred_lists,
+            jaccard_table=self.jaccard_table,
+            frame=self.frame.extended(memory, origin),
+            profile=torch.cat([self.profile, profile]),
+            ranked=None,
         )
-        other.memory = torch.cat([self.memory, features])
-        other.cameras = torch.cat([self.cameras, self.cameras[origin]])
-        other._known = torch.cat([self._known, self._known[origin]])
-        other._to_means = other.memory @ self._means.T
-        other._norms = other._centred_norms(slice(None))
-        return other
 
     def graphs(self, pairs: Tensor) -> PairGraphs:
         """Return the subgraphs of pairs, int64 (P, 2)."""
-        return pair_graphs(pairs, self.star)
+        return pair_graphs(pairs, self.neighbors[:, : self.star_size])
 
     def node_features(self, graphs: PairGraphs) -> Tensor:
         """Return the relational features of every slot, not scaled; 0 in unused slots.
 
-        A pair and its mirror image give the same features. Per node, to its own end and then to
-        the other: cosine, cosine around the camera means, Jaccard similarity, rank in the end's
-        neighbour list and the reverse (1 / (1 + rank), 0 = not in it), same (known) camera, rank
-        from the end among the images of the node's camera and the reverse (in levels). A node
-        of both stars has the larger and the smaller value. Then the same of the pair itself.
+        A pair and its mirror image give the same features (see `relational_features`).
 
         Args:
             graphs: subgraphs of P pairs.
@@ -146,29 +140,15 @@ class EpochContext:
         """
         nodes, ends = graphs.nodes, graphs.nodes[:, :2]
         cosine = _products(self.memory, nodes, ends)
-        ranked = None if self._start is None else _products(self._start, nodes, ends)
+        ranked = None if self.ranked is None else _products(self.ranked, nodes, ends)
         to_first, to_second = (
             self._to_end(
                 nodes, ends[:, n], cosine[:, :, n], None if ranked is None else ranked[:, :, n]
             )
             for n in (0, 1)
         )
-        owned = graphs.second.clone()
-        owned[:, 1] = True
-        own = torch.where(owned[:, :, None], to_second, to_first)
-        other = torch.where(owned[:, :, None], to_first, to_second)
-        shared = (graphs.first & graphs.second)[:, :, None]
-        own, other = (
-            torch.where(shared, torch.maximum(to_first, to_second), own),
-            torch.where(shared, torch.minimum(to_first, to_second), other),
-        )
-        # Of the pair, j seen from i: reversed ranks are those of i seen from j.
-        pair = to_first[:, 1]
-        mirrored = to_second[:, 0]
-        both = [torch.maximum(pair, mirrored), torch.minimum(pair, mirrored)]
-        symmetric = torch.cat([both[0][:, [0, 1, 2, 3, 5, 6]], both[1][:, [3, 6]]], dim=1)
-        spread = symmetric[:, None, :].expand(-1, graphs.nodes.shape[1], -1)
-        return torch.cat([own, other, spread], dim=2) * graphs.valid[:, :, None]
+        features = relational_features(to_first, to_second, graphs.first, graphs.second)
+        return features * graphs.valid[:, :, None]
 
     def scaling(self, pairs: Tensor) -> Scaling:
         """Return mean and deviation of the node features over the subgraphs of some pairs."""
@@ -184,29 +164,24 @@ class EpochContext:
         return Scaling(values.mean(dim=0).float(), std.clamp_min(1e-3).float())
 
     def jaccard(self, rows: Tensor, columns: Tensor) -> Tensor:
-        """Return 1 - Jaccard distance of the pairs, 0 where none is stored."""
-        if not len(self._keys):
-            return torch.zeros(rows.shape, device=self.memory.device)
-        keys = rows * self._width + columns
-        place = torch.searchsorted(self._keys, keys).clamp_(max=len(self._keys) - 1)
-        stored = (self._keys[place] == keys) & (columns < self._width)
-        return torch.where(stored, self._jaccard[place], 0.0)
+        """Return 1 - Jaccard distance of pairs, 0 where none is stored."""
+        return self.jaccard_table.similarity(rows, columns)
 
     def camera_level(self, rows: Tensor, columns: Tensor, centred: Tensor | None = None) -> Tensor:
         """Return at how many levels images of the column's camera are nearer to the row.
 
-        0: the nearest of its camera, 1: the second, ...; after `freeze_ranks` those of that time.
+        0: the nearest of its camera, 1: the second, ...
 
         Args:
             rows: int64, any shape.
             columns: int64, the same shape.
             centred: cosine around the camera means that is to be ranked, if known.
         """
-        if centred is None and self._start is not None:
-            centred = _inner(self._start, rows, columns)
+        if centred is None and self.ranked is not None:
+            centred = inner_products(self.ranked, rows, columns)
         if centred is None:
             centred = self.centred_cosine(rows, columns)
-        return levels_above(self._profile[rows, self.cameras[columns]], centred)
+        return levels_above(self.profile[rows, self.frame.cameras[columns]], centred)
 
     def centred_cosine(self, rows: Tensor, columns: Tensor, cosine: Tensor | None = None) -> Tensor:
         """Return the cosine of the embeddings less the means of their cameras.
@@ -217,15 +192,12 @@ class EpochContext:
             cosine: their plain cosine, if known.
         """
         if cosine is None:
-            cosine = _inner(self.memory, rows, columns)
-        a, b = self.cameras[rows], self.cameras[columns]
-        product = cosine - self._to_means[rows, b] - self._to_means[columns, a]
-        product = product + self._between_means[a, b]
-        return (product / (self._norms[rows] * self._norms[columns])).clamp(-1, 1)
+            cosine = inner_products(self.memory, rows, columns)
+        return self.frame.cosine(rows, columns, cosine)
 
     def same_camera(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Tell which pairs are of one known camera."""
-        return (self.cameras[rows] == self.cameras[columns]) & self._known[rows]
+        return self.frame.same(rows, columns)
 
     def mutual(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Tell which pairs stand in each other's neighbour lists."""
@@ -233,60 +205,28 @@ class EpochContext:
         return forth & (self.neighbors[columns] == rows[..., None]).any(dim=-1)
 
     def _to_end(self, nodes: Tensor, end: Tensor, cosine: Tensor, ranked: Tensor | None) -> Tensor:
-        """Return the eight features of nodes (P, S) to one end (P,) as (P, S, 8)."""
+        """Return what nodes (P, S) are to one end (P,), columns `ToEnd`, (P, S, 8)."""
         end = end[:, None].expand_as(nodes)
         centred = self.centred_cosine(nodes, end, cosine)
         ranked = centred if ranked is None else ranked
-        return torch.stack(
-            [
-                cosine,
-                centred,
-                self.jaccard(nodes, end),
-                self._closeness(end, nodes),
-                self._closeness(nodes, end),
-                self.same_camera(nodes, end).float(),
-                self.camera_level(end, nodes, ranked),
-                self.camera_level(nodes, end, ranked),
-            ],
-            dim=2,
-        )
+        values = {
+            ToEnd.COSINE: cosine,
+            ToEnd.CENTRED_COSINE: centred,
+            ToEnd.JACCARD: self.jaccard(nodes, end),
+            ToEnd.CLOSENESS_FROM_END: self._closeness(end, nodes),
+            ToEnd.CLOSENESS_TO_END: self._closeness(nodes, end),
+            ToEnd.SAME_CAMERA: self.same_camera(nodes, end).float(),
+            ToEnd.CAMERA_LEVEL_FROM_END: self.camera_level(end, nodes, ranked),
+            ToEnd.CAMERA_LEVEL_TO_END: self.camera_level(nodes, end, ranked),
+        }
+        return torch.stack([values[column] for column in ToEnd], dim=2)
 
     def _closeness(self, owner: Tensor, member: Tensor) -> Tensor:
         """Return 1 / (1 + rank) of a member in its owner's neighbour list; 0 if not in it."""
         weight = 1 / torch.arange(1, self.neighbors.shape[1] + 1, device=owner.device)
         return ((self.neighbors[owner] == member[..., None]) * weight).sum(dim=-1)
 
-    def _centred_norms(self, rows: Tensor | slice) -> Tensor:
-        camera = self.cameras[rows]
-        own = self._to_means[rows].gather(1, camera[:, None])[:, 0]
-        squared = (self.memory[rows] ** 2).sum(dim=1) - 2 * own
-        squared = squared + self._between_means[camera, camera]
-        return squared.clamp_min(1e-12).sqrt()
-
-    def _centred(self, features: Tensor, cameras: Tensor) -> Tensor:
-        """Return features less their camera's mean, normalised, (m, D)."""
-        return F.normalize(features - self._means[cameras], dim=1)
-
-    def _profile_of(self, features: Tensor, cameras: Tensor, first: int | None) -> Tensor:
-        looking = self._centred(features, cameras)
-        seen = self._centred(self.memory, self.cameras)
-        return camera_profile(looking, seen, self.cameras, first)
-
-
-def _inner(features: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Return the inner products of rows with columns, in blocks: P gathered rows are large."""
-    flat = zip(rows.flatten().split(_BLOCK_ROWS), columns.flatten().split(_BLOCK_ROWS), strict=True)
-    parts = [(features[a] * features[b]).sum(dim=-1) for a, b in flat]
-    return torch.cat(parts).reshape(rows.shape) if parts else features.new_zeros(rows.shape)
-
 
 def _products(features: Tensor, nodes: Tensor, ends: Tensor) -> Tensor:
     """Return the inner products of nodes (P, S) and ends (P, 2), (P, S, 2)."""
     return features[nodes] @ features[ends].transpose(1, 2)
-
-
-def _group_means(values: Tensor, group: Tensor) -> Tensor:
-    """Return the mean row of each group, (C, D); 0 for a group of one, which has no other."""
-    counts = torch.bincount(group)
-    total = values.new_zeros(len(counts), values.shape[1]).index_add_(0, group, values)
-    return total / counts[:, None] * (counts > 1)[:, None]

@@ -7,13 +7,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mprd.gcn.judge import Judge, canonical
-from mprd.losses.segments import PairList, pair_similarities, segment_argmin
+from mprd.gcn.judge import Judge
+from mprd.pairs.pair_list import (
+    PairList,
+    canonical,
+    pair_similarities,
+    random_member,
+    segment_argmin,
+)
 
 _RESCALE_STEPS = 10
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Log:
     """One batch's judgements, tensors of equal length."""
 
@@ -62,8 +68,8 @@ class RelationFilter:
         positive, negative = probability.split([len(positives.owner), len(negatives.owner)])
         self._note(rows, positives, True, positive)
         self._note(rows, negatives, False, negative)
-        kept_positives = _part(positives, positive >= 0.5)
-        kept_negatives = _part(negatives, negative < 0.5)
+        kept_positives = positives.part(positive >= 0.5)
+        kept_negatives = negatives.part(negative < 0.5)
         self._collect_positives(rows, kept_positives, generator)
         self._collect_negatives(rows, kept_negatives)
         return kept_positives, kept_negatives
@@ -74,8 +80,8 @@ class RelationFilter:
         All similarities drift as it changes, so every 10 steps features are standardised anew.
         """
         self.judge.refresh(torch.unique(rows))
-        if self.judge.scaling is not None and self._step % _RESCALE_STEPS == 0:
-            self.judge.scaling = self.judge.context.scaling(self.sample)
+        if self._step % _RESCALE_STEPS == 0:
+            self.judge.rescale(self.sample)
 
     def collected(self) -> tuple[Tensor, Tensor]:
         """Return the distinct pairs collected: int64 (n, 2), and the answers bool (n,)."""
@@ -129,13 +135,8 @@ class RelationFilter:
         self._log.append(_Log(rows[pairs.owner], pairs.member, now, probability, self._step))
 
     def _collect_positives(self, rows: Tensor, kept: PairList, generator: torch.Generator) -> None:
-        if not len(kept.owner):
-            return
-        owners, counts = torch.unique_consecutive(kept.owner, return_counts=True)
-        draw = torch.rand(len(owners), generator=generator, device=rows.device)
-        offset = torch.minimum((draw * counts).long(), counts - 1)
-        member = kept.member[counts.cumsum(0) - counts + offset]
-        self._take(rows[owners], member, True)
+        owners, members = random_member(kept, generator)
+        self._take(rows[owners], members, True)
 
     def _collect_negatives(self, rows: Tensor, kept: PairList) -> None:
         """Take the most similar hard negative, else the most similar of another cluster here."""
@@ -153,6 +154,8 @@ class RelationFilter:
         self._take(rows[other], member[other], False)
 
     def _take(self, rows: Tensor, members: Tensor, same: bool) -> None:
+        if not len(rows):
+            return
         pairs = torch.stack([rows, members], dim=1)
         self._collected.append((pairs, torch.full_like(rows, same, dtype=torch.bool)))
 
@@ -169,22 +172,18 @@ class RelationFilter:
         return i, j, now, ~now, join([part.probability for part in log]), step
 
 
-def _part(pairs: PairList, mask: Tensor) -> PairList:
-    return PairList(pairs.owner[mask], pairs.member[mask])
-
-
 def _summary(
     name: str, chosen: np.ndarray, kept: np.ndarray, same: np.ndarray, right: int
 ) -> dict[str, float]:
     """Return how many pairs of a kind were judged and kept, and how many of each are right."""
     known = chosen & (same >= 0)
 
-    def share(mask: np.ndarray) -> float:
+    def precision(mask: np.ndarray) -> float:
         return float((same[mask] == right).mean()) if mask.any() else float("nan")
 
     return {
         f"{name}s": int(chosen.sum()),
         f"{name}s_kept": int((chosen & kept).sum()),
-        f"{name}_precision": share(known),
-        f"{name}_precision_kept": share(known & kept),
+        f"{name}_precision": precision(known),
+        f"{name}_precision_kept": precision(known & kept),
     }

@@ -4,16 +4,17 @@ import torch
 from torch import Tensor
 
 from mprd.gcn.context import EpochContext, Scaling
-from mprd.gcn.model import RelationGCN
+from mprd.gcn.networks.base import RelationNetwork
+from mprd.pairs.pair_list import canonical
 
 _BLOCK = 256
 
 
 class Judge:
-    """A relation GCN in the surroundings of one epoch."""
+    """A relation network in the context of one epoch: it answers questions about pairs."""
 
     def __init__(
-        self, network: RelationGCN, context: EpochContext, scaling: Scaling | None
+        self, network: RelationNetwork, context: EpochContext, scaling: Scaling | None
     ) -> None:
         """Bind a network to an epoch.
 
@@ -37,7 +38,10 @@ class Judge:
         graphs = self.context.graphs(canonical(pairs))
         if self.scaling is None:
             rows, inverse = torch.unique(graphs.nodes, return_inverse=True)
-            return self.network(graphs, self.network.project(self.context.memory[rows])[inverse])
+            projected = self.network.project(self.context.memory[rows])
+            # Not `projected[inverse]`: its backward adds in an order that changes from run to run.
+            spread = projected.index_select(0, inverse.flatten()).unflatten(0, inverse.shape)
+            return self.network(graphs, spread)
         features = self.context.node_features(graphs)
         features = (features - self.scaling.mean) / self.scaling.std
         features = features * graphs.valid[:, :, None]
@@ -67,6 +71,15 @@ class Judge:
             with torch.no_grad():
                 self._projected[rows] = self.network.project(self.context.memory[rows])
 
+    def rescale(self, pairs: Tensor) -> None:
+        """Standardise relational features anew, on the memory of now.
+
+        Args:
+            pairs: int64 (P, 2), on whose subgraphs; raw features are not scaled.
+        """
+        if self.scaling is not None:
+            self.scaling = self.context.scaling(pairs)
+
     def forget(self) -> None:
         """Take note that the network's weights have changed."""
         self._projected = None
@@ -82,8 +95,3 @@ class Judge:
             self._projected = self.network.project(self.context.memory)
         graphs = self.context.graphs(filled)
         return torch.sigmoid(self.network(graphs, self._projected[graphs.nodes]))[:count]
-
-
-def canonical(pairs: Tensor) -> Tensor:
-    """Return pairs with the smaller row first, so that p(i, j) = p(j, i) to the last bit."""
-    return torch.stack([pairs.amin(dim=1), pairs.amax(dim=1)], dim=1)

@@ -10,16 +10,16 @@ from torch import Tensor
 
 from mprd.config import GcnConfig
 from mprd.errors import UserError
-from mprd.gcn.context import RELATIONAL_FEATURES
 from mprd.gcn.judge import Judge
-from mprd.gcn.model import GcnShape, RelationGCN
+from mprd.gcn.networks.base import GcnShape, RelationNetwork, build_network
+from mprd.gcn.node_features import RELATIONAL_FEATURES
 from mprd.gcn.pairs import PairSet
 from mprd.gcn.reptile import reptile_step
 
 
 @dataclass(frozen=True)
 class TaskSource:
-    """Pairs with the surroundings in which they are judged, and how many tasks draw from them."""
+    """Pairs with an answer, who judges them in which context, and how many tasks draw from them."""
 
     name: str
     judge: Judge
@@ -27,7 +27,7 @@ class TaskSource:
     tasks: int
 
 
-def build_gcn(settings: GcnConfig, dim: int, seed: int) -> RelationGCN:
+def build_gcn(settings: GcnConfig, dim: int, seed: int) -> RelationNetwork:
     """Return a network with fresh weights, reproducible by seed.
 
     Args:
@@ -37,26 +37,27 @@ def build_gcn(settings: GcnConfig, dim: int, seed: int) -> RelationGCN:
     """
     inputs = dim if settings.node_features == "raw" else RELATIONAL_FEATURES
     torch.manual_seed(seed)
-    return RelationGCN(
+    return build_network(
         GcnShape(
-            settings.node_features,
-            inputs,
-            settings.hidden,
-            settings.sort_k,
-            settings.conv,
-            settings.mlp,
-            settings.dropout,
+            node_features=settings.node_features,
+            inputs=inputs,
+            hidden=settings.hidden,
+            sort_k=settings.sort_k,
+            conv=settings.conv,
+            mlp=settings.mlp,
+            dropout=settings.dropout,
+            network=settings.network,
         )
     )
 
 
 def train_gcn(
-    network: RelationGCN,
+    network: RelationNetwork,
     sources: Sequence[TaskSource],
     settings: GcnConfig,
     generator: torch.Generator,
 ) -> dict[str, list[float]]:
-    """Do one Reptile step per task, the sources taking turns in proportion to their tasks.
+    """Do one Reptile step per task, the sources evenly mixed in proportion to their tasks.
 
     Args:
         network: trained in place; the judges of all sources hold it.
@@ -73,7 +74,7 @@ def train_gcn(
     torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
     network.train()
     losses: dict[str, list[float]] = {source.name: [] for source in sources}
-    for source in _turns([s for s in sources if s.tasks and s.pairs.usable()]):
+    for source in _mixed([s for s in sources if s.tasks and s.pairs.usable()]):
         batches = [
             source.pairs.draw(settings.batch, generator) for _ in range(settings.inner_steps)
         ]
@@ -101,7 +102,7 @@ def _loss(judge: Judge, batch: tuple[Tensor, Tensor]) -> Tensor:
     return F.binary_cross_entropy_with_logits(judge.logits(pairs), same.float())
 
 
-def _turns(sources: Sequence[TaskSource]) -> Iterator[TaskSource]:
+def _mixed(sources: Sequence[TaskSource]) -> Iterator[TaskSource]:
     """Yield each source as often as it has tasks, evenly mixed."""
     places = [((k + 0.5) / s.tasks, n) for n, s in enumerate(sources) for k in range(s.tasks)]
     for _, n in sorted(places):

@@ -1,7 +1,7 @@
 """Pairs to train the relation GCN on, found without labels, and how tasks draw from them.
 
-What a GCN is trained on decides whether it helps: its training pairs must look like the pairs it
-will judge, doubtful pairs inside a cluster, and must not tell the answer by the camera.
+A GCN helps only if its training pairs look like the pairs it will judge: doubtful pairs inside a
+cluster. The camera must not tell their answer.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mprd.gcn.camera_ranks import level_of
 from mprd.gcn.context import EpochContext
+from mprd.pairs.pair_list import canonical
 
 _MATES = 32  # mates drawn per image: enough pairs, however large a cluster is
 
@@ -96,12 +97,11 @@ def doubtful_pairs(labels: Tensor, generator: torch.Generator) -> Tensor:
     mate = order[start[:, None] + (place[:, None] + steps) % size[:, None]]
     wanted = steps < size[:, None]
     pairs = torch.stack([order[:, None].expand_as(mate)[wanted], mate[wanted]], dim=1)
-    ordered = torch.stack([pairs.amin(dim=1), pairs.amax(dim=1)], dim=1)
-    return torch.unique(ordered, dim=0)
+    return torch.unique(canonical(pairs), dim=0)
 
 
 def camera_pairs(
-    context: EpochContext, doubtful: Tensor, positive_rank: int, negative_rank: int
+    context: EpochContext, doubtful: Tensor, *, positive_rank: int, negative_rank: int
 ) -> PairSet:
     """Sort out doubtful pairs on which ranks within cameras and Jaccard distances agree.
 
@@ -153,8 +153,8 @@ def strict_pairs(context: EpochContext, doubtful: Tensor, strict: Tensor) -> Pai
 def view_pairs(context: EpochContext, origin: Tensor) -> PairSet:
     """Pair each view with its image, and with the nearest stranger of its image.
 
-    The stranger is the most similar image of the list that does not hold the image in turn (after
-    MPRD's own pre-training pairs). Either pair has one view, so that this does not tell the answer.
+    The stranger is the most similar neighbour whose own list does not hold the image (as in MPRD's
+    pre-training pairs). Both kinds of pairs have one view, so that views do not tell the answer.
 
     Args:
         context: extended by one view per row of `origin`, in this order.

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.judge import Judge
 from mprd.gcn.pairs import PairSet
-from mprd.gcn.surroundings import Surroundings
 
 _SAMPLE = 8192
 
@@ -17,27 +17,27 @@ def set_quality(judge: Judge, pairs: PairSet) -> dict[str, Any]:
     """Return accuracy, precision and recall of "one identity" on pairs with an answer.
 
     Args:
-        judge: the network in its surroundings.
+        judge: the network in the context of an epoch.
         pairs: not trained on.
     """
-    said = judge.probability(pairs.pairs) >= 0.5
-    return {"pairs": len(pairs)} | _figures(said, pairs.same)
+    same = judge.probability(pairs.pairs) >= 0.5
+    return {"pairs": len(pairs)} | _figures(same, pairs.same)
 
 
-def judge_quality(around: Surroundings, identity: np.ndarray) -> dict[str, Any] | None:
+def judge_quality(relations: EpochRelations, identity: np.ndarray) -> dict[str, Any] | None:
     """Compare judgements on doubtful pairs with the truth, and with cosine and Jaccard alone.
 
     Args:
-        around: an epoch.
+        relations: of an epoch.
         identity: int (N,), -1 unknown.
 
     Returns:
         accuracy, precision, recall, and `auc`, `auc_cosine`, `auc_jaccard`, over at most 8,192
         doubtful pairs, and the same by camera relation; None if too few identities are known.
     """
-    context = around.context
+    context = relations.context
     who = torch.from_numpy(identity).to(context.memory.device)
-    pairs = around.doubtful[(who[around.doubtful] >= 0).all(dim=1)]
+    pairs = relations.doubtful[(who[relations.doubtful] >= 0).all(dim=1)]
     step = max(1, -(-len(pairs) // _SAMPLE))
     pairs = pairs[::step]
     i, j = pairs.T
@@ -45,7 +45,7 @@ def judge_quality(around: Surroundings, identity: np.ndarray) -> dict[str, Any] 
     if not bool(same.any()) or bool(same.all()):
         return None
     scores = {
-        "auc": around.judge.probability(pairs),
+        "auc": relations.judge.probability(pairs),
         "auc_cosine": (context.memory[i] * context.memory[j]).sum(dim=1),
         "auc_jaccard": context.jaccard(i, j),
     }
@@ -69,11 +69,11 @@ def _auc(score: Tensor, same: Tensor) -> float:
     return float(roc_auc_score(same.cpu().numpy(), score.cpu().numpy()))
 
 
-def _figures(said: Tensor, same: Tensor) -> dict[str, float]:
+def _figures(answer: Tensor, truth: Tensor) -> dict[str, float]:
     return {
-        "accuracy": share(said == same),
-        "precision": share(same[said]),
-        "recall": share(said[same]),
+        "accuracy": share(answer == truth),
+        "precision": share(truth[answer]),
+        "recall": share(answer[truth]),
     }
 
 

@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mprd.artifacts.tensors import read_safetensors, save_tensors
 from mprd.errors import UserError
-from mprd.gcn.context import RELATIONAL_FEATURES
-from mprd.gcn.model import GcnShape, RelationGCN
-from mprd.models.weights import read_safetensors, save_tensors
+from mprd.gcn.networks.base import GcnShape, RelationNetwork, build_network
+from mprd.gcn.node_features import RELATIONAL_FEATURES
 
 SCHEMA = "mprd.gcn"
 
 
 def save_gcn(
     path: Path,
-    network: RelationGCN,
+    network: RelationNetwork,
     *,
     config: Mapping[str, Any],
     inputs: Mapping[str, str],
@@ -33,7 +33,7 @@ def save_gcn(
     )
 
 
-def load_gcn(path: Path, dim: int) -> tuple[RelationGCN, dict[str, str]]:
+def load_gcn(path: Path, dim: int) -> tuple[RelationNetwork, dict[str, str]]:
     """Read a relation GCN for embeddings of a size.
 
     Args:
@@ -55,7 +55,7 @@ def load_gcn(path: Path, dim: int) -> tuple[RelationGCN, dict[str, str]]:
             f"{path} reads {shape.inputs} {shape.node_features} node features, here are {wanted} "
             "(embeddings of another backbone?). Make it again with `mprd pretrain`."
         )
-    network = RelationGCN(shape)
+    network = build_network(shape)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

@@ -35,7 +35,7 @@ def approximate_knn(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return nearly the k most similar rows of every row, the row itself first.
 
-    The order is that of `knn`. The same for the same number of threads.
+    The order is that of `knn`. The result is the same for the same number of threads.
 
     Args:
         features: float32 (N, D), rows L2-normalised.

@@ -1,29 +1,15 @@
 """Row blocks over a thread pool, for numba kernels that release the GIL."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from mprd.system.cpus import worker_count
 
 T = TypeVar("T")
 
 _LEAST_ROWS = 256
 _MOST_BLOCKS = 256
-
-
-def worker_count(threads: int | None) -> int:
-    """Return the number of threads to use: as asked, or every CPU this process may run on.
-
-    Raises:
-        ValueError: threads is below 1.
-    """
-    if threads is None:
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
-    if threads < 1:
-        raise ValueError(f"threads is {threads}; it must be at least 1.")
-    return threads
 
 
 def map_blocks(

@@ -16,6 +16,11 @@ def list_sizes(k1: int, k2: int) -> tuple[int, int, int]:
     return k1, round(k1 / 2) + 1, k2
 
 
+def list_length(k1: int, k2: int) -> int:
+    """Return how many neighbours of a row the encoding reads, the row itself included."""
+    return max(list_sizes(k1, k2))
+
+
 def reciprocal_vectors(
     features: np.ndarray, index: np.ndarray, k1: int, k2: int, threads: int | None = None
 ) -> csr_array:
@@ -72,7 +77,7 @@ def _check_index(index: np.ndarray, count: int, k1: int, k2: int) -> np.ndarray:
         )
     if count == 0:
         raise ValueError("there are no rows.")
-    needed = min(count, max(list_sizes(k1, k2)))
+    needed = min(count, list_length(k1, k2))
     if index.shape[1] < needed:
         raise ValueError(f"index has {index.shape[1]} columns; k1={k1}, k2={k2} need {needed}.")
     index = np.ascontiguousarray(index[:, :needed], dtype=np.int32)

@@ -6,7 +6,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mprd.losses.segments import PairList, pair_similarities
+from mprd.config import TrainConfig
+from mprd.losses.terms import LOSSES, LossInputs
+from mprd.pairs.pair_list import PairList, pair_similarities
+
+
+@LOSSES.register("hsd")
+def hsd_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
+    """Return the HSD loss of a batch; without `use_hsd` it is plain cluster contrast."""
+    hard = settings.use_hsd
+    return hsd_loss(
+        batch.x,
+        batch.labels,
+        batch.memory.prototypes,
+        batch.memory.instances,
+        batch.drawn,
+        batch.negatives if hard else batch.negatives.part(slice(0)),
+        temperature=settings.temperature,
+        mix=settings.hsd_mix if hard else 0.0,
+        weight=settings.hsd_negative,
+    )
 
 
 def hsd_loss(

@@ -4,7 +4,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mprd.losses.segments import PairList, pair_similarities, segment_argmin
+from mprd.config import TrainConfig
+from mprd.losses.terms import LOSSES, LossInputs
+from mprd.pairs.pair_list import PairList, pair_similarities, segment_argmin
+
+
+@LOSSES.register("ppa")
+def ppa_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
+    """Return the PPA loss of a batch and its partners.
+
+    Raises:
+        ValueError: the step embedded no partners.
+    """
+    if batch.x_partner is None:
+        raise ValueError("PPA needs the embeddings of partners.")
+    return ppa_loss(
+        batch.x,
+        batch.x_partner,
+        batch.labels,
+        batch.memory.prototypes,
+        batch.memory.instances,
+        batch.memory.labels,
+        batch.positives,
+        batch.negatives,
+        temperature=settings.temperature,
+        mix=settings.ppa_mix,
+    )
 
 
 def ppa_loss(
@@ -46,16 +71,19 @@ def ppa_loss(
     usable = (cluster >= 0) & (cluster != labels[negatives.owner])
     negatives = PairList(negatives.owner[usable], negatives.member[usable])
     log_p, log_q = (
-        _log_softmax(
-            view, labels, prototypes, instances, instance_labels, positives, negatives,
-            temperature, mix,
+        F.log_softmax(
+            _mixed_similarities(
+                view, labels, prototypes, instances, instance_labels, positives, negatives, mix
+            )
+            / temperature,
+            dim=1,
         )
         for view in (x, x_positive)
-    )  # fmt: skip
+    )
     return (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
 
 
-def _log_softmax(
+def _mixed_similarities(
     x: Tensor,
     labels: Tensor,
     prototypes: Tensor,
@@ -63,10 +91,9 @@ def _log_softmax(
     instance_labels: Tensor,
     positives: PairList,
     negatives: PairList,
-    temperature: float,
     mix: float,
 ) -> Tensor:
-    """Return log softmax of x C'/T, (B, K), C' mixed for this view."""
+    """Return x C', (B, K), with C' mixed for this view."""
     batch, clusters = len(x), len(prototypes)
     hardest = segment_argmin(pair_similarities(x, instances, positives), positives.owner, batch)
     rows = [torch.arange(batch, device=x.device)]
@@ -82,6 +109,6 @@ def _log_softmax(
         members.append(negatives.member[chosen])
     row, column, member = torch.cat(rows), torch.cat(columns), torch.cat(members)
     mixed = F.normalize((1 - mix) * prototypes[column] + mix * instances[member], dim=1)
-    values = (x[row] * mixed).sum(dim=1)
-    logits = (x @ prototypes.T).index_put((row, column), values)
-    return F.log_softmax(logits / temperature, dim=1)
+    # `x[row]` would sum its gradient in an order that changes from run to run.
+    values = (x.index_select(0, row) * mixed).sum(dim=1)
+    return (x @ prototypes.T).index_put((row, column), values)

@@ -35,7 +35,7 @@ def footprint(network: ReidNetwork) -> Footprint:
     def note(module: nn.Module, inputs: Any, output: Tensor) -> None:
         sizes.append(4 * output.numel())
 
-    # Of modules that work in place no second map is kept.
+    # In-place modules allocate no second map.
     kept = [
         module
         for module in network.backbone.modules()

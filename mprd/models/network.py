@@ -7,12 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mprd.models.backbones import build_backbone
+from mprd.models.backbones.base import build_backbone
 from mprd.models.batchnorm import group_batchnorm
 from mprd.models.pooling import POOLINGS
-
-PIXEL_MEAN = (0.485, 0.456, 0.406)
-PIXEL_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,3 @@ class ReidNetwork(nn.Module):
         pooled = self.pool(self.backbone(images)).float()
         with torch.autocast(pooled.device.type, enabled=False):
             return F.normalize(self.neck(pooled), dim=1)
-
-
-def normalize_pixels(images: Tensor) -> Tensor:
-    """Turn uint8 or float [0, 255] images (B, H, W, 3) into network input (B, 3, H, W)."""
-    mean = torch.tensor(PIXEL_MEAN, device=images.device) * 255
-    std = torch.tensor(PIXEL_STD, device=images.device) * 255
-    return ((images.float() - mean) / std).permute(0, 3, 1, 2)

@@ -1,19 +1,24 @@
-"""Stage `cluster`: DBSCAN pseudo-labels."""
+"""Stage `cluster`: pseudo-labels."""
 
 from pathlib import Path
 
 import numpy as np
 
 from mprd.artifacts import CLUSTERS, GRAPH, INDEX, Artifact, read_artifact, write_artifact
-from mprd.clustering import dbscan, graph_distance, pair_quality
+from mprd.clustering.agreement import pair_quality
+from mprd.clustering.methods import CLUSTERINGS
+from mprd.clustering.stored import graph_distance
 from mprd.config import ClusterConfig, Config
 from mprd.errors import UserError
-from mprd.memory import cluster_bytes, require
-from mprd.provenance import require_parent, stage_settings
+from mprd.pipeline.lineage import require_parent
+from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import split_rows
+from mprd.system.ram import cluster_bytes, require
+
+SETTINGS = ("cluster",)
 
 
-def run_cluster(index: Path, graph: Path, out: Path, config: Config) -> None:
+def run_cluster(*, index: Path, graph: Path, out: Path, config: Config) -> None:
     """Write the pseudo-labels of the training images.
 
     Where identities are known, agreement with them is recorded, for the eye only.
@@ -58,7 +63,7 @@ def run_cluster(index: Path, graph: Path, out: Path, config: Config) -> None:
 def cluster_graph(
     artifact: Artifact, settings: ClusterConfig, where: Path
 ) -> tuple[np.ndarray, float]:
-    """Run DBSCAN, widening eps where the settings say so.
+    """Cluster a graph, widening eps where the settings say so.
 
     Returns:
         Labels int32 (N,) and the eps used.
@@ -73,28 +78,31 @@ def cluster_graph(
             f"{eps_max:g}. Raise graph.eps_max or lower cluster.eps."
         )
     distance = graph_distance(artifact)
-    eps = settings.eps
+    cluster = CLUSTERINGS[settings.method]
     while True:
-        labels = dbscan(distance, eps, settings.min_samples)
-        clusters = int(labels.max()) + 1
-        if clusters >= 2:
-            return labels, eps
-        if settings.widen_step == 0 or clusters == 1 or eps >= eps_max:
-            raise UserError(_too_few(clusters, eps, settings, where))
-        wider = min(eps + settings.widen_step, eps_max)
-        print(f"Warning: no clusters at eps {eps:g}; widening to {wider:g}.")
-        eps = wider
+        labels = cluster(distance, settings)
+        count = int(labels.max()) + 1
+        if count >= 2:
+            return labels, settings.eps
+        if settings.widen_step == 0 or count == 1 or settings.eps >= eps_max:
+            raise UserError(_too_few(count, settings, where))
+        wider = min(settings.eps + settings.widen_step, eps_max)
+        print(f"Warning: no clusters at eps {settings.eps:g}; widening to {wider:g}.")
+        settings = settings.model_copy(update={"eps": wider})
 
 
-def _too_few(clusters: int, eps: float, settings: ClusterConfig, where: Path) -> str:
-    found = f"DBSCAN found {clusters} cluster{'' if clusters == 1 else 's'} at eps {eps:g}"
-    if clusters == 1:
+def _too_few(count: int, settings: ClusterConfig, where: Path) -> str:
+    found = f"{settings.method} found {count} cluster{'' if count == 1 else 's'}"
+    if count == 1:
         remedy = "Lower cluster.eps"
     else:
         remedy = "Raise cluster.eps (and graph.eps_max), lower cluster.min_samples"
         if settings.widen_step == 0:
             remedy += ", or set cluster.widen_step"
-    return f"{found}, training needs two ({where}). {remedy}; or start from a better model."
+    return (
+        f"{found} at eps {settings.eps:g}, training needs two ({where}). {remedy}; or start from "
+        "a better model."
+    )
 
 
 def _quality(labels: np.ndarray, identities: np.ndarray) -> dict[str, float]:

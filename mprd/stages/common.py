@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # stages without torch use this module too
     import torch
 
     from mprd.data.pixels import PixelStore
-    from mprd.models import ReidNetwork
+    from mprd.models.network import ReidNetwork
 
 
 def read_index(path: Path) -> Artifact:
@@ -59,9 +59,9 @@ def require_for_inference(
     Raises:
         UserError: more is needed than is free.
     """
-    from mprd.embedding import CPU_BATCH
-    from mprd.memory import held_pixels, inference_bytes, require
-    from mprd.models import footprint
+    from mprd.inference.embed import CPU_BATCH
+    from mprd.models.footprint import footprint
+    from mprd.system.ram import held_pixels, inference_bytes, require
 
     embeddings = 4 * len(store) * network.dim
     # On a GPU the feature maps are on the card.
@@ -85,8 +85,8 @@ def require_for_training(
     Raises:
         UserError: more is needed than is free.
     """
-    from mprd.memory import held_pixels, require, training_bytes
-    from mprd.models import footprint
+    from mprd.models.footprint import footprint
+    from mprd.system.ram import held_pixels, require, training_bytes
 
     sizes = footprint(network)
     # On a GPU the feature maps are on the card.

@@ -3,13 +3,16 @@
 from pathlib import Path
 
 from mprd.config import Config
+from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, epoch_inputs
 from mprd.stages.cluster import run_cluster
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
-from mprd.stages.train import TrainInputs, run_train
+from mprd.stages.train import run_train
 
 
-def run_epochs(run: Path, first: int, last: int, config: Config, threads: int | None) -> None:
+def run_epochs(
+    run: Path, *, first: int, last: int, config: Config, threads: int | None = None
+) -> None:
     """Do the epochs `first` to `last` of a run, one stage after the other.
 
     For work that is fast beside the start of a process, or that waits in a queue for each job.
@@ -25,35 +28,23 @@ def run_epochs(run: Path, first: int, last: int, config: Config, threads: int | 
     Raises:
         UserError: as the stages.
     """
+    layout = RunLayout(run)
     for epoch in range(first, last + 1):
-        inputs = epoch_inputs(run, epoch, config.use_gcn)
-        folder = inputs.features.parent
-        if epoch > 1:
-            run_features(inputs.index, inputs.pixels, inputs.model, inputs.features, config)
-            graph = folder / "graph.h5"
-            run_graph(inputs.features, graph, config, threads, inputs.index)
-            run_cluster(inputs.index, graph, inputs.clusters, config)
-        run_train(inputs, folder, epoch, config)
-
-
-def epoch_inputs(run: Path, epoch: int, use_gcn: bool) -> TrainInputs:
-    """Return the files that an epoch of a run trains from."""
-    here, before = run / f"epochs/{epoch:03d}", run / f"epochs/{epoch - 1:03d}"
-    start = epoch == 1
-    return TrainInputs(
-        index=run / "index.h5",
-        pixels=run / "pixels.h5",
-        features=here / "features.h5",
-        clusters=here / "clusters.h5",
-        model=run / "init/model.safetensors" if start else before / "model.safetensors",
-        previous_clusters=None if start else before / "clusters.h5",
-        state=None if start else before / "state.pt",
-        graph=here / "graph.h5" if use_gcn else None,
-        metadata=run / "gcn/metadata.h5" if use_gcn else None,
-        gcn=_gcn_before(run, epoch) if use_gcn else None,
-    )
-
-
-def _gcn_before(run: Path, epoch: int) -> Path:
-    name = "gcn/pretrained" if epoch == 1 else f"epochs/{epoch - 1:03d}/gcn"
-    return run / f"{name}.safetensors"
+        inputs, here = epoch_inputs(layout, epoch, config.use_gcn), layout.epoch(epoch)
+        if epoch > FIRST_EPOCH:
+            run_features(
+                index=inputs.index,
+                pixels=inputs.pixels,
+                model=inputs.model,
+                out=here.features,
+                config=config,
+            )
+            run_graph(
+                features=here.features,
+                index=inputs.index,
+                out=here.graph,
+                config=config,
+                threads=threads,
+            )
+            run_cluster(index=inputs.index, graph=here.graph, out=here.clusters, config=config)
+        run_train(inputs, out=here, epoch=epoch, config=config)

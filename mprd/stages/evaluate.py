@@ -1,36 +1,37 @@
 """Stage `evaluate`: retrieval figures on query and gallery."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from mprd.artifacts import RANKINGS, Artifact, write_artifact, write_json
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
-from mprd.embedding import HISTOGRAM_DIM, embed_store, histogram_store
-from mprd.evaluation import Evaluation, evaluate
-from mprd.memory import evaluation_bytes, held_pixels, inference_bytes, require
-from mprd.models import ReidNetwork, load_network
-from mprd.provenance import stage_settings
-from mprd.reranking import rerank
-from mprd.runtime import select_device
-from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
-from mprd.stages.init import build_network
+from mprd.inference.descriptor import DESCRIPTORS, Descriptor
+from mprd.inference.network import network_descriptor
+from mprd.models.weights import load_network
+from mprd.pipeline.settings import stage_settings
+from mprd.retrieval.evaluation import Evaluation, evaluate
+from mprd.retrieval.reranking import rerank
+from mprd.stages.common import open_store, read_index, split_rows
+from mprd.system.ram import evaluation_bytes, held_pixels, inference_bytes, require
+from mprd.system.torch_setup import select_device
 
-Baseline = Literal["random", "histogram"]
+SETTINGS = ("evaluate.flip", "evaluate.rerank", "model", "seed")
+
 _TOP = 50
 
 
 def run_evaluate(
+    *,
     index: Path,
     pixels: Path,
     out: Path,
     rankings: Path,
     config: Config,
-    *,
     model: Path | None = None,
-    baseline: Baseline | None = None,
+    baseline: str | None = None,
 ) -> None:
     """Evaluate a model or a baseline; write figures (JSON) and per-query rankings (HDF5).
 
@@ -41,33 +42,32 @@ def run_evaluate(
         pixels: `pixels.h5`.
         out: JSON to write.
         rankings: HDF5 to write.
-        config: `evaluate`, and for the random baseline `model` and `seed`, are read.
+        config: of the run.
         model: `model.safetensors`; give this or `baseline`.
-        baseline: `random` (untrained network) or `histogram` (plain colours).
+        baseline: a registered descriptor, such as `random` (untrained network) or `histogram`.
 
     Raises:
-        UserError: an input is missing, damaged or of another run.
+        UserError: an input is missing, damaged or of another run; unknown baseline; too little
+            memory.
     """
     artifact = read_index(index)
     device = select_device(config.device)
     query, gallery = split_rows(artifact, "query"), split_rows(artifact, "gallery")
     store = open_store(pixels, artifact, np.concatenate([query, gallery]), device)
     inputs = {"index": artifact.digest, "pixels": store.digest}
-    if baseline == "histogram":
-        sizes = len(query), len(gallery), HISTOGRAM_DIM
-        more = evaluation_bytes(*sizes, reranked=config.evaluate.rerank)
-        need = inference_bytes(0, held_pixels(store.size), 4 * len(store) * HISTOGRAM_DIM) + more
-        require("evaluate", need, "Leave histogram out of evaluate.baselines.")
-        features = histogram_store(store)
+    if model is not None:
+        network, header = load_network(model)
+        inputs["model"] = header["digest"]
+        descriptor = network_descriptor(network, store, flip=config.evaluate.flip)
+        remedy = "Take a machine with more memory, or a smaller data.height/width."
     else:
-        network, digest = _network(model, config, store)
-        inputs |= {"model": digest} if digest else {}
-        sizes = len(query), len(gallery), network.dim
-        more = evaluation_bytes(*sizes, reranked=config.evaluate.rerank)
-        require_for_inference("evaluate", network.eval(), store, more)
-        features = embed_store(network.to(device), store, device, flip=config.evaluate.flip)
+        descriptor = DESCRIPTORS[str(baseline)](config, store)
+        remedy = f"Leave {baseline} out of evaluate.baselines."
+    _require_memory(descriptor, store, len(query), config.evaluate.rerank, remedy)
     report: dict[str, Any] = {"schema": "mprd.evaluation", "inputs": inputs}
-    result, tables = _evaluate(features, artifact, query, gallery, config.evaluate.rerank)
+    result, tables = _evaluate(
+        descriptor.embed(store), artifact, query, gallery, config.evaluate.rerank
+    )
     write_artifact(
         rankings,
         RANKINGS,
@@ -79,15 +79,13 @@ def run_evaluate(
     write_json(out, report | _figures(result, len(query)))
 
 
-def _network(model: Path | None, config: Config, store: PixelStore) -> tuple[ReidNetwork, str]:
-    """Return the network to evaluate and the digest of its file ("" for an untrained one)."""
-    if model is not None:
-        network, header = load_network(model)
-        return network, header["digest"]
-    untrained = config.model_copy(
-        update={"init": config.init.model_copy(update={"method": "random", "checkpoint": None})}
-    )
-    return build_network(untrained, store.shape[1], store.shape[2]), ""
+def _require_memory(
+    descriptor: Descriptor, store: PixelStore, queries: int, reranked: bool, remedy: str
+) -> None:
+    sizes = queries, len(store) - queries, descriptor.dim
+    embeddings = 4 * len(store) * descriptor.dim
+    need = inference_bytes(descriptor.largest_map, held_pixels(store.size), embeddings)
+    require("evaluate", need + evaluation_bytes(*sizes, reranked=reranked), remedy)
 
 
 def _evaluate(

@@ -8,18 +8,30 @@ import pandas as pd
 
 from mprd.artifacts import CLUSTERS, FEATURES, SPLITS, atomic, read_artifact, write_artifact
 from mprd.config import Config
-from mprd.provenance import stage_settings
+from mprd.pipeline.layout import FinalLayout
+from mprd.pipeline.settings import stage_settings
 from mprd.stages.cluster import run_cluster
 from mprd.stages.common import read_index, split_rows
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
 
+SETTINGS = (
+    "graph.k1",
+    "graph.k2",
+    "graph.eps_max",
+    "graph.center_cameras",
+    "graph.backend",
+    "cluster",
+)
+SETTINGS_WHEN = (({"graph.backend": "ivf"}, ("graph.min_recall",)),)
+
 
 def run_export(
+    *,
     index: Path,
     pixels: Path,
     model: Path,
-    out: Path,
+    out: FinalLayout,
     config: Config,
     threads: int | None = None,
 ) -> None:
@@ -32,35 +44,36 @@ def run_export(
         index: `index.h5`.
         pixels: `pixels.h5`.
         model: `model.safetensors` of the last epoch.
-        out: folder; gets `model.safetensors`, `embeddings.h5` (all splits, features schema),
-            `features.h5`, `graph.h5` and `clusters.h5` (train), and `clusters.csv`
-            (path, cluster, camera; cluster -1 = outlier).
-        config: `graph`, `cluster` and `device` are read.
+        out: files to write; embeddings are of all splits, features, graph and clusters of the
+            training images. Cluster -1 is an outlier.
+        config: of the run.
         threads: worker threads.
 
     Raises:
         UserError: an input is missing, damaged or of another run.
     """
-    with atomic(out / "model.safetensors") as temporary:
+    with atomic(out.model) as temporary:
         shutil.copyfile(model, temporary)
-    run_features(index, pixels, model, out / "embeddings.h5", config, SPLITS)
-    _keep_train(index, out / "embeddings.h5", out / "features.h5", config)
-    run_graph(out / "features.h5", out / "graph.h5", config, threads, index)
-    run_cluster(index, out / "graph.h5", out / "clusters.h5", config)
+    run_features(
+        index=index, pixels=pixels, model=model, out=out.embeddings, config=config, splits=SPLITS
+    )
+    _keep_train(index=index, embeddings=out.embeddings, out=out.features, config=config)
+    run_graph(features=out.features, index=index, out=out.graph, config=config, threads=threads)
+    run_cluster(index=index, graph=out.graph, out=out.clusters, config=config)
     artifact = read_index(index)
     rows = split_rows(artifact, "train")
     table = pd.DataFrame(
         {
             "path": artifact["path"][rows],
-            "cluster": read_artifact(out / "clusters.h5", CLUSTERS)["labels"],
+            "cluster": read_artifact(out.clusters, CLUSTERS)["labels"],
             "camera": artifact["camera"][rows],
         }
     )
-    with atomic(out / "clusters.csv") as temporary:
+    with atomic(out.table) as temporary:
         table.to_csv(temporary, index=False)
 
 
-def _keep_train(index: Path, embeddings: Path, out: Path, config: Config) -> None:
+def _keep_train(*, index: Path, embeddings: Path, out: Path, config: Config) -> None:
     """Write the training rows of the embeddings as `features.h5`: nothing is embedded twice."""
     artifact = read_artifact(embeddings, FEATURES)
     rows = split_rows(read_index(index), "train")

@@ -4,14 +4,17 @@ from pathlib import Path
 
 from mprd.artifacts import FEATURES, SPLITS, write_artifact
 from mprd.config import Config
-from mprd.embedding import embed_store
-from mprd.models import load_network
-from mprd.provenance import stage_settings
-from mprd.runtime import select_device
+from mprd.inference.embed import embed_store
+from mprd.models.weights import load_network
+from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
+from mprd.system.torch_setup import select_device
+
+SETTINGS = ()
 
 
 def run_features(
+    *,
     index: Path,
     pixels: Path,
     model: Path,

@@ -8,13 +8,22 @@ import numpy as np
 from mprd.artifacts import FEATURES, GRAPH, INDEX, Artifact, read_artifact, write_artifact
 from mprd.config import Config, GraphConfig
 from mprd.errors import UserError
-from mprd.graph import approximate_knn, center_cameras, jaccard_distance, knn
-from mprd.graph.parallel import worker_count
-from mprd.memory import MIB, graph_bytes, require
-from mprd.provenance import require_parent, stage_settings
+from mprd.graph.approximate import approximate_knn
+from mprd.graph.centering import center_cameras
+from mprd.graph.jaccard import jaccard_distance
+from mprd.graph.neighbors import knn
+from mprd.graph.reciprocal import list_length
+from mprd.pipeline.lineage import require_parent
+from mprd.pipeline.settings import stage_settings
+from mprd.system.cpus import worker_count
+from mprd.system.ram import MIB, graph_bytes, require
+
+SETTINGS = ("graph.k1", "graph.k2", "graph.eps_max", "graph.center_cameras", "graph.backend")
+SETTINGS_WHEN = (({"graph.backend": "ivf"}, ("graph.min_recall",)),)
 
 
 def run_graph(
+    *,
     features: Path,
     out: Path,
     config: Config,
@@ -43,7 +52,7 @@ def run_graph(
     _require_memory(len(vectors), vectors.shape[1], settings, threads)
     if settings.center_cameras:
         vectors = center_cameras(vectors, _cameras(index, artifact))
-    width = min(len(vectors), max(settings.k1, settings.k2, round(settings.k1 / 2) + 1))
+    width = min(len(vectors), list_length(settings.k1, settings.k2))
     similarities, neighbors, recall = _neighbors(vectors, width, settings, threads)
     distance = jaccard_distance(
         vectors, neighbors, settings.k1, settings.k2, settings.eps_max, threads

@@ -12,7 +12,10 @@ from mprd.config import Config
 from mprd.data.datasets import ImageRecord, Listing, load_plugin, read_dataset
 from mprd.data.images import decode, image_size
 from mprd.errors import UserError
-from mprd.provenance import data_location, stage_settings
+from mprd.pipeline.settings import data_location, stage_settings
+
+SETTINGS = ("data.dataset", "data.root", "data.reader", "data.on_bad_image")
+FILES = ("data.reader", "data.root")  # the root may be a manifest
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class _FileFacts:
     sha256: str
 
 
-def run_index(out: Path, config: Config, data_dir: Path | None = None, threads: int = 1) -> None:
+def run_index(*, out: Path, config: Config, data_dir: Path | None = None, threads: int = 1) -> None:
     """List the images of a data set with split, identity, camera, size and checksum.
 
     Rows are ordered train, query, gallery, then as the reader lists them. With

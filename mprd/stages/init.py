@@ -7,14 +7,19 @@ import torch
 
 from mprd.artifacts import write_json
 from mprd.config import Config
-from mprd.models import Architecture, ReidNetwork, load_checkpoint, save_network
-from mprd.provenance import stage_settings
-from mprd.runtime import select_device
+from mprd.models.build import build_network
+from mprd.models.weights import load_checkpoint, save_network
+from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_training, split_rows
-from mprd.warmup import warm_up
+from mprd.system.torch_setup import select_device
+from mprd.training.warmup import warm_up
+
+SETTINGS = ("model", "init.method", "init.checkpoint", "seed")
+SETTINGS_WHEN = (({"init.method": "warmup"}, ("init.warmup", "augment.flip", "augment.erase")),)
+FILES = ("init.checkpoint",)
 
 
-def run_init(index: Path, pixels: Path, out: Path, metrics: Path | None, config: Config) -> None:
+def run_init(*, index: Path, pixels: Path, out: Path, metrics: Path | None, config: Config) -> None:
     """Make the initial network by `init.method`.
 
     Args:
@@ -31,7 +36,7 @@ def run_init(index: Path, pixels: Path, out: Path, metrics: Path | None, config:
     artifact = read_index(index)
     device = select_device(config.device)
     store = open_store(pixels, artifact, split_rows(artifact, "train"), device)
-    network = build_network(config, store.shape[1], store.shape[2])
+    network = build_network(config, *store.shape[1:3], pretrained=config.init.method == "imagenet")
     report: dict[str, Any] = {"schema": "mprd.init", "method": config.init.method, "loss": []}
     if config.init.checkpoint is not None:
         unused = load_checkpoint(network, config.init.checkpoint)
@@ -54,12 +59,3 @@ def run_init(index: Path, pixels: Path, out: Path, metrics: Path | None, config:
     )
     if metrics is not None:
         write_json(metrics, report)
-
-
-def build_network(config: Config, height: int, width: int) -> ReidNetwork:
-    """Return the network of a config with fresh (or ImageNet) weights, reproducible by seed."""
-    torch.manual_seed(config.seed)
-    architecture = Architecture(
-        config.model.backbone, config.model.pooling, config.model.bn_group_size, height, width
-    )
-    return ReidNetwork(architecture, pretrained=config.init.method == "imagenet")

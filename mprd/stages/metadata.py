@@ -16,7 +16,6 @@ from mprd.artifacts import (
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.data.transforms import view_pixels
-from mprd.embedding import embed_pixels
 from mprd.errors import UserError
 from mprd.gcn.metadata import (
     MetadataPairs,
@@ -26,23 +25,24 @@ from mprd.gcn.metadata import (
     read_judgements,
     read_labels,
 )
-from mprd.models import ReidNetwork, load_network
-from mprd.provenance import require_parent, stage_settings
-from mprd.runtime import select_device
+from mprd.inference.embed import embed_pixels
+from mprd.models.network import ReidNetwork
+from mprd.models.weights import load_network
+from mprd.pipeline.layout import InitialFiles
+from mprd.pipeline.lineage import require_parent
+from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
+from mprd.system.torch_setup import select_device
+
+SETTINGS = ("gcn.metadata", "augment", "seed")
+FILES = ("gcn.metadata.file",)
 
 
-def run_metadata(
-    index: Path, pixels: Path, model: Path, features: Path, graph: Path, out: Path, config: Config
-) -> None:
+def run_metadata(inputs: InitialFiles, *, out: Path, config: Config) -> None:
     """Write the metadata pairs of `gcn.metadata`.
 
     Args:
-        index: `index.h5`.
-        pixels: `pixels.h5`.
-        model: the initial model.
-        features: `features.h5` of the initial model.
-        graph: `graph.h5` of these features.
+        inputs: files of the initial model.
         out: `metadata.h5` to write.
         config: `gcn.metadata`, `augment`, `seed` and `device` are read.
 
@@ -50,19 +50,19 @@ def run_metadata(
         UserError: an input is missing, damaged or of another run; a CSV that does not fit; fewer
             images than asked for, or no dissimilar ones.
     """
-    images = read_index(index)
+    images = read_index(inputs.index)
     device = select_device(config.device)
     rows = split_rows(images, "train")
-    store = open_store(pixels, images, rows, device)
-    network, header = load_network(model)
+    store = open_store(inputs.pixels, images, rows, device)
+    network, header = load_network(inputs.model)
     require_for_inference("metadata", network, store)
-    embedded = read_artifact(features, FEATURES)
-    require_parent(embedded, "index", images.digest, index)
-    require_parent(embedded, "model", header["digest"], model)
-    neighbors = read_artifact(graph, GRAPH, ("neighbors",))
-    require_parent(neighbors, "features", embedded.digest, features)
-    inputs = {"index": images.digest, "pixels": store.digest, "model": header["digest"]}
-    inputs |= {"features": embedded.digest, "graph": neighbors.digest}
+    embedded = read_artifact(inputs.features, FEATURES)
+    require_parent(embedded, "index", images.digest, inputs.index)
+    require_parent(embedded, "model", header["digest"], inputs.model)
+    neighbors = read_artifact(inputs.graph, GRAPH, ("neighbors",))
+    require_parent(neighbors, "features", embedded.digest, inputs.features)
+    digests = {"index": images.digest, "pixels": store.digest, "model": header["digest"]}
+    digests |= {"features": embedded.digest, "graph": neighbors.digest}
     settings = config.gcn.metadata
     if settings.source == "views":
         arrays, similarity = _views(
@@ -86,7 +86,7 @@ def run_metadata(
         METADATA,
         arrays,
         config=stage_settings(config, "metadata"),
-        inputs=inputs,
+        inputs=digests,
         seed=config.seed,
         attributes={"source": settings.source, "max_similarity": similarity},
     )

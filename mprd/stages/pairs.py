@@ -7,22 +7,23 @@ import pandas as pd
 import torch
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, atomic, read_artifact
-from mprd.clustering import graph_distance
+from mprd.clustering.stored import graph_distance
 from mprd.errors import UserError
 from mprd.gcn.context import EpochContext
 from mprd.gcn.pairs import doubtful_pairs
-from mprd.provenance import require_parent
+from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.lineage import require_parent
 from mprd.stages.common import split_rows
 
 _STRATA = 5
 
 
-def run_pairs(run: Path, out: Path, count: int, epoch: int | None = None) -> None:
+def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> None:
     """Write a CSV `path_a,path_b,same` of pairs most worth judging, `same` left empty.
 
-    Pairs come from inside clusters, where a wrong link does harm. By how near they are to each
-    other within their cameras they fall into five strata, which give equal parts: so both
-    answers are likely, and the few near pairs are not lost among the many far ones.
+    Pairs come from inside clusters, where a wrong link does harm. They are sorted into five strata
+    by their ranks within cameras, and each stratum gives an equal part. So both answers are
+    likely, and the few near pairs are not lost among the many far ones.
 
     Args:
         run: folder of a run with a clustered epoch.
@@ -35,27 +36,29 @@ def run_pairs(run: Path, out: Path, count: int, epoch: int | None = None) -> Non
     """
     if out.exists():
         raise UserError(f"{out} exists and may hold judgements. Name another file.")
-    folder = _epoch_folder(run, epoch)
-    index = read_artifact(run / "index.h5", INDEX, ("path", "split", "camera"))
-    features = read_artifact(folder / "features.h5", FEATURES)
-    require_parent(features, "index", index.digest, run / "index.h5")
-    graph = read_artifact(folder / "graph.h5", GRAPH)
-    clusters = read_artifact(folder / "clusters.h5", CLUSTERS)
-    require_parent(clusters, "graph", graph.digest, folder / "graph.h5")
+    layout = RunLayout(run)
+    here = layout.epoch(_clustered_epoch(layout, epoch))
+    index = read_artifact(layout.index, INDEX, ("path", "split", "camera"))
+    features = read_artifact(here.features, FEATURES)
+    require_parent(features, "index", index.digest, layout.index)
+    graph = read_artifact(here.graph, GRAPH)
+    clusters = read_artifact(here.clusters, CLUSTERS)
+    require_parent(clusters, "graph", graph.digest, here.graph)
     rows = split_rows(index, "train")
     generator = torch.Generator().manual_seed(0)
     doubtful = doubtful_pairs(torch.from_numpy(clusters["labels"]).long(), generator)
     if len(doubtful) < count:
         raise UserError(
-            f"{folder} holds {len(doubtful)} doubtful pairs, {count} are asked for. Lower --count."
+            f"{here.folder} holds {len(doubtful)} doubtful pairs, {count} are asked for. "
+            "Lower --count."
         )
-    context = EpochContext(
-        torch.from_numpy(features["features"]),
-        graph["neighbors"],
-        graph_distance(graph),
-        index["camera"][rows],
+    context = EpochContext.of_graph(
+        memory=torch.from_numpy(features["features"]),
+        neighbors=graph["neighbors"],
+        distance=graph_distance(graph),
+        cameras=index["camera"][rows],
         star=1,
-        centred=bool(graph.attributes["center_cameras"]),
+        centred_lists=bool(graph.attributes["center_cameras"]),
     )
     i, j = doubtful.T
     level = context.camera_level(i, j) + context.camera_level(j, i)
@@ -64,17 +67,20 @@ def run_pairs(run: Path, out: Path, count: int, epoch: int | None = None) -> Non
     table = pd.DataFrame({"path_a": paths[chosen[:, 0]], "path_b": paths[chosen[:, 1]], "same": ""})
     with atomic(out) as temporary:
         table.to_csv(temporary, index=False)
-    print(f"{count} pairs of {folder} in {out}: fill in `same` with 1 or 0, or leave it empty.")
+    print(
+        f"{count} pairs of {here.folder} in {out}: fill in `same` with 1 or 0, or leave it empty."
+    )
 
 
-def _epoch_folder(run: Path, epoch: int | None) -> Path:
-    folders = sorted(path.parent for path in run.glob("epochs/[0-9][0-9][0-9]/clusters.h5"))
+def _clustered_epoch(layout: RunLayout, epoch: int | None) -> int:
+    """Return the epoch asked for, or the last one that is clustered."""
+    found = layout.epochs_with("clusters")
     if epoch is not None:
-        folders = [folder for folder in folders if int(folder.name) == epoch]
-    if not folders:
+        found = [number for number in found if number == epoch]
+    if not found:
         which = "a clustered epoch" if epoch is None else f"the clusters of epoch {epoch}"
-        raise UserError(f"{run} does not hold {which}. Make one with `mprd cluster`.")
-    return folders[-1]
+        raise UserError(f"{layout.folder} does not hold {which}. Make one with `mprd cluster`.")
+    return found[-1]
 
 
 def stratified(level: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -86,9 +92,9 @@ def stratified(level: np.ndarray, count: int, seed: int) -> np.ndarray:
     edges = np.linspace(level.min(), level.max(), _STRATA + 1)[1:-1]
     stratum = np.searchsorted(edges, level, side="right")
     order = rng.permutation(len(level))
-    turn = np.empty(len(level), np.int64)
+    place = np.empty(len(level), np.int64)  # of a pair within its stratum
     for value in range(_STRATA):
         members = order[stratum[order] == value]
-        turn[members] = np.arange(len(members))
-    taken = order[np.argsort(turn[order], kind="stable")][:count]
+        place[members] = np.arange(len(members))
+    taken = order[np.argsort(place[order], kind="stable")][:count]
     return rng.permutation(taken)

@@ -10,13 +10,15 @@ from tqdm import tqdm
 from mprd.artifacts import INDEX, PIXELS, create_artifact, read_artifact
 from mprd.config import Config
 from mprd.data.images import decode, resize
-from mprd.memory import pixels_bytes, require
-from mprd.provenance import stage_settings
+from mprd.pipeline.settings import stage_settings
+from mprd.system.ram import pixels_bytes, require
+
+SETTINGS = ("data.height", "data.width")
 
 _BLOCK = 512
 
 
-def run_pixels(index: Path, out: Path, config: Config, threads: int = 1) -> None:
+def run_pixels(*, index: Path, out: Path, config: Config, threads: int = 1) -> None:
     """Write the resized images, block by block: memory does not grow with their number.
 
     Args:
@@ -67,4 +69,4 @@ def _blocks(
                 progress.update(len(images))
                 yield start, np.stack(images)
         finally:
-            pool.shutdown(cancel_futures=True)  # a damaged image: what waits is not wanted
+            pool.shutdown(cancel_futures=True)  # after a damaged image: drop what waits

@@ -1,71 +1,73 @@
 """Stage `pretrain`: the relation GCN before the first epoch."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from mprd.artifacts import (
-    CLUSTERS,
-    FEATURES,
-    GRAPH,
-    METADATA,
-    Artifact,
-    read_artifact,
-    write_json,
-)
+from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, Artifact, read_artifact, write_json
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
-from mprd.data.transforms import view_pixels
-from mprd.embedding import embed_pixels
 from mprd.errors import UserError
+from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.learning import TaskSource, build_gcn, train_gcn
+from mprd.gcn.networks.base import RelationNetwork
 from mprd.gcn.pairs import PairSet
 from mprd.gcn.quality import judge_quality, set_quality
-from mprd.gcn.surroundings import Surroundings
 from mprd.gcn.weights import save_gcn
-from mprd.memory import relation_bytes
-from mprd.models import ReidNetwork, load_network
-from mprd.provenance import require_parent, stage_settings
-from mprd.runtime import select_device
+from mprd.models.network import ReidNetwork
+from mprd.models.weights import load_network
+from mprd.pipeline.layout import InitialFiles
+from mprd.pipeline.lineage import require_parent
+from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
+from mprd.stages.relation_sources import read_metadata, unlabelled_tasks
+from mprd.system.ram import relation_bytes
+from mprd.system.torch_setup import select_device
+
+SETTINGS = (
+    "seed",
+    "augment",
+    "gcn.network",
+    "gcn.node_features",
+    "gcn.neighbors",
+    "gcn.hidden",
+    "gcn.sort_k",
+    "gcn.conv",
+    "gcn.mlp",
+    "gcn.dropout",
+    "gcn.unlabelled",
+    "gcn.batch",
+    "gcn.inner_steps",
+    "gcn.inner_rate",
+    "gcn.outer_rate",
+    "gcn.pretrain",
+)
+SETTINGS_WHEN = (({"gcn.unlabelled.source": "strict"}, ("cluster.min_samples",)),)
 
 _HELD_OUT = 0.2  # share of the images whose pairs are kept for the record
 
 
-@dataclass(frozen=True)
-class PretrainInputs:
-    """The files that pre-training reads, all of the initial model.
-
-    Attributes:
-        index: `index.h5`.
-        pixels: `pixels.h5`.
-        model: the initial model.
-        features: `features.h5` of epoch 1.
-        graph: `graph.h5` of epoch 1.
-        clusters: `clusters.h5` of epoch 1.
-        metadata: `metadata.h5`.
-    """
-
-    index: Path
-    pixels: Path
-    model: Path
-    features: Path
-    graph: Path
-    clusters: Path
-    metadata: Path
-
-
-def run_pretrain(inputs: PretrainInputs, out: Path, metrics: Path, config: Config) -> None:
+def run_pretrain(
+    inputs: InitialFiles,
+    *,
+    clusters: Path,
+    metadata: Path,
+    out: Path,
+    metrics: Path,
+    config: Config,
+) -> None:
     """Pre-train the relation GCN: Reptile on metadata tasks, then on unlabelled pairs.
 
     Args:
         inputs: files of the initial model.
-        out: `pretrained.safetensors` to write.
+        clusters: `clusters.h5` of epoch 1.
+        metadata: `metadata.h5`.
+        out: safetensors file to write.
         metrics: JSON to write: losses, and the quality on held-out pairs.
-        config: `gcn`, `augment`, `cluster`, `seed` and `device` are read.
+        config: of the run.
 
     Raises:
         UserError: an input is missing, damaged or of another run; no pairs of both kinds to
@@ -74,52 +76,26 @@ def run_pretrain(inputs: PretrainInputs, out: Path, metrics: Path, config: Confi
     index = read_index(inputs.index)
     rows = split_rows(index, "train")
     device = select_device(config.device)
-    features, graph, clusters, metadata = _read(inputs, index)
+    found = _read(inputs, clusters, metadata, index)
+    features = found["features"]
     cnn, header = load_network(inputs.model)
-    _require_model(features, metadata, header["digest"], inputs)
+    for child in (features, found["metadata"]):
+        require_parent(child, "model", header["digest"], inputs.model)
     store = open_store(inputs.pixels, index, rows, device)
     cameras = index["camera"][rows]
     more = relation_bytes(len(rows), len(np.unique(cameras)), config.graph.k1)
     require_for_inference("pretrain", cnn, store, more)
-    settings = config.gcn
-    generator = torch.Generator().manual_seed(config.seed)
-    network = build_gcn(settings, features["features"].shape[1], config.seed).to(device)
-    labels = torch.from_numpy(clusters["labels"]).long().to(device)
-    around = Surroundings(
-        network,
-        torch.from_numpy(features["features"]).to(device),
-        graph,
-        labels,
-        cameras,
-        settings,
-        generator,
+    network, report = _pretrain(
+        found, cnn.to(device), store, cameras, index["identity"][rows], config
     )
-    known = around.metadata(metadata, metadata["features"], settings.pretrain.metadata)
-    eps = float(clusters.attributes["eps"])
-    unlabelled = unlabelled_source(
-        around, cnn.to(device), store, eps, config, settings.pretrain.unlabelled
-    )
-    train, held = _hold_out(
-        unlabelled.pairs, len(unlabelled.judge.context), metadata["row"], generator
-    )
-    unlabelled = replace(unlabelled, pairs=train)
-    _require_pairs([known, unlabelled], clusters.path)
-    losses = train_gcn(network, [known], settings, generator)
-    losses |= train_gcn(network, [unlabelled], settings, generator)
-    report: dict[str, Any] = {"schema": "mprd.pretrain", "loss": losses}
-    report["pairs"] = {s.name: _counts(s.pairs) for s in (known, unlabelled)}
-    report["held_out"] = set_quality(unlabelled.judge, held)
-    report["truth"] = judge_quality(around, index["identity"][rows])
     _print(report)
-    digests = {"index": index.digest, "metadata": metadata.digest, "clusters": clusters.digest}
     save_gcn(
         out,
         network,
         config=stage_settings(config, "pretrain"),
         inputs={
-            **digests,
-            "features": features.digest,
-            "graph": graph.digest,
+            "index": index.digest,
+            **{role: artifact.digest for role, artifact in found.items()},
             "model": header["digest"],
             "pixels": store.digest,
         },
@@ -128,74 +104,68 @@ def run_pretrain(inputs: PretrainInputs, out: Path, metrics: Path, config: Confi
     write_json(metrics, report)
 
 
-def _read(inputs: PretrainInputs, index: Artifact) -> tuple[Artifact, Artifact, Artifact, Artifact]:
-    features = read_artifact(inputs.features, FEATURES)
-    require_parent(features, "index", index.digest, inputs.index)
-    graph = read_artifact(inputs.graph, GRAPH)
-    require_parent(graph, "features", features.digest, inputs.features)
-    clusters = read_artifact(inputs.clusters, CLUSTERS)
-    require_parent(clusters, "graph", graph.digest, inputs.graph)
-    metadata = read_metadata(inputs.metadata, index, features["features"].shape[1])
-    return features, graph, clusters, metadata
-
-
-def read_metadata(path: Path, index: Artifact, dim: int) -> Artifact:
-    """Read `metadata.h5` and check that it fits the run.
-
-    Args:
-        path: the file.
-        index: of the run.
-        dim: embedding size D of the run's model.
-
-    Raises:
-        UserError: of another data set or another backbone width.
-    """
-    metadata = read_artifact(path, METADATA)
-    require_parent(metadata, "index", index.digest, index.path)
-    width = metadata["features"].shape[1]
-    if width != dim:
-        raise UserError(
-            f"{path} holds embeddings of size {width}, the model makes {dim}. "
-            "Make it again with `mprd metadata`."
-        )
-    return metadata
-
-
-def unlabelled_source(
-    around: Surroundings,
-    network: ReidNetwork,
+def _pretrain(
+    found: dict[str, Artifact],
+    cnn: ReidNetwork,
     store: PixelStore,
-    eps: float,
+    cameras: np.ndarray,
+    identity: np.ndarray,
     config: Config,
-    tasks: int,
-) -> TaskSource:
-    """Find the unlabelled pairs of `gcn.unlabelled` in an epoch.
+) -> tuple[RelationNetwork, dict[str, Any]]:
+    """Train a network on metadata tasks, then on unlabelled pairs; return it and the report."""
+    settings, clusters = config.gcn, found["clusters"]
+    features = found["features"]["features"]
+    generator = torch.Generator().manual_seed(config.seed)
+    network = build_gcn(settings, features.shape[1], config.seed).to(store.device)
+    relations = EpochRelations(
+        network=network,
+        memory=torch.from_numpy(features).to(store.device),
+        graph=found["graph"],
+        labels=torch.from_numpy(clusters["labels"]).long().to(store.device),
+        cameras=cameras,
+        settings=settings,
+        generator=generator,
+    )
+    nodes = found["metadata"]["features"]
+    known = relations.metadata_tasks(found["metadata"], nodes, settings.pretrain.metadata)
+    unlabelled = unlabelled_tasks(
+        relations,
+        cnn=cnn,
+        store=store,
+        eps=float(clusters.attributes["eps"]),
+        config=config,
+        tasks=settings.pretrain.unlabelled,
+    )
+    train, held = _hold_out(
+        unlabelled.pairs, len(unlabelled.judge.context), found["metadata"]["row"], generator
+    )
+    unlabelled = replace(unlabelled, pairs=train)
+    _require_pairs([known, unlabelled], clusters.path)
+    losses = train_gcn(network, [known], settings, generator)
+    losses |= train_gcn(network, [unlabelled], settings, generator)
+    return network, {
+        "schema": "mprd.pretrain",
+        "loss": losses,
+        "pairs": {s.name: _counts(s.pairs) for s in (known, unlabelled)},
+        "held_out": set_quality(unlabelled.judge, held),
+        "truth": judge_quality(relations, identity),
+    }
 
-    Args:
-        around: the epoch.
-        network: the CNN that made its features; used by source `views` alone.
-        store: the training images; likewise.
-        eps: radius that gave the epoch's labels.
-        config: `gcn.unlabelled`, `cluster`, `augment` and `seed` are read.
-        tasks: how many tasks.
-    """
-    if config.gcn.unlabelled.source != "views":
-        return around.unlabelled(config.cluster, eps, tasks)
-    count = min(config.gcn.unlabelled.images, len(store))
-    chosen = torch.randperm(len(store), generator=around.generator)[:count].sort().values
-    seed = int(torch.randint(2**62, (1,), generator=around.generator))
-    draws = torch.Generator(store.device).manual_seed(seed)
-    views = view_pixels(store.batch(chosen), config.augment, draws)
-    embedded = embed_pixels(network, views, store.device)
-    return around.views(chosen.to(store.device), embedded, tasks)
 
-
-def _require_model(
-    features: Artifact, metadata: Artifact, model: str, inputs: PretrainInputs
-) -> None:
-    """Check that features and metadata were made by the model at hand."""
-    require_parent(features, "model", model, inputs.model)
-    require_parent(metadata, "model", model, inputs.model)
+def _read(
+    inputs: InitialFiles, clusters: Path, metadata: Path, index: Artifact
+) -> dict[str, Artifact]:
+    """Return the artifacts by role, checked to belong together."""
+    found = {
+        "features": read_artifact(inputs.features, FEATURES),
+        "graph": read_artifact(inputs.graph, GRAPH),
+        "clusters": read_artifact(clusters, CLUSTERS),
+    }
+    require_parent(found["features"], "index", index.digest, inputs.index)
+    require_parent(found["graph"], "features", found["features"].digest, inputs.features)
+    require_parent(found["clusters"], "graph", found["graph"].digest, inputs.graph)
+    dim = found["features"]["features"].shape[1]
+    return {**found, "metadata": read_metadata(metadata, index, dim)}
 
 
 def _hold_out(

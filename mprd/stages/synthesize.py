@@ -3,16 +3,18 @@
 from pathlib import Path
 
 from mprd.config import Config
-from mprd.data.synthetic import SyntheticSettings, generate
+from mprd.data.synthetic.dataset import generate
+
+SETTINGS = ("data.synthetic",)
 
 
-def run_synthesize(out: Path, config: Config, threads: int = 1) -> int:
+def run_synthesize(*, out: Path, config: Config, threads: int = 1) -> int:
     """Write the synthetic images in the Market-1501 layout.
 
     Args:
         out: folder to make; must not exist or be empty.
-        config: `data.synthetic` is read.
-        threads: worker threads; the images do not depend on it.
+        config: of the run.
+        threads: worker processes; the images do not depend on it.
 
     Returns:
         The number of images.
@@ -20,16 +22,4 @@ def run_synthesize(out: Path, config: Config, threads: int = 1) -> int:
     Raises:
         UserError: `out` holds something already.
     """
-    s = config.data.synthetic
-    settings = SyntheticSettings(
-        seed=s.seed,
-        train_identities=s.train_identities,
-        test_identities=s.test_identities,
-        cameras=s.cameras,
-        images_per_camera=(s.min_images, s.max_images),
-        camera_presence=s.camera_presence,
-        distractors=s.distractors,
-        look_alike=s.look_alike,
-        occlusion=s.occlusion,
-    )
-    return generate(settings, out, threads)
+    return generate(config.data.synthetic, out, threads)

@@ -8,21 +8,16 @@ import pandas as pd
 
 from mprd.artifacts import CLUSTERS, atomic, read_artifact, read_json
 from mprd.errors import UserError
+from mprd.pipeline.layout import INITIAL, RunLayout, epoch_name
+from mprd.report.columns import COLUMNS, Source, names
 
-_RETRIEVAL = ("mAP", "rank1", "rank5", "rank10", "mINP")
-_QUALITY = ("nmi", "ari", "pair_precision", "pair_recall")
-# Shares of judged hard pairs that are right, before and after the relation filter (`use_gcn`).
-_RELATIONS = {
-    "pos_prec": "positive_precision",
-    "pos_prec_kept": "positive_precision_kept",
-    "neg_prec": "negative_precision",
-    "neg_prec_kept": "negative_precision_kept",
-}
-COLUMNS = ("model", "clusters", "outliers", "eps", "loss", *_RETRIEVAL, *_QUALITY, *_RELATIONS)
-INITIAL = "init"
+SETTINGS = ()
+
+_INITIAL_ROW = "init"
+_LAST_ROW = "last epoch"
 
 
-def run_table(run: Path, out: Path) -> None:
+def run_table(*, run: Path, out: Path) -> None:
     """Collect what the stages of a run reported into a CSV.
 
     Rows: baselines, the initial model (`init`), then every epoch that is complete. Figures of
@@ -35,13 +30,18 @@ def run_table(run: Path, out: Path) -> None:
     Raises:
         UserError: the run has no complete epoch or a report is damaged.
     """
-    rows = [_evaluation_row(run, name) for name in ("histogram", "random", "000")]
-    rows += [_epoch_row(run, folder) for folder in _epochs(run)]
-    table = pd.DataFrame([row for row in rows if row], columns=list(COLUMNS))
-    _write_csv(table, out)
+    layout = RunLayout(run)
+    epochs = layout.epochs_with("metrics")
+    if not epochs:
+        raise UserError(f"{run} holds no complete epoch. Train one with `mprd train`.")
+    rows = [{"model": name} | _evaluation(layout, name) for name in layout.baselines()]
+    rows.append({"model": _INITIAL_ROW} | _evaluation(layout, INITIAL))
+    rows = [row for row in rows if len(row) > 1]
+    rows += [_epoch_row(layout, epoch) for epoch in epochs]
+    _write_csv(pd.DataFrame(rows, columns=["model", *names()]), out)
 
 
-def run_summary(tables: Sequence[Path], variants: Sequence[str], out: Path) -> None:
+def run_summary(*, tables: Sequence[Path], variants: Sequence[str], out: Path) -> None:
     """Average the first and last rows of several runs: mean and standard deviation over seeds.
 
     Shares of the relation filter are first averaged over the epochs of each run.
@@ -51,19 +51,19 @@ def run_summary(tables: Sequence[Path], variants: Sequence[str], out: Path) -> N
         variants: variant that each run belongs to.
         out: CSV to write: variant, model, seeds, and `<figure>` and `<figure>_std` of each.
     """
+    averaged = [column.name for column in COLUMNS if column.averaged]
     frames = []
     for path, variant in zip(tables, variants, strict=True):
         table = read_table(path)
         last = table["model"].iloc[-1]
         # The last epoch of each run stands in one row, whatever its number.
-        table["model"] = table["model"].where(table["model"] != last, "last epoch")
-        # The filter has work in early epochs most of all: its shares are means over the epochs.
-        table = table.assign(**table[list(_RELATIONS)].mean())
-        chosen = table[table["mAP"].notna() | (table["model"] == "last epoch")].copy()
-        chosen.loc[chosen["model"] != "last epoch", list(_RELATIONS)] = float("nan")
+        table["model"] = table["model"].where(table["model"] != last, _LAST_ROW)
+        table = table.assign(**table[averaged].mean())
+        chosen = table[table["mAP"].notna() | (table["model"] == _LAST_ROW)].copy()
+        chosen.loc[chosen["model"] != _LAST_ROW, averaged] = float("nan")
         frames.append(chosen.assign(variant=variant))
     grouped = pd.concat(frames).groupby(["variant", "model"], sort=False)
-    figures = ["clusters", "outliers", "loss", *_RETRIEVAL, *_QUALITY, *_RELATIONS]
+    figures = [name for name in names() if name != "eps"]
     summary = grouped[figures].mean()
     spread = grouped[figures].std(ddof=1).add_suffix("_std")
     summary.insert(0, "seeds", grouped.size())
@@ -78,36 +78,31 @@ def read_table(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} is not a metrics table. Make it with `mprd table`.") from None
 
 
-def _epochs(run: Path) -> list[Path]:
-    folders = sorted(p.parent for p in run.glob("epochs/[0-9][0-9][0-9]/metrics.json"))
-    if not folders:
-        raise UserError(f"{run} holds no complete epoch. Train one with `mprd train`.")
-    return folders
-
-
-def _evaluation_row(run: Path, name: str) -> dict[str, Any] | None:
-    path = run / "evaluation" / f"{name}.json"
+def _evaluation(layout: RunLayout, name: str) -> dict[str, Any]:
+    """Return the figures of an evaluation; empty where there is none."""
+    path = layout.evaluation(name)
     if not path.is_file():
-        return None
-    report = read_json(path, "mprd.evaluation", "evaluate")
-    label = {"000": INITIAL}.get(name, name)
-    return {"model": label} | {key: report.get(key) for key in _RETRIEVAL}
+        return {}
+    return _figures(Source.EVALUATION, read_json(path, "mprd.evaluation", "evaluate"))
 
 
-def _epoch_row(run: Path, folder: Path) -> dict[str, Any]:
-    metrics = read_json(folder / "metrics.json", "mprd.metrics", "train")
-    clusters = read_artifact(folder / "clusters.h5", CLUSTERS)
-    row = {
-        "model": str(int(folder.name)),
-        "clusters": len(clusters["sizes"]),
-        "outliers": clusters.attributes["num_outliers"],
-        "eps": clusters.attributes["eps"],
-        "loss": metrics["loss"],
-        **{key: clusters.attributes[key] for key in _QUALITY},
+def _epoch_row(layout: RunLayout, epoch: int) -> dict[str, Any]:
+    here = layout.epoch(epoch)
+    metrics = read_json(here.metrics, "mprd.metrics", "train")
+    clusters = read_artifact(here.clusters, CLUSTERS)
+    count = {"num_clusters": len(clusters["sizes"])}
+    return {
+        "model": str(epoch),
+        **_figures(Source.CLUSTERS, count | clusters.attributes),
+        **_figures(Source.METRICS, metrics),
+        **_figures(Source.RELATIONS, metrics.get("relations") or {}),
+        **_evaluation(layout, epoch_name(epoch)),
     }
-    relations = metrics.get("relations") or {}
-    row |= {column: relations.get(key) for column, key in _RELATIONS.items()}
-    return row | (_evaluation_row(run, folder.name) or {}) | {"model": row["model"]}
+
+
+def _figures(source: Source, report: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures that a report holds, by column."""
+    return {column.name: report.get(column.key) for column in COLUMNS if column.source is source}
 
 
 def _write_csv(table: pd.DataFrame, out: Path) -> None:

@@ -1,6 +1,5 @@
 """Stage `train`: one epoch of the CNN."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,84 +19,72 @@ from mprd.artifacts import (
 from mprd.config import Config, TrainConfig
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
-from mprd.memory import relation_bytes
-from mprd.models import ReidNetwork, load_network, save_network
-from mprd.provenance import require_parent, stage_settings
-from mprd.runtime import select_device
+from mprd.losses.memory_bank import ClusterMemory
+from mprd.models.network import ReidNetwork
+from mprd.models.weights import load_network, save_network
+from mprd.pairs.hard_pairs import HardPairs
+from mprd.pipeline.layout import FIRST_EPOCH, EpochInputs, EpochLayout
+from mprd.pipeline.lineage import require_parent
+from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_training, split_rows
-from mprd.training import EpochResult, EpochTrainer, make_optimizer, train_epoch, trainer_state
+from mprd.system.ram import relation_bytes
+from mprd.system.torch_setup import select_device
+from mprd.training.epoch import (
+    EpochResult,
+    EpochTrainer,
+    make_optimizer,
+    train_epoch,
+    trainer_state,
+)
+
+SETTINGS = ("train", "augment", "seed", "use_gcn")
+# Widths and node features of the GCN come with its weights.
+SETTINGS_WHEN = (
+    ({"use_gcn": True}, ("gcn.learn", "gcn.neighbors")),
+    (
+        {"use_gcn": True, "gcn.learn": True},
+        (
+            "gcn.unlabelled",
+            "gcn.batch",
+            "gcn.inner_steps",
+            "gcn.inner_rate",
+            "gcn.outer_rate",
+            "gcn.update",
+        ),
+    ),
+    (
+        {"use_gcn": True, "gcn.learn": True, "gcn.unlabelled.source": "strict"},
+        ("cluster.min_samples",),
+    ),
+)
 
 _STATE_SCHEMA = "mprd.state"
 
 
-@dataclass(frozen=True)
-class TrainInputs:
-    """The files that one epoch reads.
-
-    Attributes:
-        index: `index.h5`.
-        pixels: `pixels.h5`.
-        features: `features.h5` of this epoch.
-        clusters: `clusters.h5` of this epoch.
-        model: the model of the epoch before (epoch 1: the initial one).
-        previous_clusters: `clusters.h5` of the epoch before, None in epoch 1.
-        state: `state.pt` of the epoch before, None in epoch 1.
-        graph: `graph.h5` of this epoch (`use_gcn`).
-        metadata: `metadata.h5` (`use_gcn`).
-        gcn: the relation GCN of the epoch before (epoch 1: the pre-trained one) (`use_gcn`).
-    """
-
-    index: Path
-    pixels: Path
-    features: Path
-    clusters: Path
-    model: Path
-    previous_clusters: Path | None = None
-    state: Path | None = None
-    graph: Path | None = None
-    metadata: Path | None = None
-    gcn: Path | None = None
-
-
-def run_train(inputs: TrainInputs, out: Path, epoch: int, config: Config) -> None:
-    """Train one epoch; write `model.safetensors`, `state.pt` and `metrics.json` into `out`.
-
-    With `use_gcn` also `gcn.safetensors` and `relations.h5`.
+def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Config) -> None:
+    """Train one epoch; write model, state and metrics, with `use_gcn` also GCN and judgements.
 
     Args:
         inputs: files of this epoch and the one before.
-        out: folder of the epoch.
+        out: files of this epoch.
         epoch: 1-based.
-        config: `train`, `augment`, `use_gcn`, `gcn`, `cluster`, `seed` and `device` are read.
+        config: of the run.
 
     Raises:
         UserError: inputs missing, damaged, stale or of another run; fewer labelled images than
             a batch; a loss that is NaN; too little memory.
     """
-    for path in (inputs.graph, inputs.metadata, inputs.gcn):
-        if (path is not None) != config.use_gcn:
-            raise UserError(
-                "Options --graph, --metadata and --gcn go with use_gcn: true, all or none; "
-                f"use_gcn is {str(config.use_gcn).lower()} in the config."
-            )
-    if (epoch == 1) != (inputs.state is None) or (epoch == 1) != (inputs.previous_clusters is None):
-        raise UserError(
-            f"Epoch {epoch} {'takes no' if epoch == 1 else 'needs the'} state and clusters of the "
-            "epoch before (--state, --previous-clusters)."
-        )
+    _require_options(inputs, epoch, config.use_gcn)
     index = read_index(inputs.index)
     device = select_device(config.device)
     rows = split_rows(index, "train")
+    cameras, identity = index["camera"][rows], index["identity"][rows]
     store = open_store(inputs.pixels, index, rows, device)
     features, clusters, previous = _read_labels(inputs, index)
     _require_batch(clusters, config.train, inputs.clusters)
     network, header = load_network(inputs.model)
-    if features.inputs["model"] != header["digest"]:
-        raise UserError(
-            f"{inputs.features} was made by another model than {inputs.model}. "
-            "Make it again with `mprd features`."
-        )
-    _require_memory(network, store, features["features"].nbytes, index["camera"][rows], config)
+    _require_model(features, header["digest"], inputs)
+    _require_memory(network, store, features["features"].nbytes, cameras, config)
     network = network.to(device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, config.train, epoch)
     generator = torch.Generator().manual_seed(config.seed)
@@ -107,39 +94,82 @@ def run_train(inputs: TrainInputs, out: Path, epoch: int, config: Config) -> Non
     plan_seed, device_seed, gcn_seed = torch.randint(2**62, (3,), generator=generator).tolist()
     digests = {"index": index.digest, "pixels": store.digest, "model": header["digest"]}
     digests |= {"features": features.digest, "clusters": clusters.digest}
+    memory = ClusterMemory(
+        torch.from_numpy(features["features"]).to(device),
+        torch.from_numpy(clusters["labels"]).long().to(device),
+        config.train.momentum,
+        config.train.memory_update,
+    )
     relation = None
     if config.use_gcn:
-        from mprd.stages.relation_epoch import RelationEpoch
+        from mprd.stages.relation_epoch import RelationEpoch, read_relation_files
 
+        files = read_relation_files(inputs, index, clusters, network.dim)
+        digests |= files.digests
         relation = RelationEpoch(
-            inputs, index, clusters, features["features"], network, store, config, gcn_seed
+            files,
+            memory=memory.instances,
+            features=features["features"],
+            clusters=clusters,
+            cameras=cameras,
+            cnn=network,
+            store=store,
+            config=config,
+            seed=gcn_seed,
         )
-        digests |= relation.digests
     trainer = EpochTrainer(
-        network,
-        optimizer,
-        features["features"],
-        clusters["labels"],
-        None if previous is None else previous["labels"],
-        config.train,
-        config.augment,
-        device,
-        torch.Generator(device).manual_seed(device_seed),
-        relation.bind if relation else None,
+        network=network,
+        optimizer=optimizer,
+        memory=memory,
+        pairs=_hard_pairs(memory, previous),
+        settings=config.train,
+        augmentation=config.augment,
+        generator=torch.Generator(device).manual_seed(device_seed),
+        pair_filter=relation.filter if relation else None,
     )
-    cameras = index["camera"][rows]
     result = train_epoch(trainer, store, cameras, epoch, np.random.default_rng(plan_seed))
     if previous is not None:
         digests["previous_clusters"] = previous.digest
     _write(out, network, trainer_state(optimizer, generator, epoch), config, digests)
-    report = _metrics(result, epoch, config.train, optimizer)
+    report = _metrics(result, epoch, optimizer)
     if relation is not None:
-        report["relations"] = relation.finish(out, digests)
-    write_json(out / "metrics.json", report)
+        report["relations"] = relation.write(out, identity, digests)
+    write_json(out.metrics, report)
+
+
+def _require_options(inputs: EpochInputs, epoch: int, use_gcn: bool) -> None:
+    """Check that the files given fit the epoch and the config."""
+    for path in (inputs.graph, inputs.metadata, inputs.gcn):
+        if (path is not None) != use_gcn:
+            raise UserError(
+                "Options --graph, --metadata and --gcn go with use_gcn: true, all or none; "
+                f"use_gcn is {str(use_gcn).lower()} in the config."
+            )
+    first = epoch == FIRST_EPOCH
+    if first != (inputs.state is None) or first != (inputs.previous_clusters is None):
+        raise UserError(
+            f"Epoch {epoch} {'takes no' if first else 'needs the'} state and clusters of the "
+            "epoch before (--state, --previous-clusters)."
+        )
+
+
+def _require_model(features: Artifact, model: str, inputs: EpochInputs) -> None:
+    if features.inputs["model"] != model:
+        raise UserError(
+            f"{inputs.features} was made by another model than {inputs.model}. "
+            "Make it again with `mprd features`."
+        )
+
+
+def _hard_pairs(memory: ClusterMemory, previous: Artifact | None) -> HardPairs:
+    if previous is None:
+        return HardPairs(memory.labels, None)
+    before = torch.from_numpy(previous["labels"]).long()
+    return HardPairs(memory.labels, before.to(memory.labels.device))
 
 
 def _read_labels(
-    inputs: TrainInputs, index: Artifact
+    inputs: EpochInputs, index: Artifact
 ) -> tuple[Artifact, Artifact, Artifact | None]:
     features = read_artifact(inputs.features, FEATURES)
     require_parent(features, "index", index.digest, inputs.index)
@@ -204,33 +234,32 @@ def _restore(
 
 
 def _write(
-    out: Path,
+    out: EpochLayout,
     network: ReidNetwork,
     state: dict[str, Any],
     config: Config,
     digests: dict[str, str],
 ) -> None:
     save_network(
-        out / "model.safetensors",
+        out.model,
         network,
         config=stage_settings(config, "train"),
         inputs=digests,
         seed=config.seed,
     )
-    with atomic(out / "state.pt") as temporary, temporary.open("wb") as stream:
+    with atomic(out.state) as temporary, temporary.open("wb") as stream:
         torch.save({"schema": _STATE_SCHEMA, **state}, stream)
 
 
-def _metrics(
-    result: EpochResult, epoch: int, settings: TrainConfig, optimizer: torch.optim.Optimizer
-) -> dict[str, Any]:
+def _metrics(result: EpochResult, epoch: int, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    # PPA is named even where it is off: readers of older files know both.
+    means = {"hsd": None, "ppa": None} | {n: fmean(v) for n, v in result.terms.items()}
     return {
         "schema": "mprd.metrics",
         "epoch": epoch,
         "lr": optimizer.param_groups[0]["lr"],
         "loss": fmean(result.loss),
-        "hsd_loss": fmean(result.hsd),
-        "ppa_loss": fmean(result.ppa) if settings.use_ppa else None,
+        **{f"{name}_loss": value for name, value in means.items()},
         "mean_hard_positives": result.mean_positives,
         "mean_hard_negatives": result.mean_negatives,
         "step_loss": result.loss,

@@ -10,6 +10,8 @@ from mprd.config import Config, dump_yaml, expand_runs, load_config, validate
 from mprd.config.load import known_keys
 from mprd.config.reference import json_schema, markdown
 from mprd.errors import UserError
+from mprd.pipeline.layout import describe
+from mprd.system import ram_reference
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
@@ -43,7 +45,8 @@ def test_paper_configs_carry_the_settings_of_the_released_commands(name, eps):
 def test_reference_files_are_up_to_date():
     assert (ROOT / "config" / "README.md").read_text() == markdown()
     assert (ROOT / "config" / "schema.json").read_text() == json_schema()
-    assert (ROOT / "docs" / "artifacts.md").read_text() == artifacts.markdown()
+    assert (ROOT / "docs" / "artifacts.md").read_text() == artifacts.markdown(describe())
+    assert (ROOT / "docs" / "memory.md").read_text() == ram_reference.markdown()
 
 
 def test_every_setting_has_a_description():
@@ -74,6 +77,7 @@ def test_every_setting_has_a_description():
         ({"runs": {}}, "name at least one run"),
         ({"seeds": [1, 1]}, "seeds holds a seed twice"),
         ({"device": "gpu"}, "`device` is 'gpu'"),
+        ({"train": {"extra_losses": {"ppa": 1}}}, "which has settings of its own: use_ppa"),
         ({"data": {"synthetic": {"min_images": 9}}}, "min_images is above max_images"),
     ],
 )

@@ -2,29 +2,30 @@
 
 import re
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mprd.config import SyntheticConfig
 from mprd.data.datasets import read_dataset
-from mprd.data.synthetic import SyntheticSettings, generate
+from mprd.data.synthetic.dataset import generate
 from mprd.data.synthetic.figure import Pose, draw_figure
 from mprd.data.synthetic.people import draw_person
 from mprd.errors import UserError
 
-SMALL = SyntheticSettings(
-    seed=3,
-    train_identities=6,
-    test_identities=4,
-    cameras=3,
-    images_per_camera=(1, 2),
-    distractors=5,
-    height=64,
-    width=32,
-)
+VALUES = {
+    "seed": 3,
+    "train_identities": 6,
+    "test_identities": 4,
+    "cameras": 3,
+    "min_images": 1,
+    "max_images": 2,
+    "distractors": 5,
+}
+SMALL = SyntheticConfig(**VALUES)
+SIZE = {"height": 64, "width": 32}
 NAME = re.compile(r"(\d{4})_c(\d)s1_\d{6}_\d{2}\.jpg")
 
 
@@ -35,23 +36,23 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("synthetic") / "set"
-    assert generate(SMALL, folder) == len(contents(folder))
+    assert generate(SMALL, folder, **SIZE) == len(contents(folder))
     return folder
 
 
 def test_same_seed_gives_same_bytes_with_any_number_of_workers(made: Path, tmp_path: Path) -> None:
-    generate(SMALL, tmp_path / "again", threads=2)
+    generate(SMALL, tmp_path / "again", threads=2, **SIZE)
     assert contents(tmp_path / "again") == contents(made)
 
 
 def test_another_seed_gives_other_images(made: Path, tmp_path: Path) -> None:
-    generate(replace(SMALL, seed=4), tmp_path / "other")
+    generate(SyntheticConfig(**VALUES | {"seed": 4}), tmp_path / "other", **SIZE)
     other, mine = contents(tmp_path / "other"), contents(made)
     assert not any(other[name] == mine[name] for name in other.keys() & mine.keys())
 
 
 def test_more_identities_leave_the_first_ones_as_they_are(made: Path, tmp_path: Path) -> None:
-    generate(replace(SMALL, train_identities=8), tmp_path / "more")
+    generate(SyntheticConfig(**VALUES | {"train_identities": 8}), tmp_path / "more", **SIZE)
     mine, more = contents(made), contents(tmp_path / "more")
     train = [name for name in mine if name.startswith("bounding_box_train")]
     assert train
@@ -64,7 +65,7 @@ def test_names_counts_and_sizes(made: Path) -> None:
     for path in made.rglob("*.jpg"):
         match = NAME.fullmatch(path.name)
         assert match, path.name
-        assert Image.open(path).size == (SMALL.width, SMALL.height)
+        assert Image.open(path).size == (SIZE["width"], SIZE["height"])
         images[path.parent.name].append((int(match[1]), int(match[2])))
     assert {who for who, _ in images["bounding_box_train"]} == set(range(1, 7))
     assert {who for who, _ in images["query"]} == set(range(7, 11))
@@ -84,7 +85,7 @@ def test_every_query_has_a_match_in_another_camera(made: Path) -> None:
 
 
 def test_images_of_one_person_in_one_camera_differ(tmp_path: Path) -> None:
-    generate(replace(SMALL, images_per_camera=(2, 2)), tmp_path / "pairs")
+    generate(SyntheticConfig(**VALUES | {"min_images": 2}), tmp_path / "pairs", **SIZE)
     shots = defaultdict(list)
     for path in (tmp_path / "pairs" / "bounding_box_train").iterdir():
         match = NAME.fullmatch(path.name)
@@ -96,7 +97,7 @@ def test_images_of_one_person_in_one_camera_differ(tmp_path: Path) -> None:
 def test_a_full_folder_is_left_alone(made: Path) -> None:
     before = contents(made)
     with pytest.raises(UserError, match="exists and is not empty"):
-        generate(SMALL, made)
+        generate(SMALL, made, **SIZE)
     assert contents(made) == before
 
 
@@ -106,7 +107,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Image.Image, "save", fail)
     with pytest.raises(OSError, match="disk full"):
-        generate(SMALL, tmp_path / "broken")
+        generate(SMALL, tmp_path / "broken", **SIZE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -116,9 +117,8 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
         ({"seed": -1}, "seed"),
         ({"train_identities": 0}, "identities"),
         ({"cameras": 1}, "cameras"),
-        ({"images_per_camera": (3, 2)}, "images_per_camera"),
+        ({"min_images": 3, "max_images": 2}, "min_images is above max_images"),
         ({"camera_presence": 1.5}, "camera_presence"),
-        ({"height": 4}, "16 x 8"),
         ({"look_alike": -0.1}, "look_alike"),
         ({"occlusion": 2.0}, "occlusion"),
         ({"distractors": -1}, "distractors"),
@@ -126,7 +126,13 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_values_out_of_range(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(SMALL, **change)  # type: ignore[arg-type]
+        SyntheticConfig(**VALUES | change)
+
+
+def test_too_small_to_show_a_person(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="16 x 8"):
+        generate(SMALL, tmp_path / "tiny", height=4)
+    assert not (tmp_path / "tiny").exists()
 
 
 def test_any_pose_can_be_drawn() -> None:

@@ -5,8 +5,8 @@ import torch
 
 from mprd.config import AugmentConfig, WarmupConfig
 from mprd.data import transforms
+from mprd.data.normalize import normalize_pixels
 from mprd.data.transforms import augment, augment_warmup, color_jitter
-from mprd.models import normalize_pixels
 
 
 def images(batch=3, height=12, width=8, seed=0):

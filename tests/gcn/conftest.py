@@ -22,7 +22,13 @@ class Epoch:
 
     def context(self) -> EpochContext:
         memory = torch.from_numpy(self.features.copy())
-        return EpochContext(memory, self.neighbors, self.distance, self.cameras, self.star)
+        return EpochContext.of_graph(
+            memory=memory,
+            neighbors=self.neighbors,
+            distance=self.distance,
+            cameras=self.cameras,
+            star=self.star,
+        )
 
 
 def make_epoch(count: int = 90, dim: int = 16, cameras: int = 3, seed: int = 0) -> Epoch:

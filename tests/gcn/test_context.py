@@ -6,7 +6,7 @@ import torch
 from scipy.sparse import csr_array
 
 from mprd.gcn.camera_ranks import LEVELS, level_of
-from mprd.gcn.context import RELATIONAL_FEATURES
+from mprd.gcn.node_features import RELATIONAL_FEATURES
 from tests.gcn.conftest import make_epoch
 
 

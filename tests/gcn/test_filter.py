@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from mprd.gcn.context import RELATIONAL_FEATURES
 from mprd.gcn.filter import RelationFilter
 from mprd.gcn.judge import Judge
-from mprd.hard_pairs import HardPairs
-from mprd.losses.segments import PairList
-from tests.gcn.test_model import network
+from mprd.gcn.node_features import RELATIONAL_FEATURES
+from mprd.pairs.hard_pairs import HardPairs
+from mprd.pairs.pair_list import PairList
+from tests.gcn.test_dgcnn import network
 
 
 @pytest.fixture

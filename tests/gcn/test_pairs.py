@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from mprd.clustering import dbscan
+from mprd.clustering.dbscan import dbscan
 from mprd.gcn.pairs import PairSet, camera_pairs, doubtful_pairs, strict_pairs, view_pairs
 
 
@@ -41,7 +41,7 @@ def test_a_large_cluster_gives_some_pairs_of_every_image():
 def test_camera_pairs_are_those_of_the_ranks(epoch):
     context = epoch.context()
     doubtful = doubtful_pairs(torch.zeros(len(epoch.features), dtype=torch.int64), generator())
-    found = camera_pairs(context, doubtful, 2, 9)
+    found = camera_pairs(context, doubtful, positive_rank=2, negative_rank=9)
     answers = dict(zip(map(tuple, found.pairs.tolist()), found.same.tolist(), strict=True))
     means = np.stack([epoch.features[epoch.cameras == c].mean(axis=0) for c in range(3)])
     centred = epoch.features - means[epoch.cameras]

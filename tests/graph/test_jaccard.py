@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import DBSCAN
 
-from mprd.clustering import dbscan
+from mprd.clustering.dbscan import dbscan
 from mprd.graph import jaccard_distance, knn
 
 

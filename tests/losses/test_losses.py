@@ -8,15 +8,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mprd.losses import (
-    PairList,
-    hsd_loss,
-    nt_xent_loss,
-    pair_similarities,
-    ppa_loss,
-    random_member,
-    segment_argmin,
-)
+from mprd.losses.contrast import nt_xent_loss
+from mprd.losses.hsd import hsd_loss
+from mprd.losses.ppa import ppa_loss
+from mprd.pairs.pair_list import PairList, pair_similarities, random_member, segment_argmin
 
 
 def problem(seed, batch=6, clusters=4, count=20, dim=8, with_negatives=True):
@@ -134,7 +129,7 @@ def call_ppa(p, x, x2, T=0.1, mix=0.1):
 @settings(max_examples=30, deadline=None)
 def test_hsd_equals_literal(seed, lam):
     p = problem(seed)
-    positive = random_member(p["P"], len(p["x"]), torch.Generator().manual_seed(seed))
+    positive = random_member(p["P"], torch.Generator().manual_seed(seed))[1]
     found = float(call_hsd(p, p["x"], positive, lam=lam))
     assert found == pytest.approx(literal_hsd(p, positive, 0.05, 0.2, lam), rel=1e-9)
 
@@ -226,7 +221,7 @@ def test_pair_similarities_equal_gathered_products():
 def test_random_member_is_uniform_over_the_owners_pairs():
     pairs = _pairs([(0, 5), (1, 6), (1, 7), (1, 8)])
     g = torch.Generator().manual_seed(0)
-    draws = torch.stack([random_member(pairs, 2, g) for _ in range(3000)])
+    draws = torch.stack([random_member(pairs, g)[1] for _ in range(3000)])
     assert set(draws[:, 0].tolist()) == {5}
     counts = torch.bincount(draws[:, 1], minlength=9)[6:9]
     assert (counts - 1000).abs().max() < 120

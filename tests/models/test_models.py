@@ -8,10 +8,11 @@ from torch import nn
 
 import mprd
 from mprd.errors import UserError
-from mprd.models import Architecture, ReidNetwork, load_checkpoint, load_network, save_network
-from mprd.models.backbones import build_backbone, names
+from mprd.models.backbones.base import BACKBONES, build_backbone
 from mprd.models.batchnorm import group_batchnorm
+from mprd.models.network import Architecture, ReidNetwork
 from mprd.models.pooling import POOLINGS, GemPool
+from mprd.models.weights import load_checkpoint, load_network, save_network
 
 
 def network(backbone="mini", pooling="gem", group=0, height=32, width=16, seed=0):
@@ -24,7 +25,7 @@ def save(net, path):
     return path
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", BACKBONES.names())
 def test_backbones_keep_the_last_stage_unstrided(name):
     backbone, channels = build_backbone(name)
     x = backbone.eval()(torch.zeros(1, 3, 64, 32))
@@ -33,7 +34,7 @@ def test_backbones_keep_the_last_stage_unstrided(name):
 
 
 def test_unknown_backbone_offers_the_nearest():
-    with pytest.raises(UserError, match=r"Unknown backbone 'resnet5o'. Did you mean resnet50\?"):
+    with pytest.raises(UserError, match=r"Unknown backbone 'resnet5o' \(did you mean 'resnet50'"):
         build_backbone("resnet5o")
 
 

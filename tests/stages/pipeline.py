@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 
 from mprd.config import Config, merge, validate
+from mprd.pipeline.layout import EpochInputs, RunLayout, epoch_inputs, initial_files
 from mprd.stages.cluster import run_cluster
-from mprd.stages.epochs import epoch_inputs
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
 from mprd.stages.index import run_index
 from mprd.stages.init import run_init
 from mprd.stages.metadata import run_metadata
 from mprd.stages.pixels import run_pixels
-from mprd.stages.pretrain import PretrainInputs, run_pretrain
-from mprd.stages.train import TrainInputs, run_train
+from mprd.stages.pretrain import run_pretrain
+from mprd.stages.train import run_train
 
 
 def changed(config: Config, **sections) -> Config:
@@ -21,55 +21,52 @@ def changed(config: Config, **sections) -> Config:
 
 
 def start(folder: Path, config: Config) -> None:
-    run_index(folder / "index.h5", config)
-    run_pixels(folder / "index.h5", folder / "pixels.h5", config)
+    run = RunLayout(folder)
+    run_index(out=run.index, config=config)
+    run_pixels(index=run.index, out=run.pixels, config=config)
     run_init(
-        folder / "index.h5",
-        folder / "pixels.h5",
-        folder / "init/model.safetensors",
-        folder / "init/metrics.json",
-        config,
+        index=run.index,
+        pixels=run.pixels,
+        out=run.initial_model,
+        metrics=run.initial_metrics,
+        config=config,
     )
 
 
-def inputs_of(folder: Path, epoch: int, gcn: bool = False) -> TrainInputs:
-    return epoch_inputs(folder, epoch, gcn)
+def inputs_of(folder: Path, epoch: int, gcn: bool = False) -> EpochInputs:
+    return epoch_inputs(RunLayout(folder), epoch, gcn)
 
 
 def label(folder: Path, epoch: int, config: Config) -> None:
-    here, inputs = folder / f"epochs/{epoch:03d}", inputs_of(folder, epoch)
-    run_features(inputs.index, inputs.pixels, inputs.model, here / "features.h5", config)
-    run_graph(here / "features.h5", here / "graph.h5", config, index=inputs.index)
-    run_cluster(inputs.index, here / "graph.h5", here / "clusters.h5", config)
+    here, inputs = RunLayout(folder).epoch(epoch), inputs_of(folder, epoch)
+    run_features(
+        index=inputs.index,
+        pixels=inputs.pixels,
+        model=inputs.model,
+        out=here.features,
+        config=config,
+    )
+    run_graph(features=here.features, index=inputs.index, out=here.graph, config=config)
+    run_cluster(index=inputs.index, graph=here.graph, out=here.clusters, config=config)
 
 
 def train(folder: Path, epoch: int, config: Config) -> None:
     inputs = inputs_of(folder, epoch, config.use_gcn)
-    run_train(inputs, folder / f"epochs/{epoch:03d}", epoch, config)
+    run_train(inputs, out=RunLayout(folder).epoch(epoch), epoch=epoch, config=config)
 
 
 def metadata(folder: Path, config: Config, out: Path | None = None) -> None:
-    first = folder / "epochs/001"
-    run_metadata(
-        folder / "index.h5",
-        folder / "pixels.h5",
-        folder / "init/model.safetensors",
-        first / "features.h5",
-        first / "graph.h5",
-        out or folder / "gcn/metadata.h5",
-        config,
-    )
+    run = RunLayout(folder)
+    run_metadata(initial_files(run), out=out or run.metadata, config=config)
 
 
-def pretrain(folder: Path, config: Config, out: Path | None = None) -> None:
-    first, out = folder / "epochs/001", out or folder / "gcn"
-    inputs = PretrainInputs(
-        folder / "index.h5",
-        folder / "pixels.h5",
-        folder / "init/model.safetensors",
-        first / "features.h5",
-        first / "graph.h5",
-        first / "clusters.h5",
-        folder / "gcn/metadata.h5",
+def pretrain(folder: Path, config: Config) -> None:
+    run = RunLayout(folder)
+    run_pretrain(
+        initial_files(run),
+        clusters=run.epoch(1).clusters,
+        metadata=run.metadata,
+        out=run.initial_gcn,
+        metrics=run.initial_gcn_metrics,
+        config=config,
     )
-    run_pretrain(inputs, out / "pretrained.safetensors", out / "metrics.json", config)

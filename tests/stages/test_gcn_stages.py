@@ -16,8 +16,9 @@ from mprd.config import Config
 from mprd.errors import UserError
 from mprd.gcn.filter import RelationFilter
 from mprd.gcn.weights import load_gcn, save_gcn
-from mprd.losses import PairList
-from mprd.models import load_network
+from mprd.models.weights import load_network
+from mprd.pairs.pair_list import PairList
+from mprd.pipeline.layout import EpochLayout
 from mprd.stages.common import split_rows
 from mprd.stages.pairs import run_pairs
 from mprd.stages.table import run_table
@@ -182,7 +183,7 @@ def test_other_sources_and_features(copy, config, change):
 
 
 def test_the_table_shows_the_filter(copy):
-    run_table(copy, copy / "metrics.csv")
+    run_table(run=copy, out=copy / "metrics.csv")
     table = pd.read_csv(copy / "metrics.csv", dtype={"model": str})
     report = json.loads((copy / "epochs/001/metrics.json").read_text())["relations"]
     row = table[table["model"] == "1"].iloc[0]
@@ -198,7 +199,7 @@ def training_paths(run):
 
 def test_pairs_are_written_judged_and_learnt_from(copy, config, tmp_path, capsys):
     out = tmp_path / "pairs.csv"
-    run_pairs(copy, out, 40)
+    run_pairs(run=copy, out=out, count=40)
     table = pd.read_csv(out, dtype=str)
     assert list(table.columns) == ["path_a", "path_b", "same"]
     assert len(table.drop_duplicates()) == 40
@@ -214,7 +215,7 @@ def test_pairs_are_written_judged_and_learnt_from(copy, config, tmp_path, capsys
     table["same"] = same.astype(int)
     table.to_csv(out, index=False)
     with pytest.raises(UserError, match="may hold judgements"):
-        run_pairs(copy, out, 40)
+        run_pairs(run=copy, out=out, count=40)
     judged = changed(config, gcn={"metadata": {"source": "pairs", "file": str(out)}})
     metadata(copy, judged)
     found = read_artifact(copy / "gcn/metadata.h5", METADATA)
@@ -242,9 +243,9 @@ def test_labels_are_learnt_from(copy, config, tmp_path):
 
 def test_more_pairs_than_there_are(run, tmp_path):
     with pytest.raises(UserError, match=r"holds \d+ doubtful pairs, 100000 are asked for"):
-        run_pairs(run, tmp_path / "p.csv", 100_000)
+        run_pairs(run=run, out=tmp_path / "p.csv", count=100_000)
     with pytest.raises(UserError, match="does not hold the clusters of epoch 7"):
-        run_pairs(run, tmp_path / "p.csv", 5, epoch=7)
+        run_pairs(run=run, out=tmp_path / "p.csv", count=5, epoch=7)
 
 
 def test_more_images_than_there_are(copy, config):
@@ -302,16 +303,18 @@ def test_gcn_of_another_data_set(copy, config, tmp_path):
     other = tmp_path / "other.safetensors"
     save_gcn(other, network, config={}, inputs={"index": index.digest[::-1]}, seed=0)
     with pytest.raises(UserError, match="trained on another data set"):
-        run_train(replace(inputs, gcn=other), tmp_path / "out", 1, config)
+        run_train(
+            replace(inputs, gcn=other), out=EpochLayout(tmp_path / "out"), epoch=1, config=config
+        )
     assert not (tmp_path / "out/model.safetensors").exists()
 
 
 def test_files_and_switch_go_together(run, config, tmp_path):
-    inputs = inputs_of(run, 1, gcn=True)
+    inputs, here = inputs_of(run, 1, gcn=True), EpochLayout(tmp_path)
     with pytest.raises(UserError, match="use_gcn is true"):
-        run_train(replace(inputs, graph=None), tmp_path, 1, config)
+        run_train(replace(inputs, graph=None), out=here, epoch=1, config=config)
     with pytest.raises(UserError, match="use_gcn is false"):
-        run_train(inputs, tmp_path, 1, changed(config, use_gcn=False))
+        run_train(inputs, out=here, epoch=1, config=changed(config, use_gcn=False))
 
 
 def test_no_doubtful_pairs_to_learn_from(copy, config):

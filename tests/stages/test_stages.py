@@ -17,7 +17,8 @@ from mprd.config import Config
 from mprd.data.images import decode, resize
 from mprd.errors import UserError
 from mprd.graph import center_cameras, knn
-from mprd.models import load_network
+from mprd.models.weights import load_network
+from mprd.pipeline.layout import EpochLayout, FinalLayout
 from mprd.stages.cluster import run_cluster
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.export import run_export
@@ -34,7 +35,14 @@ from tests.stages.pipeline import changed, inputs_of, label, start, train
 def evaluate(folder: Path, name: str, config: Config, **kwargs) -> dict:
     out = folder / f"evaluation/{name}.json"
     rankings = folder / f"evaluation/{name}.rankings.h5"
-    run_evaluate(folder / "index.h5", folder / "pixels.h5", out, rankings, config, **kwargs)
+    run_evaluate(
+        index=folder / "index.h5",
+        pixels=folder / "pixels.h5",
+        out=out,
+        rankings=rankings,
+        config=config,
+        **kwargs,
+    )
     return json.loads(out.read_text())
 
 
@@ -121,11 +129,11 @@ def test_an_epoch_run_again_gives_the_same_bytes(copy, run, tiny_config):
 
 def test_the_seed_matters(copy, tiny_config):
     run_init(
-        copy / "index.h5",
-        copy / "pixels.h5",
-        copy / "other.safetensors",
-        None,
-        changed(tiny_config, seed=1),
+        index=copy / "index.h5",
+        pixels=copy / "pixels.h5",
+        out=copy / "other.safetensors",
+        metrics=None,
+        config=changed(tiny_config, seed=1),
     )
     first, _ = load_network(copy / "init/model.safetensors")
     other, _ = load_network(copy / "other.safetensors")
@@ -151,7 +159,7 @@ def test_training_options_change_the_result(copy, run, tiny_config, change):
 
 
 def test_streamed_pixels_train_to_the_same_bytes(copy, run, tiny_config, monkeypatch):
-    monkeypatch.setattr("mprd.memory.PIXEL_SHARE", 0.0)
+    monkeypatch.setattr("mprd.system.ram.PIXEL_SHARE", 0.0)
     train(copy, 2, tiny_config)
     name = "epochs/002/model.safetensors"
     assert (copy / name).read_bytes() == (run / name).read_bytes()
@@ -193,12 +201,12 @@ def test_baselines_flip_and_rerank(copy, tiny_config):
 
 
 def test_table_and_summary(copy):
-    run_table(copy, copy / "metrics.csv")
+    run_table(run=copy, out=copy / "metrics.csv")
     table = pd.read_csv(copy / "metrics.csv", dtype={"model": str})
     assert table["model"].tolist() == ["init", "1", "2"]
     assert table["mAP"].notna().tolist() == [True, False, True]
     assert table["clusters"].notna().tolist() == [False, True, True]
-    run_summary([copy / "metrics.csv"] * 2, ["a", "a"], copy / "summary.csv")
+    run_summary(tables=[copy / "metrics.csv"] * 2, variants=["a", "a"], out=copy / "summary.csv")
     summary = pd.read_csv(copy / "summary.csv")
     assert summary["model"].tolist() == ["init", "last epoch"]
     assert summary["seeds"].tolist() == [2, 2]
@@ -208,7 +216,13 @@ def test_table_and_summary(copy):
 
 def test_export(copy, tiny_config):
     model = copy / "epochs/002/model.safetensors"
-    run_export(copy / "index.h5", copy / "pixels.h5", model, copy / "final", tiny_config)
+    run_export(
+        index=copy / "index.h5",
+        pixels=copy / "pixels.h5",
+        model=model,
+        out=FinalLayout(copy / "final"),
+        config=tiny_config,
+    )
     assert (copy / "final/model.safetensors").read_bytes() == model.read_bytes()
     table = pd.read_csv(copy / "final/clusters.csv")
     assert table.columns.tolist() == ["path", "cluster", "camera"]
@@ -231,7 +245,7 @@ def test_unlabelled_folder_trains_and_skips_evaluation(tmp_path, market, tiny_co
     assert "evaluation is skipped" in capsys.readouterr().out
     clusters = read_artifact(tmp_path / "epochs/001/clusters.h5", CLUSTERS)
     assert np.isnan(clusters.attributes["nmi"])
-    run_table(tmp_path, tmp_path / "metrics.csv")
+    run_table(run=tmp_path, out=tmp_path / "metrics.csv")
 
 
 # ---- mistakes ----------------------------------------------------------------------------------
@@ -240,41 +254,51 @@ def test_unlabelled_folder_trains_and_skips_evaluation(tmp_path, market, tiny_co
 def test_stale_and_foreign_inputs_are_refused(copy, tiny_config):
     inputs = inputs_of(copy, 2)
     one = copy / "epochs/001"
+    there = {"out": EpochLayout(copy / "x"), "epoch": 2, "config": tiny_config}
     with pytest.raises(UserError, match=r"clusters.h5 was made from another features"):
-        run_train(replace(inputs, clusters=one / "clusters.h5"), copy / "x", 2, tiny_config)
+        run_train(replace(inputs, clusters=one / "clusters.h5"), **there)
     with pytest.raises(UserError, match="was made by another model"):
-        run_train(
-            replace(inputs, model=copy / "init/model.safetensors"), copy / "x", 2, tiny_config
-        )
+        run_train(replace(inputs, model=copy / "init/model.safetensors"), **there)
     with pytest.raises(UserError, match="state after epoch 2, epoch 2 needs that of 1"):
-        run_train(replace(inputs, state=copy / "epochs/002/state.pt"), copy / "x", 2, tiny_config)
+        run_train(replace(inputs, state=copy / "epochs/002/state.pt"), **there)
     with pytest.raises(UserError, match="needs the state and clusters of the epoch before"):
-        run_train(replace(inputs, state=None), copy / "x", 2, tiny_config)
+        run_train(replace(inputs, state=None), **there)
     assert not (copy / "x").exists()
 
 
 def test_artifacts_of_another_data_set_are_refused(copy, tmp_path, tiny_config, market):
     crops = market / "market1501/Market-1501-v15.09.15/bounding_box_test"
     other = changed(tiny_config, data={"dataset": "folder", "root": str(crops)})
-    run_index(tmp_path / "other.h5", other)
+    run_index(out=tmp_path / "other.h5", config=other)
     model = copy / "init/model.safetensors"
     with pytest.raises(UserError, match=r"pixels.h5 was made from another index"):
-        run_features(tmp_path / "other.h5", copy / "pixels.h5", model, copy / "x.h5", tiny_config)
+        run_features(
+            index=tmp_path / "other.h5",
+            pixels=copy / "pixels.h5",
+            model=model,
+            out=copy / "x.h5",
+            config=tiny_config,
+        )
     with pytest.raises(UserError, match=r"graph.h5 was made from another index"):
-        run_cluster(tmp_path / "other.h5", copy / "epochs/001/graph.h5", copy / "x.h5", tiny_config)
+        run_cluster(
+            index=tmp_path / "other.h5",
+            graph=copy / "epochs/001/graph.h5",
+            out=copy / "x.h5",
+            config=tiny_config,
+        )
     assert not (copy / "x.h5").exists()
 
 
 def test_images_of_another_size_are_refused(copy, tiny_config):
     config = changed(tiny_config, data={"height": 48})
-    run_pixels(copy / "index.h5", copy / "pixels48.h5", config)
+    run_pixels(index=copy / "index.h5", out=copy / "pixels48.h5", config=config)
     with pytest.raises(UserError, match="images of 48x16, the model was made for 32x16"):
         run_features(
-            copy / "index.h5",
-            copy / "pixels48.h5",
-            copy / "init/model.safetensors",
-            copy / "x.h5",
-            config,
+            index=copy / "index.h5",
+            pixels=copy / "pixels48.h5",
+            model=copy / "init/model.safetensors",
+            out=copy / "x.h5",
+            config=config,
         )
 
 
@@ -289,11 +313,11 @@ def test_degenerate_clusterings(copy, tiny_config, cluster, message):
     config = changed(tiny_config, cluster=cluster)
     graph, out = copy / "epochs/001/graph.h5", copy / "c.h5"
     if message is None:
-        run_cluster(copy / "index.h5", graph, out, config)
+        run_cluster(index=copy / "index.h5", graph=graph, out=out, config=config)
         assert (read_artifact(out, CLUSTERS)["labels"] >= 0).all()
         return
     with pytest.raises(UserError, match=message):
-        run_cluster(copy / "index.h5", graph, out, config)
+        run_cluster(index=copy / "index.h5", graph=graph, out=out, config=config)
     assert not out.exists()
 
 
@@ -308,12 +332,22 @@ def test_one_cluster_is_an_error(copy, tiny_config):
             del file[key]
             file[key] = values
     with pytest.raises(UserError, match=r"found 1 cluster at .*Lower cluster.eps"):
-        run_cluster(copy / "index.h5", copy / "epochs/001/graph.h5", copy / "c.h5", tiny_config)
+        run_cluster(
+            index=copy / "index.h5",
+            graph=copy / "epochs/001/graph.h5",
+            out=copy / "c.h5",
+            config=tiny_config,
+        )
 
 
 def test_eps_is_widened_on_request(copy, tiny_config, capsys):
     config = changed(tiny_config, cluster={"eps": 1e-6, "min_samples": 6, "widen_step": 0.3})
-    run_cluster(copy / "index.h5", copy / "epochs/001/graph.h5", copy / "c.h5", config)
+    run_cluster(
+        index=copy / "index.h5",
+        graph=copy / "epochs/001/graph.h5",
+        out=copy / "c.h5",
+        config=config,
+    )
     eps = read_artifact(copy / "c.h5", CLUSTERS).attributes["eps"]
     assert eps > 0.2
     assert "Warning: no clusters at eps 1e-06" in capsys.readouterr().out
@@ -322,7 +356,12 @@ def test_eps_is_widened_on_request(copy, tiny_config, capsys):
 def test_eps_beyond_the_graph_is_an_error(copy, tiny_config):
     config = changed(tiny_config, cluster={"eps": 0.8}, graph={"eps_max": 0.9})
     with pytest.raises(UserError, match=r"stores distances up to 0.7. Raise graph.eps_max"):
-        run_cluster(copy / "index.h5", copy / "epochs/001/graph.h5", copy / "c.h5", config)
+        run_cluster(
+            index=copy / "index.h5",
+            graph=copy / "epochs/001/graph.h5",
+            out=copy / "c.h5",
+            config=config,
+        )
 
 
 def test_too_few_labelled_images_for_a_batch(copy, tiny_config):
@@ -349,16 +388,16 @@ def test_bad_images(tmp_path, market, tiny_config, capsys):
     (crops / names[5]).write_bytes(cut[:-60])
     config = changed(tiny_config, data={"dataset": "folder", "root": str(crops)})
     with pytest.raises(UserError, match=f"{names[3]} cannot be read"):
-        run_index(tmp_path / "i.h5", config)
+        run_index(out=tmp_path / "i.h5", config=config)
     skip = changed(config, data={"on_bad_image": "skip"})
-    run_index(tmp_path / "i.h5", skip)
+    run_index(out=tmp_path / "i.h5", config=skip)
     index = read_artifact(tmp_path / "i.h5", INDEX)
     assert (len(index["path"]), index.attributes["num_skipped"]) == (52, 2)
     assert "Left out 2 unreadable images" in capsys.readouterr().out
     (crops / names[3]).unlink()
-    run_index(tmp_path / "i.h5", config)
+    run_index(out=tmp_path / "i.h5", config=config)
     with pytest.raises(UserError, match=f"{names[5]} cannot be read"):
-        run_pixels(tmp_path / "i.h5", tmp_path / "p.h5", config)
+        run_pixels(index=tmp_path / "i.h5", out=tmp_path / "p.h5", config=config)
     assert not (tmp_path / "p.h5").exists()
 
 
@@ -373,7 +412,12 @@ def test_graph_around_camera_means(copy, tiny_config):
     here = copy / "epochs/001"
     centred = changed(tiny_config, graph={"center_cameras": True})
     before = read_artifact(here / "graph.h5", GRAPH).digest
-    run_graph(here / "features.h5", here / "graph.h5", centred, index=copy / "index.h5")
+    run_graph(
+        features=here / "features.h5",
+        out=here / "graph.h5",
+        config=centred,
+        index=copy / "index.h5",
+    )
     found = read_artifact(here / "graph.h5", GRAPH)
     assert found.digest != before
     index = read_artifact(copy / "index.h5", INDEX)
@@ -388,11 +432,16 @@ def test_camera_means_need_cameras(copy, tiny_config, tmp_path):
     here = copy / "epochs/001"
     centred = changed(tiny_config, graph={"center_cameras": True})
     with pytest.raises(UserError, match="give --index"):
-        run_graph(here / "features.h5", tmp_path / "graph.h5", centred)
+        run_graph(features=here / "features.h5", out=tmp_path / "graph.h5", config=centred)
     with h5py.File(copy / "index.h5", "r+") as file:
         file["camera"][:] = -1
     with pytest.raises(UserError, match="knows no cameras"):
-        run_graph(here / "features.h5", tmp_path / "graph.h5", centred, index=copy / "index.h5")
+        run_graph(
+            features=here / "features.h5",
+            out=tmp_path / "graph.h5",
+            config=centred,
+            index=copy / "index.h5",
+        )
     assert not (tmp_path / "graph.h5").exists()
 
 
@@ -402,16 +451,29 @@ def test_camera_means_need_cameras(copy, tiny_config, tmp_path):
 )
 def test_too_little_memory_is_refused_at_once(stage, copy, tiny_config, monkeypatch):
     """One sentence that names the stage; the old output stays."""
-    monkeypatch.setattr("mprd.memory.usable", lambda: 2**20)
+    monkeypatch.setattr("mprd.system.ram.usable", lambda: 2**20)
     index, pixels = copy / "index.h5", copy / "pixels.h5"
     model, first = copy / "init/model.safetensors", copy / "epochs/001"
     run_stage = {
-        "pixels": lambda: run_pixels(index, pixels, tiny_config),
-        "init": lambda: run_init(index, pixels, model, None, tiny_config),
-        "features": lambda: run_features(index, pixels, model, first / "features.h5", tiny_config),
-        "graph": lambda: run_graph(first / "features.h5", first / "graph.h5", tiny_config),
+        "pixels": lambda: run_pixels(index=index, out=pixels, config=tiny_config),
+        "init": lambda: run_init(
+            index=index, pixels=pixels, out=model, metrics=None, config=tiny_config
+        ),
+        "features": lambda: run_features(
+            index=index,
+            pixels=pixels,
+            model=model,
+            out=first / "features.h5",
+            config=tiny_config,
+        ),
+        "graph": lambda: run_graph(
+            features=first / "features.h5", out=first / "graph.h5", config=tiny_config
+        ),
         "cluster": lambda: run_cluster(
-            index, first / "graph.h5", first / "clusters.h5", tiny_config
+            index=index,
+            graph=first / "graph.h5",
+            out=first / "clusters.h5",
+            config=tiny_config,
         ),
         "train": lambda: train(copy, 1, tiny_config),
         "evaluate": lambda: evaluate(copy, "000", tiny_config, model=model),
@@ -427,7 +489,7 @@ def test_too_little_memory_is_refused_at_once(stage, copy, tiny_config, monkeypa
 
 def test_an_approximate_graph_says_how_good_it_is(copy, tiny_config, capsys):
     settings = changed(tiny_config, graph={"backend": "ivf", "min_recall": 0.8})
-    run_graph(copy / "epochs/001/features.h5", copy / "ivf.h5", settings)
+    run_graph(features=copy / "epochs/001/features.h5", out=copy / "ivf.h5", config=settings)
     recall = read_artifact(copy / "ivf.h5", GRAPH).attributes["recall"]
     assert 0.8 <= recall <= 1
     assert f"{recall:.3f}" in capsys.readouterr().out

@@ -1,8 +1,6 @@
 """The workflow end to end on tiny data: what runs, what is run again, and the same bytes."""
 
 import hashlib
-import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,40 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mprd.config import merge
-
-ROOT = Path(__file__).parents[2]
-
-
-def snakemake(folder: Path, *args: str, check: bool = True) -> str:
-    """Run Snakemake on `folder`/config.yaml with `folder` as working directory."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
-    done = subprocess.run(
-        [*command, "--cores", "2", *args],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
-        check=False,
-    )
-    output = done.stdout + done.stderr
-    if check:
-        assert done.returncode == 0, output
-    return output
-
-
-def configure(folder: Path, values: dict) -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(values))
-    return folder
-
-
-def planned(folder: Path) -> dict[str, int]:
-    """Return rule -> number of jobs of a dry run."""
-    output = snakemake(folder, "--dry-run", "--quiet", "host")
-    table = output.partition("job")[2].partition("total")[0]
-    return {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
+from tests.workflow.runs import ROOT, configure, planned, snakemake
 
 
 def contents(run: Path) -> dict[str, str]:
@@ -64,13 +29,6 @@ def contents(run: Path) -> dict[str, str]:
                     else file.attrs["digest"].encode()
                 ).hexdigest()
     return found
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, tiny_values):
-    """A finished workflow: its folder and what it printed."""
-    folder = configure(tmp_path_factory.mktemp("workflow"), tiny_values)
-    return folder, snakemake(folder)
 
 
 @pytest.fixture
@@ -109,7 +67,7 @@ def test_everything_is_there(finished):
     ]:
         assert (run / name).is_file(), name
     table = pd.read_csv(run / "metrics.csv", dtype={"model": str})
-    assert table["model"].tolist() == ["histogram", "random", "init", "1", "2"]
+    assert table["model"].tolist() == ["histogram", "random", "init", "1", "2", "3"]
     assert table["mAP"].notna().all()
     assert "rank-1" in output, "the table is printed at the end"
     assert not list(run.rglob("*.partial"))
@@ -128,8 +86,8 @@ def test_deleting_middle_artifacts_gives_the_same_bytes(again):
     assert "Nothing to be done" in snakemake(again), "finished results stay without them"
     snakemake(again, *(f"results/tiny/{name}" for name in middle))
     assert contents(run) == before
-    shutil.rmtree(run / "epochs/002")
-    (run / "epochs/001/clusters.h5").unlink()
+    shutil.rmtree(run / "epochs/003")
+    (run / "epochs/002/clusters.h5").unlink()
     (run / "final/clusters.csv").unlink()
     snakemake(again)
     assert contents(run) == before
@@ -145,61 +103,9 @@ def test_a_fresh_run_gives_the_same_bytes(finished, tmp_path, tiny_values):
     assert fresh == {name: before[name] for name in fresh}
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({"evaluate": {"every": 1, "baselines": ["random"]}}, {"table"}),
-        (
-            {"cluster": {"eps": 0.55, "min_samples": 2}},
-            {"cluster", "train", "features", "graph", "evaluate", "table", "export"},
-        ),
-        (
-            {"train": {"iters": 4, "identities": 2, "instances": 4, "lr": 1e-3}},
-            {
-                "train", "features", "graph", "cluster", "evaluate", "table", "export",
-            },
-        ),
-        (
-            {"epochs": 3},
-            {"features", "graph", "cluster", "train", "evaluate", "table", "export"},
-        ),
-        ({"device": "auto"}, set()),
-    ],
-    ids=["baselines", "eps", "iters", "epochs", "device"],
-)  # fmt: skip
-def test_a_changed_setting_runs_only_what_reads_it(again, tiny_values, change, expected):
-    configure(again, {**tiny_values, **change})
-    plan = planned(again)
-    assert set(plan) - {"all"} == expected
-    if "eps" in change.get("cluster", {}):
-        assert plan["features"] == 1, "the first epoch's features do not depend on eps"
-        assert plan["evaluate"] == 2, "neither does the evaluation of the initial model"
-    if "epochs" in change:
-        assert plan["train"] == 1, "the epochs that are there stay"
-
-
-GCN = {
-    "use_gcn": True,
-    "graph": {"k1": 20, "k2": 6},
-    "gcn": {
-        "neighbors": 3,
-        "hidden": [8, 8],
-        "conv": [8, 12],
-        "mlp": 8,
-        "metadata": {"images": 3, "views": 4},
-        "unlabelled": {"negative_rank": 5},
-        "pretrain": {"metadata": 2, "unlabelled": 3},
-        "update": {"metadata": 1, "unlabelled": 2, "collected": 1},
-    },
-}
-
-
-def test_the_relation_gcn_beside_a_plain_run(tmp_path, tiny_values):
+def test_the_relation_gcn_beside_a_plain_run(again):
     """One DAG of both kinds of runs; the GCN is passed on, and made again byte for byte."""
-    values = {**tiny_values, "runs": {"plain": {"graph": GCN["graph"]}, "gcn": GCN}}
-    folder = configure(tmp_path / "gcn", values)
-    snakemake(folder)
-    results = folder / "results"
+    results = again / "results"
     for name in [
         "gcn/metadata.h5",
         "gcn/pretrained.safetensors",
@@ -208,44 +114,35 @@ def test_the_relation_gcn_beside_a_plain_run(tmp_path, tiny_values):
         "epochs/002/relations.h5",
     ]:
         assert (results / "gcn" / name).is_file(), name
-        assert not (results / "plain" / name).exists(), name
+        assert not (results / "tiny" / name).exists(), name
     table = pd.read_csv(results / "gcn/metrics.csv", dtype={"model": str})
-    assert table["pos_prec"].iloc[-2] > 0
+    assert table.set_index("model")["pos_prec"]["1"] > 0
     before = contents(results / "gcn")
-    assert len([name for name in before if "gcn" in name or "relations" in name]) == 7
-    shutil.rmtree(results / "gcn/epochs/001")
-    shutil.rmtree(results / "gcn/epochs/002")
+    assert len([name for name in before if "gcn" in name or "relations" in name]) == 9
+    shutil.rmtree(results / "gcn/epochs")
     shutil.rmtree(results / "gcn/gcn")
-    snakemake(folder)
+    snakemake(again, *(f"results/gcn/epochs/00{e}/model.safetensors" for e in (1, 2, 3)))
     assert contents(results / "gcn") == before
-    configure(
-        folder, {**values, "runs": {**values["runs"], "gcn": merge(GCN, {"gcn": {"batch": 8}})}}
-    )
-    plan = planned(folder)
-    assert plan["pretrain"] == 1
-    assert plan["train_gcn"] == 2
-    assert "train" not in plan
-    assert "metadata" not in plan, "the metadata do not depend on the batch"
 
 
-@pytest.mark.parametrize("gcn", [False, True], ids=["plain", "gcn"])
-def test_several_epochs_in_a_job_give_the_same_bytes(tmp_path, tiny_values, gcn):
-    values = {**tiny_values, "epochs": 3, "evaluate": {"every": 0}}
-    values = merge(values, GCN) if gcn else values
-    found = []
-    for name, together in (("one", 1), ("two", 2)):
-        folder = configure(tmp_path / name, {**values, "epochs_per_job": together})
-        snakemake(folder, "results/tiny/epochs/003/model.safetensors")
-        found.append(contents(folder / "results/tiny"))
-    assert len(found[0]) == (31 if gcn else 22)
-    assert found[0] == found[1]
-    again = snakemake(folder, "results/tiny/epochs/003/model.safetensors")
-    assert "Nothing to be done" in again
-    (folder / "results/tiny/epochs/002/graph.h5").unlink()
-    snakemake(folder, "results/tiny/epochs/002/graph.h5")
-    assert contents(folder / "results/tiny") == found[0]
-    logs = {path.name for path in (folder / "results/tiny/logs/epochs").glob("*.log")}
+@pytest.mark.parametrize(("run", "count"), [("tiny", 22), ("gcn", 31)])
+def test_several_epochs_in_a_job_give_the_same_bytes(again, run, count):
+    results = again / "results"
+    before = {n: d for n, d in contents(results / run).items() if trained(n)}
+    assert len(before) == count
+    together = results / f"{run}-job"
+    found = {name: digest for name, digest in contents(together).items() if trained(name)}
+    assert found == before
+    (together / "epochs/002/graph.h5").unlink()
+    snakemake(again, f"results/{run}-job/epochs/002/graph.h5")
+    assert {n: d for n, d in contents(together).items() if trained(n)} == before
+    logs = {path.name for path in (together / "logs/epochs").glob("*.log")}
     assert logs == {"001-002.log", "003-003.log"}
+
+
+def trained(name: str) -> bool:
+    """Tell whether a file of a run is an input of its last model, or that model."""
+    return name in ("index.h5", "pixels.h5") or name.startswith(("init/", "gcn/", "epochs/"))
 
 
 def test_one_file_alone(again):
@@ -303,8 +200,8 @@ def test_a_failing_stage_shows_its_sentence(tmp_path, tiny_values):
 
 
 def test_config_option_goes_over_the_file(again):
-    output = snakemake(again, "--dry-run", "--config", "epochs=3")
-    assert "results/tiny/epochs/003/model.safetensors" in output
+    output = snakemake(again, "--dry-run", "--config", "epochs=4")
+    assert "results/tiny/epochs/004/model.safetensors" in output
 
 
 def test_command_line_config_replaces_the_demo(finished):

@@ -1,4 +1,4 @@
-# Configuration, paths, and the inputs of an epoch. Every run has a folder below `results`.
+# Runs and their settings, and what decides that a job runs again. Paths come from mprd.pipeline.layout.
 import json
 import os
 import sys
@@ -9,23 +9,35 @@ from snakemake.exceptions import WorkflowError
 from mprd.artifacts.files import atomic
 from mprd.config import dump_yaml, expand_runs
 from mprd.errors import UserError
-from mprd.provenance import code_digest, stage_settings, synthetic_folder
+from mprd.pipeline.code_digest import code_digest, piece_digest
+from mprd.pipeline.layout import (
+    FIRST_EPOCH,
+    INITIAL,
+    RunLayout,
+    epoch_inputs,
+    epoch_name,
+    initial_files,
+    summary_table,
+)
+from mprd.pipeline.registry import check_names
+from mprd.pipeline.settings import stage_settings, synthetic_folder, user_files
 
 # An epoch asks for the one before, so the DAG is as deep as there are epochs.
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
 
+CONFIG_FILES = (
+    ", ".join(map(str, workflow.overwrite_configfiles)) or "config/config.yaml"
+)
 try:
-    RUNS = {
-        run.name: run
-        for run in expand_runs(
-            dict(config),
-            ", ".join(map(str, workflow.overwrite_configfiles)) or "config/config.yaml",
-        )
-    }
+    RUNS = {run.name: run for run in expand_runs(dict(config), CONFIG_FILES)}
+    for run in RUNS.values():
+        check_names(run.config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-RESULTS = str(next(iter(RUNS.values())).config.results)
+RESULTS = next(iter(RUNS.values())).config.results
+RUN = RunLayout(RESULTS / "{run}")  # of a rule: with a wildcard
+EPOCH = RUN.epoch("{epoch}")
 
 # The stages run in the environment that runs Snakemake, activated or not.
 shell.prefix(
@@ -36,29 +48,51 @@ shell.prefix(
 wildcard_constraints:
     run="|".join(map(re.escape, RUNS)),
     epoch="[0-9]{3}",
-    baseline="random|histogram",
 
 
-def settings(run, *stages):
+def layout(run):
+    """The files of a run."""
+    return RunLayout(RESULTS / run)
+
+
+def options(files):
+    """Command line options that name files, by role."""
+    return " ".join(
+        f"--{role.replace('_', '-')} {path}" for role, path in files.items()
+    )
+
+
+def version(run, *stages):
     """All that decides the result of some stages beside their input files."""
+    config = RUNS[run].config
     return json.dumps(
         {
-            stage: [stage_settings(RUNS[run].config, stage), code_digest(stage)]
+            stage: [stage_settings(config, stage), code_digest(stage, config)]
             for stage in stages
         },
         sort_keys=True,
     )
 
 
-def version(stage):
+def version_of(stage):
     """Params of a rule: a change of these settings or of the stage's code runs it again."""
-    return lambda wildcards: settings(wildcards.run, stage)
+    return lambda wildcards: version(wildcards.run, stage)
+
+
+def own_files(stage):
+    """Input of a rule: the user's own files whose content the stage reads."""
+    return lambda wildcards: user_files(RUNS[wildcards.run].config, stage)
 
 
 def owner(run, *stages):
     """The first run that computes the same: equal settings share index, pixels and start."""
-    wanted = data_source(run), settings(run, *stages)
-    return next(r for r in RUNS if (data_source(r), settings(r, *stages)) == wanted)
+
+    def all_that_counts(run):
+        files = [user_files(RUNS[run].config, stage) for stage in stages]
+        return data_source(run), version(run, *stages), files
+
+    wanted = all_that_counts(run)
+    return next(r for r in RUNS if all_that_counts(r) == wanted)
 
 
 def data_source(run):
@@ -68,16 +102,19 @@ def data_source(run):
     return None
 
 
+def runs_where(condition):
+    """Wildcard pattern of the runs for which a condition holds; matches nothing if none."""
+    return "|".join(re.escape(run) for run in RUNS if condition(run)) or "(?!)"
+
+
 def owners(*stages):
     """Wildcard pattern of the runs that compute these stages themselves."""
-    return "|".join(re.escape(run) for run in RUNS if owner(run, *stages) == run)
+    return runs_where(lambda run: owner(run, *stages) == run)
 
 
 def sharers(*stages):
-    """Wildcard pattern of the others; matches nothing if there are none."""
-    return (
-        "|".join(re.escape(run) for run in RUNS if owner(run, *stages) != run) or "(?!)"
-    )
+    """Wildcard pattern of the others."""
+    return runs_where(lambda run: owner(run, *stages) != run)
 
 
 def link_target(wildcards, input, output):
@@ -85,83 +122,42 @@ def link_target(wildcards, input, output):
     return os.path.relpath(input[0], os.path.dirname(output[0]))
 
 
-def path(name, run="{run}"):
-    return f"{RESULTS}/{run}/{name}"
-
-
-def before(wildcards):
-    """Files of the epoch before: none in epoch 1."""
-    epoch = int(wildcards.epoch) - 1
-    if epoch == 0:
-        return {"model": path("init/model.safetensors")}
-    folder = path(f"epochs/{epoch:03d}")
-    return {
-        "model": f"{folder}/model.safetensors",
-        "previous_clusters": f"{folder}/clusters.h5",
-        "state": f"{folder}/state.pt",
-    }
-
-
-def gcn_before(wildcards):
-    """The relation GCN that an epoch starts with."""
-    epoch = int(wildcards.epoch) - 1
-    name = f"epochs/{epoch:03d}/gcn" if epoch else "gcn/pretrained"
-    return {"gcn": path(f"{name}.safetensors")}
-
-
-def cameras_of_graph(wildcards):
-    """The index, where the graph compares around camera means."""
-    centred = RUNS[wildcards.run].config.graph.center_cameras
-    return path("index.h5") if centred else []
-
-
-def runs_with_gcn(wanted):
-    """Wildcard pattern of the runs with or without `use_gcn`; matches nothing if none."""
-    names = [re.escape(r) for r in RUNS if RUNS[r].config.use_gcn == wanted]
-    return "|".join(names) or "(?!)"
-
-
-def evaluated_epochs(config):
-    """Epochs after which a run is evaluated; 0 is the initial model."""
-    every = config.evaluate.every
-    chosen = set(range(every, config.epochs + 1, every)) if every else set()
-    return sorted(chosen | {0, config.epochs})
-
-
 def evaluations(run):
-    config = RUNS[run].config
-    names = [f"{epoch:03d}" for epoch in evaluated_epochs(config)]
-    return [
-        path(f"evaluation/{n}.json", run) for n in [*config.evaluate.baselines, *names]
-    ]
+    """Figures that a run leaves: baselines, the initial model, and some epochs."""
+    config, files = RUNS[run].config, layout(run)
+    every = config.evaluate.every
+    epochs = set(range(every, config.epochs + 1, every)) if every else set()
+    names = [epoch_name(epoch) for epoch in sorted(epochs | {config.epochs})]
+    return [files.evaluation(n) for n in [*config.evaluate.baselines, INITIAL, *names]]
 
 
-def epoch_files(run, name):
-    # Ascending: each epoch is resolved before the next asks for it.
-    epochs = range(1, RUNS[run].config.epochs + 1)
-    return [path(f"epochs/{epoch:03d}/{name}", run) for epoch in epochs]
+def epoch_files(run, role):
+    """A file of every epoch of a run, ascending: each is resolved before the next asks for it."""
+    epochs = range(FIRST_EPOCH, RUNS[run].config.epochs + 1)
+    return [getattr(layout(run).epoch(epoch), role) for epoch in epochs]
 
 
 def final_outputs():
     outputs = []
     for run in RUNS:
-        outputs += epoch_files(run, "model.safetensors")
-        outputs += [path("metrics.csv", run), path("final/clusters.csv", run)]
+        outputs += epoch_files(run, "model")
+        outputs += [layout(run).table, layout(run).final.table]
     if len(RUNS) > 1:
-        outputs.append(f"{RESULTS}/summary.csv")
+        outputs.append(summary_table(RESULTS))
     return outputs
 
 
 def write_configs():
     """Leave every run its complete settings; the params of its rules tell Snakemake of changes."""
     for run in RUNS.values():
-        with atomic(Path(path("config.yaml", run.name))) as temporary:
+        with atomic(layout(run.name).config) as temporary:
             temporary.write_text(dump_yaml(run.config), encoding="utf-8")
 
 
 def print_tables():
-    for run in RUNS:
-        if os.path.exists(path("metrics.csv", run)):
-            shell(f"mprd table {path('metrics.csv', run)}")
-    if len(RUNS) > 1 and os.path.exists(f"{RESULTS}/summary.csv"):
-        shell(f"mprd table {RESULTS}/summary.csv")
+    tables = [layout(run).table for run in RUNS]
+    if len(RUNS) > 1:
+        tables.append(summary_table(RESULTS))
+    for table in tables:
+        if table.is_file():
+            shell(f"mprd table {table}")

@@ -11,10 +11,8 @@ if SYNTHETIC:
             folder="|".join(map(re.escape, SYNTHETIC)),
         threads: 16
         params:
-            version=lambda wildcards: settings(
-                SYNTHETIC[wildcards.folder], "synthesize"
-            ),
-            config=lambda wildcards: path("config.yaml", SYNTHETIC[wildcards.folder]),
+            version=lambda wildcards: version(SYNTHETIC[wildcards.folder], "synthesize"),
+            config=lambda wildcards: layout(SYNTHETIC[wildcards.folder]).config,
         shell:
             "mprd synthesize --config {params.config} --out {output} --threads {threads}"
 
@@ -22,37 +20,38 @@ if SYNTHETIC:
 rule index:
     input:
         data=lambda wildcards: data_source(wildcards.run) or [],
+        own=own_files("index"),
     output:
-        path("index.h5"),
+        RUN.index,
     log:
-        path("logs/index.log"),
+        RUN.log("index"),
     benchmark:
-        path("benchmarks/index.tsv")
+        RUN.benchmark("index")
     wildcard_constraints:
         run=owners("index"),
     threads: 16
     params:
-        version=version("index"),
-        config=path("config.yaml"),
+        version=version_of("index"),
+        config=str(RUN.config),
     shell:
         "mprd index --config {params.config} --out {output} --threads {threads} 2> {log}"
 
 
 rule pixels:
     input:
-        index=path("index.h5"),
+        index=RUN.index,
     output:
-        path("pixels.h5"),
+        RUN.pixels,
     log:
-        path("logs/pixels.log"),
+        RUN.log("pixels"),
     benchmark:
-        path("benchmarks/pixels.tsv")
+        RUN.benchmark("pixels")
     wildcard_constraints:
         run=owners("index", "pixels"),
     threads: 16
     params:
-        version=version("pixels"),
-        config=path("config.yaml"),
+        version=version_of("pixels"),
+        config=str(RUN.config),
     shell:
         "mprd pixels --config {params.config} --index {input.index} --out {output}"
         " --threads {threads} 2> {log}"
@@ -63,9 +62,9 @@ rule pixels:
 
 rule share_index:
     input:
-        lambda wildcards: path("index.h5", owner(wildcards.run, "index")),
+        lambda wildcards: layout(owner(wildcards.run, "index")).index,
     output:
-        path("index.h5"),
+        RUN.index,
     wildcard_constraints:
         run=sharers("index"),
     params:
@@ -76,9 +75,9 @@ rule share_index:
 
 rule share_pixels:
     input:
-        lambda wildcards: path("pixels.h5", owner(wildcards.run, "index", "pixels")),
+        lambda wildcards: layout(owner(wildcards.run, "index", "pixels")).pixels,
     output:
-        path("pixels.h5"),
+        RUN.pixels,
     wildcard_constraints:
         run=sharers("index", "pixels"),
     params:

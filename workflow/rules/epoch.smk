@@ -1,24 +1,36 @@
 # One epoch: features, graph, clusters, training.
-EPOCH = "epochs/{epoch}"
+
+
+def training_files(wildcards):
+    """What an epoch trains from; see mprd.pipeline.layout."""
+    use_gcn = RUNS[wildcards.run].config.use_gcn
+    inputs = epoch_inputs(layout(wildcards.run), int(wildcards.epoch), use_gcn)
+    return {role: str(path) for role, path in inputs.files().items()}
+
+
+def cameras_of_graph(wildcards):
+    """The index, where the graph compares around camera means."""
+    centred = RUNS[wildcards.run].config.graph.center_cameras
+    return layout(wildcards.run).index if centred else []
 
 
 rule features:
     input:
-        unpack(lambda wildcards: {"model": before(wildcards)["model"]}),
-        index=path("index.h5"),
-        pixels=path("pixels.h5"),
+        model=lambda wildcards: training_files(wildcards)["model"],
+        index=RUN.index,
+        pixels=RUN.pixels,
     output:
-        path(f"{EPOCH}/features.h5"),
+        EPOCH.features,
     log:
-        path(f"logs/{EPOCH}/features.log"),
+        RUN.log("epochs", "{epoch}", "features"),
     benchmark:
-        path(f"benchmarks/{EPOCH}/features.tsv")
+        RUN.benchmark("epochs", "{epoch}", "features")
     threads: 16
     resources:
         gpu=1,
     params:
-        version=version("features"),
-        config=path("config.yaml"),
+        version=version_of("features"),
+        config=str(RUN.config),
     shell:
         "mprd features --config {params.config} --index {input.index} --pixels {input.pixels}"
         " --model {input.model} --out {output} --threads {threads} 2> {log}"
@@ -26,18 +38,18 @@ rule features:
 
 rule graph:
     input:
-        features=path(f"{EPOCH}/features.h5"),
+        features=EPOCH.features,
         index=cameras_of_graph,
     output:
-        path(f"{EPOCH}/graph.h5"),
+        EPOCH.graph,
     log:
-        path(f"logs/{EPOCH}/graph.log"),
+        RUN.log("epochs", "{epoch}", "graph"),
     benchmark:
-        path(f"benchmarks/{EPOCH}/graph.tsv")
+        RUN.benchmark("epochs", "{epoch}", "graph")
     threads: 16
     params:
-        version=version("graph"),
-        config=path("config.yaml"),
+        version=version_of("graph"),
+        config=str(RUN.config),
         index=lambda wildcards, input: f"--index {input.index}" if input.index else "",
     shell:
         "mprd graph --config {params.config} --features {input.features} {params.index}"
@@ -46,17 +58,17 @@ rule graph:
 
 rule cluster:
     input:
-        index=path("index.h5"),
-        graph=path(f"{EPOCH}/graph.h5"),
+        index=RUN.index,
+        graph=EPOCH.graph,
     output:
-        path(f"{EPOCH}/clusters.h5"),
+        EPOCH.clusters,
     log:
-        path(f"logs/{EPOCH}/cluster.log"),
+        RUN.log("epochs", "{epoch}", "cluster"),
     benchmark:
-        path(f"benchmarks/{EPOCH}/cluster.tsv")
+        RUN.benchmark("epochs", "{epoch}", "cluster")
     params:
-        version=version("cluster"),
-        config=path("config.yaml"),
+        version=version_of("cluster"),
+        config=str(RUN.config),
     shell:
         "mprd cluster --config {params.config} --index {input.index} --graph {input.graph}"
         " --out {output} 2> {log}"
@@ -64,57 +76,32 @@ rule cluster:
 
 rule train:
     input:
-        unpack(before),
-        index=path("index.h5"),
-        pixels=path("pixels.h5"),
-        features=path(f"{EPOCH}/features.h5"),
-        clusters=path(f"{EPOCH}/clusters.h5"),
+        unpack(training_files),
     output:
-        model=path(f"{EPOCH}/model.safetensors"),
-        state=path(f"{EPOCH}/state.pt"),
-        metrics=path(f"{EPOCH}/metrics.json"),
+        **EPOCH.trained(use_gcn=False),
     log:
-        path(f"logs/{EPOCH}/train.log"),
+        RUN.log("epochs", "{epoch}", "train"),
     benchmark:
-        path(f"benchmarks/{EPOCH}/train.tsv")
+        RUN.benchmark("epochs", "{epoch}", "train")
     wildcard_constraints:
-        run=runs_with_gcn(False),
+        run=runs_where(lambda run: not RUNS[run].config.use_gcn),
     threads: 16
     resources:
         gpu=1,
     params:
-        version=version("train"),
-        config=path("config.yaml"),
+        version=version_of("train"),
+        config=str(RUN.config),
         number=lambda wildcards: int(wildcards.epoch),
-        folder=subpath(output.model, parent=True),
-        more=lambda wildcards, input: " ".join(
-            f"--{name.replace('_', '-')} {input[name]}"
-            for name in ("state", "previous_clusters", "graph", "metadata", "gcn")
-            if name in input.keys()
-        ),
+        folder=str(EPOCH.folder),
+        files=lambda wildcards: options(training_files(wildcards)),
     shell:
-        "mprd train --config {params.config} --index {input.index} --pixels {input.pixels}"
-        " --features {input.features} --clusters {input.clusters} --model {input.model}"
-        " {params.more} --epoch {params.number} --out {params.folder}"
-        " --threads {threads} 2> {log}"
+        "mprd train --config {params.config} {params.files} --epoch {params.number}"
+        " --out {params.folder} --threads {threads} 2> {log}"
 
 
-# With `use_gcn` an epoch also reads its graph, the metadata and the GCN, and passes the GCN on.
+# With `use_gcn` an epoch also leaves the GCN for the next one, and its judgements.
 use rule train as train_gcn with:
-    input:
-        unpack(before),
-        unpack(gcn_before),
-        index=path("index.h5"),
-        pixels=path("pixels.h5"),
-        features=path(f"{EPOCH}/features.h5"),
-        clusters=path(f"{EPOCH}/clusters.h5"),
-        graph=path(f"{EPOCH}/graph.h5"),
-        metadata=path("gcn/metadata.h5"),
     output:
-        model=path(f"{EPOCH}/model.safetensors"),
-        state=path(f"{EPOCH}/state.pt"),
-        metrics=path(f"{EPOCH}/metrics.json"),
-        gcn=path(f"{EPOCH}/gcn.safetensors"),
-        relations=path(f"{EPOCH}/relations.h5"),
+        **EPOCH.trained(use_gcn=True),
     wildcard_constraints:
-        run=runs_with_gcn(True),
+        run=runs_where(lambda run: RUNS[run].config.use_gcn),

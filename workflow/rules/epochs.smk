@@ -1,37 +1,26 @@
 # `epochs_per_job` above 1: a job does several epochs in one process, with the same artifacts.
 # Their files have names without wildcards, so each job is a rule of its own. Features, graph and
 # clusters of epoch 1 stay jobs of their own: the relation GCN is pre-trained on them.
-LABELLING = ["features.h5", "graph.h5", "clusters.h5"]
-TRAINED = ["model.safetensors", "state.pt", "metrics.json"]
-JUDGED = ["gcn.safetensors", "relations.h5"]
 
 
 def block_inputs(run, first):
-    """Files that a job beginning with epoch `first` reads."""
-    names = ["index.h5", "pixels.h5"]
-    gcn = ["gcn/metadata.h5"] if RUNS[run].config.use_gcn else []
-    if first == 1:
-        names += ["init/model.safetensors"]
-        names += [f"epochs/001/{name}" for name in LABELLING]
-        gcn += ["gcn/pretrained.safetensors"] if gcn else []
-    else:
-        folder = f"epochs/{first - 1:03d}"
-        names += [
-            f"{folder}/{n}" for n in ("model.safetensors", "clusters.h5", "state.pt")
-        ]
-        gcn += [f"{folder}/gcn.safetensors"] if gcn else []
-    return [path(name, run) for name in names + gcn]
+    """Files that a job beginning with epoch `first` reads and does not make itself."""
+    inputs = epoch_inputs(layout(run), first, RUNS[run].config.use_gcn).files()
+    if first > FIRST_EPOCH:
+        for role in ("features", "graph", "clusters"):
+            inputs.pop(role, None)
+    return list(inputs.values())
 
 
 def block_outputs(run, first, last):
     """Files that a job makes."""
-    names = LABELLING + TRAINED + (JUDGED if RUNS[run].config.use_gcn else [])
-    return [
-        path(f"epochs/{epoch:03d}/{name}", run)
-        for epoch in range(first, last + 1)
-        for name in names
-        if epoch > 1 or name not in LABELLING
-    ]
+    outputs = []
+    for epoch in range(first, last + 1):
+        files = layout(run).epoch(epoch)
+        made = files.labelling() if epoch > FIRST_EPOCH else {}
+        made |= files.trained(RUNS[run].config.use_gcn)
+        outputs += made.values()
+    return outputs
 
 
 BLOCKS = [
@@ -42,7 +31,9 @@ BLOCKS = [
     )
     for run in RUNS
     if RUNS[run].config.epochs_per_job > 1
-    for first in range(1, RUNS[run].config.epochs + 1, RUNS[run].config.epochs_per_job)
+    for first in range(
+        FIRST_EPOCH, RUNS[run].config.epochs + 1, RUNS[run].config.epochs_per_job
+    )
 ]
 
 for number, (run, first, last) in enumerate(BLOCKS):
@@ -55,19 +46,19 @@ for number, (run, first, last) in enumerate(BLOCKS):
         output:
             block_outputs(run, first, last),
         log:
-            path(f"logs/epochs/{first:03d}-{last:03d}.log", run),
+            layout(run).log("epochs", f"{epoch_name(first)}-{epoch_name(last)}"),
         benchmark:
-            path(f"benchmarks/epochs/{first:03d}-{last:03d}.tsv", run)
+            layout(run).benchmark("epochs", f"{epoch_name(first)}-{epoch_name(last)}")
         threads: 16
         resources:
             gpu=1,
             slurm_extra="'--gres=gpu:1'",
             runtime=60 * (last - first + 1),
         params:
-            version=settings(run, "features", "graph", "cluster", "train"),
-            code=code_digest("epochs"),
-            config=path("config.yaml", run),
-            folder=path("", run),
+            version=version(run, "features", "graph", "cluster", "train"),
+            code=code_digest("epochs", RUNS[run].config),
+            config=layout(run).config,
+            folder=layout(run).folder,
             first=first,
             last=last,
         shell:

@@ -1,31 +1,28 @@
 # Figures, and what a user takes away. Evaluation goes first, so that figures appear during a run.
-
-
-def evaluated_model(wildcards):
-    if wildcards.epoch == "000":
-        return path("init/model.safetensors")
-    return path("epochs/{epoch}/model.safetensors")
+BASELINES = sorted(
+    {name for run in RUNS.values() for name in run.config.evaluate.baselines}
+)
 
 
 rule evaluate:
     input:
-        index=path("index.h5"),
-        pixels=path("pixels.h5"),
-        model=evaluated_model,
+        index=RUN.index,
+        pixels=RUN.pixels,
+        model=lambda wildcards: layout(wildcards.run).model_after(int(wildcards.epoch)),
     output:
-        figures=path("evaluation/{epoch}.json"),
-        rankings=path("evaluation/{epoch}.rankings.h5"),
+        figures=RUN.evaluation("{epoch}"),
+        rankings=RUN.rankings("{epoch}"),
     log:
-        path("logs/evaluation/{epoch}.log"),
+        RUN.log("evaluation", "{epoch}"),
     benchmark:
-        path("benchmarks/evaluation/{epoch}.tsv")
+        RUN.benchmark("evaluation", "{epoch}")
     priority: 10
     threads: 16
     resources:
         gpu=1,
     params:
-        version=version("evaluate"),
-        config=path("config.yaml"),
+        version=version_of("evaluate"),
+        config=str(RUN.config),
     shell:
         "mprd evaluate --config {params.config} --index {input.index} --pixels {input.pixels}"
         " --model {input.model} --out {output.figures} --rankings {output.rankings}"
@@ -34,20 +31,23 @@ rule evaluate:
 
 rule baseline:
     input:
-        index=path("index.h5"),
-        pixels=path("pixels.h5"),
+        index=RUN.index,
+        pixels=RUN.pixels,
     output:
-        figures=path("evaluation/{baseline}.json"),
-        rankings=path("evaluation/{baseline}.rankings.h5"),
+        figures=RUN.evaluation("{baseline}"),
+        rankings=RUN.rankings("{baseline}"),
     log:
-        path("logs/evaluation/{baseline}.log"),
+        RUN.log("evaluation", "{baseline}"),
+    wildcard_constraints:
+        baseline="|".join(map(re.escape, BASELINES)) or "(?!)",
     priority: 10
     threads: 16
     resources:
         gpu=1,
     params:
-        version=version("evaluate"),
-        config=path("config.yaml"),
+        version=version_of("evaluate"),
+        code=lambda wildcards: piece_digest("evaluate.baselines", wildcards.baseline),
+        config=str(RUN.config),
     shell:
         "mprd evaluate --config {params.config} --index {input.index} --pixels {input.pixels}"
         " --baseline {wildcards.baseline} --out {output.figures} --rankings {output.rankings}"
@@ -57,60 +57,48 @@ rule baseline:
 rule table:
     input:
         figures=lambda wildcards: evaluations(wildcards.run),
-        metrics=lambda wildcards: epoch_files(wildcards.run, "metrics.json"),
-        clusters=lambda wildcards: epoch_files(wildcards.run, "clusters.h5"),
+        metrics=lambda wildcards: epoch_files(wildcards.run, "metrics"),
+        clusters=lambda wildcards: epoch_files(wildcards.run, "clusters"),
     output:
-        path("metrics.csv"),
+        RUN.table,
     log:
-        path("logs/table.log"),
+        RUN.log("table"),
     params:
-        version=version("table"),
-        folder=subpath(output[0], parent=True),
+        version=version_of("table"),
+        folder=str(RUN.folder),
     shell:
         "mprd table {params.folder} --out {output} > {log} 2>&1"
 
 
 rule summary:
     input:
-        tables=[path("metrics.csv", run) for run in RUNS],
+        tables=[layout(run).table for run in RUNS],
     output:
-        f"{RESULTS}/summary.csv",
+        summary_table(RESULTS),
     params:
-        tables=[
-            f"{run.variant}={path('metrics.csv', run.name)}" for run in RUNS.values()
-        ],
+        tables=[f"{run.variant}={layout(run.name).table}" for run in RUNS.values()],
     shell:
         "mprd summary --out {output} {params.tables}"
 
 
 rule export:
     input:
-        index=path("index.h5"),
-        pixels=path("pixels.h5"),
-        model=lambda wildcards: epoch_files(wildcards.run, "model.safetensors")[-1],
+        index=RUN.index,
+        pixels=RUN.pixels,
+        model=lambda wildcards: epoch_files(wildcards.run, "model")[-1],
     output:
-        table=path("final/clusters.csv"),
-        others=[
-            path(f"final/{name}")
-            for name in (
-                "model.safetensors",
-                "embeddings.h5",
-                "features.h5",
-                "graph.h5",
-                "clusters.h5",
-            )
-        ],
+        **RUN.final.files(),
     log:
-        path("logs/export.log"),
+        RUN.log("export"),
     benchmark:
-        path("benchmarks/export.tsv")
+        RUN.benchmark("export")
     threads: 16
     resources:
         gpu=1,
     params:
-        version=version("export"),
-        config=path("config.yaml"),
-        folder=subpath(output.table, parent=True),
+        version=version_of("export"),
+        config=str(RUN.config),
+        folder=str(RUN.final.folder),
     shell:
         "mprd export --config {params.config} --index {input.index} --pixels {input.pixels}"
         " --model {input.model} --out {params.folder} --threads {threads} 2> {log}"

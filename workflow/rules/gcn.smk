@@ -1,57 +1,49 @@
 # The relation GCN before the first epoch (`use_gcn`).
-FIRST = "epochs/001"
+INITIAL_FILES = vars(initial_files(RUN))
 
 
 rule metadata:
     input:
-        index=path("index.h5"),
-        pixels=path("pixels.h5"),
-        model=path("init/model.safetensors"),
-        features=path(f"{FIRST}/features.h5"),
-        graph=path(f"{FIRST}/graph.h5"),
-        answers=lambda wildcards: RUNS[wildcards.run].config.gcn.metadata.file or [],
+        **INITIAL_FILES,
+        own=own_files("metadata"),
     output:
-        path("gcn/metadata.h5"),
+        RUN.metadata,
     log:
-        path("logs/gcn/metadata.log"),
+        RUN.log("gcn", "metadata"),
     benchmark:
-        path("benchmarks/gcn/metadata.tsv")
+        RUN.benchmark("gcn", "metadata")
     threads: 16
     resources:
         gpu=1,
     params:
-        version=version("metadata"),
-        config=path("config.yaml"),
+        version=version_of("metadata"),
+        config=str(RUN.config),
+        files=options(INITIAL_FILES),
     shell:
-        "mprd metadata --config {params.config} --index {input.index} --pixels {input.pixels}"
-        " --model {input.model} --features {input.features} --graph {input.graph}"
-        " --out {output} --threads {threads} 2> {log}"
+        "mprd metadata --config {params.config} {params.files} --out {output}"
+        " --threads {threads} 2> {log}"
 
 
 rule pretrain:
     input:
-        index=path("index.h5"),
-        pixels=path("pixels.h5"),
-        model=path("init/model.safetensors"),
-        features=path(f"{FIRST}/features.h5"),
-        graph=path(f"{FIRST}/graph.h5"),
-        clusters=path(f"{FIRST}/clusters.h5"),
-        metadata=path("gcn/metadata.h5"),
+        **INITIAL_FILES,
+        clusters=RUN.epoch(FIRST_EPOCH).clusters,
+        metadata=RUN.metadata,
     output:
-        gcn=path("gcn/pretrained.safetensors"),
-        metrics=path("gcn/metrics.json"),
+        gcn=RUN.initial_gcn,
+        metrics=RUN.initial_gcn_metrics,
     log:
-        path("logs/gcn/pretrain.log"),
+        RUN.log("gcn", "pretrain"),
     benchmark:
-        path("benchmarks/gcn/pretrain.tsv")
+        RUN.benchmark("gcn", "pretrain")
     threads: 16
     resources:
         gpu=1,
     params:
-        version=version("pretrain"),
-        config=path("config.yaml"),
+        version=version_of("pretrain"),
+        config=str(RUN.config),
+        files=options(INITIAL_FILES),
     shell:
-        "mprd pretrain --config {params.config} --index {input.index} --pixels {input.pixels}"
-        " --model {input.model} --features {input.features} --graph {input.graph}"
-        " --clusters {input.clusters} --metadata {input.metadata} --out {output.gcn}"
-        " --metrics {output.metrics} --threads {threads} 2> {log}"
+        "mprd pretrain --config {params.config} {params.files} --clusters {input.clusters}"
+        " --metadata {input.metadata} --out {output.gcn} --metrics {output.metrics}"
+        " --threads {threads} 2> {log}"

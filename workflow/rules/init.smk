@@ -4,23 +4,24 @@ START = ("index", "pixels", "init")
 
 rule init:
     input:
-        index=path("index.h5"),
-        pixels=path("pixels.h5"),
+        index=RUN.index,
+        pixels=RUN.pixels,
+        own=own_files("init"),
     output:
-        model=path("init/model.safetensors"),
-        metrics=path("init/metrics.json"),
+        model=RUN.initial_model,
+        metrics=RUN.initial_metrics,
     log:
-        path("logs/init.log"),
+        RUN.log("init"),
     benchmark:
-        path("benchmarks/init.tsv")
+        RUN.benchmark("init")
     wildcard_constraints:
         run=owners(*START),
     threads: 16
     resources:
         gpu=1,
     params:
-        version=version("init"),
-        config=path("config.yaml"),
+        version=version_of("init"),
+        config=str(RUN.config),
     shell:
         "mprd init --config {params.config} --index {input.index} --pixels {input.pixels}"
         " --out {output.model} --metrics {output.metrics} --threads {threads} 2> {log}"
@@ -28,19 +29,15 @@ rule init:
 
 rule share_init:
     input:
-        model=lambda wildcards: path(
-            "init/model.safetensors", owner(wildcards.run, *START)
-        ),
-        metrics=lambda wildcards: path(
-            "init/metrics.json", owner(wildcards.run, *START)
-        ),
+        model=lambda wildcards: layout(owner(wildcards.run, *START)).initial_model,
+        metrics=lambda wildcards: layout(owner(wildcards.run, *START)).initial_metrics,
     output:
-        model=path("init/model.safetensors"),
-        metrics=path("init/metrics.json"),
+        model=RUN.initial_model,
+        metrics=RUN.initial_metrics,
     wildcard_constraints:
         run=sharers(*START),
     params:
         target=link_target,
     shell:
         "ln -sf {params.target} {output.model};"
-        " ln -sf $(dirname {params.target})/metrics.json {output.metrics}"
+        " ln -sf $(dirname {params.target})/$(basename {output.metrics}) {output.metrics}"

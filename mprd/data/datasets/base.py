@@ -1,8 +1,6 @@
 """What a reader returns, and the checks that every listing passes."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, get_args
@@ -44,12 +42,6 @@ class Listing:
 def is_litter(name: str) -> bool:
     """True for hidden files and for what file managers leave behind, such as `Thumbs.db`."""
     return name.startswith(".") or name.lower() in _LITTER
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean 'x'?)`, or nothing when no known word is near."""
-    near = get_close_matches(word, list(known), n=2)
-    return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
 
 
 def finish(name: str, listing: Listing) -> Listing:
@@ -102,7 +94,7 @@ def _notes(records: list[ImageRecord]) -> list[str]:
     notes = []
     train = [record.camera for record in records if record.split == "train"]
     test = [record.camera for record in records if record.split != "train"]
-    # With nothing to evaluate, the filter shares the fate of the sampler.
+    # Without test images the filter is reported for the training images.
     users = (("the camera-aware sampler", train), ("the same-camera filter", test or train))
     off = [user for user, cameras in users if -1 in cameras]
     if off:

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mprd.data.datasets.base import SPLITS, ImageRecord, Listing, Split, did_you_mean
-from mprd.errors import UserError
+from mprd.data.datasets.base import SPLITS, ImageRecord, Listing, Split
+from mprd.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd

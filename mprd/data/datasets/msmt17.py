@@ -47,7 +47,7 @@ _LINE = re.compile(r"(?P<path>(?:.*/)?[^_/]+_[^_/]+_(?P<camera>\d+)_[^/]*)\s+(?P
     ),
 )
 def read_msmt17(root: Path) -> Iterable[ImageRecord]:
-    """List MSMT17 in whichever layout it lies there."""
+    """List MSMT17, in either layout."""
     for train, test in _OFFICIAL_FOLDERS:
         if all((root / part).exists() for part in (train, test, *_LIST_NAMES)):
             return _read_official(root, train, test)

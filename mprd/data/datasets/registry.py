@@ -1,13 +1,13 @@
 """The data sets by name: registering readers, finding a data set on disk, reading it."""
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent, indent
 
-from mprd.data.datasets.base import ImageRecord, Listing, did_you_mean, finish
-from mprd.errors import UserError
+from mprd.data.datasets.base import ImageRecord, Listing, finish
+from mprd.errors import UserError, did_you_mean
+from mprd.pipeline.registry import spelling_key
 
 ReadFunction = Callable[[Path], Listing | Iterable[ImageRecord]]
 
@@ -67,7 +67,7 @@ def register(
         reader = Reader(name, aliases, dedent(tree).strip("\n"), folders, layouts, read)
         taken = _by_key()
         for word in (name, *aliases):
-            other = taken.get(_key(word))
+            other = taken.get(spelling_key(word))
             if other is not None and other.module != reader.module:
                 raise UserError(
                     f"The data set name '{word}' belongs to the reader '{other.name}' already: "
@@ -114,22 +114,18 @@ def read_dataset(name: str, data_dir: Path) -> Listing:
     return finish(reader.name, listing)
 
 
-def _key(word: str) -> str:
-    return re.sub(r"[-_\s]", "", word).lower()
-
-
 def _by_key() -> dict[str, Reader]:
-    return {_key(word): r for r in READERS.values() for word in (r.name, *r.aliases)}
+    return {spelling_key(word): r for r in READERS.values() for word in (r.name, *r.aliases)}
 
 
 def _reader(name: str) -> Reader:
     known = _by_key()
-    if _key(name) not in known:
+    if spelling_key(name) not in known:
         raise UserError(
-            f"There is no data set '{name}'{did_you_mean(_key(name), known)}. "
+            f"There is no data set '{name}'{did_you_mean(spelling_key(name), known)}. "
             f"Known are {', '.join(names())}; for your own images use 'folder'."
         )
-    return known[_key(name)]
+    return known[spelling_key(name)]
 
 
 def _find_root(reader: Reader, data_dir: Path) -> Path:

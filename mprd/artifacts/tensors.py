@@ -1,0 +1,97 @@
+"""Safetensors artifacts: weights, with architecture and provenance in the header."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mprd import __version__
+from mprd.artifacts.files import atomic, require_file
+from mprd.errors import UserError
+
+SCHEMA_VERSION = 1
+
+
+def save_tensors(
+    path: Path,
+    schema: str,
+    state: Mapping[str, Tensor],
+    *,
+    architecture: Mapping[str, Any],
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    seed: int | None,
+) -> None:
+    """Write the weights of any network of ours; see `save_network`.
+
+    Args:
+        path: file to write.
+        schema: what it is.
+        state: the network's state dict.
+        architecture: all that is needed to build the network.
+        config: settings the stage read.
+        inputs: role -> digest of each file it was made from.
+        seed: random seed, where one was used.
+    """
+    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
+    header = {
+        "schema": schema,
+        "schema_version": str(SCHEMA_VERSION),
+        "mprd_version": __version__,
+        "architecture": json.dumps(architecture, sort_keys=True),
+        "config": json.dumps(config, sort_keys=True),
+        "inputs": json.dumps(dict(inputs), sort_keys=True),
+        "seed": str(-1 if seed is None else seed),
+        "digest": tensors_digest(tensors),
+    }
+    with atomic(path) as temporary:
+        # One key: safetensors writes several in an order that changes from run to run.
+        save_file(tensors, temporary, metadata={"mprd": json.dumps(header, sort_keys=True)})
+
+
+def read_safetensors(
+    path: Path, schema: str | tuple[str, ...], command: str
+) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Read header and tensors of a safetensors artifact, checked.
+
+    Args:
+        path: the file.
+        schema: what it must be; several: one of them.
+        command: the `mprd` command that makes it, for messages.
+    """
+    schemas = (schema,) if isinstance(schema, str) else schema
+    require_file(path, command)
+    remedy = f"Make it again with `mprd {command}`."
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("mprd", "{}"))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise UserError(f"{path} is not a readable safetensors file ({error}). {remedy}") from None
+    if header.get("schema") not in schemas:
+        raise UserError(f"{path} is not an {' or '.join(schemas)} file. {remedy}")
+    if header.get("schema_version") != str(SCHEMA_VERSION):
+        raise UserError(
+            f"{path} has {header['schema']} version {header.get('schema_version')}, this mprd "
+            f"reads {SCHEMA_VERSION}. {remedy}"
+        )
+    for key, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise UserError(f"{path}: {key} holds NaN or infinite values. {remedy}")
+    return header, tensors
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of names, shapes and values."""
+    sha = hashlib.sha256()
+    for key in sorted(tensors):
+        tensor = tensors[key]
+        sha.update(f"{key}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()

@@ -1,0 +1,7 @@
+"""Pseudo-labels from a sparse distance graph, and their agreement with identities."""
+
+from mprd.clustering.agreement import PairQuality, pair_quality
+from mprd.clustering.dbscan import dbscan
+from mprd.clustering.stored import graph_distance
+
+__all__ = ["PairQuality", "dbscan", "graph_distance", "pair_quality"]

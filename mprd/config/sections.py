@@ -1,0 +1,296 @@
+"""The settings: the only source of defaults, ranges and meanings."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from mprd.config.gcn import GcnConfig
+from mprd.config.section import Probability, Section
+
+
+class SyntheticConfig(Section):
+    """The embedded generator of pedestrian-like images (`data.dataset: synthetic`)."""
+
+    seed: int = Field(0, ge=0, description="seed of the images (not of the training)")
+    train_identities: int = Field(80, ge=2, description="identities in the train split")
+    test_identities: int = Field(60, ge=2, description="identities in query and gallery")
+    distractors: int = Field(40, ge=0, description="gallery images of nobody in the query split")
+    cameras: int = Field(5, ge=2, le=99, description="cameras")
+    min_images: int = Field(2, ge=1, description="fewest images of an identity in a camera")
+    max_images: int = Field(4, ge=1, description="most images of an identity in a camera")
+    camera_presence: Probability = Field(
+        0.85, description="probability that a camera sees an identity (two always do)"
+    )
+    look_alike: Probability = Field(
+        0.3, description="share of identities that wear nearly another one's clothes"
+    )
+    occlusion: Probability = Field(0.25, description="probability that something hides a part")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "SyntheticConfig":
+        if self.min_images > self.max_images:
+            raise ValueError("min_images is above max_images")
+        return self
+
+
+class DataConfig(Section):
+    """Where the images are and the size they are resized to."""
+
+    dataset: str = Field(
+        "market1501",
+        description="data set name, `folder` for own images, or `synthetic`; see docs/datasets.md",
+    )
+    root: Path = Field(
+        Path("data"), description="folder that holds the data sets, or own folder or manifest"
+    )
+    reader: Path | None = Field(
+        None, description="Python file that registers a data set reader of your own"
+    )
+    height: int = Field(256, ge=16, le=2048, description="height of the resized image, pixels")
+    width: int = Field(128, ge=16, le=2048, description="width of the resized image, pixels")
+    on_bad_image: Literal["error", "skip"] = Field(
+        "error", description="an unreadable image stops the run, or is left out and counted"
+    )
+    synthetic: SyntheticConfig = Field(
+        default_factory=SyntheticConfig, description="settings of the synthetic data set"
+    )
+
+
+class ModelConfig(Section):
+    """The embedding network: backbone, pooling, BNNeck, L2 norm."""
+
+    backbone: str = Field(
+        "resnet50",
+        description="mini, resnet18/34/50/101/152, resnet50_ibn_a, resnet101_ibn_a; more: "
+        "docs/extending.md",
+    )
+    pooling: Literal["avg", "max", "gem", "avg+max"] = Field(
+        "gem", description="pooling of the last feature map"
+    )
+    bn_group_size: int = Field(
+        16,
+        ge=0,
+        description="images that share batch-norm statistics in training; 0 = the whole batch",
+    )
+
+
+class WarmupConfig(Section):
+    """Self-supervised contrastive training on the run's own images (`init.method: warmup`)."""
+
+    steps: int = Field(1000, ge=1, description="optimiser steps")
+    batch_size: int = Field(128, ge=2, description="images per step, each in two views")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate of Adam (cosine decay)")
+    weight_decay: float = Field(5e-4, ge=0, description="weight decay")
+    temperature: float = Field(0.1, gt=0, description="temperature of the contrastive loss")
+    projection: int = Field(
+        128, ge=0, description="size of the projection head, dropped afterwards; 0 = no head"
+    )
+    jitter: float = Field(
+        0.4, ge=0, le=1, description="strength of brightness, contrast and saturation jitter"
+    )
+    hue: float = Field(0.02, ge=0, le=0.5, description="largest hue turn, in full turns")
+    grayscale: Probability = Field(0.05, description="probability of a view without colour")
+    min_scale: float = Field(
+        0.5, gt=0, le=1, description="smallest share of the image that a random crop keeps"
+    )
+
+
+class InitConfig(Section):
+    """The CNN that the first epoch starts from."""
+
+    method: Literal["imagenet", "checkpoint", "warmup", "random"] = Field(
+        "imagenet",
+        description="imagenet: torchvision weights; checkpoint: a local file; "
+        "warmup: self-supervised on the own images, no download; random",
+    )
+    checkpoint: Path | None = Field(
+        None,
+        description="weights file (.safetensors of ours, or a .pth state dict); "
+        "a start for `checkpoint`, also for `warmup` when given",
+    )
+    warmup: WarmupConfig = Field(
+        default_factory=WarmupConfig, description="settings of `method: warmup`"
+    )
+
+    @model_validator(mode="after")
+    def _has_file(self) -> "InitConfig":
+        if self.method == "checkpoint" and self.checkpoint is None:
+            raise ValueError("method is `checkpoint` but no `checkpoint` file is given")
+        if self.checkpoint is not None and self.method not in ("checkpoint", "warmup"):
+            raise ValueError(f"`checkpoint` is given but method `{self.method}` does not read it")
+        return self
+
+
+class GraphConfig(Section):
+    """Neighbours and the k-reciprocal Jaccard distance."""
+
+    k1: int = Field(30, ge=2, description="neighbours, the image itself included")
+    k2: int = Field(6, ge=1, description="neighbours of the query expansion; 1 = none")
+    eps_max: float = Field(0.7, gt=0, lt=1, description="larger distances are not stored")
+    center_cameras: bool = Field(
+        False,
+        description="compare embeddings around the mean of their camera; for cameras that differ "
+        "in light and view (not part of the published method)",
+    )
+    backend: Literal["auto", "faiss", "torch", "ivf"] = Field(
+        "auto",
+        description="neighbour search. faiss, torch: exact; auto: torch on a GPU, else faiss; ivf: "
+        "approximate (an inverted file), for more images than an exact search can bear",
+    )
+    min_recall: float = Field(
+        0.95,
+        gt=0,
+        le=1,
+        description="ivf: share of the true neighbours that must be found; measured on a sample",
+    )
+    search_memory_mb: int = Field(
+        128,
+        ge=1,
+        description="exact search: memory of a block of similarities, MiB, beside the embeddings",
+    )
+
+
+class ClusterConfig(Section):
+    """Pseudo-labels from the Jaccard distance."""
+
+    method: str = Field("dbscan", description="dbscan, or a clustering of your own")
+    eps: float = Field(0.6, gt=0, lt=1, description="radius; at most graph.eps_max")
+    min_samples: int = Field(
+        4, ge=1, description="neighbours within eps that make a core image, itself included"
+    )
+    widen_step: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="if no two clusters are found, eps grows by this (to graph.eps_max), "
+        "with a warning; 0 = stop with an error",
+    )
+
+
+class AugmentConfig(Section):
+    """Random changes of the training images."""
+
+    flip: Probability = Field(0.5, description="probability of a horizontal flip")
+    pad: int = Field(10, ge=0, description="border added before the random crop, pixels")
+    erase: Probability = Field(0.5, description="probability that a rectangle is erased")
+    jitter: float = Field(
+        0.0, ge=0, le=1, description="strength of brightness, contrast and saturation jitter"
+    )
+
+
+class TrainConfig(Section):
+    """One epoch of CNN training."""
+
+    iters: int = Field(400, ge=1, description="optimiser steps per epoch")
+    identities: int = Field(4, ge=2, description="clusters in a batch (P)")
+    instances: int = Field(16, ge=2, description="images of each cluster in a batch (S)")
+    camera_aware: bool = Field(
+        False, description="the instances of a cluster come from different cameras first"
+    )
+    lr: float = Field(3.5e-4, gt=0, description="learning rate of Adam")
+    weight_decay: float = Field(5e-4, ge=0, description="weight decay")
+    lr_step: int = Field(20, ge=1, description="epochs between two drops of the learning rate")
+    lr_gamma: float = Field(0.1, gt=0, le=1, description="factor of a drop")
+    temperature: float = Field(0.05, gt=0, description="temperature T of all losses")
+    momentum: float = Field(
+        0.1, ge=0, lt=1, description="share of the old prototype kept by a memory update (m)"
+    )
+    memory_update: Literal["hard", "mean", "all"] = Field(
+        "hard",
+        description="a prototype moves to its least similar batch member, to their mean, "
+        "or to every member in turn",
+    )
+    use_hsd: bool = Field(
+        True, description="train on hard pairs (HSD); false = plain cluster contrast"
+    )
+    hsd_mix: Probability = Field(0.2, description="share of the hard positive in c+ (a)")
+    hsd_negative: float = Field(0.05, ge=0, description="weight of the hard negatives (lambda)")
+    use_ppa: bool = Field(True, description="add the positive pair alignment loss (PPA)")
+    ppa_mix: Probability = Field(0.1, description="share of the hard pair in a prototype (b)")
+    ppa_weight: float = Field(1.0, ge=0, description="weight of the PPA loss")
+    extra_losses: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="weights of losses of your own, added to the total"
+    )
+
+    @model_validator(mode="after")
+    def _own_losses(self) -> "TrainConfig":
+        for name in {"hsd", "ppa"} & set(self.extra_losses):
+            raise ValueError(
+                f"extra_losses names {name}, which has settings of its own: use_{name}"
+            )
+        return self
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """The losses that training sums, with their weights."""
+        ppa = {"ppa": self.ppa_weight} if self.use_ppa else {}
+        return {"hsd": 1.0, **ppa, **self.extra_losses}
+
+
+class EvaluateConfig(Section):
+    """Retrieval figures on query and gallery."""
+
+    every: int = Field(
+        10, ge=0, description="evaluate after every so many epochs and the last; 0 = the last"
+    )
+    baselines: tuple[str, ...] = Field(
+        (),
+        description="also evaluate these descriptors: random (an untrained CNN), histogram "
+        "(plain colours)",
+    )
+    flip: bool = Field(False, description="add the embedding of the mirrored image")
+    rerank: bool = Field(False, description="k-reciprocal re-ranking (k1=20, k2=6, lambda=0.3)")
+
+
+class Config(Section):
+    """All settings of a run."""
+
+    results: Path = Field(Path("results"), description="folder of all runs")
+    seed: int = Field(0, ge=0, description="random seed")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (), description="seeds of a sweep; empty = only `seed`"
+    )
+    runs: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")], dict[str, Any] | None] = Field(
+        {"run": {}}, description="name -> settings that differ in this variant"
+    )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto (a GPU where there is one), cpu, cuda or cuda:N",
+    )
+    epochs: int = Field(50, ge=1, le=999, description="epochs")
+    epochs_per_job: int = Field(
+        1,
+        ge=1,
+        description="epochs that one job does in one process, with the same files: for a fast GPU "
+        "or a queueing cluster; set it before a run (a change runs its epochs again)",
+    )
+    use_gcn: bool = Field(False, description="judge doubtful pairs by the relation GCN")
+    data: DataConfig = Field(default_factory=DataConfig, description="images")
+    model: ModelConfig = Field(default_factory=ModelConfig, description="network")
+    init: InitConfig = Field(default_factory=InitConfig, description="start of the network")
+    graph: GraphConfig = Field(default_factory=GraphConfig, description="neighbour graph")
+    cluster: ClusterConfig = Field(default_factory=ClusterConfig, description="clustering")
+    augment: AugmentConfig = Field(default_factory=AugmentConfig, description="augmentation")
+    train: TrainConfig = Field(default_factory=TrainConfig, description="training")
+    gcn: GcnConfig = Field(default_factory=GcnConfig, description="relation GCN")
+    evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="evaluation")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        if self.cluster.eps > self.graph.eps_max:
+            raise ValueError(
+                f"cluster.eps ({self.cluster.eps}) is above graph.eps_max ({self.graph.eps_max})"
+            )
+        if self.use_gcn and not (self.train.use_hsd or self.train.use_ppa):
+            raise ValueError("use_gcn judges hard pairs, but train.use_hsd and use_ppa are false")
+        if self.use_gcn and self.gcn.neighbors >= max(self.graph.k1, self.graph.k2):
+            raise ValueError(
+                f"gcn.neighbors ({self.gcn.neighbors}) must be below graph.k1 ({self.graph.k1})"
+            )
+        if not self.runs:
+            raise ValueError("runs is empty: name at least one run")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds holds a seed twice")
+        return self

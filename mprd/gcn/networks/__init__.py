@@ -1,0 +1,1 @@
+"""Relation networks, one per file; `gcn.network` names the one to use."""

@@ -1,0 +1,1 @@
+"""Embeddings of images, by a network or a plain descriptor."""

@@ -1,0 +1,82 @@
+"""Embed images of a pixel store."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tqdm import tqdm
+
+from mprd.data.normalize import normalize_pixels
+from mprd.data.pixels import PixelStore
+from mprd.errors import UserError
+from mprd.models.network import ReidNetwork
+from mprd.system.torch_setup import inference_context
+
+CPU_BATCH = 64  # images that are embedded at once
+
+
+def embed_store(
+    network: ReidNetwork,
+    store: PixelStore,
+    device: torch.device,
+    *,
+    flip: bool = False,
+    batch_size: int | None = None,
+) -> np.ndarray:
+    """Return the embeddings of all images of a store, in eval mode.
+
+    Args:
+        network: on `device`.
+        store: images of the size the network was made for.
+        device: where to compute.
+        flip: add the embedding of the mirrored image and normalise again.
+        batch_size: images per forward pass; None: 256 on a GPU, else 64, as fast and smaller.
+
+    Returns:
+        float32 (N, D), rows of unit length.
+
+    Raises:
+        UserError: the images have another size, or the network returns NaN.
+    """
+    shape = network.architecture
+    if store.shape[1:3] != (shape.height, shape.width):
+        raise UserError(
+            f"{store.path} holds images of {store.shape[1]}x{store.shape[2]}, the model was made "
+            f"for {shape.height}x{shape.width}. Make both again from the same config."
+        )
+    network.eval()
+    features = np.empty((len(store), network.dim), np.float32)
+    batch_size = batch_size or _batch_size(device)
+    starts = range(0, len(store), batch_size)
+    for start in tqdm(starts, desc="features", unit="batch", mininterval=5):
+        positions = torch.arange(start, min(start + batch_size, len(store)))
+        with inference_context(device):
+            images = normalize_pixels(store.batch(positions))
+            embedded = network(images)
+            if flip:
+                embedded = F.normalize(embedded + network(images.flip(3)), dim=1)
+        features[start : start + len(positions)] = embedded.float().cpu().numpy()
+    if not np.isfinite(features).all():
+        raise UserError("The model returns NaN embeddings: its training has diverged.")
+    return features
+
+
+def embed_pixels(network: ReidNetwork, pixels: torch.Tensor, device: torch.device) -> np.ndarray:
+    """Return the embeddings of a few images, in eval mode.
+
+    Args:
+        network: on `device`.
+        pixels: uint8 (n, H, W, 3), of the size the network was made for.
+        device: where to compute.
+
+    Returns:
+        float32 (n, D), rows of unit length.
+    """
+    network.eval()
+    size = _batch_size(device)
+    with inference_context(device):
+        blocks = [network(normalize_pixels(part.to(device))) for part in pixels.split(size)]
+    return torch.cat(blocks).float().cpu().numpy()
+
+
+def _batch_size(device: torch.device) -> int:
+    return CPU_BATCH if device.type == "cpu" else 4 * CPU_BATCH

@@ -1,0 +1,91 @@
+"""`mprd.load_model(path).embed(images)`: embeddings of any images, for users of a model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from mprd.data.images import decode, resize
+from mprd.data.normalize import normalize_pixels
+from mprd.models.network import ReidNetwork
+from mprd.models.weights import load_network
+from mprd.system.torch_setup import inference_context, select_device
+
+
+class Embedder:
+    """A trained network with its own preprocessing.
+
+    Example:
+        >>> model = mprd.load_model("results/demo/final/model.safetensors")
+        >>> model.embed(["a.jpg", "b.jpg"]).shape
+        (2, 192)
+    """
+
+    def __init__(self, network: ReidNetwork, device: torch.device) -> None:
+        self.network = network.to(device).eval()
+        self.device = device
+
+    @property
+    def dim(self) -> int:
+        """Embedding size D."""
+        return self.network.dim
+
+    def embed(
+        self,
+        images: Sequence[str | Path | Image.Image] | np.ndarray,
+        batch_size: int = 128,
+    ) -> np.ndarray:
+        """Embed images.
+
+        Args:
+            images: paths, PIL images, or a uint8 array (n, h, w, 3) of RGB images; resized as
+                the network was trained.
+            batch_size: images per forward pass.
+
+        Returns:
+            float32 (n, D), rows of unit length.
+
+        Raises:
+            UserError: a path cannot be read as an image.
+            ValueError: an array of another shape or dtype.
+        """
+        if isinstance(images, np.ndarray) and (
+            images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3
+        ):
+            raise ValueError(
+                f"images must be uint8 (n, h, w, 3), not {images.dtype} {images.shape}"
+            )
+        blocks = [
+            self._embed_batch([self._pixels(image) for image in images[start : start + batch_size]])
+            for start in range(0, len(images), batch_size)
+        ]
+        return np.concatenate(blocks) if blocks else np.empty((0, self.dim), np.float32)
+
+    def _pixels(self, image: str | Path | Image.Image | np.ndarray) -> np.ndarray:
+        shape = self.network.architecture
+        if isinstance(image, str | Path):
+            image = decode(Path(image))
+        elif isinstance(image, np.ndarray):
+            image = Image.fromarray(image)
+        return resize(image.convert("RGB"), shape.height, shape.width)
+
+    def _embed_batch(self, pixels: list[np.ndarray]) -> np.ndarray:
+        batch = torch.from_numpy(np.stack(pixels)).to(self.device)
+        with inference_context(self.device):
+            return self.network(normalize_pixels(batch)).float().cpu().numpy()
+
+
+def load_model(path: str | Path, device: str = "auto") -> Embedder:
+    """Load a `model.safetensors` for inference.
+
+    Args:
+        path: any model of a run.
+        device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        UserError: not one of our models, or no such device.
+    """
+    network, _ = load_network(Path(path))
+    return Embedder(network, select_device(device))

@@ -1,0 +1,34 @@
+"""Networks as descriptors: a trained one, and the untrained one that it is compared with."""
+
+from mprd.config import Config
+from mprd.data.pixels import PixelStore
+from mprd.inference.descriptor import DESCRIPTORS, Descriptor
+from mprd.inference.embed import CPU_BATCH, embed_store
+from mprd.models.build import build_network
+from mprd.models.footprint import footprint
+from mprd.models.network import ReidNetwork
+
+
+def network_descriptor(network: ReidNetwork, store: PixelStore, *, flip: bool) -> Descriptor:
+    """Return a network as a descriptor on the device of a store.
+
+    Args:
+        network: on the CPU.
+        store: tells the device.
+        flip: add the embedding of the mirrored image.
+    """
+    device = store.device
+    # On a GPU the feature maps are on the card.
+    largest = CPU_BATCH * footprint(network.eval()).largest if device.type == "cpu" else 0
+    return Descriptor(
+        dim=network.dim,
+        embed=lambda images: embed_store(network.to(device), images, device, flip=flip),
+        largest_map=largest,
+    )
+
+
+@DESCRIPTORS.register("random")
+def untrained(config: Config, store: PixelStore) -> Descriptor:
+    """Return the network of a config with random weights."""
+    network = build_network(config, *store.shape[1:3], pretrained=False)
+    return network_descriptor(network, store, flip=config.evaluate.flip)

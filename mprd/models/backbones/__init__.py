@@ -1,0 +1,1 @@
+"""Backbones, one family per file; `model.backbone` names the one to use."""

@@ -1,0 +1,25 @@
+"""The network that a config describes."""
+
+import torch
+
+from mprd.config import Config
+from mprd.models.network import Architecture, ReidNetwork
+
+
+def build_network(config: Config, height: int, width: int, *, pretrained: bool) -> ReidNetwork:
+    """Return the network of a config with fresh weights, reproducible by seed.
+
+    Args:
+        config: `model` and `seed` are read.
+        height: of its images, pixels.
+        width: of its images, pixels.
+        pretrained: take ImageNet weights for the backbone.
+
+    Raises:
+        UserError: unknown backbone, or no ImageNet weights for it.
+    """
+    torch.manual_seed(config.seed)
+    architecture = Architecture(
+        config.model.backbone, config.model.pooling, config.model.bn_group_size, height, width
+    )
+    return ReidNetwork(architecture, pretrained=pretrained)

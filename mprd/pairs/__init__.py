@@ -1,0 +1,1 @@
+"""Pairs of images: hard pairs of an epoch, and operations on lists of pairs."""

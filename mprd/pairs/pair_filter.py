@@ -1,0 +1,27 @@
+"""What training asks of a filter of hard pairs; the relation GCN gives one."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mprd.pairs.pair_list import PairList
+
+
+class PairFilter(Protocol):
+    """Decides which hard pairs of a batch are trained on."""
+
+    def __call__(
+        self, rows: Tensor, positives: PairList, negatives: PairList, generator: torch.Generator
+    ) -> tuple[PairList, PairList]:
+        """Return the pairs to keep.
+
+        Args:
+            rows: int64 (B,), training rows of the batch.
+            positives: its hard positives.
+            negatives: its hard negatives.
+            generator: on the device of `rows`.
+        """
+
+    def refresh(self, rows: Tensor) -> None:
+        """Take note that the memory of some training rows, int64 (B,), has changed."""

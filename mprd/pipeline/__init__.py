@@ -1,0 +1,1 @@
+"""What connects the stages: paths of a run, settings, code and lineage of artifacts."""

@@ -1,0 +1,108 @@
+"""A digest of the code of a stage: Snakemake does not see edits of an imported package."""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from mprd.config import Config
+from mprd.pipeline.registry import PIECES, chosen_modules, registered
+
+_PACKAGE = Path(__file__).parents[1]
+# Settings are tracked by value; messages, estimates and the command line do not change results.
+_NOT_TRACKED = ("mprd.config", "mprd.errors", "mprd.system.ram", "mprd.pipeline", "mprd.cli")
+
+
+def code_digest(stage: str, config: Config) -> str:
+    """Return a digest of the modules of mprd that a stage imports, directly or not.
+
+    Comments, docstrings and layout do not count. Of the pieces that a registry holds, only those
+    count that the config names and uses. Baselines do not: each is a job of its own, with a
+    `piece_digest`.
+
+    Args:
+        stage: its name.
+        config: of the run.
+    """
+    modules = set(imported_modules(f"mprd.stages.{stage}"))
+    waiting = set(PIECES) - {"evaluate.baselines"} - (set() if config.use_gcn else {"gcn.network"})
+    # A piece may import the home of another kind.
+    while reached := {key for key in waiting if _home(key) in modules}:
+        waiting -= reached
+        for key in reached:
+            for module in chosen_modules(config, key):
+                modules |= imported_modules(module)
+    return _digest(modules)
+
+
+def piece_digest(key: str, name: str) -> str:
+    """Return a digest of the modules of mprd that a registered piece needs.
+
+    Args:
+        key: the setting that names such pieces.
+        name: of the piece.
+    """
+    return _digest(imported_modules(registered(PIECES[key].package)[name]))
+
+
+def _home(key: str) -> str:
+    kind = PIECES[key]
+    return f"{kind.package}.{kind.home}"
+
+
+def _digest(modules: Iterable[str]) -> str:
+    sha = hashlib.sha256()
+    for name in sorted(modules):
+        sha.update(f"{name}\n{_code(name)}\n".encode())
+    return sha.hexdigest()[:16]
+
+
+@cache
+def imported_modules(module: str) -> frozenset[str]:
+    """Return `module` and all tracked modules and packages of mprd reachable by its imports."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        ignored = any(name == skip or name.startswith(f"{skip}.") for skip in _NOT_TRACKED)
+        if name in found or ignored or not source_file(name).is_file():
+            continue
+        found.add(name)
+        waiting.append(name.rpartition(".")[0])
+        waiting += imports_of(name)
+    return frozenset(found - {"mprd"})
+
+
+def imports_of(module: str) -> list[str]:
+    """Return what a module of mprd imports from mprd, anywhere in its file, as written.
+
+    `from mprd.a import b` counts as `mprd.a` and `mprd.a.b`, which may be a module or a name.
+    """
+    names = []
+    for node in ast.walk(ast.parse(source_file(module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mprd":
+            names += [str(node.module), *(f"{node.module}.{a.name}" for a in node.names)]
+        elif isinstance(node, ast.Import):
+            names += [a.name for a in node.names if a.name.split(".")[0] == "mprd"]
+    return names
+
+
+def source_file(module: str) -> Path:
+    """Return the file of a module of mprd; it need not exist."""
+    path = _PACKAGE.joinpath(*module.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def _code(module: str) -> str:
+    tree = ast.parse(source_file(module).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            del body[0]
+    return ast.dump(tree)
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

@@ -1,0 +1,271 @@
+"""Every path of a run, stated once: the workflow, the stages and the docs take them from here.
+
+A path may hold wildcards: `RunLayout(Path("results/{run}")).epoch("{epoch}").clusters` is what a
+Snakemake rule writes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, overload
+
+FIRST_EPOCH = 1
+INITIAL = "000"  # names the evaluation of the initial model, as 001 names that after epoch 1
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a folder; read from an instance of `Folder` it is its path.
+
+    Attributes:
+        name: path relative to the folder.
+        holds: what is in it, for docs/artifacts.md.
+    """
+
+    name: str
+    holds: str
+
+    @overload
+    def __get__(self, owner: None, kind: type) -> Self: ...
+    @overload
+    def __get__(self, owner: "Folder", kind: type) -> Path: ...
+    def __get__(self, owner: "Folder | None", kind: type) -> "Self | Path":
+        """Return the path below the owner's folder (the declaration itself, on the class)."""
+        return self if owner is None else owner.folder / self.name
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of a run.
+
+    Attributes:
+        folder: its path; the files below it are class attributes.
+    """
+
+    folder: Path
+
+    @classmethod
+    def declared(cls) -> Iterator[File]:
+        """Yield the files in the order in which they are declared."""
+        return (value for value in vars(cls).values() if isinstance(value, File))
+
+
+class EpochLayout(Folder):
+    """The files of one epoch, `epochs/<number>` of a run."""
+
+    features = File("features.h5", "embeddings of the training images at the start of the epoch")
+    graph = File("graph.h5", "their neighbours and Jaccard distances")
+    clusters = File("clusters.h5", "pseudo-labels")
+    model = File("model.safetensors", "the CNN after the epoch")
+    state = File("state.pt", "optimiser and random state after the epoch")
+    metrics = File("metrics.json", "losses and counts of the training")
+    gcn = File("gcn.safetensors", "the relation GCN after the epoch (use_gcn)")
+    relations = File("relations.h5", "its judgements on hard pairs (use_gcn)")
+
+    def labelling(self) -> dict[str, Path]:
+        """Return what stages `features`, `graph` and `cluster` make, by role."""
+        return {"features": self.features, "graph": self.graph, "clusters": self.clusters}
+
+    def trained(self, use_gcn: bool) -> dict[str, Path]:
+        """Return what stage `train` makes, by role."""
+        files = {"model": self.model, "state": self.state, "metrics": self.metrics}
+        judged = {"gcn": self.gcn, "relations": self.relations}
+        return files | judged if use_gcn else files
+
+
+class FinalLayout(Folder):
+    """What a run leaves for its user, `final` of a run."""
+
+    model = File("model.safetensors", "the last model")
+    embeddings = File("embeddings.h5", "embeddings of all images by this model")
+    features = File("features.h5", "those of the training images")
+    graph = File("graph.h5", "their neighbours and Jaccard distances")
+    clusters = File("clusters.h5", "the clusters that the last model finds")
+    table = File("clusters.csv", "the same as a table: path, cluster, camera")
+
+    def files(self) -> dict[str, Path]:
+        """Return all of them, by role."""
+        roles = ("table", "model", "embeddings", "features", "graph", "clusters")
+        return {role: getattr(self, role) for role in roles}
+
+
+class RunLayout(Folder):
+    """The files of one run, `<results>/<run>`."""
+
+    config = File("config.yaml", "the complete settings of the run")
+    index = File("index.h5", "all images (a link, between runs with equal settings)")
+    pixels = File("pixels.h5", "the images, decoded and resized (a link, likewise)")
+    initial_model = File("init/model.safetensors", "the CNN before epoch 1 (a link, likewise)")
+    initial_metrics = File("init/metrics.json", "losses of the warm-up")
+    metadata = File("gcn/metadata.h5", "pairs known with certainty (use_gcn)")
+    initial_gcn = File("gcn/pretrained.safetensors", "the relation GCN before epoch 1 (use_gcn)")
+    initial_gcn_metrics = File("gcn/metrics.json", "losses and quality of its pre-training")
+    table = File("metrics.csv", "one row per baseline, for the initial model, and per epoch")
+
+    @property
+    def final(self) -> FinalLayout:
+        """What a user takes away."""
+        return FinalLayout(self.folder / "final")
+
+    def epoch(self, number: int | str) -> EpochLayout:
+        """Return the files of an epoch, 1-based (or a wildcard)."""
+        name = epoch_name(number) if isinstance(number, int) else number
+        return EpochLayout(self.folder / "epochs" / name)
+
+    def evaluation(self, name: str) -> Path:
+        """Return the figures of an evaluation: of an epoch, of `INITIAL`, or of a baseline."""
+        return self.folder / "evaluation" / f"{name}.json"
+
+    def rankings(self, name: str) -> Path:
+        """Return the per-query results of an evaluation."""
+        return self.folder / "evaluation" / f"{name}.rankings.h5"
+
+    def baselines(self) -> list[str]:
+        """Return the names of the baselines whose figures are on disk, sorted."""
+        names = (path.stem for path in self.folder.glob("evaluation/*.json"))
+        return sorted(name for name in names if not name.isdecimal())
+
+    def log(self, *job: str) -> Path:
+        """Return the log of a job, such as `"epochs", "001", "train"`."""
+        return self.folder.joinpath("logs", *job[:-1], f"{job[-1]}.log")
+
+    def benchmark(self, *job: str) -> Path:
+        """Return time and memory of a job."""
+        return self.folder.joinpath("benchmarks", *job[:-1], f"{job[-1]}.tsv")
+
+    def model_after(self, epoch: int) -> Path:
+        """Return the CNN after an epoch; after epoch 0 it is the initial one."""
+        return self.epoch(epoch).model if epoch >= FIRST_EPOCH else self.initial_model
+
+    def gcn_after(self, epoch: int) -> Path:
+        """Return the relation GCN after an epoch; after epoch 0 it is the pre-trained one."""
+        return self.epoch(epoch).gcn if epoch >= FIRST_EPOCH else self.initial_gcn
+
+    def epochs_with(self, role: str) -> list[int]:
+        """Return the epochs on disk that have a file, ascending.
+
+        Args:
+            role: an attribute of `EpochLayout`, such as `clusters`.
+        """
+        names = (path.name for path in self.folder.glob("epochs/[0-9]*"))
+        numbers = sorted(int(name) for name in names if name.isdecimal())
+        return [number for number in numbers if getattr(self.epoch(number), role).is_file()]
+
+
+def epoch_name(epoch: int) -> str:
+    """Return the name of an epoch in paths: three digits, so that names sort."""
+    return f"{epoch:03d}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochInputs:
+    """The files that stage `train` reads.
+
+    Attributes:
+        index: of the run.
+        pixels: of the run.
+        features: of this epoch.
+        clusters: of this epoch.
+        model: the CNN of the epoch before (epoch 1: the initial one).
+        previous_clusters: of the epoch before, None in epoch 1.
+        state: of the epoch before, None in epoch 1.
+        graph: of this epoch (`use_gcn`).
+        metadata: of the run (`use_gcn`).
+        gcn: the relation GCN of the epoch before (epoch 1: the pre-trained one) (`use_gcn`).
+    """
+
+    index: Path
+    pixels: Path
+    features: Path
+    clusters: Path
+    model: Path
+    previous_clusters: Path | None = None
+    state: Path | None = None
+    graph: Path | None = None
+    metadata: Path | None = None
+    gcn: Path | None = None
+
+    def files(self) -> dict[str, Path]:
+        """Return those that there are, by role."""
+        return {name: path for name, path in vars(self).items() if path is not None}
+
+
+def epoch_inputs(run: RunLayout, epoch: int, use_gcn: bool) -> EpochInputs:
+    """Return the files that an epoch of a run trains from.
+
+    Args:
+        run: layout of the run.
+        epoch: 1-based.
+        use_gcn: of the run's config.
+    """
+    here, before = run.epoch(epoch), run.epoch(epoch - 1)
+    first = epoch == FIRST_EPOCH
+    return EpochInputs(
+        index=run.index,
+        pixels=run.pixels,
+        features=here.features,
+        clusters=here.clusters,
+        model=run.model_after(epoch - 1),
+        previous_clusters=None if first else before.clusters,
+        state=None if first else before.state,
+        graph=here.graph if use_gcn else None,
+        metadata=run.metadata if use_gcn else None,
+        gcn=run.gcn_after(epoch - 1) if use_gcn else None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitialFiles:
+    """The files that stages `metadata` and `pretrain` read, all made by the initial model.
+
+    Attributes:
+        index: of the run.
+        pixels: of the run.
+        model: the initial CNN.
+        features: of epoch 1.
+        graph: of epoch 1.
+    """
+
+    index: Path
+    pixels: Path
+    model: Path
+    features: Path
+    graph: Path
+
+
+def initial_files(run: RunLayout) -> InitialFiles:
+    """Return the files of a run that the relation GCN begins with."""
+    first = run.epoch(FIRST_EPOCH)
+    return InitialFiles(
+        index=run.index,
+        pixels=run.pixels,
+        model=run.initial_model,
+        features=first.features,
+        graph=first.graph,
+    )
+
+
+def describe() -> str:
+    """Return the layout of a run as lines of text, for docs/artifacts.md."""
+    run = RunLayout(Path("results/<run>"))
+    lines = [
+        *_lines(run),
+        *_lines(run.epoch("<epoch>")),
+        (run.evaluation("<name>"), f"figures; <name>: an epoch, {INITIAL} (initial), a baseline"),
+        (run.rankings("<name>"), "the results of each query"),
+        *_lines(run.final),
+        (run.log("<job>"), "what a job printed"),
+        (run.benchmark("<job>"), "its time and memory"),
+        (summary_table(Path("results")), "mean and standard deviation over seeds (several runs)"),
+    ]
+    width = max(len(str(path)) for path, _ in lines)
+    return "".join(f"{path!s:{width}}  {text}\n" for path, text in lines)
+
+
+def summary_table(results: Path) -> Path:
+    """Return the table over all runs of a config."""
+    return results / "summary.csv"
+
+
+def _lines(folder: Folder) -> list[tuple[Path, str]]:
+    return [(folder.folder / file.name, file.holds) for file in folder.declared()]

@@ -1,0 +1,88 @@
+"""What the relation GCN learns from, before and in each epoch: metadata and unlabelled pairs."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mprd.artifacts import METADATA, Artifact, read_artifact
+from mprd.config import Config
+from mprd.data.pixels import PixelStore
+from mprd.data.transforms import view_pixels
+from mprd.errors import UserError
+from mprd.gcn.epoch_relations import EpochRelations
+from mprd.gcn.learning import TaskSource
+from mprd.inference.embed import embed_pixels
+from mprd.models.network import ReidNetwork
+from mprd.pipeline.lineage import require_parent
+
+
+def read_metadata(path: Path, index: Artifact, dim: int) -> Artifact:
+    """Read `metadata.h5` and check that it fits the run.
+
+    Args:
+        path: the file.
+        index: of the run.
+        dim: embedding size D of the run's model.
+
+    Raises:
+        UserError: of another data set or another backbone width.
+    """
+    metadata = read_artifact(path, METADATA)
+    require_parent(metadata, "index", index.digest, index.path)
+    width = metadata["features"].shape[1]
+    if width != dim:
+        raise UserError(
+            f"{path} holds embeddings of size {width}, the model makes {dim}. "
+            "Make it again with `mprd metadata`."
+        )
+    return metadata
+
+
+def unlabelled_tasks(
+    relations: EpochRelations,
+    *,
+    cnn: ReidNetwork,
+    store: PixelStore,
+    eps: float,
+    config: Config,
+    tasks: int,
+) -> TaskSource:
+    """Find the unlabelled pairs of `gcn.unlabelled` in an epoch.
+
+    Args:
+        relations: of the epoch.
+        cnn: the network that made its features; used by source `views` alone.
+        store: the training images; likewise.
+        eps: radius that gave the epoch's labels.
+        config: `gcn.unlabelled`, `cluster` and `augment` are read.
+        tasks: how many tasks.
+    """
+    if config.gcn.unlabelled.source != "views":
+        return relations.unlabelled_tasks(config.cluster, eps, tasks)
+    count = min(config.gcn.unlabelled.images, len(store))
+    chosen = torch.randperm(len(store), generator=relations.generator)[:count].sort().values
+    seed = int(torch.randint(2**62, (1,), generator=relations.generator))
+    draws = torch.Generator(store.device).manual_seed(seed)
+    views = view_pixels(store.batch(chosen), config.augment, draws)
+    embedded = embed_pixels(cnn, views, store.device)
+    return relations.view_tasks(chosen.to(store.device), embedded, tasks)
+
+
+def embed_nodes(
+    metadata: Artifact, features: np.ndarray, cnn: ReidNetwork, store: PixelStore
+) -> np.ndarray:
+    """Return the embeddings of the metadata nodes by a model, float32 (m, D).
+
+    Args:
+        metadata: `metadata.h5`.
+        features: float32 (N, D), of the training images by this model.
+        cnn: the model.
+        store: the training images.
+    """
+    nodes = features[metadata["row"]].copy()
+    views = metadata["view"] >= 0
+    if views.any():
+        pixels = torch.from_numpy(metadata["pixels"])
+        nodes[views] = embed_pixels(cnn, pixels, store.device)
+    return nodes

@@ -1,0 +1,230 @@
+"""One epoch of CNN training on pseudo-labels (method steps 4 to 6)."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from mprd.config import AugmentConfig, TrainConfig
+from mprd.data.pixels import PixelStore
+from mprd.data.sampler import draw_partners, plan_batches
+from mprd.data.transforms import augment
+from mprd.errors import UserError
+from mprd.losses.memory_bank import ClusterMemory
+from mprd.losses.terms import LOSSES, LossInputs
+from mprd.models.network import ReidNetwork
+from mprd.pairs.hard_pairs import HardPairs
+from mprd.pairs.pair_filter import PairFilter
+from mprd.pairs.pair_list import PairList, random_member
+from mprd.system.torch_setup import training_context
+
+_CHECK_EVERY = 20
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What an epoch of training reports.
+
+    Attributes:
+        loss: total loss of each step.
+        terms: name of each loss -> its value in each step, before its weight.
+        mean_positives: mean number of hard positives per image, before fallbacks.
+        mean_negatives: mean number of hard negatives per image.
+    """
+
+    loss: list[float]
+    terms: dict[str, list[float]]
+    mean_positives: float
+    mean_negatives: float
+
+
+def learning_rate(settings: TrainConfig, epoch: int) -> float:
+    """Return the learning rate of an epoch (1-based): a factor `lr_gamma` every `lr_step`."""
+    return settings.lr * settings.lr_gamma ** ((epoch - 1) // settings.lr_step)
+
+
+def make_optimizer(network: ReidNetwork, settings: TrainConfig, epoch: int) -> torch.optim.Adam:
+    """Return Adam over all trained parameters, at the epoch's learning rate."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    return torch.optim.Adam(
+        parameters,
+        lr=learning_rate(settings, epoch),
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
+class EpochTrainer:
+    """The training steps of one epoch.
+
+    Attributes:
+        network: trained in place.
+        memory: instances, prototypes and labels of the epoch.
+        pairs: hard pairs of the epoch.
+        settings: the `train` section.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: ReidNetwork,
+        optimizer: torch.optim.Optimizer,
+        memory: ClusterMemory,
+        pairs: HardPairs,
+        settings: TrainConfig,
+        augmentation: AugmentConfig,
+        generator: torch.Generator,
+        pair_filter: PairFilter | None = None,
+    ) -> None:
+        """Set up an epoch.
+
+        Args:
+            network: on the device of `memory`.
+            optimizer: over the parameters of `network`.
+            memory: at the start of the epoch; changed by each step.
+            pairs: hard pairs of the epoch.
+            settings: the `train` section.
+            augmentation: the `augment` section.
+            generator: random numbers for views and hard positives, on the same device.
+            pair_filter: chooses among hard pairs; None: all are trained on.
+        """
+        self.network, self.memory, self.pairs, self.settings = network, memory, pairs, settings
+        self._optimizer, self._augmentation = optimizer, augmentation
+        self._generator, self._filter = generator, pair_filter
+        self._weights = settings.losses
+
+    @property
+    def device(self) -> torch.device:
+        """Where the epoch is trained."""
+        return self.memory.instances.device
+
+    def step(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Train on one batch.
+
+        Args:
+            images: uint8 (B, H, W, 3), or (2B, H, W, 3) with the partners behind.
+            rows: int64 (B,), training rows of the first B images.
+
+        Returns:
+            (1 + L,): the total and each of the L losses, detached.
+        """
+        x, x_partner = self._embed(images, len(rows))
+        losses = self.losses(x, x_partner, rows)
+        self._optimizer.zero_grad(set_to_none=True)
+        losses[0].backward()
+        self._optimizer.step()
+        self.memory.update(rows, x)
+        if self._filter is not None:
+            self._filter.refresh(rows)
+        return losses.detach()
+
+    def losses(self, x: Tensor, x_partner: Tensor | None, rows: Tensor) -> Tensor:
+        """Return the total and each loss as (1 + L,).
+
+        Args:
+            x: (B, D), embeddings.
+            x_partner: (B, D), embeddings of the partners, None without PPA.
+            rows: int64 (B,), training rows of `x`.
+        """
+        positives, negatives = self._hard_pairs(rows)
+        batch = LossInputs(
+            x=x,
+            x_partner=x_partner,
+            labels=self.memory.labels[rows],
+            memory=self.memory,
+            drawn=random_member(positives, self._generator)[1],
+            positives=positives,
+            negatives=negatives,
+        )
+        values = [LOSSES[name](batch, self.settings) for name in self._weights]
+        weighted = (w * value for w, value in zip(self._weights.values(), values, strict=True))
+        return torch.stack([sum(weighted, torch.zeros((), device=x.device)), *values])
+
+    def _hard_pairs(self, rows: Tensor) -> tuple[PairList, PairList]:
+        """Return the hard pairs to train on: changed, confirmed, and never without a positive."""
+        positives, negatives = self.pairs.positives(rows), self.pairs.negatives(rows)
+        if self._filter is not None:
+            positives, negatives = self._filter(rows, positives, negatives, self._generator)
+        return self.pairs.with_mates(rows, positives), negatives
+
+    def _embed(self, images: Tensor, batch: int) -> tuple[Tensor, Tensor | None]:
+        views = augment(images, self._augmentation, self._generator)
+        # Two passes, not one of 2B: batch-norm statistics are those of a batch, as without PPA.
+        with training_context(self.device):
+            x = self.network(views[:batch])
+            return x, self.network(views[batch:]) if len(views) > batch else None
+
+
+def train_epoch(
+    trainer: EpochTrainer,
+    store: PixelStore,
+    cameras: np.ndarray,
+    epoch: int,
+    rng: np.random.Generator,
+) -> EpochResult:
+    """Run all steps of an epoch.
+
+    Args:
+        trainer: set up for this epoch; its network is trained in place.
+        store: the training images.
+        cameras: int (N,), for the camera-aware sampler.
+        epoch: 1-based, for messages.
+        rng: plans the batches.
+
+    Raises:
+        UserError: a loss is NaN or infinite; names epoch and step.
+    """
+    settings = trainer.settings
+    labels = trainer.memory.labels.cpu().numpy()
+    plan = plan_batches(
+        labels,
+        cameras,
+        iters=settings.iters,
+        identities=settings.identities,
+        instances=settings.instances,
+        camera_aware=settings.camera_aware,
+        rng=rng,
+    )
+    shown = plan
+    if settings.use_ppa:
+        shown = np.concatenate([plan, draw_partners(labels, plan, rng)], axis=1)
+    trainer.network.train()
+    log = torch.zeros(settings.iters, 1 + len(settings.losses), device=trainer.device)
+    for step in tqdm(range(settings.iters), desc=f"epoch {epoch}", unit="step", mininterval=5):
+        rows = torch.from_numpy(plan[step]).to(trainer.device)
+        log[step] = trainer.step(store.batch(shown[step]), rows)
+        if step % _CHECK_EVERY == _CHECK_EVERY - 1:
+            _require_finite(log[: step + 1, 0], epoch, settings)
+    _require_finite(log[:, 0], epoch, settings)
+    positives, negatives = trainer.pairs.counts()
+    inside = trainer.memory.labels >= 0
+    total, *terms = log.cpu().T.tolist()
+    return EpochResult(
+        loss=total,
+        terms=dict(zip(settings.losses, terms, strict=True)),
+        mean_positives=float(positives[inside].double().mean()),
+        mean_negatives=float(negatives[inside].double().mean()),
+    )
+
+
+def trainer_state(
+    optimizer: torch.optim.Optimizer, generator: torch.Generator, epoch: int
+) -> dict[str, Any]:
+    """Return what the next epoch needs beside the weights; loads with `weights_only=True`."""
+    return {"optimizer": optimizer.state_dict(), "rng": generator.get_state(), "epoch": epoch}
+
+
+def _require_finite(losses: Tensor, epoch: int, settings: TrainConfig) -> None:
+    bad = (~torch.isfinite(losses)).nonzero()
+    if len(bad):
+        step = int(bad[0]) + 1
+        value = "NaN" if math.isnan(float(losses[step - 1])) else "infinite"
+        raise UserError(
+            f"The loss is {value} in epoch {epoch}, step {step}. "
+            f"Lower train.lr (now {settings.lr:g}) or raise train.temperature "
+            f"(now {settings.temperature:g})."
+        )

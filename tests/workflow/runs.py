@@ -1,0 +1,68 @@
+"""The finished workflow that the tests of this folder share, and how they run Snakemake."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from mprd.config import merge
+
+ROOT = Path(__file__).parents[2]
+
+
+def snakemake(folder: Path, *args: str, check: bool = True) -> str:
+    """Run Snakemake on `folder`/config.yaml with `folder` as working directory."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
+    done = subprocess.run(
+        [*command, "--cores", "2", *args],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    if check:
+        assert done.returncode == 0, output
+    return output
+
+
+def configure(folder: Path, values: dict) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    return folder
+
+
+def planned(folder: Path) -> dict[str, int]:
+    """Return rule -> number of jobs of a dry run."""
+    output = snakemake(folder, "--dry-run", "--quiet", "host")
+    table = output.partition("job")[2].partition("total")[0]
+    return {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
+
+
+GCN = {
+    "use_gcn": True,
+    "graph": {"k1": 20, "k2": 6},
+    "gcn": {
+        "neighbors": 3,
+        "hidden": [8, 8],
+        "conv": [8, 12],
+        "mlp": 8,
+        "metadata": {"images": 3, "views": 4},
+        "unlabelled": {"negative_rank": 5},
+        "pretrain": {"metadata": 2, "unlabelled": 3},
+        "update": {"metadata": 1, "unlabelled": 2, "collected": 1},
+    },
+}
+# The same runs with two epochs in a job.
+TOGETHER = {"epochs_per_job": 2, "evaluate": {"every": 0, "baselines": []}}
+RUNS = {
+    "tiny": {},
+    "gcn": merge(GCN, {"evaluate": {"every": 0, "baselines": []}}),
+    "tiny-job": TOGETHER,
+    "gcn-job": merge(GCN, TOGETHER),
+}

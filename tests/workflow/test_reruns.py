@@ -1,0 +1,330 @@
+"""What Snakemake runs again: for every setting, and for every file of the user's own."""
+
+import contextlib
+import io
+import json
+import multiprocessing
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+import snakemake.cli
+import yaml
+
+from mprd.config import Config, expand_runs, merge
+from mprd.config.load import known_keys
+from mprd.pipeline.settings import keys_read
+from tests.workflow.runs import GCN, ROOT, configure
+from tests.workflow.runs import snakemake as run_snakemake
+
+SECTIONS = {key.rpartition(".")[0] for key in known_keys(Config)}
+FIELDS = sorted(set(known_keys(Config)) - SECTIONS)
+ASKED = ("tiny", "gcn")
+TARGETS = [
+    f"results/{run}/{name}" for run in ASKED for name in ("metrics.csv", "final/clusters.csv")
+]
+
+# Stage -> the stages that read what it makes. "@1": in epoch 1, whose features are the initial
+# model's; "@2": in a later epoch.
+READERS = {
+    "index": {"pixels", "init", "features@1", "features@2", "cluster@1", "cluster@2", "train"}
+    | {"metadata", "pretrain", "evaluate", "export"},
+    "pixels": {"init", "features@1", "features@2", "train", "metadata", "pretrain"}
+    | {"evaluate", "export"},
+    "init": {"features@1", "train", "evaluate", "metadata", "pretrain"},
+    "features@1": {"graph@1", "train", "metadata", "pretrain"},
+    "features@2": {"graph@2", "train"},
+    "graph@1": {"cluster@1", "metadata", "pretrain", "train"},
+    "graph@2": {"cluster@2", "train"},
+    "cluster@1": {"train", "pretrain", "table"},
+    "cluster@2": {"train", "table"},
+    "metadata": {"pretrain", "train"},
+    "pretrain": {"train"},
+    "train": {"features@2", "evaluate", "export", "table"},
+    "evaluate": {"table"},
+    "export": set(),
+    "table": set(),
+}
+# Values that cannot be derived from the old one.
+VALUES: dict[str, Any] = {
+    "data.dataset": "personx",
+    "data.root": "elsewhere",
+    "data.reader": "my_reader.py",
+    "model.backbone": "resnet18",
+    "init.method": "random",
+    "init.checkpoint": "start.pth",
+    "gcn.network": "gatv2",
+    "gcn.metadata.file": "pairs.csv",
+    "gcn.sort_k": 11,
+    "gcn.learn": False,
+    "gcn.unlabelled.positive_rank": 1,
+    "device": "cuda",
+}
+# What must change with a field for the config to be valid.
+WITH = {
+    "gcn.metadata.file": {"gcn": {"metadata": {"source": "pairs"}}},
+    "gcn.metadata.source": {"gcn": {"metadata": {"file": "pairs.csv"}}},
+    "cluster.eps": {"graph": {"eps_max": 0.7}},
+}
+# No rule of a run depends on these; what they do is tested where they belong.
+OF_THE_DAG = {"results", "runs", "seeds", "epochs", "epochs_per_job", "use_gcn"}
+OF_THE_DAG |= {"evaluate.every", "evaluate.baselines"}
+# Only one piece of each kind is shipped that could be named.
+ONE_PIECE = {"cluster.method", "train.extra_losses"}
+
+
+def get(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = getattr(values, part)
+    return values
+
+
+def nested(key: str, value: Any) -> dict:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def annotation(key: str) -> Any:
+    *sections, name = key.split(".")
+    model: Any = Config
+    for section in sections:
+        model = model.model_fields[section].annotation
+    return model.model_fields[name].annotation
+
+
+def another(key: str, old: Any) -> Any:
+    """Return a value other than the old one."""
+    if key in VALUES:
+        return VALUES[key]
+    if get_origin(annotation(key)) is Literal:
+        return next(choice for choice in get_args(annotation(key)) if choice != old)
+    if isinstance(old, bool):
+        return not old
+    if isinstance(old, int):
+        return old + 1
+    if isinstance(old, float):
+        return old * 0.9 if old else 0.01
+    return [value + 1 for value in old]
+
+
+@pytest.fixture(scope="module")
+def asked(values):
+    """The two runs of the finished workflow that are asked about."""
+    return {**values, "runs": {run: values["runs"][run] for run in ASKED}}
+
+
+@pytest.fixture(scope="module")
+def folder(finished):
+    """The finished workflow."""
+    return finished[0]
+
+
+def changed_values(values: dict, key: str) -> dict:
+    """The config with another value of a field, in both runs."""
+    old = expand_runs(values, "x")
+    change = merge(nested(key, another(key, get(old[-1].config, key))), WITH.get(key, {}))
+    runs = {name: merge(overrides, change) for name, overrides in values["runs"].items()}
+    return {**merge(values, change), "runs": runs}
+
+
+def expected(before: dict, after: dict) -> dict[str, set[str]]:
+    """Run -> stages to run again: those that read a changed field, and what follows."""
+    wanted = {}
+    pairs = zip(expand_runs(before, "x"), expand_runs(after, "x"), strict=True)
+    for old, new in pairs:
+        stages = set(READERS) - (set() if new.config.use_gcn else {"metadata", "pretrain"})
+        stale = {
+            stage
+            for stage in stages
+            for config in (old.config, new.config)
+            for key in keys_read(config, stage.partition("@")[0])
+            if get(old.config, key) != get(new.config, key)
+        }
+        while more := {r for s in stale for r in READERS[s]} & stages - stale:
+            stale |= more
+        wanted[new.name] = {stage.partition("@")[0] for stage in stale}
+    return wanted
+
+
+def dry_run(task: tuple[Path, dict]) -> dict[str, set[str]]:
+    """Return run -> stages that Snakemake would run, asked in this process."""
+    folder, values = task
+    path = folder / "changed.yaml"
+    path.write_text(yaml.safe_dump(values))
+    os.chdir(folder)
+    arguments = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    arguments += ["--configfile", str(path), "--cores", "2", "--dry-run", "--nolock"]
+    output = io.StringIO()
+    with (
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
+        contextlib.suppress(SystemExit),
+    ):
+        snakemake.cli.main([*arguments, "--", *TARGETS])
+    return planned(output.getvalue())
+
+
+def planned(text: str) -> dict[str, set[str]]:
+    """Read the stages of each run from what a dry run prints."""
+    found: dict[str, set[str]] = {run: set() for run in ASKED}
+    names = {"train_gcn": "train", "baseline": "evaluate"}
+    for block in re.split(r"\n(?=\[)", text):
+        rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
+        wildcard = re.search(r"^    wildcards: run=([\w-]+)", block, re.MULTILINE)
+        if rule and wildcard:
+            found[wildcard[1]].add(names.get(rule[1], rule[1]))
+    return found
+
+
+def ask(folder: Path, tmp_path: Path, cases: list[dict]) -> list[dict[str, set[str]]]:
+    """Dry-run several configs on copies of a folder, two at a time, each in a forked process."""
+    tasks = []
+    for number, values in enumerate(cases):
+        copy = tmp_path / str(number)
+        shutil.copytree(folder, copy, copy_function=os.link)
+        tasks.append((copy, values))
+    with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
+        return pool.map(dry_run, tasks, chunksize=1)
+
+
+def shared_by_links(plan: dict[str, set[str]]) -> dict[str, set[str]]:
+    """A stage that makes a file for several runs counts for each run."""
+    links = {"share_index": "index", "share_pixels": "pixels", "share_init": "init"}
+    return {run: {links.get(stage, stage) for stage in stages} for run, stages in plan.items()}
+
+
+def test_every_setting_runs_again_just_what_reads_it(folder, tmp_path, asked):
+    fields = [key for key in FIELDS if key not in OF_THE_DAG | ONE_PIECE]
+    cases = [changed_values(asked, key) for key in fields]
+    expectations = [expected(asked, case) for case in cases]
+    plans = ask(folder, tmp_path, cases)
+    wrong, touched = {}, {}
+    for key, wanted, plan in zip(fields, expectations, plans, strict=True):
+        found = shared_by_links(plan)
+        touched[key] = set().union(*wanted.values())
+        if found != wanted:
+            wrong[key] = {run: (found[run] ^ wanted[run]) for run in wanted}
+    assert wrong == {}
+    assert touched["device"] == touched["graph.search_memory_mb"] == set()
+    assert touched["graph.min_recall"] == set(), "the graph is exact"
+    assert touched["data.synthetic.seed"] == set(), "the data set is another"
+    assert len([key for key in fields if touched[key]]) > 70
+
+
+def test_settings_of_the_dag(folder, tmp_path, asked):
+    cases = {
+        "baselines": {"evaluate": {"every": 1, "baselines": ["random"]}},
+        "every": {"evaluate": {"every": 0}},
+        "epochs": {"epochs": 4},
+    }
+    asked = ask(folder, tmp_path, [merge(asked, change) for change in cases.values()])
+    plans = dict(zip(cases, asked, strict=True))
+    assert plans["baselines"] == {"tiny": {"table"}, "gcn": set()}
+    assert plans["every"] == {"tiny": {"table"}, "gcn": set()}
+    epoch = {"features", "graph", "cluster", "train", "evaluate", "table", "export"}
+    assert plans["epochs"] == {"tiny": epoch, "gcn": epoch}
+
+
+def test_stages_that_stay_in_a_changed_run(folder, tmp_path, asked):
+    """Counts: what of an epoch depends on a setting, and what does not."""
+    copy = shutil.copytree(folder, tmp_path / "copy", copy_function=os.link)
+    (copy / "config.yaml").unlink()  # a link to that of the finished workflow
+    configure(copy, merge(asked, {"cluster": {"eps": 0.55}}))
+    text = run_snakemake(copy, "--dry-run", "--quiet", "host", "--", TARGETS[0])
+    table = text.partition("job")[2].partition("total")[0]
+    plan = {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
+    assert plan["features"] == 2, "the first epoch's features do not depend on eps"
+    assert plan["evaluate"] == 3, "neither does the evaluation of the initial model"
+
+
+@pytest.fixture
+def own(folder, tmp_path, asked):
+    """A finished run that reads files of the user's own: reader, checkpoint, judged pairs."""
+    place = tmp_path / "own"
+    place.mkdir()
+    model = folder / "results/tiny/init/model.safetensors"
+    shutil.copy(model, place / "start.safetensors")
+    reader = """
+from mprd.data.datasets import ImageRecord, register
+from mprd.data.datasets.market1501 import LAYOUT
+
+@register("mine")
+def read_mine(root):
+    return LAYOUT.read(root)
+"""
+    (place / "reader.py").write_text(reader)
+    root = Path(asked["data"]["root"]) / "market1501/Market-1501-v15.09.15"
+    names = sorted(p.name for p in (root / "bounding_box_train").iterdir())[:6]
+    lines = [f"bounding_box_train/{name},{name[:4]}" for name in names + names[:0]]
+    other = sorted(p.name for p in (root / "bounding_box_train").glob("0002*"))[:3]
+    lines += [f"bounding_box_train/{name},0002" for name in other]
+    (place / "labels.csv").write_text("path,identity\n" + "\n".join(lines) + "\n")
+    changes = {
+        "epochs": 1,
+        "data": {"dataset": "mine", "root": str(root), "reader": "reader.py"},
+        "init": {"method": "checkpoint", "checkpoint": "start.safetensors"},
+        "evaluate": {"every": 0, "baselines": []},
+        "runs": None,
+    }
+    labels = {"gcn": {"metadata": {"source": "labels", "file": "labels.csv"}}}
+    config = {**merge(asked, changes), "runs": {"gcn": merge(GCN, labels)}}
+    configure(place, config)
+    run_snakemake(place, "results/gcn/metrics.csv")
+    return place
+
+
+def stale(folder: Path) -> set[str]:
+    return planned(run_snakemake(folder, "--dry-run", "--", "results/gcn/metrics.csv"))["gcn"]
+
+
+def test_own_files_are_inputs(own):
+    assert stale(own) == set()
+    epoch = {"features", "graph", "cluster", "metadata", "pretrain", "train", "evaluate", "table"}
+    for name, wanted in {
+        "labels.csv": {"metadata", "pretrain", "train", "evaluate", "table"},
+        "start.safetensors": {"init"} | epoch,
+        "reader.py": {"index", "pixels", "init"} | epoch,
+    }.items():
+        path = own / name
+        before, times = path.read_bytes(), path.stat()
+        path.write_bytes(before + b"\n")
+        assert stale(own) == wanted, name
+        path.write_bytes(before)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert stale(own) == set()
+
+
+def test_a_manifest_is_an_input(tmp_path, asked):
+    root = Path(asked["data"]["root"]) / "market1501/Market-1501-v15.09.15/bounding_box_train"
+    manifest = tmp_path / "images.csv"
+    lines = [f"{path},{path.name[:4]}" for path in sorted(root.iterdir())]
+    manifest.write_text("path,identity\n" + "\n".join(lines) + "\n")
+    config = {**asked, "data": {**asked["data"], "dataset": "folder", "root": str(manifest)}}
+    folder = configure(tmp_path / "run", {**config, "runs": {"gcn": {}}})
+    target = "results/gcn/pixels.h5"
+    run_snakemake(folder, target)
+    assert "Nothing to be done" in run_snakemake(folder, target)
+    manifest.write_text(manifest.read_text().replace(",0001", ",0009"))
+    assert planned(run_snakemake(folder, "--dry-run", "--", target))["gcn"] == {"index", "pixels"}
+
+
+def test_unknown_pieces_are_told_before_anything_runs(tmp_path, asked):
+    for change, message in (
+        ({"cluster": {"method": "dbscam"}}, "Unknown clustering 'dbscam' (did you mean 'dbscan'?)"),
+        ({"model": {"backbone": "resnet5"}}, "Unknown backbone 'resnet5'"),
+        (
+            {"evaluate": {"baselines": ["histgram"]}},
+            "(did you mean 'histogram'?). Known: histogram",
+        ),
+        ({"gcn": {"network": "gat"}}, "Unknown relation network 'gat'"),
+        ({"train": {"extra_losses": {"triplet": 1}}}, "Unknown loss 'triplet'"),
+    ):
+        folder = configure(tmp_path / "typo", {**merge(asked, change), "runs": {"tiny": {}}})
+        output = run_snakemake(folder, check=False)
+        assert message in output, json.dumps(change)
+        assert "Traceback" not in output
+        assert not (folder / "results").exists()

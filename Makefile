@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test reference bench bench-large bench-gpu clean
+.PHONY: demo test reference bench bench-large bench-gpu learning clean
 
 demo: $(READY)  ## run the default config: synthetic images to an evaluated model
 	$(BIN)/snakemake --cores all
@@ -27,6 +27,9 @@ bench-large: $(READY)  ## the same for a million images (half an hour, 16 GB)
 
 bench-gpu: $(READY)  ## the rows that need a CUDA device
 	$(BIN)/python benchmarks/run.py --gpu
+
+learning: $(READY)  ## what each part adds to mAP, on synthetic images (an hour); see the script for Market-1501
+	$(BIN)/python benchmarks/learning.py
 
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mprd needs Python 3.11 or newer: make PYTHON=python3.12 ...")'

@@ -3,8 +3,6 @@
 The literal version makes each sample's own prototypes, as the formulas read. Both with gradients.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from common import Row, arguments, compare, report
@@ -14,7 +12,7 @@ from mprd.losses.hsd import hsd_loss
 from mprd.losses.ppa import ppa_loss
 from mprd.pairs.pair_list import PairList, random_member
 
-SETTINGS = {"temperature": 0.05, "mix": 0.2, "weight": 0.05}
+SETTINGS = {"temperature": 0.05, "mix": 0.2, "margin": 0.15}
 PPA_MIX = 0.1
 
 
@@ -66,7 +64,7 @@ class Problem:
         prototypes = self.prototypes.clone()
         prototypes[own] = F.normalize(mixed, dim=0)
         logits = prototypes @ self.x[i] / t
-        hard = self.memory[negatives] @ self.x[i] / t + math.log(SETTINGS["weight"])
+        hard = (self.memory[negatives] @ self.x[i] - SETTINGS["margin"]) / t
         return torch.logsumexp(torch.cat([logits, hard]), dim=0) - logits[own]
 
     def _log_softmax(self, i: int, view: Tensor, negatives: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.losses.memory_bank import ClusterMemory
-from mprd.models.network import Architecture, ReidNetwork
+from mprd.models.architecture import Architecture
+from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.system.torch_setup import set_up_cpu, training_context
 from mprd.training.epoch import EpochTrainer, make_optimizer, train_epoch

@@ -46,7 +46,8 @@ found = read_dataset("Work", Path("."))
 assert [(r.path, r.split, r.identity, r.camera) for r in found.records][0] == (
     "train/7_2_1.png", "train", 7, 2)
 
-from mprd.models.network import Architecture, ReidNetwork
+from mprd.models.architecture import Architecture
+from mprd.models.network import ReidNetwork
 network = ReidNetwork(Architecture("plain", "gem", 0, 64, 32))
 assert network(torch.randn(4, 3, 64, 32)).shape == (4, 128)
 
@@ -61,7 +62,8 @@ trainer = EpochTrainer(
     pairs=HardPairs(labels, None), settings=config.train, augmentation=config.augment,
     generator=torch.Generator().manual_seed(0))
 x = network(torch.randn(4, 3, 64, 32))
-total, hsd, ppa, center = trainer.losses(x, x.flip(0), torch.arange(4))
+rows = torch.arange(4)
+total, hsd, ppa, center = trainer.losses(x, x.flip(0), rows, trainer.choose_pairs(rows))
 assert torch.isclose(total, hsd + ppa + 0.5 * center)
 assert torch.isclose(center, 1 - (x * memory.prototypes[labels]).sum(1).mean())
 

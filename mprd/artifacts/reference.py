@@ -40,7 +40,7 @@ _TAIL = """## model.safetensors (`mprd.model`, version 1)
 
 Network weights under their PyTorch names. The header has one key, `mprd`, a JSON object with
 `schema`, `schema_version`, `mprd_version`, `architecture` (backbone, pooling, bn_group_size,
-height, width: all that is needed to build the network), `config`, `inputs`, `seed` and `digest`
+height, width, last_stride: all that builds the network), `config`, `inputs`, `seed` and `digest`
 (SHA-256 over names, dtypes, shapes and values). It holds no date: equal weights made from equal
 inputs are equal files.
 
@@ -63,7 +63,10 @@ A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's
   `use_gcn` also `relations`: the attributes of `relations.h5` and the losses of the GCN's tasks.
 - `gcn/metrics.json` (`mprd.pretrain`): losses of the tasks, numbers of training pairs, `held_out`
   (accuracy, precision, recall on pairs with an image that no training pair has) and `truth`, the
-  quality on doubtful pairs against known identities (null if unknown).
+  quality on doubtful pairs against known identities (null if unknown): accuracy, AUC, the share
+  of true pairs as estimated (`prior`) and as it is (`true_share`), the Brier score at this share
+  and for balanced tasks, and `reliability`: pairs, mean probability and share of true ones by
+  tenths.
 - `evaluation/*.json` (`mprd.evaluation`): `mAP`, `rank1`, `rank5`, `rank10`, `mINP` (shares in
   [0, 1]), `num_queries`, `num_valid_queries`, `inputs`; or `skipped` with the reason.
 - `init/metrics.json` (`mprd.init`): `method`, `loss` of every warm-up step.

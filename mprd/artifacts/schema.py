@@ -129,7 +129,7 @@ GRAPH = Schema(
 
 CLUSTERS = Schema(
     "mprd.clusters",
-    1,
+    2,
     "cluster",
     "Pseudo-labels of the training images.",
     {
@@ -137,13 +137,14 @@ CLUSTERS = Schema(
         "sizes": Array("int32", ("K",), "images in each cluster", minimum=1),
     },
     {
-        "eps": "DBSCAN radius used (after widening, if any)",
+        "eps": "radius used (after widening, if any)",
         "num_outliers": "images without a cluster",
         "nmi": "normalised mutual information with the identities (NaN: unknown)",
         "ari": "adjusted Rand index (NaN: unknown)",
         "pair_precision": "share of same-cluster pairs that are one identity (NaN: unknown)",
         "pair_recall": "share of same-identity pairs that are in one cluster (NaN: unknown)",
         "pair_f1": "harmonic mean of pair precision and recall (NaN: unknown)",
+        "cross_recall": "pair recall among pairs of two cameras (NaN: unknown)",
     },
 )
 
@@ -177,7 +178,7 @@ METADATA = Schema(
 
 RELATIONS = Schema(
     "mprd.relations",
-    1,
+    2,
     "train",
     "Every judgement of the relation GCN on a hard pair of the epoch.",
     {
@@ -203,12 +204,15 @@ RELATIONS = Schema(
     {
         "positives": "hard positives judged",
         "positives_kept": "of which the GCN keeps",
+        "positive_acceptance": "the same as a share (NaN: none judged)",
         "positive_precision": "share of the judged that are one identity (NaN: unknown)",
         "positive_precision_kept": "the same of the kept",
         "negatives": "hard negatives judged",
         "negatives_kept": "of which the GCN keeps",
+        "negative_acceptance": "the same as a share (NaN: none judged)",
         "negative_precision": "share of the judged that are two identities (NaN: unknown)",
         "negative_precision_kept": "the same of the kept",
+        "prior": "share of true pairs among pairs inside clusters, as estimated without labels",
     },
 )
 

@@ -3,7 +3,14 @@
 Heavy imports happen inside the commands, so that `mprd --help` and light stages start fast.
 """
 
+import os
 import sys
+
+# Waiting OpenMP threads sleep instead of spinning: two torch processes on the same cores would slow
+# each other many times. Read when the library is loaded, so it stands before all imports; a user's
+# own values stay.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 from mprd.cli import cnn, gcn, tools  # noqa: F401  (each adds its commands)
 from mprd.cli.app import app

@@ -62,8 +62,10 @@ def inspect(file: Annotated[Path, typer.Argument(help="An HDF5 or safetensors ar
 def config_check(file: Annotated[Path, typer.Argument(help="Config file (YAML).")]) -> None:
     """Check a config file and list its runs."""
     from mprd.config import expand_runs, read_yaml
+    from mprd.pipeline.registry import check_names
 
     for run in expand_runs(read_yaml(file), str(file)):
+        check_names(run.config)
         print(f"{run.name}: seed {run.seed}, {run.config.epochs} epochs, {run.config.data.dataset}")
 
 

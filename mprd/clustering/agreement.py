@@ -15,6 +15,8 @@ class PairQuality:
         precision: share of the pairs in one cluster that are of one identity; 0 without pairs.
         recall: share of the pairs of one identity that are in one cluster; 0 without pairs.
         f1: harmonic mean of precision and recall; 0 if both are 0.
+        cross_recall: recall of the pairs of two different known cameras, the pairs that teach most;
+            NaN if there are none or no cameras are given.
     """
 
     nmi: float
@@ -22,14 +24,18 @@ class PairQuality:
     precision: float
     recall: float
     f1: float
+    cross_recall: float = float("nan")
 
 
-def pair_quality(labels: np.ndarray, identities: np.ndarray) -> PairQuality:
+def pair_quality(
+    labels: np.ndarray, identities: np.ndarray, cameras: np.ndarray | None = None
+) -> PairQuality:
     """Compare pseudo-labels with identities, in O(N log N).
 
     Args:
         labels: int (N,), -1 outlier: each is a cluster of its own.
         identities: int (N,), -1 unknown: not counted.
+        cameras: int (N,), -1 unknown: in no pair of two cameras.
 
     Raises:
         ValueError: the lengths differ, or no identity is known.
@@ -42,7 +48,8 @@ def pair_quality(labels: np.ndarray, identities: np.ndarray) -> PairQuality:
     known = identities >= 0
     if not known.any():
         raise ValueError("no identity is known, there is nothing to compare with.")
-    labels, identities = labels[known].astype(np.int64), identities[known]
+    cameras = np.full(len(labels), -1) if cameras is None else np.asarray(cameras)
+    labels, identities, cameras = labels[known].astype(np.int64), identities[known], cameras[known]
     outlier = labels < 0
     labels[outlier] = labels.max() + 1 + np.arange(outlier.sum())
     _, cluster, cluster_size = np.unique(labels, return_inverse=True, return_counts=True)
@@ -55,7 +62,22 @@ def pair_quality(labels: np.ndarray, identities: np.ndarray) -> PairQuality:
         precision=together / clustered if clustered else 0.0,
         recall=together / same if same else 0.0,
         f1=2 * together / (clustered + same) if clustered + same else 0.0,
+        cross_recall=_cross_recall(cluster, identity, cameras),
     )
+
+
+def _cross_recall(cluster: np.ndarray, identity: np.ndarray, cameras: np.ndarray) -> float:
+    """Return the share of pairs of one identity and two cameras that share a cluster."""
+    seen = cameras >= 0
+    cluster, identity, camera = cluster[seen], identity[seen], cameras[seen]
+
+    def pairs(*keys: np.ndarray) -> int:
+        _, sizes = np.unique(np.stack(keys), axis=1, return_counts=True)
+        return _pairs(sizes)
+
+    same = pairs(identity) - pairs(identity, camera)
+    together = pairs(cluster, identity) - pairs(cluster, identity, camera)
+    return together / same if same else float("nan")
 
 
 def _pairs(sizes: np.ndarray) -> int:

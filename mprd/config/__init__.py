@@ -1,17 +1,16 @@
 """Configuration: typed settings, loading, and their generated reference."""
 
+from mprd.config.data import DataConfig, SyntheticConfig
 from mprd.config.gcn import GcnConfig
 from mprd.config.load import Run, dump_yaml, expand_runs, load_config, merge, read_yaml, validate
 from mprd.config.sections import (
     AugmentConfig,
     ClusterConfig,
     Config,
-    DataConfig,
     EvaluateConfig,
     GraphConfig,
     InitConfig,
     ModelConfig,
-    SyntheticConfig,
     TrainConfig,
     WarmupConfig,
 )

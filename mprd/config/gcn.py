@@ -42,7 +42,7 @@ class UnlabelledConfig(Section):
         2,
         ge=1,
         le=64,
-        description="positive: either end is at this rank or before among the images of its "
+        description="positive: each end is at this rank or before among the images of its "
         "camera, seen from the other (cameras); ranks are told apart at the levels 1, 2, 3, 4, 6, "
         "8, 11, 16, 23, 32, 45, 64, 91, 128",
     )

@@ -21,6 +21,7 @@ A configuration is a YAML file; every key is optional and an unknown one is an e
 | `config.yaml` | the embedded demo: synthetic images, minutes on two CPU cores |
 | `market1501.yaml`, `dukemtmcreid.yaml`, `msmt17.yaml`, `personx.yaml`, `veri.yaml` | \
 paper-scale runs |
+| `market1501_cpu.yaml` | the real Market-1501 on a CPU, from ImageNet weights of a package |
 | `market1501_small.yaml` | the real Market-1501 on a CPU, reduced |
 | `folder.yaml` | your own images |
 | `sweep.yaml` | variants x seeds of the demo in one DAG |

@@ -5,56 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from mprd.config.data import DataConfig
 from mprd.config.gcn import GcnConfig
 from mprd.config.section import Probability, Section
-
-
-class SyntheticConfig(Section):
-    """The embedded generator of pedestrian-like images (`data.dataset: synthetic`)."""
-
-    seed: int = Field(0, ge=0, description="seed of the images (not of the training)")
-    train_identities: int = Field(80, ge=2, description="identities in the train split")
-    test_identities: int = Field(60, ge=2, description="identities in query and gallery")
-    distractors: int = Field(40, ge=0, description="gallery images of nobody in the query split")
-    cameras: int = Field(5, ge=2, le=99, description="cameras")
-    min_images: int = Field(2, ge=1, description="fewest images of an identity in a camera")
-    max_images: int = Field(4, ge=1, description="most images of an identity in a camera")
-    camera_presence: Probability = Field(
-        0.85, description="probability that a camera sees an identity (two always do)"
-    )
-    look_alike: Probability = Field(
-        0.3, description="share of identities that wear nearly another one's clothes"
-    )
-    occlusion: Probability = Field(0.25, description="probability that something hides a part")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "SyntheticConfig":
-        if self.min_images > self.max_images:
-            raise ValueError("min_images is above max_images")
-        return self
-
-
-class DataConfig(Section):
-    """Where the images are and the size they are resized to."""
-
-    dataset: str = Field(
-        "market1501",
-        description="data set name, `folder` for own images, or `synthetic`; see docs/datasets.md",
-    )
-    root: Path = Field(
-        Path("data"), description="folder that holds the data sets, or own folder or manifest"
-    )
-    reader: Path | None = Field(
-        None, description="Python file that registers a data set reader of your own"
-    )
-    height: int = Field(256, ge=16, le=2048, description="height of the resized image, pixels")
-    width: int = Field(128, ge=16, le=2048, description="width of the resized image, pixels")
-    on_bad_image: Literal["error", "skip"] = Field(
-        "error", description="an unreadable image stops the run, or is left out and counted"
-    )
-    synthetic: SyntheticConfig = Field(
-        default_factory=SyntheticConfig, description="settings of the synthetic data set"
-    )
 
 
 class ModelConfig(Section):
@@ -62,11 +15,14 @@ class ModelConfig(Section):
 
     backbone: str = Field(
         "resnet50",
-        description="mini, resnet18/34/50/101/152, resnet50_ibn_a, resnet101_ibn_a; more: "
-        "docs/extending.md",
+        description="mini, resnet18/34/50/101/152, resnet50_ibn_a, resnet101_ibn_a, timm/<name> "
+        "(timm/tf_efficientnet_lite0 has its ImageNet weights at hand); more: docs/extending.md",
     )
-    pooling: Literal["avg", "max", "gem", "avg+max"] = Field(
-        "gem", description="pooling of the last feature map"
+    pooling: Literal["avg", "max", "gem", "avg+max", "token"] = Field(
+        "gem", description="pooling of the last feature map; token: a transformer's class token"
+    )
+    last_stride: Literal[1, 2] = Field(
+        1, description="stride of the last stage: 1 keeps twice the resolution"
     )
     bn_group_size: int = Field(
         16,
@@ -101,7 +57,7 @@ class InitConfig(Section):
 
     method: Literal["imagenet", "checkpoint", "warmup", "random"] = Field(
         "imagenet",
-        description="imagenet: torchvision weights; checkpoint: a local file; "
+        description="imagenet: of torchvision, timm or a package; checkpoint: a local file; "
         "warmup: self-supervised on the own images, no download; random",
     )
     checkpoint: Path | None = Field(
@@ -154,7 +110,18 @@ class GraphConfig(Section):
 class ClusterConfig(Section):
     """Pseudo-labels from the Jaccard distance."""
 
-    method: str = Field("dbscan", description="dbscan, or a clustering of your own")
+    method: str = Field(
+        "dbscan",
+        description="dbscan; community (Leiden, weighs all pairs of a cluster); or one of your own",
+    )
+    gamma: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="community: mean relation (1 - distance) that the pairs of a cluster must "
+        "reach; pairs farther than eps count 0",
+    )
+    min_size: int = Field(4, ge=2, description="community: images of smaller ones are outliers")
     eps: float = Field(0.6, gt=0, lt=1, description="radius; at most graph.eps_max")
     min_samples: int = Field(
         4, ge=1, description="neighbours within eps that make a core image, itself included"
@@ -185,8 +152,11 @@ class TrainConfig(Section):
     iters: int = Field(400, ge=1, description="optimiser steps per epoch")
     identities: int = Field(4, ge=2, description="clusters in a batch (P)")
     instances: int = Field(16, ge=2, description="images of each cluster in a batch (S)")
-    camera_aware: bool = Field(
-        False, description="the instances of a cluster come from different cameras first"
+    sampler: Literal["anchor", "cameras", "random"] = Field(
+        "anchor",
+        description="instances of a cluster. anchor: a random image, then images of other cameras "
+        "than its own, with repeats (the papers); cameras: distinct images, each camera before any "
+        "again; random: distinct images",
     )
     lr: float = Field(3.5e-4, gt=0, description="learning rate of Adam")
     weight_decay: float = Field(5e-4, ge=0, description="weight decay")
@@ -205,7 +175,13 @@ class TrainConfig(Section):
         True, description="train on hard pairs (HSD); false = plain cluster contrast"
     )
     hsd_mix: Probability = Field(0.2, description="share of the hard positive in c+ (a)")
-    hsd_negative: float = Field(0.05, ge=0, description="weight of the hard negatives (lambda)")
+    hsd_margin: float = Field(
+        0.15,
+        ge=0,
+        le=2,
+        description="handicap of the hard negatives, in cosine: their weight lambda is "
+        "exp(-margin / temperature), 0.05 at temperature 0.05",
+    )
     use_ppa: bool = Field(True, description="add the positive pair alignment loss (PPA)")
     ppa_mix: Probability = Field(0.1, description="share of the hard pair in a prototype (b)")
     ppa_weight: float = Field(1.0, ge=0, description="weight of the PPA loss")
@@ -288,6 +264,13 @@ class Config(Section):
         if self.use_gcn and self.gcn.neighbors >= max(self.graph.k1, self.graph.k2):
             raise ValueError(
                 f"gcn.neighbors ({self.gcn.neighbors}) must be below graph.k1 ({self.graph.k1})"
+            )
+        batch = self.train.identities * self.train.instances
+        group = self.model.bn_group_size
+        if group == 1 or (group and group < batch and batch % group):
+            raise ValueError(
+                f"model.bn_group_size ({group}) must be 0 or divide a batch of {batch} "
+                "(train.identities x train.instances) into groups of two images or more"
             )
         if not self.runs:
             raise ValueError("runs is empty: name at least one run")

@@ -1,8 +1,12 @@
 """Batches of P clusters x S instances, planned for a whole epoch."""
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
+
+SamplerName = Literal["anchor", "cameras", "random"]
 
 
 def plan_batches(
@@ -12,25 +16,26 @@ def plan_batches(
     iters: int,
     identities: int,
     instances: int,
-    camera_aware: bool,
+    sampler: SamplerName,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Draw all batches of an epoch, pseudo-identity balanced.
 
-    Clusters come in random order, each once before any comes again. A cluster gives S distinct
-    images, or all of its images and repeats of them if it has fewer.
+    Clusters come in random order, each once before any comes again. The images of a batch are
+    dealt: first one of each cluster, then the next of each. So any run of consecutive images,
+    such as a batch-norm group, holds as many clusters as it can.
 
     Args:
         labels: int (N,), pseudo-labels, -1 outlier (never drawn).
-        cameras: int (N,).
+        cameras: int (N,), -1 unknown.
         iters: number of batches.
         identities: clusters per batch, P.
         instances: images per cluster, S.
-        camera_aware: take the images of a cluster from different cameras first.
+        sampler: how the images of a cluster are drawn: `anchor`, `cameras` or `random`.
         rng: source of randomness.
 
     Returns:
-        int64 (iters, P * S), rows; the images of a cluster stand together.
+        int64 (iters, S * P), rows.
 
     Raises:
         ValueError: no image has a label.
@@ -38,37 +43,57 @@ def plan_batches(
     members = cluster_members(labels)
     if not members:
         raise ValueError("no image has a pseudo-label")
+    draw = SAMPLERS[sampler]
     clusters = _cluster_order(len(members), iters, identities, rng)
     plan = np.empty((len(clusters), instances), np.int64)
     for position, cluster in enumerate(clusters):
-        rows = rng.permutation(members[cluster])
-        if camera_aware:
-            rows = rows[np.argsort(_rank_in_camera(cameras[rows]), kind="stable")]
-        missing = instances - len(rows)
-        if missing > 0:
-            rows = np.concatenate([rows, rng.choice(rows, missing)])
-        plan[position] = rows[:instances]
-    return plan.reshape(iters, identities * instances)
+        rows = members[cluster]
+        plan[position] = rows[draw(cameras[rows], instances, rng)]
+    dealt = plan.reshape(iters, identities, instances).transpose(0, 2, 1)
+    return dealt.reshape(iters, identities * instances)
 
 
-def draw_partners(labels: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw for each row another image of its cluster, uniformly; itself if it is alone.
+def draw_random(cameras: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw distinct images, or all of them and repeats where a cluster is small.
 
     Args:
-        labels: int (N,), pseudo-labels.
-        rows: int64, any shape, rows with a label.
+        cameras: int (n,), of the cluster's images.
+        count: images to draw.
         rng: source of randomness.
 
     Returns:
-        int64, the shape of `rows`.
+        int64 (count,), positions in the cluster.
     """
-    order = np.argsort(labels, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(labels))
-    first = np.searchsorted(labels[order], labels[rows], side="left")
-    size = np.searchsorted(labels[order], labels[rows], side="right") - first
-    step = 1 + np.floor(rng.random(rows.shape) * (size - 1)).astype(np.int64)
-    return order[first + (rank[rows] - first + np.where(size > 1, step, 0)) % size]
+    return _filled(rng.permutation(len(cameras)), count, rng)
+
+
+def draw_cameras(cameras: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw as `draw_random`, but one image of each camera before a second of any."""
+    order = rng.permutation(len(cameras))
+    apart = np.where(cameras < 0, -1 - np.arange(len(cameras)), cameras)  # unknown: of its own
+    order = order[np.argsort(_rank_in_camera(apart[order]), kind="stable")]
+    return _filled(order, count, rng)
+
+
+def draw_anchor(cameras: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw an anchor and then images of other cameras than its own, repeats of them if few.
+
+    The sampler of SpCL, Cluster Contrast and MPRD. Where all images are of the anchor's camera, the
+    others are drawn alike; an image of an unknown camera shares it with none.
+    """
+    anchor = int(rng.integers(len(cameras)))
+    others = np.flatnonzero(np.arange(len(cameras)) != anchor)
+    apart = others[(cameras[others] != cameras[anchor]) | (cameras[anchor] < 0)]
+    pool = apart if len(apart) else others if len(others) else np.array([anchor])
+    drawn = rng.choice(pool, count - 1, replace=len(pool) < count - 1)
+    return np.concatenate([[anchor], drawn])
+
+
+SAMPLERS: dict[SamplerName, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]] = {
+    "anchor": draw_anchor,
+    "cameras": draw_cameras,
+    "random": draw_random,
+}
 
 
 def cluster_members(labels: np.ndarray) -> list[np.ndarray]:
@@ -87,6 +112,12 @@ def _cluster_order(count: int, iters: int, identities: int, rng: np.random.Gener
     cut = count - count % identities if count >= identities else count
     shuffles = [rng.permutation(count)[:cut] for _ in range(-(-needed // cut))]
     return np.concatenate(shuffles)[:needed]
+
+
+def _filled(order: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the first `count` of an order, with random repeats where it is shorter."""
+    missing = count - len(order)
+    return np.concatenate([order, rng.choice(order, missing)]) if missing > 0 else order[:count]
 
 
 def _rank_in_camera(cameras: np.ndarray) -> np.ndarray:

@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mprd.gcn.calibration import at_prior
 from mprd.gcn.judge import Judge
 from mprd.pairs.pair_list import (
     PairList,
     canonical,
+    join,
     pair_similarities,
     random_member,
     segment_argmin,
@@ -34,24 +36,25 @@ class _Log:
 class RelationFilter:
     """Keeps the hard pairs whose cluster relation the GCN confirms, under the current memory.
 
-    A hard positive is kept if p >= 0.5, a hard negative if p < 0.5.
+    A hard positive is kept if p >= 0.5, a hard negative if p < 0.5, with p for the share of true
+    pairs among the doubtful pairs of the epoch: tasks are balanced, doubtful pairs are not.
 
     Attributes:
         judge: the GCN in this epoch.
-        labels: int64 (N,), pseudo-labels of the epoch.
         sample: int64 (P, 2), pairs on which relational features are standardised anew.
+        prior: estimated share of true pairs among the doubtful ones.
     """
 
     judge: Judge
-    labels: Tensor
     sample: Tensor
+    prior: float = 0.5
     _log: list[_Log] = field(default_factory=list)
     _collected: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     _step: int = 0
 
     def __call__(
         self, rows: Tensor, positives: PairList, negatives: PairList, generator: torch.Generator
-    ) -> tuple[PairList, PairList]:
+    ) -> tuple[Tensor, Tensor]:
         """Judge a batch's hard pairs; note them, and one pair of each answer per anchor.
 
         Args:
@@ -61,18 +64,19 @@ class RelationFilter:
             generator: on the device of `rows`; chooses among kept positives.
 
         Returns:
-            The pairs kept.
+            Which positives and which negatives are kept, bool.
         """
         self._step += 1
-        probability = self._judge(rows, positives, negatives)
+        probability = at_prior(self._judge(rows, positives, negatives), self.prior)
         positive, negative = probability.split([len(positives.owner), len(negatives.owner)])
         self._note(rows, positives, True, positive)
         self._note(rows, negatives, False, negative)
-        kept_positives = positives.part(positive >= 0.5)
-        kept_negatives = negatives.part(negative < 0.5)
-        self._collect_positives(rows, kept_positives, generator)
-        self._collect_negatives(rows, kept_negatives)
-        return kept_positives, kept_negatives
+        keep, keep_negative = positive >= 0.5, negative < 0.5
+        self._collect_positives(rows, positives.part(keep), generator)
+        # Both answers from inside clusters: a negative from elsewhere would be told by that alone.
+        refuted = join(positives.part(~keep), negatives.part(keep_negative))
+        self._collect_negatives(rows, refuted)
+        return keep, keep_negative
 
     def refresh(self, rows: Tensor) -> None:
         """Take note that a batch went into the memory.
@@ -85,7 +89,7 @@ class RelationFilter:
 
     def collected(self) -> tuple[Tensor, Tensor]:
         """Return the distinct pairs collected: int64 (n, 2), and the answers bool (n,)."""
-        device = self.labels.device
+        device = self.sample.device
         if not self._collected:
             return torch.empty(0, 2, dtype=torch.int64, device=device), torch.empty(
                 0, dtype=torch.bool, device=device
@@ -106,7 +110,7 @@ class RelationFilter:
         known = (identity[i] >= 0) & (identity[j] >= 0)
         same = np.where(known, identity[i] == identity[j], -1).astype(np.int8)
         context = self.judge.context
-        device = self.labels.device
+        device = self.sample.device
         camera = context.same_camera(*(torch.from_numpy(x).to(device) for x in (i, j)))
         arrays = {
             "step": step.astype(np.int32),
@@ -122,6 +126,7 @@ class RelationFilter:
         return arrays, {
             **_summary("positive", now, kept, same, 1),
             **_summary("negative", ~now, kept, same, 0),
+            "prior": self.prior,
         }
 
     def _judge(self, rows: Tensor, positives: PairList, negatives: PairList) -> Tensor:
@@ -138,20 +143,15 @@ class RelationFilter:
         owners, members = random_member(kept, generator)
         self._take(rows[owners], members, True)
 
-    def _collect_negatives(self, rows: Tensor, kept: PairList) -> None:
-        """Take the most similar hard negative, else the most similar of another cluster here."""
+    def _collect_negatives(self, rows: Tensor, refuted: PairList) -> None:
+        """Take the most similar of an anchor's pairs that are judged to be two identities."""
+        if not len(refuted.owner):
+            return
         memory = self.judge.context.memory
-        similarity = memory[rows] @ memory[rows].T
-        labels = self.labels[rows]
-        similarity = similarity.masked_fill(labels[:, None] == labels, float("-inf"))
-        member = rows[similarity.argmax(dim=1)]
-        other = (labels[:, None] != labels).any(dim=1)
-        if len(kept.owner):
-            owners, segment = torch.unique_consecutive(kept.owner, return_inverse=True)
-            alike = pair_similarities(memory[rows], memory, kept)
-            member[owners] = kept.member[segment_argmin(-alike, segment, len(owners))]
-            other[owners] = True
-        self._take(rows[other], member[other], False)
+        owners, segment = torch.unique_consecutive(refuted.owner, return_inverse=True)
+        alike = pair_similarities(memory[rows], memory, refuted)
+        nearest = segment_argmin(-alike, segment, len(owners))
+        self._take(rows[owners], refuted.member[nearest], False)
 
     def _take(self, rows: Tensor, members: Tensor, same: bool) -> None:
         if not len(rows):
@@ -184,6 +184,7 @@ def _summary(
     return {
         f"{name}s": int(chosen.sum()),
         f"{name}s_kept": int((chosen & kept).sum()),
+        f"{name}_acceptance": float(kept[chosen].mean()) if chosen.any() else float("nan"),
         f"{name}_precision": precision(known),
         f"{name}_precision_kept": precision(known & kept),
     }

@@ -1,7 +1,7 @@
 """Train the relation GCN by Reptile, on tasks that each draw from one set of pairs."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -15,6 +15,8 @@ from mprd.gcn.networks.base import GcnShape, RelationNetwork, build_network
 from mprd.gcn.node_features import RELATIONAL_FEATURES
 from mprd.gcn.pairs import PairSet
 from mprd.gcn.reptile import reptile_step
+
+_MOST_DRAWS = 10  # of a pair, on average, in one call of `train_gcn`
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def train_gcn(
     torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
     network.train()
     losses: dict[str, list[float]] = {source.name: [] for source in sources}
-    for source in _mixed([s for s in sources if s.tasks and s.pairs.usable()]):
+    limited = [replace(s, tasks=min(s.tasks, _most_tasks(s.pairs, settings))) for s in sources]
+    for source in _mixed([s for s in limited if s.tasks and s.pairs.usable()]):
         batches = [
             source.pairs.draw(settings.batch, generator) for _ in range(settings.inner_steps)
         ]
@@ -100,6 +103,17 @@ def train_gcn(
 def _loss(judge: Judge, batch: tuple[Tensor, Tensor]) -> Tensor:
     pairs, same = batch
     return F.binary_cross_entropy_with_logits(judge.logits(pairs), same.float())
+
+
+def _most_tasks(pairs: PairSet, settings: GcnConfig) -> int:
+    """Return how many tasks may draw from pairs, so that none is drawn often.
+
+    A handful of pairs that are drawn again and again would be learnt by heart, and the answer to
+    all others would turn into the opposite.
+    """
+    rarest, share = pairs.rarest()
+    drawn = settings.inner_steps * settings.batch * share
+    return max(1, int(_MOST_DRAWS * rarest / drawn)) if rarest else 0
 
 
 def _mixed(sources: Sequence[TaskSource]) -> Iterator[TaskSource]:

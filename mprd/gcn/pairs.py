@@ -5,6 +5,7 @@ cluster. The camera must not tell their answer.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -56,12 +57,18 @@ class PairSet:
             Pairs int64 (count', 2) and answers bool (count',); count' is count rounded up to an
             equal number from each group.
         """
-        groups = self._groups()
+        groups = self._groups
         size = -(-count // len(groups))
         chosen = [g[torch.randint(len(g), (size,), generator=generator)] for g in groups]
         rows = torch.cat(chosen).to(self.pairs.device)
         return self.pairs[rows], self.same[rows]
 
+    def rarest(self) -> tuple[int, float]:
+        """Return the size of the smallest group that tasks draw from, and its share of a task."""
+        groups = self._groups
+        return min(len(group) for group in groups), 1 / len(groups)
+
+    @cached_property
     def _groups(self) -> list[Tensor]:
         same, camera = self.same.cpu(), self.same_camera.cpu()
         split = [
@@ -153,8 +160,9 @@ def strict_pairs(context: EpochContext, doubtful: Tensor, strict: Tensor) -> Pai
 def view_pairs(context: EpochContext, origin: Tensor) -> PairSet:
     """Pair each view with its image, and with the nearest stranger of its image.
 
-    The stranger is the most similar neighbour whose own list does not hold the image (as in MPRD's
-    pre-training pairs). Both kinds of pairs have one view, so that views do not tell the answer.
+    The stranger is the most similar neighbour that is neither in the image's k-reciprocal set nor
+    in that of an image there (as in MPRD's pre-training pairs). Both kinds of pairs have one view,
+    so that views do not tell the answer.
 
     Args:
         context: extended by one view per row of `origin`, in this order.
@@ -163,7 +171,9 @@ def view_pairs(context: EpochContext, origin: Tensor) -> PairSet:
     views = torch.arange(len(context) - len(origin), len(context), device=origin.device)
     near = context.neighbors[origin]
     mutual = context.mutual(origin[:, None].expand_as(near), near)
-    stranger = ~mutual
+    # (m, K, K): is the second neighbour in the reciprocal set of the first?
+    linked = context.mutual(near[:, :, None].expand(-1, -1, near.shape[1]), near[:, None, :])
+    stranger = ~mutual & ~(mutual[:, :, None] & linked).any(dim=1)
     found = stranger.any(dim=1)
     first = stranger.float().argmax(dim=1)
     negative = torch.stack([near.gather(1, first[:, None])[:, 0], views], dim=1)[found]

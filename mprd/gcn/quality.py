@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mprd.gcn.calibration import at_prior, calibration, estimate_prior
 from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.judge import Judge
 from mprd.gcn.pairs import PairSet
@@ -33,7 +34,9 @@ def judge_quality(relations: EpochRelations, identity: np.ndarray) -> dict[str, 
 
     Returns:
         accuracy, precision, recall, and `auc`, `auc_cosine`, `auc_jaccard`, over at most 8,192
-        doubtful pairs, and the same by camera relation; None if too few identities are known.
+        doubtful pairs, and the same by camera relation; `prior`, the share of true pairs as
+        estimated, beside `true_share`; `brier` and `reliability` of the probabilities at this
+        prior. None if too few identities are known.
     """
     context = relations.context
     who = torch.from_numpy(identity).to(context.memory.device)
@@ -44,13 +47,17 @@ def judge_quality(relations: EpochRelations, identity: np.ndarray) -> dict[str, 
     same = who[i] == who[j]
     if not bool(same.any()) or bool(same.all()):
         return None
+    balanced = relations.judge.probability(pairs)
+    prior = estimate_prior(balanced)
     scores = {
-        "auc": relations.judge.probability(pairs),
+        "auc": at_prior(balanced, prior),
         "auc_cosine": (context.memory[i] * context.memory[j]).sum(dim=1),
         "auc_jaccard": context.jaccard(i, j),
     }
     camera = context.same_camera(i, j)
     report = _compare(scores, same)
+    report |= {"prior": prior, "true_share": _share(same), **calibration(scores["auc"], same)}
+    report["brier_balanced"] = calibration(balanced, same)["brier"]
     report["same_camera"] = _compare({k: v[camera] for k, v in scores.items()}, same[camera])
     report["cross_camera"] = _compare({k: v[~camera] for k, v in scores.items()}, same[~camera])
     return report
@@ -71,12 +78,12 @@ def _auc(score: Tensor, same: Tensor) -> float:
 
 def _figures(answer: Tensor, truth: Tensor) -> dict[str, float]:
     return {
-        "accuracy": share(answer == truth),
-        "precision": share(truth[answer]),
-        "recall": share(answer[truth]),
+        "accuracy": _share(answer == truth),
+        "precision": _share(truth[answer]),
+        "recall": _share(answer[truth]),
     }
 
 
-def share(mask: Tensor) -> float:
+def _share(mask: Tensor) -> float:
     """Return the share of True, NaN if there are no values."""
     return float(mask.double().mean()) if len(mask) else float("nan")

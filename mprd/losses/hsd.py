@@ -1,7 +1,5 @@
 """Hard Sample Deduction: contrast with clusters, sharpened by hard pairs (MPRD, ICCV 2021)."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,7 +22,7 @@ def hsd_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
         batch.negatives if hard else batch.negatives.part(slice(0)),
         temperature=settings.temperature,
         mix=settings.hsd_mix if hard else 0.0,
-        weight=settings.hsd_negative,
+        margin=settings.hsd_margin,
     )
 
 
@@ -38,13 +36,14 @@ def hsd_loss(
     *,
     temperature: float,
     mix: float,
-    weight: float,
+    margin: float,
 ) -> Tensor:
     """Return the mean HSD loss of a batch.
 
     L = -log( e^{x.c+/T} / ( e^{x.c+/T} + sum_{k != c} e^{x.C_k/T} + w sum_{j in N} e^{x.M_j/T} ) )
-    with c+ = norm((1 - a) C_c + a M_j), a fresh mix per sample. With a = w = 0 this is the loss
-    of Cluster Contrast.
+    with c+ = norm((1 - a) C_c + a M_j), a fresh mix per sample, and w = e^{-margin/T}: hard
+    negatives have a handicap in cosine that does not depend on T. With a = 0 and no negatives this
+    is the loss of Cluster Contrast.
 
     Args:
         x: (B, D), unit rows.
@@ -55,7 +54,7 @@ def hsd_loss(
         negatives: hard negatives N.
         temperature: T.
         mix: a.
-        weight: w (lambda in the paper).
+        margin: handicap of the hard negatives; lambda of the paper is e^{-margin/T}.
 
     Returns:
         Scalar, differentiable in `x`.
@@ -64,8 +63,8 @@ def hsd_loss(
     target = (x * mixed).sum(dim=1) / temperature
     logits = (x @ prototypes.T / temperature).scatter(1, labels[:, None], target[:, None])
     top = logits.detach().amax(dim=1)
-    if weight > 0 and len(negatives.owner):
-        hard = pair_similarities(x, instances, negatives) / temperature + math.log(weight)
+    if len(negatives.owner):
+        hard = (pair_similarities(x, instances, negatives) - margin) / temperature
         top = top.scatter_reduce(0, negatives.owner, hard.detach(), "amax")
         total = torch.exp(logits - top[:, None]).sum(dim=1)
         total = total.index_add(0, negatives.owner, torch.exp(hard - top[negatives.owner]))

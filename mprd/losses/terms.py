@@ -20,8 +20,9 @@ class LossInputs:
         x_partner: (B, D), those of another image of each cluster; None without PPA.
         labels: int64 (B,), cluster of each image.
         memory: instances, prototypes and labels of all training images.
-        drawn: int64 (B,), training row of one hard positive of each image, drawn uniformly.
-        positives: hard positives, at least one for each image.
+        drawn: int64 (B,), training row of one hard positive of each image, drawn uniformly; the
+            image itself where there is none.
+        positives: hard positives, at least one for each image; none without HSD and PPA.
         negatives: hard negatives.
     """
 

@@ -1,66 +1,56 @@
 """Batch normalisation over groups of a batch ("ghost" batch norm), whatever the number of GPUs."""
 
+from functools import cache
+from typing import Any
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class _Grouped(nn.modules.batchnorm._BatchNorm):
-    """BatchNorm whose training statistics come from `group_size` consecutive images each.
+    """Mix-in: training statistics come from `group_size` consecutive images each.
 
-    The affine parameters and running statistics keep their names, so weights are exchangeable
-    with plain BatchNorm. One training step moves the running statistics as far as one step of
-    plain BatchNorm does: each of G groups moves them by 1 - (1 - momentum)^(1/G).
+    Each group passes through the layer's own `forward`, so layers that also activate (timm's
+    `BatchNormAct2d`) stay what they are. Parameters and running statistics keep their names, so
+    weights are exchangeable with plain layers. One training step moves the running statistics as
+    far as one step of the plain layer: each of G groups moves them by 1 - (1 - momentum)^(1/G).
     """
 
-    group_size: int = 0
+    group_size: int
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, C, ...)."""
-        if not self.training or self.group_size == 0 or len(x) <= self.group_size:
+        if not self.training or len(x) <= self.group_size:
             return super().forward(x)
-        self._check_input_dim(x)
         groups = _split(x, self.group_size)
-        momentum = 1 - (1 - (self.momentum or 0.0)) ** (1 / len(groups))
-        parts = [
-            F.batch_norm(
-                group,
-                self.running_mean,
-                self.running_var,
-                self.weight,
-                self.bias,
-                training=True,
-                momentum=momentum,
-                eps=self.eps,
-            )
-            for group in groups
-        ]
-        return torch.cat(parts)
+        momentum = self.momentum
+        if momentum is not None:
+            self.momentum = 1 - (1 - momentum) ** (1 / len(groups))
+        try:
+            return torch.cat([super(_Grouped, self).forward(group) for group in groups])
+        finally:
+            self.momentum = momentum
 
 
-class GroupedBatchNorm1d(_Grouped, nn.BatchNorm1d):
-    """`BatchNorm1d` over groups."""
-
-
-class GroupedBatchNorm2d(_Grouped, nn.BatchNorm2d):
-    """`BatchNorm2d` over groups."""
+@cache
+def _grouped_kind(kind: type[nn.Module]) -> type[nn.Module]:
+    """Return the grouped kind of a batch-norm class."""
+    return type(f"Grouped{kind.__name__}", (_Grouped, kind), {})
 
 
 def group_batchnorm(module: nn.Module, group_size: int) -> nn.Module:
-    """Turn every BatchNorm1d/2d below `module` into its grouped kind, in place.
+    """Turn every batch normalisation below `module` into its grouped kind, in place.
 
     Args:
         module: any network.
-        group_size: images per group; 0 = the whole batch.
+        group_size: images per group; 0 = the whole batch, which leaves the network as it is.
     """
-    for child in module.modules():
-        # Changing the class keeps parameters and buffers where optimisers and names expect them.
-        if isinstance(child, nn.BatchNorm2d):
-            child.__class__ = GroupedBatchNorm2d
-        elif isinstance(child, nn.BatchNorm1d):
-            child.__class__ = GroupedBatchNorm1d
-        if isinstance(child, _Grouped):
-            child.group_size = group_size
+    for child in module.modules() if group_size else ():
+        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+            # Changing the class keeps parameters and buffers where optimisers expect them.
+            kind: Any = type(child)
+            child.__class__ = _grouped_kind(kind)  # type: ignore[assignment]
+            child.group_size = group_size  # type: ignore[assignment]
     return module
 
 

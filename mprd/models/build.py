@@ -3,7 +3,8 @@
 import torch
 
 from mprd.config import Config
-from mprd.models.network import Architecture, ReidNetwork
+from mprd.models.architecture import Architecture
+from mprd.models.network import ReidNetwork
 
 
 def build_network(config: Config, height: int, width: int, *, pretrained: bool) -> ReidNetwork:
@@ -20,6 +21,11 @@ def build_network(config: Config, height: int, width: int, *, pretrained: bool) 
     """
     torch.manual_seed(config.seed)
     architecture = Architecture(
-        config.model.backbone, config.model.pooling, config.model.bn_group_size, height, width
+        backbone=config.model.backbone,
+        pooling=config.model.pooling,
+        bn_group_size=config.model.bn_group_size,
+        height=height,
+        width=width,
+        last_stride=config.model.last_stride,
     )
     return ReidNetwork(architecture, pretrained=pretrained)

@@ -1,30 +1,14 @@
 """The embedding network f: backbone, pooling, BNNeck, L2 norm."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mprd.errors import UserError
+from mprd.models.architecture import Architecture
 from mprd.models.backbones.base import build_backbone
 from mprd.models.batchnorm import group_batchnorm
 from mprd.models.pooling import POOLINGS
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """All that is needed to build the network; stored with its weights."""
-
-    backbone: str
-    pooling: str
-    bn_group_size: int
-    height: int
-    width: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as a plain dict."""
-        return asdict(self)
 
 
 class ReidNetwork(nn.Module):
@@ -36,7 +20,11 @@ class ReidNetwork(nn.Module):
     def __init__(self, architecture: Architecture, pretrained: bool = False) -> None:
         super().__init__()
         self.architecture = architecture
-        self.backbone, self.dim = build_backbone(architecture.backbone, pretrained)
+        self.backbone, self.dim = build_backbone(architecture, pretrained)
+        if architecture.pooling == "token" and not getattr(self.backbone, "class_token", False):
+            raise UserError(
+                f"{architecture.backbone} has no class token. Set model.pooling to gem or avg."
+            )
         self.pool = POOLINGS[architecture.pooling]()
         self.neck = nn.BatchNorm1d(self.dim)
         self.neck.bias.requires_grad_(False)

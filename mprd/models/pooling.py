@@ -9,7 +9,7 @@ class AvgPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (B, C, H, W) to (B, C)."""
-        return x.mean(dim=(2, 3))
+        return x.float().mean(dim=(2, 3))  # a mean of bfloat16 loses digits
 
 
 class MaxPool(nn.Module):
@@ -25,7 +25,7 @@ class AvgMaxPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (B, C, H, W) to (B, C)."""
-        return x.mean(dim=(2, 3)) + x.amax(dim=(2, 3))
+        return x.float().mean(dim=(2, 3)) + x.amax(dim=(2, 3))
 
 
 class GemPool(nn.Module):
@@ -48,4 +48,5 @@ POOLINGS: dict[str, type[nn.Module]] = {
     "max": MaxPool,
     "gem": GemPool,
     "avg+max": AvgMaxPool,
+    "token": AvgPool,  # of the one position that is the class token
 }

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from mprd.artifacts.files import require_file
 from mprd.artifacts.tensors import read_safetensors, save_tensors
 from mprd.errors import UserError
-from mprd.models.network import Architecture, ReidNetwork
+from mprd.models.architecture import Architecture
+from mprd.models.backbones.timm import TimmTrunk
+from mprd.models.network import ReidNetwork
 
 SCHEMA = "mprd.model"
 
@@ -75,7 +77,10 @@ def load_checkpoint(network: ReidNetwork, path: Path) -> list[str]:
                 f"{network.architecture.backbone}. Set model.backbone to {theirs}."
             )
         return _load_into(network, tensors, path)
-    return _load_into(network.backbone, _read_state_dict(path), path)
+    # A timm file names the tensors of timm's own network, inside our trunk.
+    backbone = network.backbone
+    module = backbone.network if isinstance(backbone, TimmTrunk) else backbone
+    return _load_into(module, _read_state_dict(path), path)
 
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ memory holds them all.
 import torch
 from torch import Tensor
 
-from mprd.pairs.pair_list import PairList
+from mprd.pairs.pair_list import PairList, join, without
 
 
 class HardPairs:
@@ -42,17 +42,31 @@ class HardPairs:
         """
         return self._now.outside_inner(rows)
 
-    def with_mates(self, rows: Tensor, pairs: PairList) -> PairList:
-        """Give an image without a hard positive all its mates; if it has none, itself.
+    def mates(self, rows: Tensor) -> PairList:
+        """Return all images that share a cluster with each image, without itself.
+
+        Args:
+            rows: int64 (B,), training rows.
+        """
+        return self._now.mates(rows, torch.ones_like(rows, dtype=torch.bool))
+
+    def with_mates(self, rows: Tensor, pairs: PairList, rejected: PairList) -> PairList:
+        """Give an image without a hard positive the mates that were not rejected, else itself.
 
         Args:
             rows: int64 (B,), training rows.
             pairs: hard positives of these images, perhaps filtered.
+            rejected: those that the filter took away.
         """
         empty = torch.bincount(pairs.owner, minlength=len(rows)) == 0
-        if not bool(empty.any()):
-            return pairs
-        return _join(pairs, self._now.mates(rows, empty))
+        mates = without(self._now.mates(rows, empty), rejected)
+        return self.or_self(rows, join(pairs, mates))
+
+    def or_self(self, rows: Tensor, pairs: PairList) -> PairList:
+        """Give an image without any pair itself."""
+        empty = torch.bincount(pairs.owner, minlength=len(rows)) == 0
+        owner = empty.nonzero()[:, 0]
+        return join(pairs, PairList(owner, rows[owner]))
 
     def negatives(self, rows: Tensor) -> PairList:
         """Return N_i of each image.
@@ -90,12 +104,10 @@ class _Ranges:
         return (self.outer_end - self.outer_start) - (self.inner_end - self.inner_start)
 
     def mates(self, rows: Tensor, chosen: Tensor) -> PairList:
-        """Pair each chosen row with the rest of its outer group, or with itself if alone."""
+        """Pair each chosen row with the rest of its outer group."""
         owner = chosen.nonzero()[:, 0]
         pairs = self._pairs(owner, self.outer_start[rows[owner]], self.outer_end[rows[owner]])
-        alone = (self.outer_end - self.outer_start)[rows] == 1
-        keep = (pairs.member != rows[pairs.owner]) | alone[pairs.owner]
-        return PairList(pairs.owner[keep], pairs.member[keep])
+        return pairs.part(pairs.member != rows[pairs.owner])
 
     def _pairs(self, owner: Tensor, starts: Tensor, ends: Tensor) -> PairList:
         lengths = ends - starts
@@ -120,9 +132,3 @@ def _outliers_apart(labels: Tensor) -> Tensor:
     """Give each outlier a cluster of its own."""
     own = torch.arange(len(labels), device=labels.device) + labels.max() + 1
     return torch.where(labels < 0, own, labels)
-
-
-def _join(first: PairList, second: PairList) -> PairList:
-    owner = torch.cat([first.owner, second.owner])
-    order = torch.argsort(owner, stable=True)
-    return PairList(owner[order], torch.cat([first.member, second.member])[order])

@@ -13,14 +13,17 @@ class PairFilter(Protocol):
 
     def __call__(
         self, rows: Tensor, positives: PairList, negatives: PairList, generator: torch.Generator
-    ) -> tuple[PairList, PairList]:
-        """Return the pairs to keep.
+    ) -> tuple[Tensor, Tensor]:
+        """Tell which pairs to keep.
 
         Args:
             rows: int64 (B,), training rows of the batch.
             positives: its hard positives.
             negatives: its hard negatives.
             generator: on the device of `rows`.
+
+        Returns:
+            bool, one for each positive, and one for each negative.
         """
 
     def refresh(self, rows: Tensor) -> None:

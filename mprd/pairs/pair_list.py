@@ -22,6 +22,22 @@ class PairList(NamedTuple):
         return PairList(self.owner[chosen], self.member[chosen])
 
 
+def join(first: PairList, second: PairList) -> PairList:
+    """Return the pairs of two lists, sorted by owner."""
+    owner = torch.cat([first.owner, second.owner])
+    order = torch.argsort(owner, stable=True)
+    return PairList(owner[order], torch.cat([first.member, second.member])[order])
+
+
+def without(pairs: PairList, taken: PairList) -> PairList:
+    """Return the pairs of a list that another list does not hold."""
+    if not len(pairs.owner) or not len(taken.owner):
+        return pairs
+    width = int(torch.maximum(pairs.member.max(), taken.member.max())) + 1
+    keys, out = (p.owner * width + p.member for p in (pairs, taken))
+    return pairs.part(~torch.isin(keys, out))
+
+
 def canonical(pairs: Tensor) -> Tensor:
     """Return pairs int64 (P, 2) with the smaller row first.
 

@@ -2,14 +2,16 @@
 
 A piece is one file in the folder of its kind, with `@REGISTRY.register("name")` on a function or
 class. Names are found by reading these files, and only the file of a piece that is asked for is
-imported. So a wrong name is told before anything runs, a heavy library is imported only where it
-is used, and a new or changed piece makes only those runs stale that use it.
+imported (of data sets all, which are light). So a wrong name is told before anything runs, a heavy
+library is imported only where it is used, and a new or changed piece makes only those runs stale
+that use it.
 """
 
 import ast
 import importlib
 import re
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -59,7 +61,7 @@ class Registry(Generic[T]):
         self._pieces: dict[str, T] = {}
 
     def register(self, *names: str) -> Callable[[T], T]:
-        """Return a decorator that registers a piece under literal names."""
+        """Return a decorator that registers a piece under literal names or patterns (`timm/*`)."""
 
         def add(piece: T) -> T:
             self._pieces.update(dict.fromkeys(names, piece))
@@ -72,17 +74,18 @@ class Registry(Generic[T]):
         return sorted({*registered(self.kind.package), *self._pieces})
 
     def __getitem__(self, name: str) -> T:
-        """Return a piece.
+        """Return a piece: that of this name, or of a pattern that fits it.
 
         Raises:
             UserError: no piece has this name; the nearest is offered.
         """
         shipped = registered(self.kind.package)
-        if name not in self._pieces and name in shipped:
-            importlib.import_module(shipped[name])
-        if name not in self._pieces:
+        known = _match(name, self.names())
+        if known is None:
             raise _unknown(self.kind, name, self.names())
-        return self._pieces[name]
+        if known not in self._pieces:
+            importlib.import_module(shipped[known])
+        return self._pieces[known]
 
 
 @cache
@@ -92,10 +95,13 @@ def registered(package: str) -> dict[str, str]:
     Args:
         package: such as `mprd.clustering`; its files are read, not imported.
     """
-    found = {}
+    found: dict[str, str] = {}
     for path in sorted(_PACKAGE.joinpath(*package.split(".")[1:]).glob("*.py")):
-        for name in _registrations(ast.parse(path.read_text(encoding="utf-8"))):
-            found[name] = f"{package}.{path.stem}"
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        except SyntaxError as error:
+            raise UserError(f"{path}, line {error.lineno}: {error.msg}. Mend the file.") from None
+        found |= dict.fromkeys(_registrations(tree), f"{package}.{path.stem}")
     return found
 
 
@@ -103,8 +109,8 @@ def chosen_modules(config: Config, key: str) -> list[str]:
     """Return the modules of the pieces that a setting, a key of `PIECES`, names in a config."""
     shipped = registered(PIECES[key].package).items()
     known = {spelling_key(name): module for name, module in shipped}
-    names = [spelling_key(name) for name in _named(config, key)]
-    return [known[name] for name in names if name in known]
+    found = [_match(spelling_key(name), list(known)) for name in _named(config, key)]
+    return [known[name] for name in found if name is not None]
 
 
 def check_names(config: Config) -> None:
@@ -118,13 +124,20 @@ def check_names(config: Config) -> None:
     for key, kind in PIECES.items():
         known = sorted(registered(kind.package))
         for name in _named(config, key) if key != "data.dataset" else ():
-            if name not in known:
+            if _match(name, known) is None:
                 raise _unknown(kind, name, known)
 
 
 def spelling_key(word: str) -> str:
     """Return a name without case, `-`, `_` and spaces, which do not matter in data set names."""
     return re.sub(r"[-_\s]", "", word).lower()
+
+
+def _match(name: str, known: list[str]) -> str | None:
+    """Return the known name or pattern that a name stands for."""
+    if name in known:
+        return name
+    return next((pattern for pattern in known if fnmatchcase(name, pattern)), None)
 
 
 def _unknown(kind: Kind, name: str, known: list[str]) -> UserError:
@@ -147,8 +160,7 @@ def _registrations(tree: ast.Module) -> Iterator[str]:
         for call in getattr(node, "decorator_list", []):
             if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("register"):
                 aliases = [k.value for k in call.keywords if k.arg == "aliases"]
-                nested = [
-                    v for value in aliases if isinstance(value, ast.Tuple) for v in value.elts
-                ]
+                nested = [v for value in aliases for v in getattr(value, "elts", [])]
                 for value in (*call.args, *nested):
-                    yield str(ast.literal_eval(value))
+                    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                        yield value.value

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mprd.config import Config
+from mprd.pipeline.registry import spelling_key
 
 _STAGES = Path(__file__).parents[1] / "stages"
 
@@ -102,9 +103,12 @@ def synthetic_folder(config: Config) -> Path:
 
 def data_location(config: Config) -> Path:
     """Return where the images of a run lie."""
-    if config.data.dataset == "synthetic":
-        return synthetic_folder(config)
-    return config.data.root
+    return synthetic_folder(config) if is_synthetic(config) else config.data.root
+
+
+def is_synthetic(config: Config) -> bool:
+    """Tell whether the images of a run are those of the embedded generator."""
+    return spelling_key(config.data.dataset) == "synthetic"
 
 
 def _value(config: Config, key: str) -> Any:

@@ -58,8 +58,10 @@ COLUMNS = (
     Column("ari", Source.CLUSTERS, "ari"),
     Column("pair_precision", Source.CLUSTERS, "pair_precision", "pair prec."),
     Column("pair_recall", Source.CLUSTERS, "pair_recall", "pair recall", in_summary=False),
+    Column("cross_recall", Source.CLUSTERS, "cross_recall", "cross rec."),
     # Shares of judged hard pairs that are right, before and after the relation filter. The filter
     # matters most in early epochs.
+    Column("accepted", Source.RELATIONS, "positive_acceptance", averaged=True),
     Column("pos_prec", Source.RELATIONS, "positive_precision", "pos. prec.", averaged=True),
     Column("pos_prec_kept", Source.RELATIONS, "positive_precision_kept", "kept", averaged=True),
     Column("neg_prec", Source.RELATIONS, "negative_precision", "neg. prec.", averaged=True),
@@ -67,6 +69,6 @@ COLUMNS = (
 )
 
 
-def names(*sources: Source) -> list[str]:
-    """Return the names of the columns, of some sources or of all."""
-    return [column.name for column in COLUMNS if not sources or column.source in sources]
+def names() -> list[str]:
+    """Return the names of all columns."""
+    return [column.name for column in COLUMNS]

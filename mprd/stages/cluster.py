@@ -17,6 +17,8 @@ from mprd.system.ram import cluster_bytes, require
 
 SETTINGS = ("cluster",)
 
+_SPARSE = 0.5  # share of outliers from which one cluster means "too strict", not "all joined"
+
 
 def run_cluster(*, index: Path, graph: Path, out: Path, config: Config) -> None:
     """Write the pseudo-labels of the training images.
@@ -33,10 +35,11 @@ def run_cluster(*, index: Path, graph: Path, out: Path, config: Config) -> None:
         UserError: eps above what the graph stores; fewer than two clusters found; too little
             memory.
     """
-    images = read_artifact(index, INDEX, ("split", "identity"))
+    images = read_artifact(index, INDEX, ("split", "identity", "camera"))
     artifact = read_artifact(graph, GRAPH, ("indptr", "indices", "data"))
     require_parent(artifact, "index", images.digest, index)
-    identities = images["identity"][split_rows(images, "train")]
+    rows = split_rows(images, "train")
+    identities = images["identity"][rows]
     count = len(artifact["indptr"]) - 1
     if count != len(identities):
         raise UserError(
@@ -48,7 +51,7 @@ def run_cluster(*, index: Path, graph: Path, out: Path, config: Config) -> None:
     labels, eps = cluster_graph(artifact, config.cluster, out)
     sizes = np.bincount(labels[labels >= 0]).astype(np.int32)
     outliers = int((labels < 0).sum())
-    quality = _quality(labels, identities)
+    quality = _quality(labels, identities, images["camera"][rows])
     print(f"{len(sizes)} clusters, {outliers} outliers of {count} images at eps {eps:g}")
     write_artifact(
         out,
@@ -84,19 +87,21 @@ def cluster_graph(
         count = int(labels.max()) + 1
         if count >= 2:
             return labels, settings.eps
-        if settings.widen_step == 0 or count == 1 or settings.eps >= eps_max:
-            raise UserError(_too_few(count, settings, where))
+        joined = count == 1 and (labels < 0).mean() < _SPARSE  # wider would join still more
+        if settings.widen_step == 0 or joined or settings.eps >= eps_max:
+            raise UserError(_too_few(count, joined, settings, where))
         wider = min(settings.eps + settings.widen_step, eps_max)
-        print(f"Warning: no clusters at eps {settings.eps:g}; widening to {wider:g}.")
+        print(f"Warning: {count} clusters at eps {settings.eps:g}; widening to {wider:g}.")
         settings = settings.model_copy(update={"eps": wider})
 
 
-def _too_few(count: int, settings: ClusterConfig, where: Path) -> str:
+def _too_few(count: int, joined: bool, settings: ClusterConfig, where: Path) -> str:
     found = f"{settings.method} found {count} cluster{'' if count == 1 else 's'}"
-    if count == 1:
+    smaller = "cluster.min_samples" if settings.method == "dbscan" else "cluster.min_size"
+    if joined:
         remedy = "Lower cluster.eps"
     else:
-        remedy = "Raise cluster.eps (and graph.eps_max), lower cluster.min_samples"
+        remedy = f"Raise cluster.eps (and graph.eps_max), lower {smaller}"
         if settings.widen_step == 0:
             remedy += ", or set cluster.widen_step"
     return (
@@ -105,10 +110,16 @@ def _too_few(count: int, settings: ClusterConfig, where: Path) -> str:
     )
 
 
-def _quality(labels: np.ndarray, identities: np.ndarray) -> dict[str, float]:
-    names = ("nmi", "ari", "pair_precision", "pair_recall", "pair_f1")
+def _quality(labels: np.ndarray, identities: np.ndarray, cameras: np.ndarray) -> dict[str, float]:
+    names = {
+        "nmi": "nmi",
+        "ari": "ari",
+        "pair_precision": "precision",
+        "pair_recall": "recall",
+        "pair_f1": "f1",
+        "cross_recall": "cross_recall",
+    }
     if not (identities >= 0).any():
         return dict.fromkeys(names, float("nan"))
-    quality = pair_quality(labels, identities)
-    values = (quality.nmi, quality.ari, quality.precision, quality.recall, quality.f1)
-    return dict(zip(names, values, strict=True))
+    quality = pair_quality(labels, identities, cameras)
+    return {name: getattr(quality, field) for name, field in names.items()}

@@ -12,6 +12,7 @@ from mprd.artifacts import GRAPH, RELATIONS, Artifact, read_artifact, write_arti
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
+from mprd.gcn.calibration import estimate_prior
 from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.filter import RelationFilter
 from mprd.gcn.learning import TaskSource, train_gcn
@@ -117,8 +118,8 @@ class RelationEpoch:
         )
         # Found now, for training will change the memory.
         self._sources = self._task_sources(files.metadata, clusters, cnn, store)
-        relations = self._relations
-        self.filter = RelationFilter(relations.judge, relations.labels, relations.sample)
+        judge, sample = self._relations.judge, self._relations.sample
+        self.filter = RelationFilter(judge, sample, estimate_prior(judge.probability(sample)))
 
     def learn(self) -> dict[str, list[float]]:
         """Train the GCN after the epoch, on all pairs under the embeddings that it began with.

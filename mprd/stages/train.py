@@ -100,6 +100,7 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
         config.train.momentum,
         config.train.memory_update,
     )
+    pairs = _hard_pairs(memory, previous)
     relation = None
     if config.use_gcn:
         from mprd.stages.relation_epoch import RelationEpoch, read_relation_files
@@ -121,7 +122,7 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
         network=network,
         optimizer=optimizer,
         memory=memory,
-        pairs=_hard_pairs(memory, previous),
+        pairs=pairs,
         settings=config.train,
         augmentation=config.augment,
         generator=torch.Generator(device).manual_seed(device_seed),

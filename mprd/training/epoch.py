@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from mprd.config import AugmentConfig, TrainConfig
 from mprd.data.pixels import PixelStore
-from mprd.data.sampler import draw_partners, plan_batches
+from mprd.data.sampler import plan_batches
 from mprd.data.transforms import augment
 from mprd.errors import UserError
 from mprd.losses.memory_bank import ClusterMemory
@@ -19,7 +19,7 @@ from mprd.losses.terms import LOSSES, LossInputs
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.pairs.pair_filter import PairFilter
-from mprd.pairs.pair_list import PairList, random_member
+from mprd.pairs.pair_list import PairList, random_member, without
 from mprd.system.torch_setup import training_context
 
 _CHECK_EVERY = 20
@@ -56,6 +56,23 @@ def make_optimizer(network: ReidNetwork, settings: TrainConfig, epoch: int) -> t
         weight_decay=settings.weight_decay,
         fused=True,
     )
+
+
+@dataclass(frozen=True)
+class StepPairs:
+    """The pairs that a batch is trained on.
+
+    Attributes:
+        positives: hard positives, at least one for each image; none without HSD and PPA.
+        negatives: hard negatives.
+        drawn: int64 (B,), training row of one hard positive of each image.
+        partners: int64 (B,), training row of the image that PPA aligns each image with.
+    """
+
+    positives: PairList
+    negatives: PairList
+    drawn: Tensor
+    partners: Tensor | None
 
 
 class EpochTrainer:
@@ -102,18 +119,20 @@ class EpochTrainer:
         """Where the epoch is trained."""
         return self.memory.instances.device
 
-    def step(self, images: Tensor, rows: Tensor) -> Tensor:
+    def step(self, store: PixelStore, rows: Tensor) -> Tensor:
         """Train on one batch.
 
         Args:
-            images: uint8 (B, H, W, 3), or (2B, H, W, 3) with the partners behind.
-            rows: int64 (B,), training rows of the first B images.
+            store: the training images.
+            rows: int64 (B,), training rows.
 
         Returns:
             (1 + L,): the total and each of the L losses, detached.
         """
-        x, x_partner = self._embed(images, len(rows))
-        losses = self.losses(x, x_partner, rows)
+        pairs = self.choose_pairs(rows)
+        shown = rows if pairs.partners is None else torch.cat([rows, pairs.partners])
+        x, x_partner = self._embed(store.batch(shown), len(rows))
+        losses = self.losses(x, x_partner, rows, pairs)
         self._optimizer.zero_grad(set_to_none=True)
         losses[0].backward()
         self._optimizer.step()
@@ -122,34 +141,53 @@ class EpochTrainer:
             self._filter.refresh(rows)
         return losses.detach()
 
-    def losses(self, x: Tensor, x_partner: Tensor | None, rows: Tensor) -> Tensor:
+    def losses(self, x: Tensor, x_partner: Tensor | None, rows: Tensor, pairs: StepPairs) -> Tensor:
         """Return the total and each loss as (1 + L,).
 
         Args:
             x: (B, D), embeddings.
             x_partner: (B, D), embeddings of the partners, None without PPA.
             rows: int64 (B,), training rows of `x`.
+            pairs: of these rows.
         """
-        positives, negatives = self._hard_pairs(rows)
         batch = LossInputs(
             x=x,
             x_partner=x_partner,
             labels=self.memory.labels[rows],
             memory=self.memory,
-            drawn=random_member(positives, self._generator)[1],
-            positives=positives,
-            negatives=negatives,
+            drawn=pairs.drawn,
+            positives=pairs.positives,
+            negatives=pairs.negatives,
         )
         values = [LOSSES[name](batch, self.settings) for name in self._weights]
         weighted = (w * value for w, value in zip(self._weights.values(), values, strict=True))
         return torch.stack([sum(weighted, torch.zeros((), device=x.device)), *values])
 
-    def _hard_pairs(self, rows: Tensor) -> tuple[PairList, PairList]:
-        """Return the hard pairs to train on: changed, confirmed, and never without a positive."""
+    def choose_pairs(self, rows: Tensor) -> StepPairs:
+        """Choose the pairs of a batch: hard ones that the filter confirms, and partners.
+
+        An image whose hard positives are all rejected takes its other mates, an image without any
+        takes itself. A partner is a mate that was not rejected.
+
+        Args:
+            rows: int64 (B,), training rows.
+        """
+        none = PairList(rows[:0], rows[:0])
+        if not (self.settings.use_hsd or self.settings.use_ppa):
+            return StepPairs(none, none, rows, None)
         positives, negatives = self.pairs.positives(rows), self.pairs.negatives(rows)
+        rejected = none
         if self._filter is not None:
-            positives, negatives = self._filter(rows, positives, negatives, self._generator)
-        return self.pairs.with_mates(rows, positives), negatives
+            keep, keep_negative = self._filter(rows, positives, negatives, self._generator)
+            rejected = positives.part(~keep)
+            positives, negatives = positives.part(keep), negatives.part(keep_negative)
+        positives = self.pairs.with_mates(rows, positives, rejected)
+        partners = None
+        if self.settings.use_ppa:
+            mates = without(self.pairs.mates(rows), rejected)
+            partners = random_member(self.pairs.or_self(rows, mates), self._generator)[1]
+        drawn = random_member(positives, self._generator)[1]
+        return StepPairs(positives, negatives, drawn, partners)
 
     def _embed(self, images: Tensor, batch: int) -> tuple[Tensor, Tensor | None]:
         views = augment(images, self._augmentation, self._generator)
@@ -171,7 +209,7 @@ def train_epoch(
     Args:
         trainer: set up for this epoch; its network is trained in place.
         store: the training images.
-        cameras: int (N,), for the camera-aware sampler.
+        cameras: int (N,), for the sampler.
         epoch: 1-based, for messages.
         rng: plans the batches.
 
@@ -186,17 +224,14 @@ def train_epoch(
         iters=settings.iters,
         identities=settings.identities,
         instances=settings.instances,
-        camera_aware=settings.camera_aware,
+        sampler=settings.sampler,
         rng=rng,
     )
-    shown = plan
-    if settings.use_ppa:
-        shown = np.concatenate([plan, draw_partners(labels, plan, rng)], axis=1)
     trainer.network.train()
     log = torch.zeros(settings.iters, 1 + len(settings.losses), device=trainer.device)
     for step in tqdm(range(settings.iters), desc=f"epoch {epoch}", unit="step", mininterval=5):
         rows = torch.from_numpy(plan[step]).to(trainer.device)
-        log[step] = trainer.step(store.batch(shown[step]), rows)
+        log[step] = trainer.step(store, rows)
         if step % _CHECK_EVERY == _CHECK_EVERY - 1:
             _require_finite(log[: step + 1, 0], epoch, settings)
     _require_finite(log[:, 0], epoch, settings)

@@ -133,3 +133,14 @@ def test_config_check(cli, tiny_yaml):
     code, _, err = cli("config", "check", tiny_yaml)
     assert code == 2
     assert "did you mean `epochs`?" in err
+
+
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch):
+    code = "import os, mprd.cli; print(os.environ['OMP_WAIT_POLICY'], os.environ['GOMP_SPINCOUNT'])"
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    for own, expected in ((None, "PASSIVE 0"), ("ACTIVE", "ACTIVE 0")):
+        if own:
+            monkeypatch.setenv("OMP_WAIT_POLICY", own)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.stdout.strip() == expected

@@ -110,3 +110,30 @@ def test_perfect_and_useless_clusterings():
     assert (apart.precision, apart.recall, apart.f1) == (0, 0, 0)
     with pytest.raises(ValueError, match="differ"):
         pair_quality(np.zeros(2), np.zeros(3))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-1, 3), st.integers(-1, 3), st.integers(-1, 2)),
+        min_size=1,
+        max_size=20,
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_recall_across_cameras_equals_counting_pairs(images):
+    labels, identities, cameras = np.array([*images, (0, 0, 0)]).T
+    pairs = [
+        (i, j)
+        for i in range(len(labels))
+        for j in range(i)
+        if identities[i] == identities[j] >= 0
+        and min(cameras[i], cameras[j]) >= 0
+        and cameras[i] != cameras[j]
+    ]
+    found = pair_quality(labels, identities, cameras).cross_recall
+    if not pairs:
+        assert np.isnan(found)
+        return
+    together = sum(labels[i] == labels[j] >= 0 for i, j in pairs)
+    assert found == pytest.approx(together / len(pairs))
+    assert np.isnan(pair_quality(labels, identities).cross_recall)

@@ -77,6 +77,8 @@ def test_every_setting_has_a_description():
         ({"runs": {}}, "name at least one run"),
         ({"seeds": [1, 1]}, "seeds holds a seed twice"),
         ({"device": "gpu"}, "`device` is 'gpu'"),
+        ({"model": {"bn_group_size": 1}}, r"bn_group_size \(1\) must be 0 or divide a batch of 64"),
+        ({"model": {"bn_group_size": 24}}, "groups of two images or more"),
         ({"train": {"extra_losses": {"ppa": 1}}}, "which has settings of its own: use_ppa"),
         ({"data": {"synthetic": {"min_images": 9}}}, "min_images is above max_images"),
     ],

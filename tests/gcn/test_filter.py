@@ -27,26 +27,24 @@ def filtered(epoch):
     middle = judge.probability(torch.stack([rows[positives.owner], positives.member], 1)).median()
     with torch.no_grad():  # an untrained network says yes or no to all: move it to say both
         judge.network.classify[-1].bias[1] -= torch.logit(middle)
-    return (
-        RelationFilter(judge, labels, torch.tensor([[0, 1], [5, 80]])),
-        rows,
-        positives,
-        negatives,
-    )
+    return RelationFilter(judge, torch.tensor([[0, 1], [5, 80]])), rows, positives, negatives
 
 
-def test_kept_pairs_are_those_the_network_confirms(filtered):
+@pytest.mark.parametrize("prior", [0.5, 0.3, 0.8])
+def test_kept_pairs_are_those_the_network_confirms(filtered, prior):
     relations, rows, positives, negatives = filtered
+    relations.prior = prior
     generator = torch.Generator().manual_seed(0)
     kept = relations(rows, positives, negatives, generator)
-    for pairs, found, wanted in ((positives, kept[0], True), (negatives, kept[1], False)):
+    for pairs, found, wanted in zip((positives, negatives), kept, (True, False), strict=True):
         expected = []
         for owner, member in zip(pairs.owner.tolist(), pairs.member.tolist(), strict=True):
-            p = relations.judge.probability(torch.tensor([[int(rows[owner]), member]]))
-            if (float(p) >= 0.5) == wanted:
-                expected.append((owner, member))
-        assert list(zip(found.owner.tolist(), found.member.tolist(), strict=True)) == expected
-        assert 0 < len(expected) < len(pairs.owner)
+            p = float(relations.judge.probability(torch.tensor([[int(rows[owner]), member]])))
+            p = prior * p / (prior * p + (1 - prior) * (1 - p))
+            expected.append((p >= 0.5) == wanted)
+        assert found.tolist() == expected
+        if prior == 0.5:
+            assert 0 < sum(expected) < len(expected)
 
 
 def test_the_record(filtered, epoch):
@@ -73,8 +71,8 @@ def test_the_record(filtered, epoch):
         assert arrays["same_camera"][k] == (epoch.cameras[i] == epoch.cameras[j])
         assert arrays["kept"][k] == ((arrays["probability"][k] >= 0.5) == now[k])
     assert summary["positives"] == 2 * count
-    assert summary["positives_kept"] == 2 * len(kept[0].owner)
-    assert summary["negatives_kept"] == len(kept[1].owner)
+    assert summary["positives_kept"] == 2 * int(kept[0].sum())
+    assert summary["negatives_kept"] == int(kept[1].sum())
     chosen = now & (arrays["same"] >= 0)
     assert summary["positive_precision"] == pytest.approx(arrays["same"][chosen].mean())
     chosen = ~now & (arrays["same"] >= 0) & (arrays["kept"] == 1)
@@ -89,22 +87,27 @@ def test_nothing_judged_is_a_record_too(filtered, epoch):
 
 
 def test_one_pair_of_each_answer_is_collected_per_anchor(filtered):
+    """Both from pairs that share a cluster, or did: no negative is told by being elsewhere."""
     relations, rows, positives, negatives = filtered
-    kept = relations(rows, positives, negatives, torch.Generator().manual_seed(0))
+    keep, keep_negative = relations(rows, positives, negatives, torch.Generator().manual_seed(0))
     pairs, same = relations.collected()
     found = {frozenset(p): bool(s) for p, s in zip(pairs.tolist(), same.tolist(), strict=True)}
-    memory, labels = relations.judge.context.memory, relations.labels
+    memory = relations.judge.context.memory
+    confirmed, refuted = positives.part(keep), positives.part(~keep)
+    apart = negatives.part(keep_negative)
     wanted = set()
     for b, row in enumerate(rows.tolist()):
-        mine = kept[1].member[kept[1].owner == b].tolist()
-        others = mine or [r for r in rows.tolist() if labels[r] != labels[row]]
-        wanted.add(frozenset((row, max(others, key=lambda n: float(memory[n] @ memory[row])))))
+        mine = [
+            member for part in (refuted, apart) for member in part.member[part.owner == b].tolist()
+        ]
+        if mine:
+            wanted.add(frozenset((row, max(mine, key=lambda n: float(memory[n] @ memory[row])))))
     assert {p for p, s in found.items() if not s} == wanted
-    confirmed = {
+    pairs_of_confirmed = {
         frozenset((int(rows[o]), m))
-        for o, m in zip(kept[0].owner.tolist(), kept[0].member.tolist(), strict=True)
+        for o, m in zip(confirmed.owner.tolist(), confirmed.member.tolist(), strict=True)
     }
     positive = {p for p, s in found.items() if s}
-    assert positive <= confirmed
-    anchors = {int(rows[o]) for o in kept[0].owner.tolist()}
+    assert positive <= pairs_of_confirmed
+    anchors = {int(rows[o]) for o in confirmed.owner.tolist()}
     assert anchors <= {row for pair in positive for row in pair}

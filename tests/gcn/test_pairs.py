@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from mprd.clustering.dbscan import dbscan
+from mprd.gcn.learning import _most_tasks
 from mprd.gcn.pairs import PairSet, camera_pairs, doubtful_pairs, strict_pairs, view_pairs
 
 
@@ -102,7 +103,13 @@ def test_view_pairs(epoch):
     lists = epoch.neighbors[:, 1:].tolist()
     for stranger, view in found.pairs[~found.same].tolist():
         image = origin[view - 90].item()
-        assert stranger == next(n for n in lists[image] if image not in lists[n])
+        reciprocal = [n for n in lists[image] if image in lists[n]]
+        assert stranger == next(
+            n
+            for n in lists[image]
+            if n not in reciprocal
+            and not any(n in lists[mate] and mate in lists[n] for mate in reciprocal)
+        )
     assert found.same_camera[found.same].all()
 
 
@@ -136,3 +143,14 @@ def test_the_camera_never_tells_the_answer():
 @pytest.mark.parametrize("same", [[True], [False, False]])
 def test_one_kind_of_pairs_is_not_usable(same):
     assert not pair_set(same, same).usable()
+
+
+def test_rare_pairs_limit_the_tasks(tiny_config):
+    """Two negatives of one camera are drawn, however many there are of two cameras."""
+    many = pair_set([True] * 50 + [False] * 2 + [False] * 50, [True] * 52 + [False] * 50)
+    assert many.rarest() == (2, 0.5)
+    settings = tiny_config.gcn
+    assert _most_tasks(many, settings) == 1
+    even = pair_set([True, False] * 500, [True] * 1000)
+    drawn = settings.inner_steps * settings.batch / 2
+    assert _most_tasks(even, settings) == int(10 * 500 / drawn)

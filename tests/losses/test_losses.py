@@ -57,7 +57,7 @@ def norm(v):
     return v / v.norm()
 
 
-def literal_hsd(p, positive, T, a, lam):
+def literal_hsd(p, positive, T, a, margin):
     total = 0.0
     for b, x in enumerate(p["x"]):
         c = int(p["labels"][b])
@@ -69,7 +69,7 @@ def literal_hsd(p, positive, T, a, lam):
                 denominator += math.exp(float(x @ p["C"][k]) / T)
         for owner, j in zip(p["N"].owner.tolist(), p["N"].member.tolist(), strict=True):
             if owner == b:
-                denominator += lam * math.exp(float(x @ p["M"][j]) / T)
+                denominator += math.exp((float(x @ p["M"][j]) - margin) / T)
         total += -math.log(numerator / denominator)
     return total / len(p["x"])
 
@@ -104,9 +104,9 @@ def literal_ppa(p, T, mix):
     return total / len(p["x"])
 
 
-def call_hsd(p, x, positive, T=0.05, a=0.2, lam=0.05):
+def call_hsd(p, x, positive, T=0.05, a=0.2, margin=0.15):
     return hsd_loss(
-        x, p["labels"], p["C"], p["M"], positive, p["N"], temperature=T, mix=a, weight=lam
+        x, p["labels"], p["C"], p["M"], positive, p["N"], temperature=T, mix=a, margin=margin
     )
 
 
@@ -125,13 +125,17 @@ def call_ppa(p, x, x2, T=0.1, mix=0.1):
     )
 
 
-@given(seed=st.integers(0, 10_000), lam=st.sampled_from([0.0, 0.05, 1.0]))
+@given(
+    seed=st.integers(0, 10_000),
+    margin=st.sampled_from([0.0, 0.15, 1.0]),
+    T=st.sampled_from([0.05, 0.1]),
+)
 @settings(max_examples=30, deadline=None)
-def test_hsd_equals_literal(seed, lam):
+def test_hsd_equals_literal(seed, margin, T):
     p = problem(seed)
     positive = random_member(p["P"], torch.Generator().manual_seed(seed))[1]
-    found = float(call_hsd(p, p["x"], positive, lam=lam))
-    assert found == pytest.approx(literal_hsd(p, positive, 0.05, 0.2, lam), rel=1e-9)
+    found = float(call_hsd(p, p["x"], positive, T=T, margin=margin))
+    assert found == pytest.approx(literal_hsd(p, positive, T, 0.2, margin), rel=1e-9)
 
 
 @given(seed=st.integers(0, 10_000), mix=st.sampled_from([0.0, 0.1, 0.5]))
@@ -163,7 +167,8 @@ def test_ppa_gradient_flows_through_both_sides(with_negatives):
 def test_hsd_without_mix_and_negatives_is_cluster_contrast():
     p = problem(5)
     plain = F.cross_entropy(p["x"] @ p["C"].T / 0.05, p["labels"])
-    assert torch.allclose(call_hsd(p, p["x"], p["rows"], a=0.0, lam=0.0), plain)
+    p["N"] = p["N"].part(slice(0))
+    assert torch.allclose(call_hsd(p, p["x"], p["rows"], a=0.0), plain)
 
 
 def test_hsd_is_finite_where_raw_exponentials_overflow():
@@ -171,7 +176,7 @@ def test_hsd_is_finite_where_raw_exponentials_overflow():
     x = (100 * p["x"]).requires_grad_(True)
     loss = hsd_loss(
         x, p["labels"], p["C"], p["M"], p["rows"], _pairs([(0, 1), (1, 0)]),
-        temperature=0.05, mix=0.2, weight=0.05,
+        temperature=0.05, mix=0.2, margin=0.15,
     )  # fmt: skip
     loss.backward()
     assert torch.isfinite(loss)

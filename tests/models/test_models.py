@@ -8,9 +8,10 @@ from torch import nn
 
 import mprd
 from mprd.errors import UserError
+from mprd.models.architecture import Architecture
 from mprd.models.backbones.base import BACKBONES, build_backbone
 from mprd.models.batchnorm import group_batchnorm
-from mprd.models.network import Architecture, ReidNetwork
+from mprd.models.network import ReidNetwork
 from mprd.models.pooling import POOLINGS, GemPool
 from mprd.models.weights import load_checkpoint, load_network, save_network
 
@@ -20,14 +21,22 @@ def network(backbone="mini", pooling="gem", group=0, height=32, width=16, seed=0
     return ReidNetwork(Architecture(backbone, pooling, group, height, width))
 
 
+def of(backbone, **options):
+    return Architecture(
+        **{"backbone": backbone, "pooling": "gem", "bn_group_size": 0}
+        | {"height": 64, "width": 32}
+        | options
+    )
+
+
 def save(net, path):
     save_network(path, net, config={}, inputs={"index": "1"}, seed=0)
     return path
 
 
-@pytest.mark.parametrize("name", BACKBONES.names())
+@pytest.mark.parametrize("name", [name for name in BACKBONES.names() if "*" not in name])
 def test_backbones_keep_the_last_stage_unstrided(name):
-    backbone, channels = build_backbone(name)
+    backbone, channels = build_backbone(of(name))
     x = backbone.eval()(torch.zeros(1, 3, 64, 32))
     stride = 8 if name == "mini" else 16
     assert x.shape == (1, channels, 64 // stride, 32 // stride)
@@ -35,13 +44,13 @@ def test_backbones_keep_the_last_stage_unstrided(name):
 
 def test_unknown_backbone_offers_the_nearest():
     with pytest.raises(UserError, match=r"Unknown backbone 'resnet5o' \(did you mean 'resnet50'"):
-        build_backbone("resnet5o")
+        build_backbone(of("resnet5o"))
 
 
 @pytest.mark.parametrize("name", ["mini", "resnet50_ibn_a"])
 def test_no_imagenet_weights(name):
     with pytest.raises(UserError, match="ImageNet weights"):
-        build_backbone(name, pretrained=True)
+        build_backbone(of(name), pretrained=True)
 
 
 def test_imagenet_weights_come_from_torchvision(monkeypatch):
@@ -55,7 +64,7 @@ def test_imagenet_weights_come_from_torchvision(monkeypatch):
         return stand_in
 
     monkeypatch.setattr(torchvision.models, "get_model", get_model)
-    backbone, _ = build_backbone("resnet18", pretrained=True)
+    backbone, _ = build_backbone(of("resnet18"), pretrained=True)
     assert asked == [("resnet18", "IMAGENET1K_V1")]
     assert torch.equal(backbone.state_dict()["conv1.weight"], stand_in.conv1.weight)
 
@@ -66,18 +75,18 @@ def test_failed_download_is_explained(monkeypatch):
 
     monkeypatch.setattr(torchvision.models, "get_model", get_model)
     with pytest.raises(UserError, match="could not be downloaded"):
-        build_backbone("resnet18", pretrained=True)
+        build_backbone(of("resnet18"), pretrained=True)
 
 
 def test_ibn_splits_the_channels():
-    backbone, _ = build_backbone("resnet50_ibn_a")
+    backbone, _ = build_backbone(of("resnet50_ibn_a"))
     keys = backbone.state_dict()
     assert keys["layer1.0.bn1.IN.weight"].shape == (32,)
     assert keys["layer3.5.bn1.BN.running_mean"].shape == (128,)
     assert "layer4.0.bn1.IN.weight" not in keys
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", [name for name in POOLINGS if name != "token"])
 def test_embeddings_have_unit_length(pooling):
     x = network(pooling=pooling).train()(torch.randn(4, 3, 32, 16))
     assert x.shape == (4, 192)
@@ -151,7 +160,7 @@ def test_damaged_models_are_refused(tmp_path):
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s}])
 def test_foreign_checkpoints(tmp_path, wrap):
     """IBN-Net files: prefix `module.`, a classifier, no batch counters."""
-    source = build_backbone("resnet50_ibn_a").network.state_dict()
+    source = build_backbone(of("resnet50_ibn_a")).network.state_dict()
     foreign = {f"module.{k}": v for k, v in source.items() if "num_batches" not in k}
     foreign["module.fc.weight"] = torch.zeros(1000, 2048)
     torch.save(wrap(foreign), tmp_path / "ibn.pth")
@@ -161,7 +170,7 @@ def test_foreign_checkpoints(tmp_path, wrap):
 
 
 def test_unfit_checkpoints(tmp_path):
-    torch.save(build_backbone("resnet18").network.state_dict(), tmp_path / "r18.pth")
+    torch.save(build_backbone(of("resnet18")).network.state_dict(), tmp_path / "r18.pth")
     with pytest.raises(UserError, match=r"lacks layers.0.conv1.weight|lacks conv1"):
         load_checkpoint(network(), tmp_path / "r18.pth")
     (tmp_path / "text.pth").write_text("hello")

@@ -47,7 +47,8 @@ def test_equals_the_definition(case):
     pairs = HardPairs(torch.tensor(labels), None if previous is None else torch.tensor(previous))
     rows = torch.tensor([*range(len(labels)), 0])
     positives = as_lists(pairs.positives(rows), len(rows))
-    filled = as_lists(pairs.with_mates(rows, pairs.positives(rows)), len(rows))
+    nothing = PairList(rows[:0], rows[:0])
+    filled = as_lists(pairs.with_mates(rows, pairs.positives(rows), nothing), len(rows))
     negatives = as_lists(pairs.negatives(rows), len(rows))
     for b, i in enumerate(rows.tolist()):
         expected_positives, expected_filled, expected_negatives = literal(labels, previous, i)
@@ -56,13 +57,32 @@ def test_equals_the_definition(case):
         assert negatives[b] == expected_negatives
 
 
-def test_an_image_whose_positives_are_all_filtered_gets_its_mates():
+@given(labelling, st.integers(0, 99))
+@settings(max_examples=150, deadline=None)
+def test_rejected_pairs_do_not_return(case, seed):
+    """An image without a confirmed positive takes its mates that were not rejected, else itself."""
+    labels, previous = case
+    pairs = HardPairs(torch.tensor(labels), None if previous is None else torch.tensor(previous))
+    rows = torch.arange(len(labels))
+    positives = pairs.positives(rows)
+    keep = torch.rand(len(positives.owner), generator=torch.Generator().manual_seed(seed)) < 0.4
+    kept, rejected = positives.part(keep), positives.part(~keep)
+    found = as_lists(pairs.with_mates(rows, kept, rejected), len(rows))
+    kept, rejected = as_lists(kept, len(rows)), as_lists(rejected, len(rows))
+    for i in range(len(labels)):
+        mates = [j for j in range(len(labels)) if j != i and relation(labels, i, j)]
+        allowed = [j for j in mates if j not in rejected[i]]
+        assert found[i] == (kept[i] or allowed or [i])
+
+
+def test_fallbacks_by_hand():
     pairs = HardPairs(torch.tensor([0, 0, 0, 1, -1]), torch.tensor([0, 1, 1, 1, 1]))
     rows = torch.tensor([1, 3, 0])
     nothing = PairList(rows[:0], rows[:0])
-    assert as_lists(pairs.with_mates(rows, nothing), 3) == [[0, 2], [3], [1, 2]]
-    some = PairList(torch.tensor([2]), torch.tensor([1]))
-    assert as_lists(pairs.with_mates(rows, some), 3) == [[0, 2], [3], [1]]
+    assert as_lists(pairs.with_mates(rows, nothing, nothing), 3) == [[0, 2], [3], [1, 2]]
+    all_of_last = PairList(torch.tensor([0, 2, 2]), torch.tensor([0, 1, 2]))
+    assert as_lists(pairs.with_mates(rows, nothing, all_of_last), 3) == [[2], [3], [0]]
+    assert as_lists(pairs.mates(rows), 3) == [[0, 2], [], [1, 2]]
 
 
 def test_counts_are_those_before_the_fallback():

@@ -118,6 +118,7 @@ def call(stage: str, run: RunLayout, out: Path, config: Any) -> None:
 
 PLAIN = {"use_gcn": False}
 IVF = {"graph": {"backend": "ivf", "min_recall": 0.5}}
+COMMUNITY = {"cluster": {"method": "community", "gamma": 0.1}}
 WIDENED = {"cluster": {"eps": 1e-6, "min_samples": 6, "widen_step": 0.3}}
 # Stage -> changes that together make it read all that it declares.
 VARIANTS: dict[str, list[dict]] = {
@@ -131,7 +132,7 @@ VARIANTS: dict[str, list[dict]] = {
     ],
     "features": [{}],
     "graph": [{}, IVF],
-    "cluster": [{}, WIDENED],
+    "cluster": [{}, WIDENED, COMMUNITY],
     "metadata": [{}, {"gcn": {"metadata": {"source": "labels", "file": "LABELS"}}}],
     "pretrain": [
         {"gcn": {"unlabelled": {"source": source, "strict": 0.3}}}
@@ -145,7 +146,7 @@ VARIANTS: dict[str, list[dict]] = {
         {"gcn": {"unlabelled": {"source": "views"}}},
     ],
     "evaluate": [{}],
-    "export": [IVF, WIDENED],
+    "export": [IVF, WIDENED, COMMUNITY],
     "table": [{}],
 }
 

@@ -149,7 +149,7 @@ def test_learning_rate_and_optimiser_state_are_carried(copy, tiny_config):
     assert steps == {6.0}
 
 
-@pytest.mark.parametrize("change", [{"use_hsd": False}, {"use_ppa": False}, {"camera_aware": True}])
+@pytest.mark.parametrize("change", [{"use_hsd": False}, {"use_ppa": False}, {"sampler": "cameras"}])
 def test_training_options_change_the_result(copy, run, tiny_config, change):
     train(copy, 2, changed(tiny_config, train=change))
     name = "epochs/002/model.safetensors"
@@ -340,6 +340,35 @@ def test_one_cluster_is_an_error(copy, tiny_config):
         )
 
 
+def test_one_cluster_among_outliers_is_widened(copy, tiny_config, capsys):
+    """Three images are together, all others farther off, in pairs."""
+    rows = [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    columns = [0, 1, 2] * 3
+    pairs = [(i, i + 1) for i in range(3, 53, 2)]
+    far = [(a, b) for pair in pairs for a, b in (pair, pair[::-1])]
+    entries = dict.fromkeys([*zip(rows, columns, strict=True), *((i, i) for i in range(54))], 0.0)
+    entries |= dict.fromkeys(far, 0.5)
+    dense = [(i, j, entries[i, j]) for i, j in sorted(entries)]
+    with h5py.File(copy / "epochs/001/graph.h5", "r+") as file:
+        counts = np.bincount([i for i, _, _ in dense], minlength=54)
+        for key, values in {
+            "indptr": np.concatenate([[0], np.cumsum(counts)]),
+            "indices": np.array([j for _, j, _ in dense], np.int32),
+            "data": np.array([d for _, _, d in dense], np.float32),
+        }.items():
+            del file[key]
+            file[key] = values
+    config = changed(tiny_config, cluster={"eps": 0.2, "min_samples": 2, "widen_step": 0.3})
+    run_cluster(
+        index=copy / "index.h5",
+        graph=copy / "epochs/001/graph.h5",
+        out=copy / "c.h5",
+        config=config,
+    )
+    assert "Warning: 1 clusters at eps 0.2" in capsys.readouterr().out
+    assert len(read_artifact(copy / "c.h5", CLUSTERS)["sizes"]) == 26
+
+
 def test_eps_is_widened_on_request(copy, tiny_config, capsys):
     config = changed(tiny_config, cluster={"eps": 1e-6, "min_samples": 6, "widen_step": 0.3})
     run_cluster(
@@ -350,7 +379,7 @@ def test_eps_is_widened_on_request(copy, tiny_config, capsys):
     )
     eps = read_artifact(copy / "c.h5", CLUSTERS).attributes["eps"]
     assert eps > 0.2
-    assert "Warning: no clusters at eps 1e-06" in capsys.readouterr().out
+    assert "Warning: 0 clusters at eps 1e-06" in capsys.readouterr().out
 
 
 def test_eps_beyond_the_graph_is_an_error(copy, tiny_config):

@@ -4,8 +4,9 @@ import psutil
 import pytest
 
 from mprd.errors import UserError
+from mprd.models.architecture import Architecture
 from mprd.models.footprint import footprint
-from mprd.models.network import Architecture, ReidNetwork
+from mprd.models.network import ReidNetwork
 from mprd.system import ram as memory
 
 GIB = 2**30

@@ -20,7 +20,12 @@ from mprd.pipeline.layout import (
     summary_table,
 )
 from mprd.pipeline.registry import check_names
-from mprd.pipeline.settings import stage_settings, synthetic_folder, user_files
+from mprd.pipeline.settings import (
+    is_synthetic,
+    stage_settings,
+    synthetic_folder,
+    user_files,
+)
 
 # An epoch asks for the one before, so the DAG is as deep as there are epochs.
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
@@ -97,7 +102,7 @@ def owner(run, *stages):
 
 def data_source(run):
     """The folder of synthetic images, or None for a data set that is already there."""
-    if RUNS[run].config.data.dataset == "synthetic":
+    if is_synthetic(RUNS[run].config):
         return str(synthetic_folder(RUNS[run].config))
     return None
 

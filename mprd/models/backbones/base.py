@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from mprd.models.architecture import Architecture
 from mprd.pipeline.registry import Registry
 
 
@@ -15,18 +16,18 @@ class Backbone(NamedTuple):
     channels: int
 
 
-# (name, whether to load ImageNet weights) -> the backbone.
-BACKBONES: Registry[Callable[[str, bool], Backbone]] = Registry("model.backbone")
+# (what to build, whether to load ImageNet weights) -> the backbone.
+BACKBONES: Registry[Callable[[Architecture, bool], Backbone]] = Registry("model.backbone")
 
 
-def build_backbone(name: str, pretrained: bool = False) -> Backbone:
-    """Build a backbone.
+def build_backbone(architecture: Architecture, pretrained: bool = False) -> Backbone:
+    """Build the backbone of an architecture.
 
     Args:
-        name: one of `BACKBONES.names()`.
-        pretrained: load ImageNet weights (downloads them at the first use).
+        architecture: its `backbone` is one of `BACKBONES.names()`, or fits a pattern of them.
+        pretrained: load ImageNet weights; most are downloaded at their first use.
 
     Raises:
-        UserError: unknown name, or no ImageNet weights for it.
+        UserError: unknown name, no ImageNet weights, or an option that does not fit the network.
     """
-    return BACKBONES[name](name, pretrained)
+    return BACKBONES[architecture.backbone](architecture, pretrained)

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mprd.errors import UserError
+from mprd.models.architecture import Architecture
 from mprd.models.backbones.base import BACKBONES, Backbone
 
 
@@ -46,10 +47,13 @@ class _Block(nn.Module):
 
 
 @BACKBONES.register("mini")
-def mini(name: str, pretrained: bool) -> Backbone:
+def mini(architecture: Architecture, pretrained: bool) -> Backbone:
     """Build the small network; there are no ImageNet weights of it."""
     if pretrained:
         raise UserError(
-            f"Backbone {name} has no ImageNet weights. Set init.method to warmup, or take a resnet."
+            "Backbone mini has no ImageNet weights. Set init.method to warmup, or take "
+            "timm/tf_efficientnet_lite0, whose weights come with mprd."
         )
+    if architecture.last_stride != 1:
+        raise UserError("Backbone mini has no strided last stage. Set model.last_stride to 1.")
     return Backbone(MiniTrunk(), 192)

@@ -1,10 +1,11 @@
-"""ResNet 18 to 152 (He et al., CVPR 2016), by torchvision, with last-stage stride 1."""
+"""ResNet 18 to 152 (He et al., CVPR 2016), by torchvision."""
 
 from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 
 from mprd.errors import UserError
+from mprd.models.architecture import Architecture
 from mprd.models.backbones.base import BACKBONES, Backbone
 
 if TYPE_CHECKING:  # importing torchvision takes as long as importing torch
@@ -12,18 +13,19 @@ if TYPE_CHECKING:  # importing torchvision takes as long as importing torch
 
 
 class ResNetTrunk(nn.Module):
-    """A torchvision ResNet without its classifier and with last-stage stride 1."""
+    """A torchvision ResNet without its classifier."""
 
-    def __init__(self, resnet: "ResNet") -> None:
+    def __init__(self, resnet: "ResNet", last_stride: int) -> None:
         super().__init__()
         self.conv1, self.bn1 = resnet.conv1, resnet.bn1
         self.relu, self.maxpool = resnet.relu, resnet.maxpool
         self.layer1, self.layer2 = resnet.layer1, resnet.layer2
         self.layer3, self.layer4 = resnet.layer3, resnet.layer4
-        _unstride(self.layer4[0])
+        if last_stride == 1:
+            _unstride(self.layer4[0])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, 3, H, W) to (B, C, H/16, W/16)."""
+        """Map (B, 3, H, W) to (B, C, H/16, W/16), with last stride 2 to half of that."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
@@ -37,10 +39,11 @@ def _unstride(block: "BasicBlock | Bottleneck") -> None:
 
 
 @BACKBONES.register("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-def resnet(name: str, pretrained: bool) -> Backbone:
+def resnet(architecture: Architecture, pretrained: bool) -> Backbone:
     """Build a ResNet, with torchvision's ImageNet weights on request."""
     from torchvision.models import get_model
 
+    name = architecture.backbone
     try:
         network = get_model(name, weights="IMAGENET1K_V1" if pretrained else None)
     except OSError as error:
@@ -48,4 +51,4 @@ def resnet(name: str, pretrained: bool) -> Backbone:
             f"The ImageNet weights of {name} could not be downloaded ({error}). Go online, or "
             "set init.method to checkpoint (a local file) or warmup."
         ) from None
-    return Backbone(ResNetTrunk(network), network.fc.in_features)
+    return Backbone(ResNetTrunk(network, architecture.last_stride), network.fc.in_features)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mprd.errors import UserError
+from mprd.models.architecture import Architecture
 from mprd.models.backbones.base import BACKBONES, Backbone
 from mprd.models.backbones.resnet import ResNetTrunk
 
@@ -37,8 +38,9 @@ def add_ibn_a(layers: Iterable[nn.Sequential]) -> None:
 
 
 @BACKBONES.register("resnet50_ibn_a", "resnet101_ibn_a")
-def resnet_ibn_a(name: str, pretrained: bool) -> Backbone:
+def resnet_ibn_a(architecture: Architecture, pretrained: bool) -> Backbone:
     """Build a ResNet-IBN-a; its ImageNet weights are a file of the user."""
+    name = architecture.backbone
     if pretrained:
         raise UserError(
             f"torchvision has no ImageNet weights of {name}. Set init.method to checkpoint "
@@ -48,4 +50,4 @@ def resnet_ibn_a(name: str, pretrained: bool) -> Backbone:
 
     network = get_model(name.removesuffix("_ibn_a"), weights=None)
     add_ibn_a([network.layer1, network.layer2, network.layer3])
-    return Backbone(ResNetTrunk(network), network.fc.in_features)
+    return Backbone(ResNetTrunk(network, architecture.last_stride), network.fc.in_features)

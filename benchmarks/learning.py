@@ -1,0 +1,288 @@
+"""What each part of the method adds to mAP, in the loop: `python benchmarks/learning.py`.
+
+Cells of variants x seeds, each a short training from one start; a cell that is there is not done
+again. `--market ROOT` takes 250 training and 200 test identities of a copy of Market-1501, chosen
+by a seed; without it synthetic images, other ones for each seed. Two variants look at true
+identities, as ceilings: what would perfect clusters, or a perfect filter, give? Differences are
+paired by seed.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mprd.artifacts import CLUSTERS, INDEX, read_artifact, write_artifact
+from mprd.clustering.agreement import pair_quality
+from mprd.config import dump_yaml, merge, read_yaml, validate
+from mprd.data.datasets import read_dataset
+from mprd.gcn.filter import RelationFilter
+from mprd.pairs.pair_list import PairList
+from mprd.pipeline.layout import RunLayout, epoch_inputs, epoch_name, initial_files
+from mprd.stages.cluster import run_cluster
+from mprd.stages.common import split_rows
+from mprd.stages.evaluate import run_evaluate
+from mprd.stages.features import run_features
+from mprd.stages.graph import run_graph
+from mprd.stages.index import run_index
+from mprd.stages.init import run_init
+from mprd.stages.metadata import run_metadata
+from mprd.stages.pixels import run_pixels
+from mprd.stages.pretrain import run_pretrain
+from mprd.stages.synthesize import run_synthesize
+from mprd.stages.train import run_train
+from mprd.system.torch_setup import set_up_cpu
+
+ROOT = Path(__file__).parents[1]
+TRAIN_IDS, TEST_IDS, SUBSET_SEED = 250, 200, 1501
+
+PLAIN = {"use_gcn": False, "train": {"use_hsd": False, "use_ppa": False}}
+HSD = {"use_gcn": False, "train": {"use_hsd": True, "use_ppa": False}}
+VARIANTS: dict[str, dict] = {
+    "contrast": PLAIN,
+    "hsd": HSD,
+    "hsd-ppa": {"use_gcn": False, "train": {"use_hsd": True, "use_ppa": True}},
+    "hsd-filter": {"use_gcn": True, "train": {"use_hsd": True, "use_ppa": False}},
+    "community": PLAIN | {"cluster": {"method": "community"}},
+    "anchor": merge(PLAIN, {"train": {"sampler": "anchor"}}),
+    "hard": merge(PLAIN, {"train": {"memory_update": "hard"}}),
+    "lr-1e-3": merge(PLAIN, {"train": {"lr": 1.0e-3}}),
+    "temperature-0.1": merge(PLAIN, {"train": {"temperature": 0.1}}),
+    "oracle-filter": {"use_gcn": True, "train": {"use_hsd": True, "use_ppa": False}},
+    "oracle-clusters": PLAIN,
+}
+BASE = {
+    "market": {
+        "data": {"dataset": "folder", "height": 128, "width": 64},
+        "model": {"backbone": "timm/tf_efficientnet_lite0", "bn_group_size": 0},
+        "init": {"method": "imagenet"},
+        "graph": {"k1": 20, "center_cameras": True},
+        "cluster": {"eps": 0.5, "min_samples": 4, "gamma": 0.1, "min_size": 4},
+        "augment": {"pad": 5},
+        "train": {
+            "identities": 16,
+            "instances": 4,
+            "sampler": "cameras",
+            "memory_update": "mean",
+        },
+        "gcn": {"hidden": [64, 64], "conv": [64, 128], "mlp": 64},
+    },
+}
+
+
+def subset(market: Path, out: Path) -> None:
+    """Write a manifest of some identities of Market-1501; the same for the same copy."""
+    listing = read_dataset("market1501", market)
+    rng = np.random.default_rng(SUBSET_SEED)
+    chosen: dict[str, set[int]] = {}
+    for split, count in (("train", TRAIN_IDS), ("query", TEST_IDS)):
+        known = sorted({r.identity for r in listing.records if r.split == split})
+        chosen[split] = set(rng.choice(known, count, replace=False).tolist())
+    chosen["gallery"] = chosen["query"]
+    rows = [
+        (listing.root / r.path, r.split, r.identity, r.camera)
+        for r in listing.records
+        if r.identity in chosen[r.split]
+    ]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows, columns=["path", "split", "identity", "camera"]).to_csv(out, index=False)
+
+
+class Cell:
+    """One training: a variant with one seed."""
+
+    def __init__(self, folder: Path, variant: str, seed: int, options: argparse.Namespace) -> None:
+        self.variant, self.layout = variant, RunLayout(folder / f"{variant}-{seed}")
+        self.shared = RunLayout(folder / f"start-{seed}")
+        if options.market:
+            values = merge(BASE["market"], {"data": {"root": str(folder / "subset.csv")}})
+        else:
+            values = read_yaml(ROOT / "config/config.yaml")
+            images = {"root": str(folder / "images"), "synthetic": {"seed": seed}}
+            values = merge(values, {"data": images})
+        values = merge(values, {"seed": seed, "epochs": options.epochs, "runs": {"x": {}}})
+        values = merge(values, {"train": {"iters": options.iters}})
+        self.config = validate(merge(values, VARIANTS[variant]), variant)
+
+    def run(self) -> dict:
+        """Train and evaluate; return the figures of the last epoch."""
+        report = self.layout.evaluation(epoch_name(self.config.epochs))
+        stored = self.layout.config
+        if stored.is_file() and stored.read_text() != dump_yaml(self.config):
+            raise SystemExit(f"{stored} has other settings. Name another folder by --work.")
+        if not report.is_file():
+            self._start()
+            for epoch in range(1, self.config.epochs + 1):
+                if not self.layout.epoch(epoch).metrics.is_file():
+                    self._epoch(epoch)
+            run_evaluate(
+                index=self.layout.index,
+                pixels=self.layout.pixels,
+                model=self.layout.epoch(self.config.epochs).model,
+                out=report,
+                rankings=self.layout.rankings(epoch_name(self.config.epochs)),
+                config=self.config,
+            )
+        return self._figures(json.loads(report.read_text()))
+
+    def _start(self) -> None:
+        """Make images and the initial model once for all variants of a seed."""
+        start, config = self.shared, self.config
+        if not start.initial_model.is_file():
+            if config.data.dataset == "synthetic":
+                from mprd.pipeline.settings import synthetic_folder
+
+                if not synthetic_folder(config).exists():
+                    run_synthesize(out=synthetic_folder(config), config=config, threads=2)
+            run_index(out=start.index, config=config, threads=2)
+            run_pixels(index=start.index, out=start.pixels, config=config, threads=2)
+            run_init(
+                index=start.index,
+                pixels=start.pixels,
+                out=start.initial_model,
+                metrics=start.initial_metrics,
+                config=config,
+            )
+        for ours, theirs in (
+            (self.layout.index, start.index),
+            (self.layout.pixels, start.pixels),
+            (self.layout.initial_model, start.initial_model),
+        ):
+            ours.parent.mkdir(parents=True, exist_ok=True)
+            if not ours.exists():
+                ours.symlink_to(theirs.resolve())
+        self.layout.config.write_text(dump_yaml(config))
+
+    def _epoch(self, epoch: int) -> None:
+        run, here, config = self.layout, self.layout.epoch(epoch), self.config
+        inputs = epoch_inputs(run, epoch, config.use_gcn)
+        run_features(
+            index=run.index, pixels=run.pixels, model=inputs.model, out=here.features, config=config
+        )
+        run_graph(features=here.features, index=run.index, out=here.graph, config=config)
+        run_cluster(index=run.index, graph=here.graph, out=here.clusters, config=config)
+        if self.variant == "oracle-clusters":
+            self._true_clusters(here.clusters)
+        if config.use_gcn and epoch == 1:
+            run_metadata(initial_files(run), out=run.metadata, config=config)
+            run_pretrain(
+                initial_files(run),
+                clusters=here.clusters,
+                metadata=run.metadata,
+                out=run.initial_gcn,
+                metrics=run.initial_gcn_metrics,
+                config=config,
+            )
+        judge = RelationFilter.__call__
+        if self.variant == "oracle-filter":
+            RelationFilter.__call__ = _with_truth(judge, self._identity())  # type: ignore[method-assign]
+        try:
+            run_train(inputs, out=here, epoch=epoch, config=config)
+        finally:
+            RelationFilter.__call__ = judge  # type: ignore[method-assign]
+
+    def _identity(self) -> np.ndarray:
+        index = read_artifact(self.layout.index, INDEX)
+        return index["identity"][split_rows(index, "train")]
+
+    def _true_clusters(self, path: Path) -> None:
+        """Put true identities in the place of pseudo-labels: a ceiling, in this benchmark only."""
+        old = read_artifact(path, CLUSTERS)
+        labels = np.unique(self._identity(), return_inverse=True)[1].astype(np.int32)
+        write_artifact(
+            path,
+            CLUSTERS,
+            {"labels": labels, "sizes": np.bincount(labels).astype(np.int32)},
+            config={},
+            inputs=old.inputs,
+            attributes=old.attributes | {"num_outliers": 0},
+        )
+
+    def _figures(self, evaluation: dict) -> dict:
+        last = self.layout.epoch(self.config.epochs)
+        labels = read_artifact(last.clusters, CLUSTERS)["labels"]
+        index = read_artifact(self.layout.index, INDEX)
+        cameras = index["camera"][split_rows(index, "train")]
+        quality = pair_quality(labels, self._identity(), cameras)
+        metrics = [
+            json.loads(self.layout.epoch(e).metrics.read_text())
+            for e in range(1, self.config.epochs + 1)
+        ]
+        relations = [m["relations"] for m in metrics if "relations" in m]
+
+        def mean(key: str) -> float:
+            values = [r[key] for r in relations if r.get(key) is not None]
+            return float(np.mean(values)) if values else float("nan")
+
+        return {
+            "mAP": 100 * evaluation["mAP"],
+            "rank-1": 100 * evaluation["rank1"],
+            "F1": quality.f1,
+            "precision": quality.precision,
+            "cross rec.": quality.cross_recall,
+            "|P|": float(np.mean([m["mean_hard_positives"] for m in metrics])),
+            "|N|": float(np.mean([m["mean_hard_negatives"] for m in metrics])),
+            "P right": mean("positive_precision"),
+            "kept": mean("positive_precision_kept"),
+            "N right": mean("negative_precision"),
+            "kept ": mean("negative_precision_kept"),
+        }
+
+
+def _with_truth(judge: Callable, identity: np.ndarray) -> Callable:
+    """Return a filter that judges as always, for the record, and keeps what is true."""
+    who = torch.from_numpy(identity)
+
+    def filter_by_truth(
+        self: RelationFilter, rows: Tensor, positives: PairList, negatives: PairList, generator
+    ) -> tuple[Tensor, Tensor]:
+        judge(self, rows, positives, negatives, generator)
+        same, other = (who[rows[p.owner]] == who[p.member] for p in (positives, negatives))
+        return same, ~other
+
+    return filter_by_truth
+
+
+def table(cells: pd.DataFrame) -> str:
+    """Return means over seeds, and the paired difference of mAP to plain contrast."""
+    plain = cells[cells["variant"] == "contrast"].set_index("seed")["mAP"]
+    rows = []
+    for variant, group in cells.groupby("variant", sort=False):
+        paired = group.set_index("seed")["mAP"] - plain
+        error = paired.std(ddof=1) / len(paired) ** 0.5 if len(paired) > 1 else float("nan")
+        figures = group.drop(columns=["variant", "seed"]).mean()
+        rows.append(
+            {"variant": variant, "seeds": len(group), **figures, "diff": paired.mean(), "+-": error}
+        )
+    return pd.DataFrame(rows).round(3).to_string(index=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--market", type=Path, help="folder that holds Market-1501")
+    parser.add_argument("--variant", action="append", choices=list(VARIANTS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--iters", type=int, default=80)
+    parser.add_argument("--work", type=Path, default=ROOT / "results/learning")
+    options = parser.parse_args()
+    set_up_cpu(None)
+    folder = options.work / ("market" if options.market else "synthetic")
+    if options.market and not (folder / "subset.csv").is_file():
+        subset(options.market, folder / "subset.csv")
+    found = []
+    for seed in range(options.seeds):
+        for variant in options.variant or VARIANTS:
+            figures = Cell(folder, variant, seed, options).run()
+            found.append({"variant": variant, "seed": seed, **figures})
+            print(f"{variant} seed {seed}: mAP {figures['mAP']:.1f}", flush=True)
+    print(table(pd.DataFrame(found)))
+
+
+if __name__ == "__main__":
+    main()

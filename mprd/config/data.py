@@ -1,0 +1,56 @@
+"""The settings of the images."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from mprd.config.section import Probability, Section
+
+
+class SyntheticConfig(Section):
+    """The embedded generator of pedestrian-like images (`data.dataset: synthetic`)."""
+
+    seed: int = Field(0, ge=0, description="seed of the images (not of the training)")
+    train_identities: int = Field(80, ge=2, description="identities in the train split")
+    test_identities: int = Field(60, ge=2, description="identities in query and gallery")
+    distractors: int = Field(40, ge=0, description="gallery images of nobody in the query split")
+    cameras: int = Field(5, ge=2, le=99, description="cameras")
+    min_images: int = Field(2, ge=1, description="fewest images of an identity in a camera")
+    max_images: int = Field(4, ge=1, description="most images of an identity in a camera")
+    camera_presence: Probability = Field(
+        0.85, description="probability that a camera sees an identity (two always do)"
+    )
+    look_alike: Probability = Field(
+        0.3, description="share of identities that wear nearly another one's clothes"
+    )
+    occlusion: Probability = Field(0.25, description="probability that something hides a part")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "SyntheticConfig":
+        if self.min_images > self.max_images:
+            raise ValueError("min_images is above max_images")
+        return self
+
+
+class DataConfig(Section):
+    """Where the images are and the size they are resized to."""
+
+    dataset: str = Field(
+        "market1501",
+        description="data set name, `folder` for own images, or `synthetic`; see docs/datasets.md",
+    )
+    root: Path = Field(
+        Path("data"), description="folder that holds the data sets, or own folder or manifest"
+    )
+    reader: Path | None = Field(
+        None, description="Python file that registers a data set reader of your own"
+    )
+    height: int = Field(256, ge=16, le=2048, description="height of the resized image, pixels")
+    width: int = Field(128, ge=16, le=2048, description="width of the resized image, pixels")
+    on_bad_image: Literal["error", "skip"] = Field(
+        "error", description="an unreadable image stops the run, or is left out and counted"
+    )
+    synthetic: SyntheticConfig = Field(
+        default_factory=SyntheticConfig, description="settings of the synthetic data set"
+    )

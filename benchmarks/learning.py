@@ -24,11 +24,9 @@ from mprd.data.datasets import read_dataset
 from mprd.gcn.filter import RelationFilter
 from mprd.pairs.pair_list import PairList
 from mprd.pipeline.layout import RunLayout, epoch_inputs, epoch_name, initial_files
-from mprd.stages.cluster import run_cluster
 from mprd.stages.common import split_rows
+from mprd.stages.epochs import label_epoch
 from mprd.stages.evaluate import run_evaluate
-from mprd.stages.features import run_features
-from mprd.stages.graph import run_graph
 from mprd.stages.index import run_index
 from mprd.stages.init import run_init
 from mprd.stages.metadata import run_metadata
@@ -161,11 +159,7 @@ class Cell:
     def _epoch(self, epoch: int) -> None:
         run, here, config = self.layout, self.layout.epoch(epoch), self.config
         inputs = epoch_inputs(run, epoch, config.use_gcn)
-        run_features(
-            index=run.index, pixels=run.pixels, model=inputs.model, out=here.features, config=config
-        )
-        run_graph(features=here.features, index=run.index, out=here.graph, config=config)
-        run_cluster(index=run.index, graph=here.graph, out=here.clusters, config=config)
+        label_epoch(inputs, out=here, config=config)
         if self.variant == "oracle-clusters":
             self._true_clusters(here.clusters)
         if config.use_gcn and epoch == 1:

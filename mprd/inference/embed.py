@@ -8,6 +8,7 @@ from tqdm import tqdm
 from mprd.data.normalize import normalize_pixels
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
+from mprd.models.footprint import footprint
 from mprd.models.network import ReidNetwork
 from mprd.system.torch_setup import inference_context
 
@@ -76,6 +77,16 @@ def embed_pixels(network: ReidNetwork, pixels: torch.Tensor, device: torch.devic
     with inference_context(device):
         blocks = [network(normalize_pixels(part.to(device))) for part in pixels.split(size)]
     return torch.cat(blocks).float().cpu().numpy()
+
+
+def largest_map(network: ReidNetwork, device: torch.device) -> int:
+    """Return the bytes of main memory that the largest feature map of a batch takes.
+
+    Args:
+        network: on the CPU; it is set to eval mode.
+        device: where it will compute; 0 bytes on a GPU, whose maps are on the card.
+    """
+    return CPU_BATCH * footprint(network.eval()).largest if device.type == "cpu" else 0
 
 
 def _batch_size(device: torch.device) -> int:

@@ -3,9 +3,8 @@
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.inference.descriptor import DESCRIPTORS, Descriptor
-from mprd.inference.embed import CPU_BATCH, embed_store
+from mprd.inference.embed import embed_store, largest_map
 from mprd.models.build import build_network
-from mprd.models.footprint import footprint
 from mprd.models.network import ReidNetwork
 
 
@@ -18,12 +17,10 @@ def network_descriptor(network: ReidNetwork, store: PixelStore, *, flip: bool) -
         flip: add the embedding of the mirrored image.
     """
     device = store.device
-    # On a GPU the feature maps are on the card.
-    largest = CPU_BATCH * footprint(network.eval()).largest if device.type == "cpu" else 0
     return Descriptor(
         dim=network.dim,
         embed=lambda images: embed_store(network.to(device), images, device, flip=flip),
-        largest_map=largest,
+        largest_map=largest_map(network, device),
     )
 
 

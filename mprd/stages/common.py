@@ -59,13 +59,11 @@ def require_for_inference(
     Raises:
         UserError: more is needed than is free.
     """
-    from mprd.inference.embed import CPU_BATCH
-    from mprd.models.footprint import footprint
+    from mprd.inference.embed import largest_map
     from mprd.system.ram import held_pixels, inference_bytes, require
 
     embeddings = 4 * len(store) * network.dim
-    # On a GPU the feature maps are on the card.
-    largest = CPU_BATCH * footprint(network).largest if store.device.type == "cpu" else 0
+    largest = largest_map(network, store.device)
     need = inference_bytes(largest, held_pixels(store.size), embeddings)
     require(stage, need + more, "Take a machine with more memory, or a smaller data.height/width.")
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mprd.config import Config
-from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, epoch_inputs
+from mprd.pipeline.layout import FIRST_EPOCH, EpochInputs, EpochLayout, RunLayout, epoch_inputs
 from mprd.stages.cluster import run_cluster
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
@@ -32,19 +32,32 @@ def run_epochs(
     for epoch in range(first, last + 1):
         inputs, here = epoch_inputs(layout, epoch, config.use_gcn), layout.epoch(epoch)
         if epoch > FIRST_EPOCH:
-            run_features(
-                index=inputs.index,
-                pixels=inputs.pixels,
-                model=inputs.model,
-                out=here.features,
-                config=config,
-            )
-            run_graph(
-                features=here.features,
-                index=inputs.index,
-                out=here.graph,
-                config=config,
-                threads=threads,
-            )
-            run_cluster(index=inputs.index, graph=here.graph, out=here.clusters, config=config)
+            label_epoch(inputs, out=here, config=config, threads=threads)
         run_train(inputs, out=here, epoch=epoch, config=config)
+
+
+def label_epoch(
+    inputs: EpochInputs, *, out: EpochLayout, config: Config, threads: int | None = None
+) -> None:
+    """Make the features, the graph and the pseudo-labels of an epoch.
+
+    Args:
+        inputs: files of the epoch.
+        out: files of the epoch.
+        config: of the run.
+        threads: worker threads; None: all CPUs.
+
+    Raises:
+        UserError: as the stages.
+    """
+    run_features(
+        index=inputs.index,
+        pixels=inputs.pixels,
+        model=inputs.model,
+        out=out.features,
+        config=config,
+    )
+    run_graph(
+        features=out.features, index=inputs.index, out=out.graph, config=config, threads=threads
+    )
+    run_cluster(index=inputs.index, graph=out.graph, out=out.clusters, config=config)

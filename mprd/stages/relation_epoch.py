@@ -121,20 +121,6 @@ class RelationEpoch:
         judge, sample = self._relations.judge, self._relations.sample
         self.filter = RelationFilter(judge, sample, estimate_prior(judge.probability(sample)))
 
-    def learn(self) -> dict[str, list[float]]:
-        """Train the GCN after the epoch, on all pairs under the embeddings that it began with.
-
-        Returns:
-            Source of tasks -> loss of each task; empty without `gcn.learn`.
-        """
-        settings = self._config.gcn
-        if not settings.learn:
-            return {}
-        self._relations.rewind(self._features)
-        pairs, same = self.filter.collected()
-        collected = self._relations.collected_tasks(pairs, same, settings.update.collected)
-        return train_gcn(self._gcn, [*self._sources, collected], settings, self._generator)
-
     def write(self, out: EpochLayout, identity: np.ndarray, digests: dict[str, str]) -> dict:
         """Let the GCN learn; write it and the judgements of the epoch.
 
@@ -149,7 +135,7 @@ class RelationEpoch:
         arrays, summary = self.filter.record(identity)
         report: dict[str, Any] = dict(summary)
         if self._config.gcn.learn:
-            report["loss"] = self.learn()
+            report["loss"] = self._learn()
         settings, seed = stage_settings(self._config, "train"), self._config.seed
         write_artifact(
             out.relations,
@@ -162,6 +148,18 @@ class RelationEpoch:
         )
         save_gcn(out.gcn, self._gcn, config=settings, inputs=digests, seed=seed)
         return report
+
+    def _learn(self) -> dict[str, list[float]]:
+        """Train the GCN after the epoch, on all pairs under the embeddings that it began with.
+
+        Returns:
+            Source of tasks -> loss of each task.
+        """
+        settings = self._config.gcn
+        self._relations.rewind(self._features)
+        pairs, same = self.filter.collected()
+        collected = self._relations.collected_tasks(pairs, same, settings.update.collected)
+        return train_gcn(self._gcn, [*self._sources, collected], settings, self._generator)
 
     def _task_sources(
         self, metadata: Artifact, clusters: Artifact, cnn: ReidNetwork, store: PixelStore

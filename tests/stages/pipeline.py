@@ -5,9 +5,7 @@ from pathlib import Path
 
 from mprd.config import Config, merge, validate
 from mprd.pipeline.layout import EpochInputs, RunLayout, epoch_inputs, initial_files
-from mprd.stages.cluster import run_cluster
-from mprd.stages.features import run_features
-from mprd.stages.graph import run_graph
+from mprd.stages.epochs import label_epoch
 from mprd.stages.index import run_index
 from mprd.stages.init import run_init
 from mprd.stages.metadata import run_metadata
@@ -38,16 +36,7 @@ def inputs_of(folder: Path, epoch: int, gcn: bool = False) -> EpochInputs:
 
 
 def label(folder: Path, epoch: int, config: Config) -> None:
-    here, inputs = RunLayout(folder).epoch(epoch), inputs_of(folder, epoch)
-    run_features(
-        index=inputs.index,
-        pixels=inputs.pixels,
-        model=inputs.model,
-        out=here.features,
-        config=config,
-    )
-    run_graph(features=here.features, index=inputs.index, out=here.graph, config=config)
-    run_cluster(index=inputs.index, graph=here.graph, out=here.clusters, config=config)
+    label_epoch(inputs_of(folder, epoch), out=RunLayout(folder).epoch(epoch), config=config)
 
 
 def train(folder: Path, epoch: int, config: Config) -> None:

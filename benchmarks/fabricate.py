@@ -8,12 +8,11 @@ from common import embeddings
 
 from mprd.artifacts import FEATURES, INDEX, PIXELS, create_artifact, write_artifact
 from mprd.config import Config, merge, validate
-from mprd.pipeline.layout import RunLayout, initial_files
+from mprd.pipeline.layout import RunLayout
 from mprd.stages.cluster import run_cluster
+from mprd.stages.epochs import begin_relations
 from mprd.stages.graph import run_graph
 from mprd.stages.init import run_init
-from mprd.stages.metadata import run_metadata
-from mprd.stages.pretrain import run_pretrain
 
 
 def config(**sections: object) -> Config:
@@ -115,13 +114,4 @@ def write_labels(folder: Path, settings: Config) -> None:
 
 def write_gcn(folder: Path, settings: Config) -> None:
     """Write metadata and the pre-trained relation GCN."""
-    run = RunLayout(folder)
-    run_metadata(initial_files(run), out=run.metadata, config=settings)
-    run_pretrain(
-        initial_files(run),
-        clusters=run.epoch(1).clusters,
-        metadata=run.metadata,
-        out=run.initial_gcn,
-        metrics=run.initial_gcn_metrics,
-        config=settings,
-    )
+    begin_relations(RunLayout(folder), settings)

@@ -23,15 +23,14 @@ from mprd.config import dump_yaml, merge, read_yaml, validate
 from mprd.data.datasets import read_dataset
 from mprd.gcn.filter import RelationFilter
 from mprd.pairs.pair_list import PairList
-from mprd.pipeline.layout import RunLayout, epoch_inputs, epoch_name, initial_files
+from mprd.pipeline.inputs import epoch_inputs
+from mprd.pipeline.layout import RunLayout, epoch_name
 from mprd.stages.common import split_rows
-from mprd.stages.epochs import label_epoch
+from mprd.stages.epochs import begin_relations, distance_epoch, judge_epoch
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.index import run_index
 from mprd.stages.init import run_init
-from mprd.stages.metadata import run_metadata
 from mprd.stages.pixels import run_pixels
-from mprd.stages.pretrain import run_pretrain
 from mprd.stages.synthesize import run_synthesize
 from mprd.stages.train import run_train
 from mprd.system.torch_setup import set_up_cpu
@@ -40,27 +39,46 @@ ROOT = Path(__file__).parents[1]
 TRAIN_IDS, TEST_IDS, SUBSET_SEED = 250, 200, 1501
 
 PLAIN = {"use_gcn": False, "train": {"use_hsd": False, "use_ppa": False}}
+DBSCAN = {"cluster": {"method": "dbscan", "relation": "jaccard", "eps": 0.5, "gamma": 0.1}}
 HSD = {"use_gcn": False, "train": {"use_hsd": True, "use_ppa": False}}
+FILTER = {"use_gcn": True, "train": {"use_hsd": True, "use_ppa": False}}
+COMMUNITY = {"cluster": {"method": "community", "relation": "jaccard", "eps": 0.7, "gamma": "auto"}}
+JUDGED = {
+    "use_gcn": True,
+    "train": {"use_hsd": False, "use_ppa": False},
+    "cluster": COMMUNITY["cluster"] | {"relation": "judged"},
+}
 VARIANTS: dict[str, dict] = {
-    "contrast": PLAIN,
-    "hsd": HSD,
-    "hsd-ppa": {"use_gcn": False, "train": {"use_hsd": True, "use_ppa": True}},
-    "hsd-filter": {"use_gcn": True, "train": {"use_hsd": True, "use_ppa": False}},
-    "community": PLAIN | {"cluster": {"method": "community"}},
-    "anchor": merge(PLAIN, {"train": {"sampler": "anchor"}}),
-    "hard": merge(PLAIN, {"train": {"memory_update": "hard"}}),
-    "lr-1e-3": merge(PLAIN, {"train": {"lr": 1.0e-3}}),
-    "temperature-0.1": merge(PLAIN, {"train": {"temperature": 0.1}}),
-    "oracle-filter": {"use_gcn": True, "train": {"use_hsd": True, "use_ppa": False}},
-    "oracle-clusters": PLAIN,
+    "contrast": merge(PLAIN, DBSCAN),
+    "hsd": merge(HSD, DBSCAN),
+    "hsd-ppa": merge(HSD, DBSCAN | {"train": {"use_ppa": True}}),
+    "hsd-filter": merge(FILTER, DBSCAN),
+    "community": merge(PLAIN, COMMUNITY),
+    "judged": JUDGED,
+    "judged-filter": merge(JUDGED, {"train": {"use_hsd": True}}),
+    "oracle-filter": merge(FILTER, DBSCAN),
+    "oracle-clusters": merge(PLAIN, DBSCAN),
+}
+# Not run unless asked for: single settings.
+MORE: dict[str, dict] = {
+    name: merge(VARIANTS["contrast"], change)
+    for name, change in {
+        "uncentred": {"graph": {"cameras": "none"}},
+        "centred": {"graph": {"cameras": "center"}},
+        "standardized": {"graph": {"cameras": "standardize"}},
+        "anchor": {"train": {"sampler": "anchor"}},
+        "hard": {"train": {"memory_update": "hard"}},
+        "lr-1e-3": {"train": {"lr": 1.0e-3}},
+        "temperature-0.1": {"train": {"temperature": 0.1}},
+    }.items()
 }
 BASE = {
     "market": {
         "data": {"dataset": "folder", "height": 128, "width": 64},
         "model": {"backbone": "timm/tf_efficientnet_lite0", "bn_group_size": 0},
         "init": {"method": "imagenet"},
-        "graph": {"k1": 20, "center_cameras": True},
-        "cluster": {"eps": 0.5, "min_samples": 4, "gamma": 0.1, "min_size": 4},
+        "graph": {"cameras": "standardize"},
+        "cluster": {"min_samples": 4, "min_size": 4},
         "augment": {"pad": 5},
         "train": {
             "identities": 16,
@@ -105,7 +123,7 @@ class Cell:
             values = merge(values, {"data": images})
         values = merge(values, {"seed": seed, "epochs": options.epochs, "runs": {"x": {}}})
         values = merge(values, {"train": {"iters": options.iters}})
-        self.config = validate(merge(values, VARIANTS[variant]), variant)
+        self.config = validate(merge(values, (VARIANTS | MORE)[variant]), variant)
 
     def run(self) -> dict:
         """Train and evaluate; return the figures of the last epoch."""
@@ -158,20 +176,14 @@ class Cell:
 
     def _epoch(self, epoch: int) -> None:
         run, here, config = self.layout, self.layout.epoch(epoch), self.config
-        inputs = epoch_inputs(run, epoch, config.use_gcn)
-        label_epoch(inputs, out=here, config=config)
+        inputs = epoch_inputs(run, epoch, config)
+        distance_epoch(run, epoch, config)
+        if config.use_gcn and epoch == 1:
+            begin_relations(run, config)
+        if config.judged:
+            judge_epoch(run, epoch, config)
         if self.variant == "oracle-clusters":
             self._true_clusters(here.clusters)
-        if config.use_gcn and epoch == 1:
-            run_metadata(initial_files(run), out=run.metadata, config=config)
-            run_pretrain(
-                initial_files(run),
-                clusters=here.clusters,
-                metadata=run.metadata,
-                out=run.initial_gcn,
-                metrics=run.initial_gcn_metrics,
-                config=config,
-            )
         judge = RelationFilter.__call__
         if self.variant == "oracle-filter":
             RelationFilter.__call__ = _with_truth(judge, self._identity())  # type: ignore[method-assign]
@@ -259,10 +271,10 @@ def table(cells: pd.DataFrame) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--market", type=Path, help="folder that holds Market-1501")
-    parser.add_argument("--variant", action="append", choices=list(VARIANTS))
+    parser.add_argument("--variant", action="append", choices=[*VARIANTS, *MORE])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--iters", type=int, default=80)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--iters", type=int, default=40)
     parser.add_argument("--work", type=Path, default=ROOT / "results/learning")
     options = parser.parse_args()
     set_up_cpu(None)

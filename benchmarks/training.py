@@ -20,7 +20,7 @@ from mprd.losses.memory_bank import ClusterMemory
 from mprd.models.architecture import Architecture
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
-from mprd.system.torch_setup import set_up_cpu, training_context
+from mprd.system.torch_setup import set_up_cpu
 from mprd.training.epoch import EpochTrainer, make_optimizer, train_epoch
 
 
@@ -89,8 +89,7 @@ class Bare:
 
     def step(self) -> None:
         """Do two forward passes, a backward pass and an optimiser step."""
-        with training_context(self.device):
-            x, y = (self.network(images) for images in self.images)
+        x, y = (self.network(images) for images in self.images)
         self.optimizer.zero_grad(set_to_none=True)
         (x * y).sum().backward()
         self.optimizer.step()

@@ -8,7 +8,8 @@ from .clustering.agreement import pair_quality as pair_quality
 from .clustering.dbscan import dbscan as dbscan
 from .errors import UserError as UserError
 from .graph.approximate import approximate_knn as approximate_knn
-from .graph.centering import center_cameras as center_cameras
+from .graph.cameras import center_cameras as center_cameras
+from .graph.cameras import standardize_cameras as standardize_cameras
 from .graph.jaccard import jaccard_distance as jaccard_distance
 from .graph.neighbors import knn as knn
 from .inference.embedder import Embedder as Embedder

@@ -18,6 +18,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 TINY = {
     "epochs": 2,
     "device": "cpu",
+    "precision": "float32",  # the same on every machine
     "runs": {"tiny": {}},
     "data": {"dataset": "market1501", "height": 32, "width": 16},
     "model": {"backbone": "mini", "bn_group_size": 0},

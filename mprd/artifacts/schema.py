@@ -102,7 +102,7 @@ FEATURES = Schema(
 
 GRAPH = Schema(
     "mprd.graph",
-    3,
+    4,
     "graph",
     "Nearest neighbours and the sparse k-reciprocal Jaccard distance of the training images.",
     {
@@ -112,7 +112,7 @@ GRAPH = Schema(
         "similarities": Array(
             "float32",
             ("N", "k"),
-            "cosine similarity to `neighbors` (around the camera means, if `center_cameras`)",
+            "cosine similarity to `neighbors`, as aligned by `cameras`",
             minimum=-1.01,
             maximum=1.01,
         ),
@@ -122,14 +122,15 @@ GRAPH = Schema(
     },
     {
         "eps_max": "distances above this are not stored",
-        "center_cameras": "embeddings were compared around the mean of their camera",
+        "cameras": "what was taken from the embeddings: none, center (the mean of their camera), "
+        "standardize (mean and deviation)",
         "recall": "share of the true neighbours in `neighbors`; 1: exact, else that of a sample",
     },
 )
 
 CLUSTERS = Schema(
     "mprd.clusters",
-    2,
+    3,
     "cluster",
     "Pseudo-labels of the training images.",
     {
@@ -138,13 +139,40 @@ CLUSTERS = Schema(
     },
     {
         "eps": "radius used (after widening, if any)",
+        "gamma": "mean relation that a community had to reach (as chosen, if `auto`)",
+        "relation": "what nearness was: jaccard, or judged by the relation GCN",
         "num_outliers": "images without a cluster",
+        "confident_together": "share in one cluster of the pairs that are mutually nearest across "
+        "two cameras (without cameras: mutually nearest); NaN: none",
         "nmi": "normalised mutual information with the identities (NaN: unknown)",
         "ari": "adjusted Rand index (NaN: unknown)",
         "pair_precision": "share of same-cluster pairs that are one identity (NaN: unknown)",
         "pair_recall": "share of same-identity pairs that are in one cluster (NaN: unknown)",
         "pair_f1": "harmonic mean of pair precision and recall (NaN: unknown)",
         "cross_recall": "pair recall among pairs of two cameras (NaN: unknown)",
+    },
+)
+
+JUDGEMENTS = Schema(
+    "mprd.judgements",
+    1,
+    "judge",
+    "The relation GCN's word on every pair that the graph of the epoch stores.",
+    {
+        "probability": Array(
+            "float32",
+            ("nnz",),
+            "p(i, j) that the two images show one identity, if half of all pairs did; in the order "
+            "of the graph's `data`, 1 on the diagonal",
+            minimum=0,
+            maximum=1,
+        ),
+    },
+    {
+        "accepted": "share of the pairs with p >= 0.5 (NaN: no pairs)",
+        "true_share": "share of true pairs among them (NaN: unknown)",
+        "auc": "area under the ROC curve of p (NaN: unknown)",
+        "brier": "mean squared error of the probabilities (NaN: unknown)",
     },
 )
 
@@ -249,5 +277,15 @@ RANKINGS = Schema(
 
 SCHEMAS: dict[str, Schema] = {
     schema.name: schema
-    for schema in (INDEX, PIXELS, FEATURES, GRAPH, CLUSTERS, METADATA, RELATIONS, RANKINGS)
+    for schema in (
+        INDEX,
+        PIXELS,
+        FEATURES,
+        GRAPH,
+        CLUSTERS,
+        JUDGEMENTS,
+        METADATA,
+        RELATIONS,
+        RANKINGS,
+    )
 }

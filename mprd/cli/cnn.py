@@ -15,7 +15,8 @@ from mprd.cli.app import (
     app,
 )
 from mprd.errors import UserError
-from mprd.pipeline.layout import EpochInputs, EpochLayout, FinalLayout
+from mprd.pipeline.inputs import EpochInputs
+from mprd.pipeline.layout import EpochLayout, FinalLayout
 from mprd.system.cpus import worker_count
 
 
@@ -122,7 +123,7 @@ def features(
 def graph(
     features: Annotated[Path, typer.Option(help="features.h5")],
     out: OutOption,
-    index: Annotated[Path | None, typer.Option(help="index.h5 (for graph.center_cameras)")] = None,
+    index: Annotated[Path | None, typer.Option(help="index.h5 (for graph.cameras)")] = None,
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
@@ -144,13 +145,18 @@ def cluster(
     index: IndexOption,
     graph: Annotated[Path, typer.Option(help="graph.h5")],
     out: OutOption,
+    judgements: Annotated[
+        Path | None, typer.Option(help="judgements.h5 (cluster.relation: judged)")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Cluster the training images: pseudo-labels."""
     from mprd.config import load_config
     from mprd.stages.cluster import run_cluster
 
-    run_cluster(index=index, graph=graph, out=out, config=load_config(config))
+    run_cluster(
+        index=index, graph=graph, out=out, config=load_config(config), judgements=judgements
+    )
 
 
 @app.command()
@@ -170,6 +176,9 @@ def train(
     metadata: Annotated[Path | None, typer.Option(help="metadata.h5 (use_gcn)")] = None,
     gcn: Annotated[
         Path | None, typer.Option(help="GCN of the epoch before, or pre-trained (use_gcn)")
+    ] = None,
+    drafts: Annotated[
+        Path | None, typer.Option(help="drafts.h5 of this epoch (cluster.relation: judged)")
     ] = None,
     config: ConfigOption = None,
     threads: ThreadsOption = None,
@@ -191,6 +200,7 @@ def train(
         graph=graph,
         metadata=metadata,
         gcn=gcn,
+        drafts=drafts,
     )
     run_train(inputs, out=EpochLayout(out), epoch=epoch, config=load_config(config))
 
@@ -254,6 +264,9 @@ def export(
     pixels: PixelsOption,
     model: ModelOption,
     out: Annotated[Path, typer.Option(help="Folder to write into.")],
+    gcn: Annotated[
+        Path | None, typer.Option(help="GCN of the last epoch (cluster.relation: judged)")
+    ] = None,
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
@@ -270,4 +283,5 @@ def export(
         out=FinalLayout(out),
         config=load_config(config),
         threads=threads,
+        gcn=gcn,
     )

@@ -13,7 +13,7 @@ from mprd.cli.app import (
     ThreadsOption,
     app,
 )
-from mprd.pipeline.layout import InitialFiles
+from mprd.pipeline.inputs import InitialFiles, JudgeInputs
 
 
 @app.command()
@@ -44,7 +44,9 @@ def pretrain(
     model: Annotated[Path, typer.Option(help="model.safetensors before the first epoch")],
     features: Annotated[Path, typer.Option(help="features.h5 of epoch 1")],
     graph: Annotated[Path, typer.Option(help="graph.h5 of epoch 1")],
-    clusters: Annotated[Path, typer.Option(help="clusters.h5 of epoch 1")],
+    clusters: Annotated[
+        Path, typer.Option(help="clusters.h5 of epoch 1, or its drafts.h5 (judged)")
+    ],
     metadata: Annotated[Path, typer.Option(help="metadata.h5")],
     out: OutOption,
     metrics: Annotated[Path, typer.Option(help="JSON of losses and quality to write.")],
@@ -66,6 +68,27 @@ def pretrain(
         metrics=metrics,
         config=load_config(config),
     )
+
+
+@app.command()
+def judge(
+    index: IndexOption,
+    features: Annotated[Path, typer.Option(help="features.h5 of the epoch")],
+    graph: Annotated[Path, typer.Option(help="graph.h5 of the epoch")],
+    drafts: Annotated[Path, typer.Option(help="drafts.h5 of the epoch")],
+    gcn: Annotated[Path, typer.Option(help="GCN of the epoch before, or pre-trained")],
+    out: OutOption,
+    config: ConfigOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Ask the relation GCN about every stored pair of a graph."""
+    from mprd.config import load_config
+    from mprd.stages.judge import run_judge
+    from mprd.system.torch_setup import set_up_cpu
+
+    set_up_cpu(threads)
+    inputs = JudgeInputs(index=index, features=features, graph=graph, drafts=drafts, gcn=gcn)
+    run_judge(inputs, out=out, config=load_config(config))
 
 
 @app.command()

@@ -18,12 +18,9 @@ _ITERATIONS = 2  # of Leiden; the second finds what the first has left
 
 @CLUSTERINGS.register("community")
 def cluster_by_community(distance: csr_array, settings: ClusterConfig) -> np.ndarray:
-    """Return communities by 1 - Jaccard distance, with the settings' gamma and min_size."""
-    near = distance.data <= settings.eps
-    relation = csr_array(
-        (np.where(near, 1 - distance.data, 0), distance.indices, distance.indptr),
-        shape=distance.shape,
-    )
+    """Return communities by 1 - distance, with the settings' gamma and min_size."""
+    relation = csr_array((1 - distance.data, distance.indices, distance.indptr), distance.shape)
+    assert settings.gamma != "auto", "stage `cluster` chooses it"
     return community(relation, settings.gamma, settings.min_size)
 
 

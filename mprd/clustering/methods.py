@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 from mprd.config import ClusterConfig
 from mprd.pipeline.registry import Registry
 
-# (distances (N, N), the `cluster` section) -> labels int32 (N,), 0..K-1, -1 outlier.
+# (distances (N, N) of the pairs within eps, the `cluster` section) -> labels int32 (N,), 0..K-1,
+# -1 outlier.
 Clustering = Callable[[csr_array, ClusterConfig], np.ndarray]
 CLUSTERINGS: Registry[Clustering] = Registry("cluster.method")

@@ -1,5 +1,6 @@
 """The distances of a stored graph, as clusterings read them."""
 
+import numpy as np
 from scipy.sparse import csr_array
 
 from mprd.artifacts import Artifact
@@ -9,3 +10,31 @@ def graph_distance(graph: Artifact) -> csr_array:
     """Return the Jaccard distances of `graph.h5`, float32 (N, N)."""
     count = len(graph["indptr"]) - 1
     return csr_array((graph["data"], graph["indices"], graph["indptr"]), shape=(count, count))
+
+
+def judged_distance(graph: Artifact, judgements: Artifact) -> csr_array:
+    """Return 1 - p of the stored pairs of a graph, float32 (N, N).
+
+    Args:
+        graph: `graph.h5`.
+        judgements: `judgements.h5` of this graph.
+    """
+    count = len(graph["indptr"]) - 1
+    distance = 1 - judgements["probability"]
+    return csr_array((distance, graph["indices"], graph["indptr"]), shape=(count, count))
+
+
+def within(distance: csr_array, chosen: np.ndarray) -> csr_array:
+    """Return the chosen entries of a matrix, those of distance 0 too.
+
+    Args:
+        distance: (N, N).
+        chosen: bool (nnz,), in the order of its entries.
+    """
+    if chosen.all():
+        return distance
+    before = np.concatenate([[0], np.cumsum(chosen)])
+    return csr_array(
+        (distance.data[chosen], distance.indices[chosen], before[distance.indptr]),
+        shape=distance.shape,
+    )

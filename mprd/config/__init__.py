@@ -1,14 +1,13 @@
 """Configuration: typed settings, loading, and their generated reference."""
 
+from mprd.config.clusters import ClusterConfig, GraphConfig
 from mprd.config.data import DataConfig, SyntheticConfig
 from mprd.config.gcn import GcnConfig
 from mprd.config.load import Run, dump_yaml, expand_runs, load_config, merge, read_yaml, validate
 from mprd.config.sections import (
     AugmentConfig,
-    ClusterConfig,
     Config,
     EvaluateConfig,
-    GraphConfig,
     InitConfig,
     ModelConfig,
     TrainConfig,

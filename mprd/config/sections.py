@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from mprd.config.clusters import ClusterConfig, GraphConfig
 from mprd.config.data import DataConfig
 from mprd.config.gcn import GcnConfig
 from mprd.config.section import Probability, Section
@@ -76,63 +77,6 @@ class InitConfig(Section):
         if self.checkpoint is not None and self.method not in ("checkpoint", "warmup"):
             raise ValueError(f"`checkpoint` is given but method `{self.method}` does not read it")
         return self
-
-
-class GraphConfig(Section):
-    """Neighbours and the k-reciprocal Jaccard distance."""
-
-    k1: int = Field(30, ge=2, description="neighbours, the image itself included")
-    k2: int = Field(6, ge=1, description="neighbours of the query expansion; 1 = none")
-    eps_max: float = Field(0.7, gt=0, lt=1, description="larger distances are not stored")
-    center_cameras: bool = Field(
-        False,
-        description="compare embeddings around the mean of their camera; for cameras that differ "
-        "in light and view (not part of the published method)",
-    )
-    backend: Literal["auto", "faiss", "torch", "ivf"] = Field(
-        "auto",
-        description="neighbour search. faiss, torch: exact; auto: torch on a GPU, else faiss; ivf: "
-        "approximate (an inverted file), for more images than an exact search can bear",
-    )
-    min_recall: float = Field(
-        0.95,
-        gt=0,
-        le=1,
-        description="ivf: share of the true neighbours that must be found; measured on a sample",
-    )
-    search_memory_mb: int = Field(
-        128,
-        ge=1,
-        description="exact search: memory of a block of similarities, MiB, beside the embeddings",
-    )
-
-
-class ClusterConfig(Section):
-    """Pseudo-labels from the Jaccard distance."""
-
-    method: str = Field(
-        "dbscan",
-        description="dbscan; community (Leiden, weighs all pairs of a cluster); or one of your own",
-    )
-    gamma: float = Field(
-        0.1,
-        gt=0,
-        lt=1,
-        description="community: mean relation (1 - distance) that the pairs of a cluster must "
-        "reach; pairs farther than eps count 0",
-    )
-    min_size: int = Field(4, ge=2, description="community: images of smaller ones are outliers")
-    eps: float = Field(0.6, gt=0, lt=1, description="radius; at most graph.eps_max")
-    min_samples: int = Field(
-        4, ge=1, description="neighbours within eps that make a core image, itself included"
-    )
-    widen_step: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="if no two clusters are found, eps grows by this (to graph.eps_max), "
-        "with a warning; 0 = stop with an error",
-    )
 
 
 class AugmentConfig(Section):
@@ -235,6 +179,11 @@ class Config(Section):
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="auto (a GPU where there is one), cpu, cuda or cuda:N",
     )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="numbers of the network's feature maps. auto: bfloat16 on a GPU, and on a CPU "
+        "that has it wherever it is faster; losses and stored embeddings are float32 in any case",
+    )
     epochs: int = Field(50, ge=1, le=999, description="epochs")
     epochs_per_job: int = Field(
         1,
@@ -253,14 +202,24 @@ class Config(Section):
     gcn: GcnConfig = Field(default_factory=GcnConfig, description="relation GCN")
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="evaluation")
 
+    @property
+    def judged(self) -> bool:
+        """Whether clusters are made from the judgements of the relation GCN."""
+        return self.cluster.relation == "judged"
+
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
         if self.cluster.eps > self.graph.eps_max:
             raise ValueError(
                 f"cluster.eps ({self.cluster.eps}) is above graph.eps_max ({self.graph.eps_max})"
             )
-        if self.use_gcn and not (self.train.use_hsd or self.train.use_ppa):
-            raise ValueError("use_gcn judges hard pairs, but train.use_hsd and use_ppa are false")
+        if self.judged and not self.use_gcn:
+            raise ValueError("cluster.relation is judged, but there is no judge: set use_gcn")
+        if self.use_gcn and not (self.judged or self.train.use_hsd or self.train.use_ppa):
+            raise ValueError(
+                "use_gcn has nothing to judge: set train.use_hsd, train.use_ppa or "
+                "cluster.relation: judged"
+            )
         if self.use_gcn and self.gcn.neighbors >= max(self.graph.k1, self.graph.k2):
             raise ValueError(
                 f"gcn.neighbors ({self.gcn.neighbors}) must be below graph.k1 ({self.graph.k1})"

@@ -12,6 +12,7 @@ from mprd.gcn.camera_ranks import camera_profile, levels_above
 from mprd.gcn.jaccard_table import JaccardTable
 from mprd.gcn.node_features import RELATIONAL_FEATURES, ToEnd, relational_features
 from mprd.gcn.subgraphs import PairGraphs, pair_graphs
+from mprd.graph.cameras import CameraMethod, CameraStatistics
 
 _BLOCK_PAIRS = 1024
 
@@ -32,7 +33,7 @@ class EpochContext:
         memory: float32 (N, D), unit rows; shared with the training loop, which changes it.
         neighbors: int64 (N, K), nearest rows, without the row itself.
         star_size: neighbours that join an end in a subgraph.
-        centred_lists: the neighbours were found around the camera means.
+        aligned: what was taken from the embeddings to find the neighbours (`graph.cameras`).
         jaccard_table: Jaccard similarities.
         frame: embeddings around the means of their cameras.
         profile: float32 (N, C, L), each image's ranking of the images of every camera.
@@ -44,7 +45,7 @@ class EpochContext:
     memory: Tensor
     neighbors: Tensor
     star_size: int
-    centred_lists: bool
+    aligned: CameraMethod
     jaccard_table: JaccardTable
     frame: CameraFrame
     profile: Tensor
@@ -59,7 +60,7 @@ class EpochContext:
         distance: csr_array,
         cameras: np.ndarray,
         star: int,
-        centred_lists: bool = False,
+        aligned: CameraMethod = "none",
         keep_ranks: bool = False,
     ) -> "EpochContext":
         """Return the context of an epoch's graph.
@@ -70,7 +71,7 @@ class EpochContext:
             distance: (N, N), Jaccard distances; what is not stored counts as distance 1.
             cameras: int (N,), -1 unknown.
             star: neighbours that join an end in a subgraph.
-            centred_lists: the neighbours were found around the camera means.
+            aligned: what was taken from the embeddings to find the neighbours.
             keep_ranks: ranks within cameras stay those of now, whatever the memory will be.
         """
         frame = CameraFrame.of_images(memory, cameras)
@@ -79,7 +80,7 @@ class EpochContext:
             memory=memory,
             neighbors=torch.from_numpy(neighbors[:, 1:].astype(np.int64)).to(memory.device),
             star_size=star,
-            centred_lists=centred_lists,
+            aligned=aligned,
             jaccard_table=JaccardTable(distance, memory.device),
             frame=frame,
             profile=camera_profile(centred, centred, frame.cameras, 0),
@@ -108,15 +109,14 @@ class EpochContext:
         cameras = self.frame.cameras
         seen = self.frame.centred(self.memory, cameras)
         looking = self.frame.centred(features, cameras[origin])
-        product = looking @ seen.T if self.centred_lists else features @ self.memory.T
-        nearest = product.topk(self.neighbors.shape[1], dim=1).indices
+        nearest = self._similarity(features, origin).topk(self.neighbors.shape[1], dim=1).indices
         profile = camera_profile(looking, seen, cameras, None)
         memory = torch.cat([self.memory, features])
         return EpochContext(
             memory=memory,
             neighbors=torch.cat([self.neighbors, nearest]),
             star_size=self.star_size,
-            centred_lists=self.centred_lists,
+            aligned=self.aligned,
             jaccard_table=self.jaccard_table,
             frame=self.frame.extended(memory, origin),
             profile=torch.cat([self.profile, profile]),
@@ -220,6 +220,21 @@ class EpochContext:
             ToEnd.CAMERA_LEVEL_TO_END: self.camera_level(nodes, end, ranked),
         }
         return torch.stack([values[column] for column in ToEnd], dim=2)
+
+    def _similarity(self, features: Tensor, origin: Tensor) -> Tensor:
+        """Return cosines of other embeddings (m, D) with all images, aligned as the graph's."""
+        if self.aligned == "none":
+            return features @ self.memory.T
+        memory, others = self.memory.cpu().numpy(), features.cpu().numpy()
+        cameras = self.frame.cameras.cpu().numpy()
+        statistics = CameraStatistics.of_images(
+            memory, cameras, standardize=self.aligned == "standardize"
+        )
+        seen, looking = (
+            torch.from_numpy(statistics.align(*both)).to(features.device)
+            for both in ((memory, cameras), (others, cameras[origin.cpu().numpy()]))
+        )
+        return looking @ seen.T
 
     def _closeness(self, owner: Tensor, member: Tensor) -> Tensor:
         """Return 1 / (1 + rank) of a member in its owner's neighbour list; 0 if not in it."""

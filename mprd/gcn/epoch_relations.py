@@ -62,7 +62,7 @@ class EpochRelations:
             distance=self._distance,
             cameras=cameras,
             star=settings.neighbors,
-            centred_lists=bool(graph.attributes["center_cameras"]),
+            aligned=graph.attributes["cameras"],
             keep_ranks=keep_ranks,
         )
         self.doubtful = doubtful_pairs(labels, generator)

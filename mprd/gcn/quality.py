@@ -65,10 +65,11 @@ def judge_quality(relations: EpochRelations, identity: np.ndarray) -> dict[str, 
 
 def _compare(scores: dict[str, Tensor], same: Tensor) -> dict[str, Any]:
     report = {"pairs": len(same)} | _figures(scores["auc"] >= 0.5, same)
-    return report | {name: _auc(values, same) for name, values in scores.items()}
+    return report | {name: auc(values, same) for name, values in scores.items()}
 
 
-def _auc(score: Tensor, same: Tensor) -> float:
+def auc(score: Tensor, same: Tensor) -> float:
+    """Return the area under the ROC curve of scores (n,); NaN if all answers (n,) are alike."""
     from sklearn.metrics import roc_auc_score
 
     if not bool(same.any()) or bool(same.all()):

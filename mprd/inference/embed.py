@@ -10,7 +10,6 @@ from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
 from mprd.models.footprint import footprint
 from mprd.models.network import ReidNetwork
-from mprd.system.torch_setup import inference_context
 
 CPU_BATCH = 64  # images that are embedded at once
 
@@ -50,7 +49,7 @@ def embed_store(
     starts = range(0, len(store), batch_size)
     for start in tqdm(starts, desc="features", unit="batch", mininterval=5):
         positions = torch.arange(start, min(start + batch_size, len(store)))
-        with inference_context(device):
+        with torch.inference_mode():
             images = normalize_pixels(store.batch(positions))
             embedded = network(images)
             if flip:
@@ -74,7 +73,7 @@ def embed_pixels(network: ReidNetwork, pixels: torch.Tensor, device: torch.devic
     """
     network.eval()
     size = _batch_size(device)
-    with inference_context(device):
+    with torch.inference_mode():
         blocks = [network(normalize_pixels(part.to(device))) for part in pixels.split(size)]
     return torch.cat(blocks).float().cpu().numpy()
 

@@ -10,8 +10,9 @@ from PIL import Image
 from mprd.data.images import decode, resize
 from mprd.data.normalize import normalize_pixels
 from mprd.models.network import ReidNetwork
+from mprd.models.precision import Precision
 from mprd.models.weights import load_network
-from mprd.system.torch_setup import inference_context, select_device
+from mprd.system.torch_setup import select_device
 
 
 class Embedder:
@@ -73,19 +74,20 @@ class Embedder:
 
     def _embed_batch(self, pixels: list[np.ndarray]) -> np.ndarray:
         batch = torch.from_numpy(np.stack(pixels)).to(self.device)
-        with inference_context(self.device):
+        with torch.inference_mode():
             return self.network(normalize_pixels(batch)).float().cpu().numpy()
 
 
-def load_model(path: str | Path, device: str = "auto") -> Embedder:
+def load_model(path: str | Path, device: str = "auto", precision: Precision = "auto") -> Embedder:
     """Load a `model.safetensors` for inference.
 
     Args:
         path: any model of a run.
         device: auto, cpu, cuda or cuda:N.
+        precision: auto, float32 or bfloat16; see the setting `precision`.
 
     Raises:
         UserError: not one of our models, or no such device.
     """
-    network, _ = load_network(Path(path))
+    network, _ = load_network(Path(path), precision)
     return Embedder(network, select_device(device))

@@ -11,7 +11,7 @@ def build_network(config: Config, height: int, width: int, *, pretrained: bool) 
     """Return the network of a config with fresh weights, reproducible by seed.
 
     Args:
-        config: `model` and `seed` are read.
+        config: `model`, `precision` and `seed` are read.
         height: of its images, pixels.
         width: of its images, pixels.
         pretrained: take ImageNet weights for the backbone.
@@ -28,4 +28,6 @@ def build_network(config: Config, height: int, width: int, *, pretrained: bool) 
         width=width,
         last_stride=config.model.last_stride,
     )
-    return ReidNetwork(architecture, pretrained=pretrained)
+    network = ReidNetwork(architecture, pretrained=pretrained)
+    network.precision = config.precision
+    return network

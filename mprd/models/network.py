@@ -9,17 +9,24 @@ from mprd.models.architecture import Architecture
 from mprd.models.backbones.base import build_backbone
 from mprd.models.batchnorm import group_batchnorm
 from mprd.models.pooling import POOLINGS
+from mprd.models.precision import Precision, uses_bfloat16
 
 
 class ReidNetwork(nn.Module):
     """Images to L2-normalised embeddings.
 
     The BNNeck (Luo et al., CVPR Workshops 2019) is a BatchNorm1d whose bias stays zero.
+
+    Attributes:
+        architecture: what it was built from.
+        dim: embedding size D.
+        precision: of the backbone; pooling, neck and embeddings are float32 in any case.
     """
 
     def __init__(self, architecture: Architecture, pretrained: bool = False) -> None:
         super().__init__()
         self.architecture = architecture
+        self.precision: Precision = "auto"
         self.backbone, self.dim = build_backbone(architecture, pretrained)
         if architecture.pooling == "token" and not getattr(self.backbone, "class_token", False):
             raise UserError(
@@ -39,6 +46,7 @@ class ReidNetwork(nn.Module):
         Returns:
             float32 (B, D), rows of unit length.
         """
-        pooled = self.pool(self.backbone(images)).float()
-        with torch.autocast(pooled.device.type, enabled=False):
-            return F.normalize(self.neck(pooled), dim=1)
+        low = uses_bfloat16(self.precision, images.device, self)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=low):
+            pooled = self.pool(self.backbone(images)).float()
+        return F.normalize(self.neck(pooled), dim=1)

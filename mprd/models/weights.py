@@ -14,6 +14,7 @@ from mprd.errors import UserError
 from mprd.models.architecture import Architecture
 from mprd.models.backbones.timm import TimmTrunk
 from mprd.models.network import ReidNetwork
+from mprd.models.precision import Precision
 
 SCHEMA = "mprd.model"
 
@@ -38,8 +39,12 @@ def save_network(
     )
 
 
-def load_network(path: Path) -> tuple[ReidNetwork, dict[str, str]]:
+def load_network(path: Path, precision: Precision = "auto") -> tuple[ReidNetwork, dict[str, str]]:
     """Read a network that `save_network` wrote.
+
+    Args:
+        path: the file.
+        precision: in which it will compute.
 
     Returns:
         The network in eval mode on the CPU, and the header.
@@ -53,6 +58,7 @@ def load_network(path: Path) -> tuple[ReidNetwork, dict[str, str]]:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise UserError(f"{path} does not fit its architecture: {error}") from None
+    network.precision = precision
     return network.eval(), header
 
 

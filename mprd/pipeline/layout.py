@@ -55,6 +55,8 @@ class EpochLayout(Folder):
 
     features = File("features.h5", "embeddings of the training images at the start of the epoch")
     graph = File("graph.h5", "their neighbours and Jaccard distances")
+    drafts = File("drafts.h5", "clusters by Jaccard distance, whose pairs are doubtful (judged)")
+    judgements = File("judgements.h5", "what the relation GCN says of the graph's pairs (judged)")
     clusters = File("clusters.h5", "pseudo-labels")
     model = File("model.safetensors", "the CNN after the epoch")
     state = File("state.pt", "optimiser and random state after the epoch")
@@ -62,15 +64,20 @@ class EpochLayout(Folder):
     gcn = File("gcn.safetensors", "the relation GCN after the epoch (use_gcn)")
     relations = File("relations.h5", "its judgements on hard pairs (use_gcn)")
 
-    def labelling(self) -> dict[str, Path]:
-        """Return what stages `features`, `graph` and `cluster` make, by role."""
-        return {"features": self.features, "graph": self.graph, "clusters": self.clusters}
+    def labelling(self, judged: bool) -> dict[str, Path]:
+        """Return what the stages before `train` make, by role; `judged`: by `cluster.relation`."""
+        files = {"features": self.features, "graph": self.graph, "clusters": self.clusters}
+        return files | {"drafts": self.drafts, "judgements": self.judgements} if judged else files
 
     def trained(self, use_gcn: bool) -> dict[str, Path]:
         """Return what stage `train` makes, by role."""
         files = {"model": self.model, "state": self.state, "metrics": self.metrics}
         judged = {"gcn": self.gcn, "relations": self.relations}
         return files | judged if use_gcn else files
+
+    def doubtful(self, judged: bool) -> Path:
+        """Return the clusters inside which pairs are doubtful: the GCN learns from these."""
+        return self.drafts if judged else self.clusters
 
 
 class FinalLayout(Folder):
@@ -80,12 +87,15 @@ class FinalLayout(Folder):
     embeddings = File("embeddings.h5", "embeddings of all images by this model")
     features = File("features.h5", "those of the training images")
     graph = File("graph.h5", "their neighbours and Jaccard distances")
+    drafts = File("drafts.h5", "their clusters by Jaccard distance (judged)")
+    judgements = File("judgements.h5", "what the last relation GCN says of their pairs (judged)")
     clusters = File("clusters.h5", "the clusters that the last model finds")
     table = File("clusters.csv", "the same as a table: path, cluster, camera")
 
-    def files(self) -> dict[str, Path]:
-        """Return all of them, by role."""
-        roles = ("table", "model", "embeddings", "features", "graph", "clusters")
+    def files(self, judged: bool) -> dict[str, Path]:
+        """Return all of them, by role; `judged`: by `cluster.relation`."""
+        roles = ["table", "model", "embeddings", "features", "graph", "clusters"]
+        roles += ["drafts", "judgements"] if judged else []
         return {role: getattr(self, role) for role in roles}
 
 
@@ -155,94 +165,6 @@ class RunLayout(Folder):
 def epoch_name(epoch: int) -> str:
     """Return the name of an epoch in paths: three digits, so that names sort."""
     return f"{epoch:03d}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochInputs:
-    """The files that stage `train` reads.
-
-    Attributes:
-        index: of the run.
-        pixels: of the run.
-        features: of this epoch.
-        clusters: of this epoch.
-        model: the CNN of the epoch before (epoch 1: the initial one).
-        previous_clusters: of the epoch before, None in epoch 1.
-        state: of the epoch before, None in epoch 1.
-        graph: of this epoch (`use_gcn`).
-        metadata: of the run (`use_gcn`).
-        gcn: the relation GCN of the epoch before (epoch 1: the pre-trained one) (`use_gcn`).
-    """
-
-    index: Path
-    pixels: Path
-    features: Path
-    clusters: Path
-    model: Path
-    previous_clusters: Path | None = None
-    state: Path | None = None
-    graph: Path | None = None
-    metadata: Path | None = None
-    gcn: Path | None = None
-
-    def files(self) -> dict[str, Path]:
-        """Return those that there are, by role."""
-        return {name: path for name, path in vars(self).items() if path is not None}
-
-
-def epoch_inputs(run: RunLayout, epoch: int, use_gcn: bool) -> EpochInputs:
-    """Return the files that an epoch of a run trains from.
-
-    Args:
-        run: layout of the run.
-        epoch: 1-based.
-        use_gcn: of the run's config.
-    """
-    here, before = run.epoch(epoch), run.epoch(epoch - 1)
-    first = epoch == FIRST_EPOCH
-    return EpochInputs(
-        index=run.index,
-        pixels=run.pixels,
-        features=here.features,
-        clusters=here.clusters,
-        model=run.model_after(epoch - 1),
-        previous_clusters=None if first else before.clusters,
-        state=None if first else before.state,
-        graph=here.graph if use_gcn else None,
-        metadata=run.metadata if use_gcn else None,
-        gcn=run.gcn_after(epoch - 1) if use_gcn else None,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class InitialFiles:
-    """The files that stages `metadata` and `pretrain` read, all made by the initial model.
-
-    Attributes:
-        index: of the run.
-        pixels: of the run.
-        model: the initial CNN.
-        features: of epoch 1.
-        graph: of epoch 1.
-    """
-
-    index: Path
-    pixels: Path
-    model: Path
-    features: Path
-    graph: Path
-
-
-def initial_files(run: RunLayout) -> InitialFiles:
-    """Return the files of a run that the relation GCN begins with."""
-    first = run.epoch(FIRST_EPOCH)
-    return InitialFiles(
-        index=run.index,
-        pixels=run.pixels,
-        model=run.initial_model,
-        features=first.features,
-        graph=first.graph,
-    )
 
 
 def describe() -> str:

@@ -48,6 +48,8 @@ COLUMNS = (
     Column("clusters", Source.CLUSTERS, "num_clusters", "clusters", Format.COUNT),
     Column("outliers", Source.CLUSTERS, "num_outliers", "outliers", Format.COUNT, False),
     Column("eps", Source.CLUSTERS, "eps"),
+    Column("gamma", Source.CLUSTERS, "gamma"),
+    Column("confident", Source.CLUSTERS, "confident_together", "confident", in_summary=False),
     Column("loss", Source.METRICS, "loss", "loss", in_summary=False),
     Column("mAP", Source.EVALUATION, "mAP", "mAP", Format.PERCENT),
     Column("rank1", Source.EVALUATION, "rank1", "rank-1", Format.PERCENT),

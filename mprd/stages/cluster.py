@@ -1,13 +1,24 @@
 """Stage `cluster`: pseudo-labels."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from mprd.artifacts import CLUSTERS, GRAPH, INDEX, Artifact, read_artifact, write_artifact
+from mprd.artifacts import (
+    CLUSTERS,
+    GRAPH,
+    INDEX,
+    JUDGEMENTS,
+    Artifact,
+    read_artifact,
+    write_artifact,
+)
 from mprd.clustering.agreement import pair_quality
 from mprd.clustering.methods import CLUSTERINGS
-from mprd.clustering.stored import graph_distance
+from mprd.clustering.operating_point import choose_gamma, confident_pairs, share_together
+from mprd.clustering.stored import graph_distance, judged_distance, within
 from mprd.config import ClusterConfig, Config
 from mprd.errors import UserError
 from mprd.pipeline.lineage import require_parent
@@ -17,10 +28,13 @@ from mprd.system.ram import cluster_bytes, require
 
 SETTINGS = ("cluster",)
 
+DRAFT_GAMMA = 0.05
 _SPARSE = 0.5  # share of outliers from which one cluster means "too strict", not "all joined"
 
 
-def run_cluster(*, index: Path, graph: Path, out: Path, config: Config) -> None:
+def run_cluster(
+    *, index: Path, graph: Path, out: Path, config: Config, judgements: Path | None = None
+) -> None:
     """Write the pseudo-labels of the training images.
 
     Where identities are known, agreement with them is recorded, for the eye only.
@@ -30,16 +44,20 @@ def run_cluster(*, index: Path, graph: Path, out: Path, config: Config) -> None:
         graph: `graph.h5` of the training features.
         out: `clusters.h5` to write.
         config: the `cluster` section is read.
+        judgements: `judgements.h5` of the graph: pairs are as near as these say; None: as their
+            Jaccard distances say. If the config asks for judged clusters, these are drafts,
+            communities with a gamma of 0.05 at all times: in strict ones the GCN would find no
+            doubts to learn from.
 
     Raises:
         UserError: eps above what the graph stores; fewer than two clusters found; too little
             memory.
     """
     images = read_artifact(index, INDEX, ("split", "identity", "camera"))
-    artifact = read_artifact(graph, GRAPH, ("indptr", "indices", "data"))
+    artifact = read_artifact(graph, GRAPH, ("neighbors", "indptr", "indices", "data"))
     require_parent(artifact, "index", images.digest, index)
     rows = split_rows(images, "train")
-    identities = images["identity"][rows]
+    identities, cameras = images["identity"][rows], images["camera"][rows]
     count = len(artifact["indptr"]) - 1
     if count != len(identities):
         raise UserError(
@@ -48,48 +66,105 @@ def run_cluster(*, index: Path, graph: Path, out: Path, config: Config) -> None:
         )
     need = cluster_bytes(count, len(artifact["indices"]))
     require("cluster", need, "Take a machine with more memory, or a smaller graph.eps_max.")
-    labels, eps = cluster_graph(artifact, config.cluster, out)
+    inputs = {**artifact.inputs, "graph": artifact.digest}
+    distance = graph_distance(artifact)
+    if judgements is not None:
+        judged = _read_judgements(judgements, artifact, config.cluster)
+        inputs["judgements"] = judged.digest
+        distance = judged_distance(artifact, judged)
+    settings = config.cluster
+    if config.judged and judgements is None:
+        settings = settings.model_copy(update={"gamma": DRAFT_GAMMA})
+    confident = confident_pairs(artifact["neighbors"], cameras)
+    labels, used = _cluster(_Source(artifact, distance, confident, out), settings)
     sizes = np.bincount(labels[labels >= 0]).astype(np.int32)
     outliers = int((labels < 0).sum())
-    quality = _quality(labels, identities, images["camera"][rows])
-    print(f"{len(sizes)} clusters, {outliers} outliers of {count} images at eps {eps:g}")
+    quality = _quality(labels, identities, cameras)
+    print(
+        f"{len(sizes)} clusters, {outliers} outliers of {count} images at eps {used.eps:g}; "
+        f"{share_together(labels, confident):.2f} of the confident pairs together"
+    )
     write_artifact(
         out,
         CLUSTERS,
         {"labels": labels, "sizes": sizes},
         config=stage_settings(config, "cluster"),
-        inputs={**artifact.inputs, "graph": artifact.digest},
-        attributes={"eps": eps, "num_outliers": outliers, **quality},
+        inputs=inputs,
+        attributes={
+            "eps": used.eps,
+            "gamma": used.gamma,
+            "relation": "jaccard" if judgements is None else "judged",
+            "num_outliers": outliers,
+            "confident_together": share_together(labels, confident),
+            **quality,
+        },
     )
 
 
-def cluster_graph(
-    artifact: Artifact, settings: ClusterConfig, where: Path
-) -> tuple[np.ndarray, float]:
+def _read_judgements(path: Path, graph: Artifact, settings: ClusterConfig) -> Artifact:
+    if settings.relation != "judged":
+        raise UserError(
+            f"{path} holds judgements, but cluster.relation is {settings.relation}. Set it to "
+            "judged, or leave out --judgements."
+        )
+    judged = read_artifact(path, JUDGEMENTS)
+    require_parent(judged, "graph", graph.digest, graph.path)
+    return judged
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What labels are made from.
+
+    Attributes:
+        graph: `graph.h5`.
+        distance: of the stored pairs, by Jaccard or as judged.
+        confident: int64 (P, 2), pairs of two cameras that are mutually nearest.
+        out: the file that the labels are for, named in errors.
+    """
+
+    graph: Artifact
+    distance: csr_array
+    confident: np.ndarray
+    out: Path
+
+    def labels(self, settings: ClusterConfig) -> tuple[np.ndarray, ClusterConfig]:
+        """Return labels int32 (N,), and the settings with the gamma used."""
+        near = within(self.distance, self.graph["data"] <= settings.eps)
+        cluster = CLUSTERINGS[settings.method]
+
+        def at(gamma: float) -> np.ndarray:
+            return cluster(near, settings.model_copy(update={"gamma": gamma}))
+
+        if settings.gamma == "auto":
+            gamma = choose_gamma(at, self.confident)
+            return at(gamma), settings.model_copy(update={"gamma": gamma})
+        return cluster(near, settings), settings
+
+
+def _cluster(source: _Source, settings: ClusterConfig) -> tuple[np.ndarray, ClusterConfig]:
     """Cluster a graph, widening eps where the settings say so.
 
     Returns:
-        Labels int32 (N,) and the eps used.
+        Labels int32 (N,), and the settings with the eps and gamma used.
 
     Raises:
         UserError: as `run_cluster`.
     """
-    eps_max = float(artifact.attributes["eps_max"])
+    eps_max = float(source.graph.attributes["eps_max"])
     if settings.eps > eps_max:
         raise UserError(
-            f"cluster.eps is {settings.eps:g} but {artifact.path} stores distances up to "
+            f"cluster.eps is {settings.eps:g} but {source.graph.path} stores distances up to "
             f"{eps_max:g}. Raise graph.eps_max or lower cluster.eps."
         )
-    distance = graph_distance(artifact)
-    cluster = CLUSTERINGS[settings.method]
     while True:
-        labels = cluster(distance, settings)
+        labels, used = source.labels(settings)
         count = int(labels.max()) + 1
         if count >= 2:
-            return labels, settings.eps
+            return labels, used
         joined = count == 1 and (labels < 0).mean() < _SPARSE  # wider would join still more
         if settings.widen_step == 0 or joined or settings.eps >= eps_max:
-            raise UserError(_too_few(count, joined, settings, where))
+            raise UserError(_too_few(count, joined, settings, source.out))
         wider = min(settings.eps + settings.widen_step, eps_max)
         print(f"Warning: {count} clusters at eps {settings.eps:g}; widening to {wider:g}.")
         settings = settings.model_copy(update={"eps": wider})

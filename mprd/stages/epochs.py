@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from mprd.config import Config
-from mprd.pipeline.layout import FIRST_EPOCH, EpochInputs, EpochLayout, RunLayout, epoch_inputs
+from mprd.pipeline.inputs import epoch_inputs, initial_files, judge_inputs
+from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
 from mprd.stages.cluster import run_cluster
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
@@ -30,34 +31,87 @@ def run_epochs(
     """
     layout = RunLayout(run)
     for epoch in range(first, last + 1):
-        inputs, here = epoch_inputs(layout, epoch, config.use_gcn), layout.epoch(epoch)
         if epoch > FIRST_EPOCH:
-            label_epoch(inputs, out=here, config=config, threads=threads)
-        run_train(inputs, out=here, epoch=epoch, config=config)
+            distance_epoch(layout, epoch, config, threads)
+            if config.judged:
+                judge_epoch(layout, epoch, config)
+        inputs = epoch_inputs(layout, epoch, config)
+        run_train(inputs, out=layout.epoch(epoch), epoch=epoch, config=config)
 
 
-def label_epoch(
-    inputs: EpochInputs, *, out: EpochLayout, config: Config, threads: int | None = None
-) -> None:
-    """Make the features, the graph and the pseudo-labels of an epoch.
+def distance_epoch(run: RunLayout, epoch: int, config: Config, threads: int | None = None) -> None:
+    """Make the features, the graph and the clusters by Jaccard distance of an epoch.
+
+    These clusters are the epoch's pseudo-labels, or its drafts if they are to be judged.
 
     Args:
-        inputs: files of the epoch.
-        out: files of the epoch.
+        run: layout of the run.
+        epoch: 1-based.
         config: of the run.
         threads: worker threads; None: all CPUs.
 
     Raises:
         UserError: as the stages.
     """
+    inputs, here = epoch_inputs(run, epoch, config), run.epoch(epoch)
     run_features(
         index=inputs.index,
         pixels=inputs.pixels,
         model=inputs.model,
-        out=out.features,
+        out=here.features,
         config=config,
     )
     run_graph(
-        features=out.features, index=inputs.index, out=out.graph, config=config, threads=threads
+        features=here.features, index=inputs.index, out=here.graph, config=config, threads=threads
     )
-    run_cluster(index=inputs.index, graph=out.graph, out=out.clusters, config=config)
+    out = here.doubtful(config.judged)
+    run_cluster(index=inputs.index, graph=here.graph, out=out, config=config)
+
+
+def judge_epoch(run: RunLayout, epoch: int, config: Config) -> None:
+    """Make the judgements of an epoch and the pseudo-labels that follow from them.
+
+    Args:
+        run: layout of the run, with what `distance_epoch` makes, and the GCN of the epoch before.
+        epoch: 1-based.
+        config: of the run, with `cluster.relation: judged`.
+
+    Raises:
+        UserError: as the stages.
+    """
+    from mprd.stages.judge import run_judge
+
+    here = run.epoch(epoch)
+    run_judge(judge_inputs(run, epoch), out=here.judgements, config=config)
+    run_cluster(
+        index=run.index,
+        graph=here.graph,
+        judgements=here.judgements,
+        out=here.clusters,
+        config=config,
+    )
+
+
+def begin_relations(run: RunLayout, config: Config) -> None:
+    """Make the relation GCN that epoch 1 begins with.
+
+    Args:
+        run: layout of the run, with what `distance_epoch` makes of epoch 1.
+        config: of the run, with `use_gcn`.
+
+    Raises:
+        UserError: as the stages.
+    """
+    from mprd.stages.metadata import run_metadata
+    from mprd.stages.pretrain import run_pretrain
+
+    files = initial_files(run)
+    run_metadata(files, out=run.metadata, config=config)
+    run_pretrain(
+        files,
+        clusters=run.epoch(FIRST_EPOCH).doubtful(config.judged),
+        metadata=run.metadata,
+        out=run.initial_gcn,
+        metrics=run.initial_gcn_metrics,
+        config=config,
+    )

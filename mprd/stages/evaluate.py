@@ -18,7 +18,7 @@ from mprd.stages.common import open_store, read_index, split_rows
 from mprd.system.ram import evaluation_bytes, held_pixels, inference_bytes, require
 from mprd.system.torch_setup import select_device
 
-SETTINGS = ("evaluate.flip", "evaluate.rerank", "model", "seed")
+SETTINGS = ("evaluate.flip", "evaluate.rerank", "model", "seed", "precision")
 
 _TOP = 50
 
@@ -56,7 +56,7 @@ def run_evaluate(
     store = open_store(pixels, artifact, np.concatenate([query, gallery]), device)
     inputs = {"index": artifact.digest, "pixels": store.digest}
     if model is not None:
-        network, header = load_network(model)
+        network, header = load_network(model, config.precision)
         inputs["model"] = header["digest"]
         descriptor = network_descriptor(network, store, flip=config.evaluate.flip)
         remedy = "Take a machine with more memory, or a smaller data.height/width."

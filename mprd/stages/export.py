@@ -8,6 +8,8 @@ import pandas as pd
 
 from mprd.artifacts import CLUSTERS, FEATURES, SPLITS, atomic, read_artifact, write_artifact
 from mprd.config import Config
+from mprd.errors import UserError
+from mprd.pipeline.inputs import JudgeInputs
 from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.cluster import run_cluster
@@ -19,11 +21,15 @@ SETTINGS = (
     "graph.k1",
     "graph.k2",
     "graph.eps_max",
-    "graph.center_cameras",
+    "graph.cameras",
     "graph.backend",
     "cluster",
+    "precision",
 )
-SETTINGS_WHEN = (({"graph.backend": "ivf"}, ("graph.min_recall",)),)
+SETTINGS_WHEN = (
+    ({"graph.backend": "ivf"}, ("graph.min_recall",)),
+    ({"cluster.relation": "judged"}, ("seed", "gcn.neighbors")),
+)
 
 
 def run_export(
@@ -34,6 +40,7 @@ def run_export(
     out: FinalLayout,
     config: Config,
     threads: int | None = None,
+    gcn: Path | None = None,
 ) -> None:
     """Write the last model, embeddings of all images, and the clusters it finds.
 
@@ -48,10 +55,13 @@ def run_export(
             training images. Cluster -1 is an outlier.
         config: of the run.
         threads: worker threads.
+        gcn: the relation GCN after the last epoch (`cluster.relation: judged`).
 
     Raises:
-        UserError: an input is missing, damaged or of another run.
+        UserError: an input is missing, damaged or of another run; too little memory.
     """
+    if config.judged and gcn is None:
+        raise UserError("cluster.relation is judged: give --gcn of the last epoch.")
     with atomic(out.model) as temporary:
         shutil.copyfile(model, temporary)
     run_features(
@@ -59,7 +69,19 @@ def run_export(
     )
     _keep_train(index=index, embeddings=out.embeddings, out=out.features, config=config)
     run_graph(features=out.features, index=index, out=out.graph, config=config, threads=threads)
-    run_cluster(index=index, graph=out.graph, out=out.clusters, config=config)
+    judgements = None
+    if config.judged and gcn is not None:
+        from mprd.stages.judge import run_judge
+
+        judgements = out.judgements
+        run_cluster(index=index, graph=out.graph, out=out.drafts, config=config)
+        files = JudgeInputs(
+            index=index, features=out.features, graph=out.graph, drafts=out.drafts, gcn=gcn
+        )
+        run_judge(files, out=judgements, config=config)
+    run_cluster(
+        index=index, graph=out.graph, out=out.clusters, config=config, judgements=judgements
+    )
     artifact = read_index(index)
     rows = split_rows(artifact, "train")
     table = pd.DataFrame(

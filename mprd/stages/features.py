@@ -10,7 +10,7 @@ from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
 from mprd.system.torch_setup import select_device
 
-SETTINGS = ()
+SETTINGS = ("precision",)
 
 
 def run_features(
@@ -29,7 +29,7 @@ def run_features(
         pixels: `pixels.h5`.
         model: `model.safetensors`.
         out: `features.h5` to write.
-        config: `device` is read.
+        config: `device` and `precision` are read.
         splits: which splits; all three are `SPLITS`.
 
     Raises:
@@ -40,7 +40,7 @@ def run_features(
     device = select_device(config.device)
     rows = split_rows(artifact, *splits)
     store = open_store(pixels, artifact, rows, device)
-    network, header = load_network(model)
+    network, header = load_network(model, config.precision)
     require_for_inference("features", network, store)
     features = embed_store(network.to(device), store, device)
     write_artifact(

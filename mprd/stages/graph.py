@@ -9,7 +9,7 @@ from mprd.artifacts import FEATURES, GRAPH, INDEX, Artifact, read_artifact, writ
 from mprd.config import Config, GraphConfig
 from mprd.errors import UserError
 from mprd.graph.approximate import approximate_knn
-from mprd.graph.centering import center_cameras
+from mprd.graph.cameras import CameraStatistics
 from mprd.graph.jaccard import jaccard_distance
 from mprd.graph.neighbors import knn
 from mprd.graph.reciprocal import list_length
@@ -18,7 +18,7 @@ from mprd.pipeline.settings import stage_settings
 from mprd.system.cpus import worker_count
 from mprd.system.ram import MIB, graph_bytes, require
 
-SETTINGS = ("graph.k1", "graph.k2", "graph.eps_max", "graph.center_cameras", "graph.backend")
+SETTINGS = ("graph.k1", "graph.k2", "graph.eps_max", "graph.cameras", "graph.backend")
 SETTINGS_WHEN = (({"graph.backend": "ivf"}, ("graph.min_recall",)),)
 
 
@@ -37,7 +37,7 @@ def run_graph(
         out: `graph.h5` to write.
         config: the `graph` section is read.
         threads: worker threads; the result does not depend on it.
-        index: `index.h5`, read for the cameras if `graph.center_cameras`.
+        index: `index.h5`, read for the cameras unless `graph.cameras` is none.
 
     Raises:
         UserError: the features are missing or damaged, there are fewer than two images, or
@@ -50,8 +50,11 @@ def run_graph(
         raise UserError(f"{features} holds {len(vectors)} images; a graph needs at least two.")
     settings = config.graph
     _require_memory(len(vectors), vectors.shape[1], settings, threads)
-    if settings.center_cameras:
-        vectors = center_cameras(vectors, _cameras(index, artifact))
+    if settings.cameras != "none":
+        cameras = _cameras(index, artifact)
+        standardize = settings.cameras == "standardize"
+        statistics = CameraStatistics.of_images(vectors, cameras, standardize=standardize)
+        vectors = statistics.align(vectors, cameras)
     width = min(len(vectors), list_length(settings.k1, settings.k2))
     similarities, neighbors, recall = _neighbors(vectors, width, settings, threads)
     distance = jaccard_distance(
@@ -71,7 +74,7 @@ def run_graph(
         inputs={**artifact.inputs, "features": artifact.digest},
         attributes={
             "eps_max": settings.eps_max,
-            "center_cameras": settings.center_cameras,
+            "cameras": settings.cameras,
             "recall": recall,
         },
     )
@@ -83,7 +86,7 @@ def _require_memory(count: int, dim: int, settings: GraphConfig, threads: int | 
         count,
         dim,
         settings.k1,
-        centred=settings.center_cameras,
+        centred=settings.cameras != "none",
         ivf_threads=worker_count(threads) if settings.backend == "ivf" else 0,
         torch_block=settings.search_memory_mb * MIB if torch_used else -1,
     )
@@ -106,10 +109,10 @@ def _neighbors(
 def _cameras(index: Path | None, features: Artifact) -> np.ndarray:
     """Return the camera of each row of the features."""
     if index is None:
-        raise UserError("graph.center_cameras needs the cameras: give --index index.h5.")
+        raise UserError("graph.cameras needs the cameras: give --index index.h5.")
     images = read_artifact(index, INDEX, ("camera",))
     require_parent(features, "index", images.digest, index)
     cameras = images["camera"][features["row"]]
     if (cameras < 0).all():
-        raise UserError(f"{index} knows no cameras. Set graph.center_cameras to false.")
+        raise UserError(f"{index} knows no cameras. Set graph.cameras to none.")
     return cameras

@@ -14,7 +14,7 @@ from mprd.stages.common import open_store, read_index, require_for_training, spl
 from mprd.system.torch_setup import select_device
 from mprd.training.warmup import warm_up
 
-SETTINGS = ("model", "init.method", "init.checkpoint", "seed")
+SETTINGS = ("model", "init.method", "init.checkpoint", "seed", "precision")
 SETTINGS_WHEN = (({"init.method": "warmup"}, ("init.warmup", "augment.flip", "augment.erase")),)
 FILES = ("init.checkpoint",)
 
@@ -27,7 +27,7 @@ def run_init(*, index: Path, pixels: Path, out: Path, metrics: Path | None, conf
         pixels: `pixels.h5`.
         out: `model.safetensors` to write.
         metrics: JSON with the losses of the warm-up; None writes none.
-        config: `model`, `init`, `augment`, `seed` and `device` are read.
+        config: `model`, `init`, `augment`, `seed`, `precision` and `device` are read.
 
     Raises:
         UserError: unknown backbone, unreadable or unfit checkpoint, failed warm-up, too little

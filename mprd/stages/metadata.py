@@ -28,13 +28,13 @@ from mprd.gcn.metadata import (
 from mprd.inference.embed import embed_pixels
 from mprd.models.network import ReidNetwork
 from mprd.models.weights import load_network
-from mprd.pipeline.layout import InitialFiles
+from mprd.pipeline.inputs import InitialFiles
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
 from mprd.system.torch_setup import select_device
 
-SETTINGS = ("gcn.metadata", "augment", "seed")
+SETTINGS = ("gcn.metadata", "augment", "seed", "precision")
 FILES = ("gcn.metadata.file",)
 
 
@@ -54,7 +54,7 @@ def run_metadata(inputs: InitialFiles, *, out: Path, config: Config) -> None:
     device = select_device(config.device)
     rows = split_rows(images, "train")
     store = open_store(inputs.pixels, images, rows, device)
-    network, header = load_network(inputs.model)
+    network, header = load_network(inputs.model, config.precision)
     require_for_inference("metadata", network, store)
     embedded = read_artifact(inputs.features, FEATURES)
     require_parent(embedded, "index", images.digest, inputs.index)

@@ -58,7 +58,7 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
         distance=graph_distance(graph),
         cameras=index["camera"][rows],
         star=1,
-        centred_lists=bool(graph.attributes["center_cameras"]),
+        aligned=graph.attributes["cameras"],
     )
     i, j = doubtful.T
     level = context.camera_level(i, j) + context.camera_level(j, i)

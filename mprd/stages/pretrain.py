@@ -19,7 +19,7 @@ from mprd.gcn.quality import judge_quality, set_quality
 from mprd.gcn.weights import save_gcn
 from mprd.models.network import ReidNetwork
 from mprd.models.weights import load_network
-from mprd.pipeline.layout import InitialFiles
+from mprd.pipeline.inputs import InitialFiles
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
@@ -29,6 +29,7 @@ from mprd.system.torch_setup import select_device
 
 SETTINGS = (
     "seed",
+    "precision",
     "augment",
     "gcn.network",
     "gcn.node_features",
@@ -63,7 +64,7 @@ def run_pretrain(
 
     Args:
         inputs: files of the initial model.
-        clusters: `clusters.h5` of epoch 1.
+        clusters: by Jaccard distance, of epoch 1: `clusters.h5`, or `drafts.h5` if judged.
         metadata: `metadata.h5`.
         out: safetensors file to write.
         metrics: JSON to write: losses, and the quality on held-out pairs.
@@ -78,7 +79,7 @@ def run_pretrain(
     device = select_device(config.device)
     found = _read(inputs, clusters, metadata, index)
     features = found["features"]
-    cnn, header = load_network(inputs.model)
+    cnn, header = load_network(inputs.model, config.precision)
     for child in (features, found["metadata"]):
         require_parent(child, "model", header["digest"], inputs.model)
     store = open_store(inputs.pixels, index, rows, device)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mprd.artifacts import GRAPH, RELATIONS, Artifact, read_artifact, write_artifact
+from mprd.artifacts import CLUSTERS, GRAPH, RELATIONS, Artifact, read_artifact, write_artifact
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
@@ -19,7 +19,8 @@ from mprd.gcn.learning import TaskSource, train_gcn
 from mprd.gcn.networks.base import RelationNetwork
 from mprd.gcn.weights import load_gcn, save_gcn
 from mprd.models.network import ReidNetwork
-from mprd.pipeline.layout import EpochInputs, EpochLayout
+from mprd.pipeline.inputs import EpochInputs
+from mprd.pipeline.layout import EpochLayout
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.relation_sources import embed_nodes, read_metadata, unlabelled_tasks
@@ -31,12 +32,14 @@ class RelationFiles:
 
     Attributes:
         graph: `graph.h5` of the epoch.
+        doubtful: clusters whose pairs are doubtful: the epoch's, or its drafts if judged.
         metadata: `metadata.h5`.
         gcn: the network that the epoch begins with.
         digests: role -> digest of these files.
     """
 
     graph: Artifact
+    doubtful: Artifact
     metadata: Artifact
     gcn: RelationNetwork
     digests: dict[str, str]
@@ -68,7 +71,12 @@ def read_relation_files(
             "Make it again with `mprd pretrain`."
         )
     digests = {"graph": graph.digest, "metadata": metadata.digest, "gcn": header["digest"]}
-    return RelationFiles(graph, metadata, gcn, digests)
+    doubtful = clusters
+    if inputs.drafts is not None:
+        doubtful = read_artifact(inputs.drafts, CLUSTERS)
+        require_parent(doubtful, "graph", graph.digest, inputs.graph)
+        digests["drafts"] = doubtful.digest
+    return RelationFiles(graph, doubtful, metadata, gcn, digests)
 
 
 class RelationEpoch:
@@ -84,7 +92,6 @@ class RelationEpoch:
         *,
         memory: Tensor,
         features: np.ndarray,
-        clusters: Artifact,
         cameras: np.ndarray,
         cnn: ReidNetwork,
         store: PixelStore,
@@ -97,7 +104,6 @@ class RelationEpoch:
             files: what the epoch reads.
             memory: float32 (N, D), instance memory, equal to `features`; kept, not copied.
             features: float32 (N, D), of this epoch.
-            clusters: `clusters.h5` of this epoch.
             cameras: int (N,), -1 unknown.
             cnn: the network that made the features.
             store: the training images.
@@ -110,14 +116,14 @@ class RelationEpoch:
             network=self._gcn,
             memory=memory,
             graph=files.graph,
-            labels=torch.from_numpy(clusters["labels"]).long().to(memory.device),
+            labels=torch.from_numpy(files.doubtful["labels"]).long().to(memory.device),
             cameras=cameras,
             settings=config.gcn,
             generator=self._generator,
             keep_ranks=True,
         )
         # Found now, for training will change the memory.
-        self._sources = self._task_sources(files.metadata, clusters, cnn, store)
+        self._sources = self._task_sources(files, cnn, store)
         judge, sample = self._relations.judge, self._relations.sample
         self.filter = RelationFilter(judge, sample, estimate_prior(judge.probability(sample)))
 
@@ -162,19 +168,19 @@ class RelationEpoch:
         return train_gcn(self._gcn, [*self._sources, collected], settings, self._generator)
 
     def _task_sources(
-        self, metadata: Artifact, clusters: Artifact, cnn: ReidNetwork, store: PixelStore
+        self, files: RelationFiles, cnn: ReidNetwork, store: PixelStore
     ) -> list[TaskSource]:
         update, relations = self._config.gcn.update, self._relations
         if not self._config.gcn.learn:
             return []
-        nodes = embed_nodes(metadata, self._features, cnn, store)
+        nodes = embed_nodes(files.metadata, self._features, cnn, store)
         return [
-            relations.metadata_tasks(metadata, nodes, update.metadata),
+            relations.metadata_tasks(files.metadata, nodes, update.metadata),
             unlabelled_tasks(
                 relations,
                 cnn=cnn,
                 store=store,
-                eps=float(clusters.attributes["eps"]),
+                eps=float(files.doubtful.attributes["eps"]),
                 config=self._config,
                 tasks=update.unlabelled,
             ),

@@ -63,7 +63,7 @@ def run_summary(*, tables: Sequence[Path], variants: Sequence[str], out: Path) -
         chosen.loc[chosen["model"] != _LAST_ROW, averaged] = float("nan")
         frames.append(chosen.assign(variant=variant))
     grouped = pd.concat(frames).groupby(["variant", "model"], sort=False)
-    figures = [name for name in names() if name != "eps"]
+    figures = [name for name in names() if name not in ("eps", "gamma")]
     summary = grouped[figures].mean()
     spread = grouped[figures].std(ddof=1).add_suffix("_std")
     summary.insert(0, "seeds", grouped.size())

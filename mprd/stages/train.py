@@ -16,14 +16,15 @@ from mprd.artifacts import (
     require_file,
     write_json,
 )
-from mprd.config import Config, TrainConfig
+from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
 from mprd.losses.memory_bank import ClusterMemory
 from mprd.models.network import ReidNetwork
 from mprd.models.weights import load_network, save_network
 from mprd.pairs.hard_pairs import HardPairs
-from mprd.pipeline.layout import FIRST_EPOCH, EpochInputs, EpochLayout
+from mprd.pipeline.inputs import EpochInputs
+from mprd.pipeline.layout import FIRST_EPOCH, EpochLayout
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_training, split_rows
@@ -37,7 +38,7 @@ from mprd.training.epoch import (
     trainer_state,
 )
 
-SETTINGS = ("train", "augment", "seed", "use_gcn")
+SETTINGS = ("train", "augment", "seed", "use_gcn", "precision", "cluster.relation")
 # Widths and node features of the GCN come with its weights.
 SETTINGS_WHEN = (
     ({"use_gcn": True}, ("gcn.learn", "gcn.neighbors")),
@@ -74,15 +75,15 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
         UserError: inputs missing, damaged, stale or of another run; fewer labelled images than
             a batch; a loss that is NaN; too little memory.
     """
-    _require_options(inputs, epoch, config.use_gcn)
+    _require_options(inputs, epoch, config)
     index = read_index(inputs.index)
     device = select_device(config.device)
     rows = split_rows(index, "train")
     cameras, identity = index["camera"][rows], index["identity"][rows]
     store = open_store(inputs.pixels, index, rows, device)
     features, clusters, previous = _read_labels(inputs, index)
-    _require_batch(clusters, config.train, inputs.clusters)
-    network, header = load_network(inputs.model)
+    _require_clusters(clusters, config, inputs.clusters)
+    network, header = load_network(inputs.model, config.precision)
     _require_model(features, header["digest"], inputs)
     _require_memory(network, store, features["features"].nbytes, cameras, config)
     network = network.to(device).to(memory_format=torch.channels_last)
@@ -111,7 +112,6 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
             files,
             memory=memory.instances,
             features=features["features"],
-            clusters=clusters,
             cameras=cameras,
             cnn=network,
             store=store,
@@ -138,14 +138,20 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
     write_json(out.metrics, report)
 
 
-def _require_options(inputs: EpochInputs, epoch: int, use_gcn: bool) -> None:
+def _require_options(inputs: EpochInputs, epoch: int, config: Config) -> None:
     """Check that the files given fit the epoch and the config."""
+    use_gcn = config.use_gcn
     for path in (inputs.graph, inputs.metadata, inputs.gcn):
         if (path is not None) != use_gcn:
             raise UserError(
                 "Options --graph, --metadata and --gcn go with use_gcn: true, all or none; "
                 f"use_gcn is {str(use_gcn).lower()} in the config."
             )
+    if (inputs.drafts is not None) != config.judged:
+        raise UserError(
+            "Option --drafts goes with cluster.relation: judged; it is "
+            f"{config.cluster.relation} in the config."
+        )
     first = epoch == FIRST_EPOCH
     if first != (inputs.state is None) or first != (inputs.previous_clusters is None):
         raise UserError(
@@ -183,9 +189,15 @@ def _read_labels(
     return features, clusters, previous
 
 
-def _require_batch(clusters: Artifact, settings: TrainConfig, path: Path) -> None:
+def _require_clusters(clusters: Artifact, config: Config, path: Path) -> None:
+    relation = clusters.attributes["relation"]
+    if config.judged != (relation == "judged"):
+        raise UserError(
+            f"{path} was made by relation {relation}, the config says {config.cluster.relation}. "
+            "Make it again with `mprd cluster`."
+        )
     labelled = int((clusters["labels"] >= 0).sum())
-    batch = settings.identities * settings.instances
+    batch = config.train.identities * config.train.instances
     if labelled < batch:
         raise UserError(
             f"{path} gives a label to {labelled} images, fewer than a batch of {batch} "

@@ -96,6 +96,18 @@ def relation_bytes(count: int, cameras: int, k1: int) -> int:
     return 600 * MIB + count * (2 * 4 * 14 * cameras + 60 * k1)
 
 
+def judge_bytes(count: int, dim: int, cameras: int, stored: int) -> int:
+    """Return the peak of stage `judge`: embeddings and centred ones, ranks, pairs, blocks.
+
+    Args:
+        count: N.
+        dim: D.
+        cameras: number of cameras.
+        stored: distances in the graph.
+    """
+    return _TORCH + 600 * MIB + count * (12 * dim + 4 * 14 * cameras) + 90 * stored
+
+
 def evaluation_bytes(queries: int, gallery: int, dim: int, *, reranked: bool) -> int:
     """Return what the figures add to the embeddings of query and gallery.
 

@@ -1,8 +1,6 @@
 """Devices, threads and random numbers: what a torch stage sets up first."""
 
-import contextlib
 import ctypes
-from collections.abc import Iterator
 
 import torch
 
@@ -52,17 +50,3 @@ def _keep_freed_memory() -> None:
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(_TOP_PAD, 2**26)
-
-
-@contextlib.contextmanager
-def inference_context(device: torch.device) -> Iterator[None]:
-    """No gradients; bfloat16 autocast on CUDA."""
-    with torch.inference_mode(), training_context(device):
-        yield
-
-
-@contextlib.contextmanager
-def training_context(device: torch.device) -> Iterator[None]:
-    """bfloat16 autocast on CUDA, nothing on the CPU."""
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-        yield

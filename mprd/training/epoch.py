@@ -20,7 +20,6 @@ from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.pairs.pair_filter import PairFilter
 from mprd.pairs.pair_list import PairList, random_member, without
-from mprd.system.torch_setup import training_context
 
 _CHECK_EVERY = 20
 
@@ -192,9 +191,8 @@ class EpochTrainer:
     def _embed(self, images: Tensor, batch: int) -> tuple[Tensor, Tensor | None]:
         views = augment(images, self._augmentation, self._generator)
         # Two passes, not one of 2B: batch-norm statistics are those of a batch, as without PPA.
-        with training_context(self.device):
-            x = self.network(views[:batch])
-            return x, self.network(views[batch:]) if len(views) > batch else None
+        x = self.network(views[:batch])
+        return x, self.network(views[batch:]) if len(views) > batch else None
 
 
 def train_epoch(

@@ -15,7 +15,6 @@ from mprd.data.transforms import augment_warmup
 from mprd.errors import UserError
 from mprd.losses.contrast import nt_xent_loss
 from mprd.models.network import ReidNetwork
-from mprd.system.torch_setup import training_context
 
 _RAMP = 0.05
 
@@ -62,15 +61,12 @@ def warm_up(
     progress = tqdm(batches, total=settings.steps, desc="warm-up", unit="step", mininterval=5)
     for step, rows in enumerate(progress):
         images = store.batch(rows)
-        with training_context(device):
-            first, second = (
-                head(network(augment_warmup(images, settings, augmentation, generator)))
-                for _ in range(2)
-            )
+        first, second = (
+            head(network(augment_warmup(images, settings, augmentation, generator)))
+            for _ in range(2)
+        )
         loss = nt_xent_loss(
-            F.normalize(first.float(), dim=1),
-            F.normalize(second.float(), dim=1),
-            settings.temperature,
+            F.normalize(first, dim=1), F.normalize(second, dim=1), settings.temperature
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -48,7 +48,7 @@ def write_graph(path, **changes):
         graph_arrays(**changes),
         config={},
         inputs={},
-        attributes={"eps_max": 0.7, "center_cameras": False, "recall": 1.0},
+        attributes={"eps_max": 0.7, "cameras": "none", "recall": 1.0},
     )
     return path
 
@@ -125,7 +125,7 @@ def replace(key, values):
     [
         (lambda f: f.attrs.__delitem__("schema"), "holds no mprd artifact, expected mprd.graph"),
         (lambda f: f.attrs.__setitem__("schema", "mprd.index"), "holds mprd.index"),
-        (lambda f: f.attrs.__setitem__("schema_version", 99), "version 99, this mprd reads 3"),
+        (lambda f: f.attrs.__setitem__("schema_version", 99), "version 99, this mprd reads 4"),
         (lambda f: f.attrs.__delitem__("eps_max"), "lacks the attribute eps_max"),
         (lambda f: f.__delitem__("data"), "data is missing"),
         (replace("data", np.zeros(2)), "data is float64, expected float32"),

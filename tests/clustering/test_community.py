@@ -5,6 +5,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from mprd.clustering.community import cluster_by_community, community
+from mprd.clustering.stored import within
 from mprd.config import ClusterConfig
 
 
@@ -85,7 +86,22 @@ def test_deterministic_and_degenerate():
 
 def test_pairs_beyond_eps_count_nothing():
     distance = csr_array(np.array([[0, 0.3, 0], [0.3, 0, 0.65], [0, 0.65, 0]]))
-    wide = ClusterConfig(method="community", gamma=0.1, min_size=2, eps=0.7)
-    assert cluster_by_community(distance, wide).tolist() == [0, 0, 0]
-    narrow = wide.model_copy(update={"eps": 0.6})
-    assert cluster_by_community(distance, narrow).tolist() == [0, 0, -1]
+    settings = ClusterConfig(method="community", gamma=0.1, min_size=2)
+    assert cluster_by_community(distance, settings).tolist() == [0, 0, 0]
+    near = within(distance, distance.data <= 0.6)
+    assert cluster_by_community(near, settings).tolist() == [0, 0, -1]
+
+
+def test_chosen_entries_keep_their_places():
+    rng = np.random.default_rng(0)
+    dense = np.where(rng.random((9, 9)) < 0.5, 0, rng.random((9, 9)))
+    matrix = csr_array(dense)
+    matrix.data[0] = 0  # a stored distance of 0 is kept
+    chosen = rng.random(matrix.nnz) < 0.5
+    chosen[0] = True
+    found = within(matrix, chosen)
+    rows = np.repeat(np.arange(9), np.diff(matrix.indptr))
+    expected = sorted(zip(rows[chosen], matrix.indices[chosen], matrix.data[chosen], strict=True))
+    kept = np.repeat(np.arange(9), np.diff(found.indptr))
+    assert sorted(zip(kept, found.indices, found.data, strict=True)) == expected
+    assert within(matrix, np.ones(matrix.nnz, bool)) is matrix

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from mprd.config import Config
 from mprd.config.load import known_keys
-from mprd.pipeline.layout import FinalLayout, RunLayout, epoch_inputs, initial_files
+from mprd.pipeline.inputs import epoch_inputs, initial_files, judge_inputs
+from mprd.pipeline.layout import FinalLayout, RunLayout
 from mprd.pipeline.settings import declared, keys_read, stage_settings, user_files
 from mprd.stages.cluster import run_cluster
 from mprd.stages.evaluate import run_evaluate
@@ -19,13 +20,14 @@ from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
 from mprd.stages.index import run_index
 from mprd.stages.init import run_init
+from mprd.stages.judge import run_judge
 from mprd.stages.metadata import run_metadata
 from mprd.stages.pixels import run_pixels
 from mprd.stages.pretrain import run_pretrain
 from mprd.stages.synthesize import run_synthesize
 from mprd.stages.table import run_table
 from mprd.stages.train import run_train
-from tests.stages.pipeline import changed, label, metadata, pretrain, start, train
+from tests.stages.pipeline import changed, label, start, train
 from tests.stages.test_gcn_stages import GCN
 
 SECTIONS = {
@@ -73,19 +75,20 @@ def run(tmp_path_factory, tiny_config):
     config = changed(tiny_config, **GCN)
     start(folder, config)
     label(folder, 1, config)
-    metadata(folder, config)
-    pretrain(folder, config)
     train(folder, 1, config)
     label(folder, 2, config)
-    shutil.copy(RunLayout(folder).initial_model, folder / "checkpoint.safetensors")
-    return RunLayout(folder)
+    layout = RunLayout(folder)
+    shutil.copy(layout.epoch(1).clusters, layout.epoch(1).drafts)
+    run_judge(judge_inputs(layout, 1), out=layout.epoch(1).judgements, config=config)
+    shutil.copy(layout.initial_model, folder / "checkpoint.safetensors")
+    return layout
 
 
 def call(stage: str, run: RunLayout, out: Path, config: Any) -> None:
     """Run a stage on the files of a run; its output goes elsewhere."""
     first = run.epoch(1)
     shared = {"index": run.index, "pixels": run.pixels, "config": config}
-    later = epoch_inputs(run, 2, config._model.use_gcn)
+    later = epoch_inputs(run, 2, config._model)
     {
         "synthesize": lambda: run_synthesize(out=out / "synthetic", config=config),
         "index": lambda: run_index(out=out / "i.h5", config=config),
@@ -96,8 +99,13 @@ def call(stage: str, run: RunLayout, out: Path, config: Any) -> None:
             features=first.features, index=run.index, out=out / "g.h5", config=config
         ),
         "cluster": lambda: run_cluster(
-            index=run.index, graph=first.graph, out=out / "c.h5", config=config
+            index=run.index,
+            graph=first.graph,
+            out=out / "c.h5",
+            config=config,
+            judgements=first.judgements if config._model.judged else None,
         ),
+        "judge": lambda: run_judge(judge_inputs(run, 1), out=out / "j.h5", config=config),
         "metadata": lambda: run_metadata(initial_files(run), out=out / "d.h5", config=config),
         "pretrain": lambda: run_pretrain(
             initial_files(run),
@@ -111,7 +119,12 @@ def call(stage: str, run: RunLayout, out: Path, config: Any) -> None:
         "evaluate": lambda: run_evaluate(
             out=out / "e.json", rankings=out / "r.h5", baseline="random", **shared
         ),
-        "export": lambda: run_export(model=first.model, out=FinalLayout(out), **shared),
+        "export": lambda: run_export(
+            model=first.model,
+            out=FinalLayout(out),
+            gcn=first.gcn,
+            **shared,
+        ),
         "table": lambda: run_table(run=run.folder, out=out / "t.csv"),
     }[stage]()
 
@@ -119,6 +132,7 @@ def call(stage: str, run: RunLayout, out: Path, config: Any) -> None:
 PLAIN = {"use_gcn": False}
 IVF = {"graph": {"backend": "ivf", "min_recall": 0.5}}
 COMMUNITY = {"cluster": {"method": "community", "gamma": 0.1}}
+JUDGED = {"cluster": {"method": "community", "relation": "judged", "gamma": 0.1}}
 WIDENED = {"cluster": {"eps": 1e-6, "min_samples": 6, "widen_step": 0.3}}
 # Stage -> changes that together make it read all that it declares.
 VARIANTS: dict[str, list[dict]] = {
@@ -132,7 +146,8 @@ VARIANTS: dict[str, list[dict]] = {
     ],
     "features": [{}],
     "graph": [{}, IVF],
-    "cluster": [{}, WIDENED, COMMUNITY],
+    "cluster": [{}, WIDENED, COMMUNITY, JUDGED],
+    "judge": [JUDGED],
     "metadata": [{}, {"gcn": {"metadata": {"source": "labels", "file": "LABELS"}}}],
     "pretrain": [
         {"gcn": {"unlabelled": {"source": source, "strict": 0.3}}}
@@ -146,7 +161,7 @@ VARIANTS: dict[str, list[dict]] = {
         {"gcn": {"unlabelled": {"source": "views"}}},
     ],
     "evaluate": [{}],
-    "export": [IVF, WIDENED, COMMUNITY],
+    "export": [IVF, WIDENED, COMMUNITY, JUDGED],
     "table": [{}],
 }
 
@@ -204,7 +219,7 @@ def test_declared_keys_exist():
 def test_settings_are_nested_as_in_the_config():
     config = Config()
     assert stage_settings(config, "pixels") == {"data": {"height": 256, "width": 128}}
-    assert stage_settings(config, "features") == {}
+    assert stage_settings(config, "features") == {"precision": "auto"}
     assert stage_settings(config, "cluster") == {"cluster": config.cluster.model_dump(mode="json")}
 
 

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from mprd.config import Config, merge, validate
-from mprd.pipeline.layout import EpochInputs, RunLayout, epoch_inputs, initial_files
-from mprd.stages.epochs import label_epoch
+from mprd.pipeline.inputs import EpochInputs, epoch_inputs, initial_files
+from mprd.pipeline.layout import RunLayout
+from mprd.stages.epochs import begin_relations, distance_epoch, judge_epoch
 from mprd.stages.index import run_index
 from mprd.stages.init import run_init
 from mprd.stages.metadata import run_metadata
@@ -31,16 +32,21 @@ def start(folder: Path, config: Config) -> None:
     )
 
 
-def inputs_of(folder: Path, epoch: int, gcn: bool = False) -> EpochInputs:
-    return epoch_inputs(RunLayout(folder), epoch, gcn)
+def inputs_of(folder: Path, epoch: int, config: Config) -> EpochInputs:
+    return epoch_inputs(RunLayout(folder), epoch, config)
 
 
 def label(folder: Path, epoch: int, config: Config) -> None:
-    label_epoch(inputs_of(folder, epoch), out=RunLayout(folder).epoch(epoch), config=config)
+    run = RunLayout(folder)
+    distance_epoch(run, epoch, config)
+    if config.use_gcn and epoch == 1:
+        begin_relations(run, config)
+    if config.judged:
+        judge_epoch(run, epoch, config)
 
 
 def train(folder: Path, epoch: int, config: Config) -> None:
-    inputs = inputs_of(folder, epoch, config.use_gcn)
+    inputs = inputs_of(folder, epoch, config)
     run_train(inputs, out=RunLayout(folder).epoch(epoch), epoch=epoch, config=config)
 
 
@@ -53,7 +59,7 @@ def pretrain(folder: Path, config: Config) -> None:
     run = RunLayout(folder)
     run_pretrain(
         initial_files(run),
-        clusters=run.epoch(1).clusters,
+        clusters=run.epoch(1).doubtful(config.judged),
         metadata=run.metadata,
         out=run.initial_gcn,
         metrics=run.initial_gcn_metrics,

@@ -17,8 +17,9 @@ from mprd.errors import UserError
 from mprd.gcn.filter import RelationFilter
 from mprd.gcn.weights import load_gcn, save_gcn
 from mprd.models.weights import load_network
-from mprd.pipeline.layout import EpochLayout
+from mprd.pipeline.layout import EpochLayout, RunLayout
 from mprd.stages.common import split_rows
+from mprd.stages.epochs import begin_relations
 from mprd.stages.pairs import run_pairs
 from mprd.stages.table import run_table
 from mprd.stages.train import run_train
@@ -54,8 +55,6 @@ def run(tmp_path_factory, config):
     folder = tmp_path_factory.mktemp("gcn")
     start(folder, config)
     label(folder, 1, config)
-    metadata(folder, config)
-    pretrain(folder, config)
     train(folder, 1, config)
     label(folder, 2, config)
     train(folder, 2, config)
@@ -139,8 +138,7 @@ def test_the_same_inputs_give_the_same_bytes(copy, run, config):
     """Metadata, pre-training and an epoch are each made again, the epoch in a spoilt process."""
     torch.rand(7)
     shutil.rmtree(copy / "gcn")
-    metadata(copy, config)
-    pretrain(copy, config)
+    begin_relations(RunLayout(copy), config)
     train(copy, 2, config)
     for name in ("gcn/pretrained", "epochs/002/gcn", "epochs/002/model"):
         name += ".safetensors"
@@ -297,7 +295,7 @@ def test_gcn_of_another_width(copy, config):
 
 
 def test_gcn_of_another_data_set(copy, config, tmp_path):
-    inputs = inputs_of(copy, 1, gcn=True)
+    inputs = inputs_of(copy, 1, config)
     index = read_artifact(copy / "index.h5", INDEX)
     network, _ = load_gcn(inputs.gcn, 192)
     other = tmp_path / "other.safetensors"
@@ -310,7 +308,7 @@ def test_gcn_of_another_data_set(copy, config, tmp_path):
 
 
 def test_files_and_switch_go_together(run, config, tmp_path):
-    inputs, here = inputs_of(run, 1, gcn=True), EpochLayout(tmp_path)
+    inputs, here = inputs_of(run, 1, config), EpochLayout(tmp_path)
     with pytest.raises(UserError, match="use_gcn is true"):
         run_train(replace(inputs, graph=None), out=here, epoch=1, config=config)
     with pytest.raises(UserError, match="use_gcn is false"):

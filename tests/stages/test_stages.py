@@ -16,7 +16,7 @@ from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, RANKINGS, read_arti
 from mprd.config import Config
 from mprd.data.images import decode, resize
 from mprd.errors import UserError
-from mprd.graph import center_cameras, knn
+from mprd.graph import center_cameras, knn, standardize_cameras
 from mprd.models.weights import load_network
 from mprd.pipeline.layout import EpochLayout, FinalLayout
 from mprd.stages.cluster import run_cluster
@@ -252,7 +252,7 @@ def test_unlabelled_folder_trains_and_skips_evaluation(tmp_path, market, tiny_co
 
 
 def test_stale_and_foreign_inputs_are_refused(copy, tiny_config):
-    inputs = inputs_of(copy, 2)
+    inputs = inputs_of(copy, 2, tiny_config)
     one = copy / "epochs/001"
     there = {"out": EpochLayout(copy / "x"), "epoch": 2, "config": tiny_config}
     with pytest.raises(UserError, match=r"clusters.h5 was made from another features"):
@@ -437,9 +437,12 @@ def test_grayscale_and_palette_images_become_rgb(tmp_path):
         assert resize(decode(path), 12, 8).shape == (12, 8, 3)
 
 
-def test_graph_around_camera_means(copy, tiny_config):
+@pytest.mark.parametrize(
+    ("method", "align"), [("center", center_cameras), ("standardize", standardize_cameras)]
+)
+def test_graph_of_aligned_cameras(copy, tiny_config, method, align):
     here = copy / "epochs/001"
-    centred = changed(tiny_config, graph={"center_cameras": True})
+    centred = changed(tiny_config, graph={"cameras": method})
     before = read_artifact(here / "graph.h5", GRAPH).digest
     run_graph(
         features=here / "features.h5",
@@ -452,14 +455,14 @@ def test_graph_around_camera_means(copy, tiny_config):
     index = read_artifact(copy / "index.h5", INDEX)
     features = read_artifact(here / "features.h5", FEATURES)
     cameras = index["camera"][features["row"]]
-    expected, neighbors = knn(center_cameras(features["features"], cameras), 6)
+    expected, neighbors = knn(align(features["features"], cameras), 6)
     np.testing.assert_array_equal(found["neighbors"], neighbors)
     np.testing.assert_allclose(found["similarities"], expected.clip(-1, 1))
 
 
 def test_camera_means_need_cameras(copy, tiny_config, tmp_path):
     here = copy / "epochs/001"
-    centred = changed(tiny_config, graph={"center_cameras": True})
+    centred = changed(tiny_config, graph={"cameras": "center"})
     with pytest.raises(UserError, match="give --index"):
         run_graph(features=here / "features.h5", out=tmp_path / "graph.h5", config=centred)
     with h5py.File(copy / "index.h5", "r+") as file:

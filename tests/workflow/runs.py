@@ -47,6 +47,7 @@ def planned(folder: Path) -> dict[str, int]:
 GCN = {
     "use_gcn": True,
     "graph": {"k1": 20, "k2": 6},
+    "cluster": {"method": "community", "relation": "judged", "min_size": 2},
     "gcn": {
         "neighbors": 3,
         "hidden": [8, 8],

@@ -31,19 +31,22 @@ TARGETS = [
 # model's; "@2": in a later epoch.
 READERS = {
     "index": {"pixels", "init", "features@1", "features@2", "cluster@1", "cluster@2", "train"}
+    | {"judge@1", "judge@2"}
     | {"metadata", "pretrain", "evaluate", "export"},
     "pixels": {"init", "features@1", "features@2", "train", "metadata", "pretrain"}
     | {"evaluate", "export"},
     "init": {"features@1", "train", "evaluate", "metadata", "pretrain"},
-    "features@1": {"graph@1", "train", "metadata", "pretrain"},
-    "features@2": {"graph@2", "train"},
-    "graph@1": {"cluster@1", "metadata", "pretrain", "train"},
-    "graph@2": {"cluster@2", "train"},
-    "cluster@1": {"train", "pretrain", "table"},
-    "cluster@2": {"train", "table"},
+    "features@1": {"graph@1", "train", "metadata", "pretrain", "judge@1"},
+    "features@2": {"graph@2", "train", "judge@2"},
+    "graph@1": {"cluster@1", "metadata", "pretrain", "train", "judge@1"},
+    "graph@2": {"cluster@2", "train", "judge@2"},
+    "judge@1": {"cluster@1"},
+    "judge@2": {"cluster@2"},
+    "cluster@1": {"train", "table", "pretrain", "judge@1"},
+    "cluster@2": {"train", "table", "judge@2"},
     "metadata": {"pretrain", "train"},
-    "pretrain": {"train"},
-    "train": {"features@2", "evaluate", "export", "table"},
+    "pretrain": {"train", "judge@1"},
+    "train": {"features@2", "evaluate", "export", "table", "judge@2"},
     "evaluate": {"table"},
     "export": set(),
     "table": set(),
@@ -73,6 +76,7 @@ WITH = {
 }
 # No rule of a run depends on these; what they do is tested where they belong.
 OF_THE_DAG = {"results", "runs", "seeds", "epochs", "epochs_per_job", "use_gcn"}
+OF_THE_DAG |= {"cluster.relation"}
 OF_THE_DAG |= {"evaluate.every", "evaluate.baselines"}
 # Only one piece of each kind is shipped that could be named.
 ONE_PIECE = {"train.extra_losses"}
@@ -138,7 +142,9 @@ def expected(before: dict, after: dict) -> dict[str, set[str]]:
     wanted = {}
     pairs = zip(expand_runs(before, "x"), expand_runs(after, "x"), strict=True)
     for old, new in pairs:
-        stages = set(READERS) - (set() if new.config.use_gcn else {"metadata", "pretrain"})
+        stages = set(READERS)
+        if not new.config.use_gcn:
+            stages -= {"metadata", "pretrain", "judge@1", "judge@2"}
         stale = {
             stage
             for stage in stages
@@ -174,6 +180,7 @@ def planned(text: str) -> dict[str, set[str]]:
     """Read the stages of each run from what a dry run prints."""
     found: dict[str, set[str]] = {run: set() for run in ASKED}
     names = {"train_gcn": "train", "baseline": "evaluate"}
+    names |= {"export_judged": "export", "draft": "cluster", "cluster_judged": "cluster"}
     for block in re.split(r"\n(?=\[)", text):
         rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
         wildcard = re.search(r"^    wildcards: run=([\w-]+)", block, re.MULTILINE)
@@ -228,7 +235,7 @@ def test_settings_of_the_dag(folder, tmp_path, asked):
     assert plans["baselines"] == {"tiny": {"table"}, "gcn": set()}
     assert plans["every"] == {"tiny": {"table"}, "gcn": set()}
     epoch = {"features", "graph", "cluster", "train", "evaluate", "table", "export"}
-    assert plans["epochs"] == {"tiny": epoch, "gcn": epoch}
+    assert plans["epochs"] == {"tiny": epoch, "gcn": epoch | {"judge"}}
 
 
 def test_stages_that_stay_in_a_changed_run(folder, tmp_path, asked):
@@ -285,9 +292,10 @@ def stale(folder: Path) -> set[str]:
 
 def test_own_files_are_inputs(own):
     assert stale(own) == set()
-    epoch = {"features", "graph", "cluster", "metadata", "pretrain", "train", "evaluate", "table"}
+    judged = {"metadata", "pretrain", "judge", "cluster", "train", "evaluate", "table"}
+    epoch = {"features", "graph"} | judged
     for name, wanted in {
-        "labels.csv": {"metadata", "pretrain", "train", "evaluate", "table"},
+        "labels.csv": judged,
         "start.safetensors": {"init"} | epoch,
         "reader.py": {"index", "pixels", "init"} | epoch,
     }.items():

@@ -3,15 +3,21 @@
 
 def training_files(wildcards):
     """What an epoch trains from; see mprd.pipeline.layout."""
-    use_gcn = RUNS[wildcards.run].config.use_gcn
-    inputs = epoch_inputs(layout(wildcards.run), int(wildcards.epoch), use_gcn)
+    config = RUNS[wildcards.run].config
+    inputs = epoch_inputs(layout(wildcards.run), int(wildcards.epoch), config)
     return {role: str(path) for role, path in inputs.files().items()}
 
 
 def cameras_of_graph(wildcards):
-    """The index, where the graph compares around camera means."""
-    centred = RUNS[wildcards.run].config.graph.center_cameras
-    return layout(wildcards.run).index if centred else []
+    """The index, where the graph takes from embeddings what their cameras add."""
+    needed = RUNS[wildcards.run].config.graph.cameras != "none"
+    return layout(wildcards.run).index if needed else []
+
+
+def judging_files(wildcards):
+    """What the relation GCN judges the graph of an epoch with."""
+    inputs = judge_inputs(layout(wildcards.run), int(wildcards.epoch))
+    return {role: str(path) for role, path in vars(inputs).items()}
 
 
 rule features:
@@ -66,12 +72,70 @@ rule cluster:
         RUN.log("epochs", "{epoch}", "cluster"),
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "cluster")
+    wildcard_constraints:
+        run=runs_where(lambda run: not RUNS[run].config.judged),
     params:
         version=version_of("cluster"),
         config=str(RUN.config),
     shell:
         "mprd cluster --config {params.config} --index {input.index} --graph {input.graph}"
         " --out {output} 2> {log}"
+
+
+# `cluster.relation: judged`: clusters by distance are drafts, the GCN judges, then clusters follow.
+use rule cluster as draft with:
+    output:
+        EPOCH.drafts,
+    log:
+        RUN.log("epochs", "{epoch}", "draft"),
+    benchmark:
+        RUN.benchmark("epochs", "{epoch}", "draft")
+    wildcard_constraints:
+        run=runs_where(lambda run: RUNS[run].config.judged),
+
+
+rule judge:
+    input:
+        unpack(judging_files),
+    output:
+        EPOCH.judgements,
+    log:
+        RUN.log("epochs", "{epoch}", "judge"),
+    benchmark:
+        RUN.benchmark("epochs", "{epoch}", "judge")
+    wildcard_constraints:
+        run=runs_where(lambda run: RUNS[run].config.judged),
+    threads: 16
+    resources:
+        gpu=1,
+    params:
+        version=version_of("judge"),
+        config=str(RUN.config),
+        files=lambda wildcards: options(judging_files(wildcards)),
+    shell:
+        "mprd judge --config {params.config} {params.files} --out {output}"
+        " --threads {threads} 2> {log}"
+
+
+rule cluster_judged:
+    input:
+        index=RUN.index,
+        graph=EPOCH.graph,
+        judgements=EPOCH.judgements,
+    output:
+        EPOCH.clusters,
+    log:
+        RUN.log("epochs", "{epoch}", "cluster"),
+    benchmark:
+        RUN.benchmark("epochs", "{epoch}", "cluster")
+    wildcard_constraints:
+        run=runs_where(lambda run: RUNS[run].config.judged),
+    params:
+        version=version_of("cluster"),
+        config=str(RUN.config),
+    shell:
+        "mprd cluster --config {params.config} --index {input.index} --graph {input.graph}"
+        " --judgements {input.judgements} --out {output} 2> {log}"
 
 
 rule train:

@@ -5,22 +5,28 @@
 
 def block_inputs(run, first):
     """Files that a job beginning with epoch `first` reads and does not make itself."""
-    inputs = epoch_inputs(layout(run), first, RUNS[run].config.use_gcn).files()
+    inputs = epoch_inputs(layout(run), first, RUNS[run].config).files()
     if first > FIRST_EPOCH:
-        for role in ("features", "graph", "clusters"):
+        for role in ("features", "graph", "clusters", "drafts"):
             inputs.pop(role, None)
     return list(inputs.values())
 
 
 def block_outputs(run, first, last):
     """Files that a job makes."""
-    outputs = []
+    outputs, config = [], RUNS[run].config
     for epoch in range(first, last + 1):
         files = layout(run).epoch(epoch)
-        made = files.labelling() if epoch > FIRST_EPOCH else {}
-        made |= files.trained(RUNS[run].config.use_gcn)
+        made = files.labelling(config.judged) if epoch > FIRST_EPOCH else {}
+        made |= files.trained(config.use_gcn)
         outputs += made.values()
     return outputs
+
+
+def epoch_stages(run):
+    """The stages that a job of several epochs does."""
+    judge = ("judge",) if RUNS[run].config.judged else ()
+    return ("features", "graph", *judge, "cluster", "train")
 
 
 BLOCKS = [
@@ -55,7 +61,7 @@ for number, (run, first, last) in enumerate(BLOCKS):
             slurm_extra="'--gres=gpu:1'",
             runtime=60 * (last - first + 1),
         params:
-            version=version(run, "features", "graph", "cluster", "train"),
+            version=version(run, *epoch_stages(run)),
             code=code_digest("epochs", RUNS[run].config),
             config=layout(run).config,
             folder=layout(run).folder,
@@ -66,5 +72,13 @@ for number, (run, first, last) in enumerate(BLOCKS):
             " --last {params.last} --threads {threads} 2> {log}"
 
     workflow.ruleorder(
-        f"epochs_{number}", "features", "graph", "cluster", "train", "train_gcn"
+        f"epochs_{number}",
+        "features",
+        "graph",
+        "draft",
+        "judge",
+        "cluster",
+        "cluster_judged",
+        "train",
+        "train_gcn",
     )

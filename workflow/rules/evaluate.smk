@@ -4,6 +4,15 @@ BASELINES = sorted(
 )
 
 
+def export_files(wildcards):
+    """What the last epoch leaves for the export."""
+    last = layout(wildcards.run).epoch(RUNS[wildcards.run].config.epochs)
+    files = {"model": last.model}
+    if RUNS[wildcards.run].config.judged:
+        files["gcn"] = last.gcn
+    return {role: str(path) for role, path in files.items()}
+
+
 rule evaluate:
     input:
         index=RUN.index,
@@ -83,15 +92,17 @@ rule summary:
 
 rule export:
     input:
+        unpack(export_files),
         index=RUN.index,
         pixels=RUN.pixels,
-        model=lambda wildcards: epoch_files(wildcards.run, "model")[-1],
     output:
-        **RUN.final.files(),
+        **RUN.final.files(judged=False),
     log:
         RUN.log("export"),
     benchmark:
         RUN.benchmark("export")
+    wildcard_constraints:
+        run=runs_where(lambda run: not RUNS[run].config.judged),
     threads: 16
     resources:
         gpu=1,
@@ -99,6 +110,15 @@ rule export:
         version=version_of("export"),
         config=str(RUN.config),
         folder=str(RUN.final.folder),
+        files=lambda wildcards: options(export_files(wildcards)),
     shell:
         "mprd export --config {params.config} --index {input.index} --pixels {input.pixels}"
-        " --model {input.model} --out {params.folder} --threads {threads} 2> {log}"
+        " {params.files} --out {params.folder} --threads {threads} 2> {log}"
+
+
+# With judged clusters the judgements of the last model's pairs are left, too.
+use rule export as export_judged with:
+    output:
+        **RUN.final.files(judged=True),
+    wildcard_constraints:
+        run=runs_where(lambda run: RUNS[run].config.judged),

@@ -27,7 +27,9 @@ rule metadata:
 rule pretrain:
     input:
         **INITIAL_FILES,
-        clusters=RUN.epoch(FIRST_EPOCH).clusters,
+        clusters=lambda wildcards: layout(wildcards.run)
+        .epoch(FIRST_EPOCH)
+        .doubtful(RUNS[wildcards.run].config.judged),
         metadata=RUN.metadata,
     output:
         gcn=RUN.initial_gcn,

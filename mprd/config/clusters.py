@@ -1,0 +1,75 @@
+"""The settings of pseudo-labels: the neighbour graph and its clusters."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from mprd.config.section import Section
+
+
+class GraphConfig(Section):
+    """Neighbours and the k-reciprocal Jaccard distance."""
+
+    k1: int = Field(30, ge=2, description="neighbours, the image itself included")
+    k2: int = Field(6, ge=1, description="neighbours of the query expansion; 1 = none")
+    eps_max: float = Field(0.7, gt=0, lt=1, description="larger distances are not stored")
+    cameras: Literal["none", "center", "standardize"] = Field(
+        "none",
+        description="what is taken from the embeddings before they are compared: nothing (the "
+        "papers), the mean of their camera, or mean and deviation; for cameras that differ in "
+        "light and view",
+    )
+    backend: Literal["auto", "faiss", "torch", "ivf"] = Field(
+        "auto",
+        description="neighbour search. faiss, torch: exact; auto: torch on a GPU, else faiss; ivf: "
+        "approximate (an inverted file), for more images than an exact search can bear",
+    )
+    min_recall: float = Field(
+        0.95,
+        gt=0,
+        le=1,
+        description="ivf: share of the true neighbours that must be found; measured on a sample",
+    )
+    search_memory_mb: int = Field(
+        128,
+        ge=1,
+        description="exact search: memory of a block of similarities, MiB, beside the embeddings",
+    )
+
+
+class ClusterConfig(Section):
+    """Pseudo-labels from the Jaccard distance."""
+
+    method: str = Field(
+        "dbscan",
+        description="dbscan; community (Leiden, weighs all pairs of a cluster); or one of your own",
+    )
+    relation: Literal["jaccard", "judged"] = Field(
+        "jaccard",
+        description="how near two images of a stored pair are: their Jaccard distance, or 1 - p of "
+        "the relation GCN (`use_gcn`)",
+    )
+    gamma: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] = Field(
+        0.1,
+        description="community: mean relation (1 - distance, or p) that the pairs of a cluster "
+        "must reach; pairs with a Jaccard distance above eps count 0. auto: in each epoch the "
+        "strictest that keeps the confident pairs of two cameras together",
+    )
+    min_size: int = Field(4, ge=2, description="community: images of smaller ones are outliers")
+    eps: float = Field(0.6, gt=0, lt=1, description="radius; at most graph.eps_max")
+    min_samples: int = Field(
+        4, ge=1, description="neighbours within eps that make a core image, itself included"
+    )
+    widen_step: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="if no two clusters are found, eps grows by this (to graph.eps_max), "
+        "with a warning; 0 = stop with an error",
+    )
+
+    @model_validator(mode="after")
+    def _has_gamma(self) -> "ClusterConfig":
+        if self.gamma == "auto" and self.method == "dbscan":
+            raise ValueError("gamma is auto, but method dbscan has no gamma")
+        return self

@@ -1,0 +1,134 @@
+"""Which files of a run the stages of an epoch read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mprd.config import Config
+from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochInputs:
+    """The files that stage `train` reads.
+
+    Attributes:
+        index: of the run.
+        pixels: of the run.
+        features: of this epoch.
+        clusters: of this epoch.
+        model: the CNN of the epoch before (epoch 1: the initial one).
+        previous_clusters: of the epoch before, None in epoch 1.
+        state: of the epoch before, None in epoch 1.
+        graph: of this epoch (`use_gcn`).
+        metadata: of the run (`use_gcn`).
+        gcn: the relation GCN of the epoch before (epoch 1: the pre-trained one) (`use_gcn`).
+        drafts: of this epoch (`cluster.relation: judged`).
+    """
+
+    index: Path
+    pixels: Path
+    features: Path
+    clusters: Path
+    model: Path
+    previous_clusters: Path | None = None
+    state: Path | None = None
+    graph: Path | None = None
+    metadata: Path | None = None
+    gcn: Path | None = None
+    drafts: Path | None = None
+
+    def files(self) -> dict[str, Path]:
+        """Return those that there are, by role."""
+        return {name: path for name, path in vars(self).items() if path is not None}
+
+
+def epoch_inputs(run: RunLayout, epoch: int, config: Config) -> EpochInputs:
+    """Return the files that an epoch of a run trains from.
+
+    Args:
+        run: layout of the run.
+        epoch: 1-based.
+        config: of the run.
+    """
+    here, before = run.epoch(epoch), run.epoch(epoch - 1)
+    first = epoch == FIRST_EPOCH
+    return EpochInputs(
+        index=run.index,
+        pixels=run.pixels,
+        features=here.features,
+        clusters=here.clusters,
+        model=run.model_after(epoch - 1),
+        previous_clusters=None if first else before.clusters,
+        state=None if first else before.state,
+        graph=here.graph if config.use_gcn else None,
+        metadata=run.metadata if config.use_gcn else None,
+        gcn=run.gcn_after(epoch - 1) if config.use_gcn else None,
+        drafts=here.drafts if config.judged else None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeInputs:
+    """The files that stage `judge` reads.
+
+    Attributes:
+        index: of the run.
+        features: of this epoch.
+        graph: of this epoch.
+        drafts: of this epoch: clusters by Jaccard distance.
+        gcn: the relation GCN of the epoch before (epoch 1: the pre-trained one).
+    """
+
+    index: Path
+    features: Path
+    graph: Path
+    drafts: Path
+    gcn: Path
+
+
+def judge_inputs(run: RunLayout, epoch: int) -> JudgeInputs:
+    """Return the files that the judgements of an epoch come from.
+
+    Args:
+        run: layout of the run.
+        epoch: 1-based.
+    """
+    here = run.epoch(epoch)
+    return JudgeInputs(
+        index=run.index,
+        features=here.features,
+        graph=here.graph,
+        drafts=here.drafts,
+        gcn=run.gcn_after(epoch - 1),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitialFiles:
+    """The files that stages `metadata` and `pretrain` read, all made by the initial model.
+
+    Attributes:
+        index: of the run.
+        pixels: of the run.
+        model: the initial CNN.
+        features: of epoch 1.
+        graph: of epoch 1.
+    """
+
+    index: Path
+    pixels: Path
+    model: Path
+    features: Path
+    graph: Path
+
+
+def initial_files(run: RunLayout) -> InitialFiles:
+    """Return the files of a run that the relation GCN begins with."""
+    first = run.epoch(FIRST_EPOCH)
+    return InitialFiles(
+        index=run.index,
+        pixels=run.pixels,
+        model=run.initial_model,
+        features=first.features,
+        graph=first.graph,
+    )

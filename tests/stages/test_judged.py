@@ -1,0 +1,191 @@
+"""Judgements of all stored pairs, and clusters made from them, in process."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array, random_array
+from sklearn.metrics import roc_auc_score
+
+from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, JUDGEMENTS, read_artifact
+from mprd.clustering.community import community
+from mprd.clustering.operating_point import GAMMAS, confident_pairs, share_together
+from mprd.config import Config
+from mprd.errors import UserError
+from mprd.gcn.epoch_relations import EpochRelations
+from mprd.gcn.weights import load_gcn
+from mprd.pipeline.inputs import judge_inputs
+from mprd.pipeline.layout import FinalLayout, RunLayout
+from mprd.stages.cluster import DRAFT_GAMMA, run_cluster
+from mprd.stages.common import split_rows
+from mprd.stages.export import run_export
+from mprd.stages.judge import run_judge, stored_pairs
+from tests.stages.pipeline import changed, label, start, train
+from tests.stages.test_gcn_stages import GCN
+
+JUDGED = {"method": "community", "relation": "judged", "gamma": 0.1, "min_size": 2}
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config) -> Config:
+    return changed(changed(tiny_config, **GCN), cluster=JUDGED)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, config):
+    """One epoch with judged clusters, and the labels of the next."""
+    folder = tmp_path_factory.mktemp("judged")
+    start(folder, config)
+    label(folder, 1, config)
+    train(folder, 1, config)
+    label(folder, 2, config)
+    return folder
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    return RunLayout(Path(shutil.copytree(run, tmp_path / "run")))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_entry_finds_its_pair(seed):
+    half = random_array((12, 12), density=0.3, rng=np.random.default_rng(seed)).tocsr()
+    matrix = csr_array(half + half.T + np.eye(12))
+    matrix.sort_indices()
+    pairs, place = stored_pairs(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32))
+    assert (pairs[:, 0] < pairs[:, 1]).all()
+    assert len(set(map(tuple, pairs.tolist()))) == len(pairs)
+    rows = np.repeat(np.arange(12), np.diff(matrix.indptr))
+    for i, j, where in zip(rows.tolist(), matrix.indices.tolist(), place.tolist(), strict=True):
+        if i == j:
+            assert where == len(pairs)
+        else:
+            assert pairs[where].tolist() == [min(i, j), max(i, j)]
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_judgements_are_those_of_the_gcn_before(run, config, epoch):
+    layout = RunLayout(run)
+    here = layout.epoch(epoch)
+    found = read_artifact(here.judgements, JUDGEMENTS)
+    graph, features = read_artifact(here.graph, GRAPH), read_artifact(here.features, FEATURES)
+    index = read_artifact(layout.index, INDEX)
+    rows = split_rows(index, "train")
+    gcn, header = load_gcn(layout.gcn_after(epoch - 1), 192)
+    assert found.inputs["gcn"] == header["digest"]
+    relations = EpochRelations(
+        network=gcn,
+        memory=torch.from_numpy(features["features"]),
+        graph=graph,
+        labels=torch.from_numpy(read_artifact(here.drafts, CLUSTERS)["labels"]).long(),
+        cameras=index["camera"][rows],
+        settings=config.gcn,
+        generator=torch.Generator().manual_seed(config.seed),
+    )
+    i = np.repeat(np.arange(len(rows)), np.diff(graph["indptr"]))
+    j = graph["indices"]
+    pairs = torch.from_numpy(np.stack([i, j], axis=1).astype(np.int64)[i != j])
+    alone = relations.judge.probability(pairs)  # each pair from both of its ends
+    np.testing.assert_allclose(found["probability"][i != j], alone, atol=1e-5)
+    assert (found["probability"][i == j] == 1).all()
+    who = index["identity"][rows]
+    same = (who[i] == who[j])[i != j]
+    assert found.attributes["true_share"] == pytest.approx(same.mean())
+    assert found.attributes["auc"] == pytest.approx(roc_auc_score(same, alone), abs=1e-4)
+    brier = ((alone.numpy() - same) ** 2).mean()
+    assert found.attributes["brier"] == pytest.approx(brier, abs=1e-5)
+    accepted = (alone.numpy() >= 0.5).mean()
+    assert found.attributes["accepted"] == pytest.approx(accepted, abs=1e-3)
+
+
+def test_clusters_are_communities_of_the_judgements(run, config):
+    here = RunLayout(run).epoch(2)
+    graph = read_artifact(here.graph, GRAPH)
+    dense = np.zeros((len(graph["indptr"]) - 1,) * 2)
+    rows = np.repeat(np.arange(len(dense)), np.diff(graph["indptr"]))
+    near = graph["data"] <= config.cluster.eps
+    judged = read_artifact(here.judgements, JUDGEMENTS)["probability"]
+    dense[rows[near], graph["indices"][near]] = judged[near]
+    found = read_artifact(here.clusters, CLUSTERS)
+    expected = community(csr_array(dense), config.cluster.gamma, config.cluster.min_size)
+    np.testing.assert_array_equal(found["labels"], expected)
+    assert found.attributes["relation"] == "judged"
+    drafts = read_artifact(here.drafts, CLUSTERS)
+    assert drafts.attributes["relation"] == "jaccard"
+    dense[rows[near], graph["indices"][near]] = 1 - graph["data"][near]
+    expected = community(csr_array(dense), DRAFT_GAMMA, config.cluster.min_size)
+    np.testing.assert_array_equal(drafts["labels"], expected)
+
+
+def test_gamma_is_chosen_by_confident_pairs(copy, config):
+    here = copy.epoch(2)
+    chosen = changed(config, cluster={"gamma": "auto"})
+    files = {"index": copy.index, "graph": here.graph, "judgements": here.judgements}
+    run_cluster(**files, out=copy.folder / "auto.h5", config=chosen)
+    found = read_artifact(copy.folder / "auto.h5", CLUSTERS)
+    gamma = found.attributes["gamma"]
+    assert gamma in GAMMAS
+    fixed = changed(config, cluster={"gamma": gamma})
+    run_cluster(**files, out=copy.folder / "fixed.h5", config=fixed)
+    again = read_artifact(copy.folder / "fixed.h5", CLUSTERS)
+    np.testing.assert_array_equal(found["labels"], again["labels"])
+    index = read_artifact(copy.index, INDEX)
+    cameras = index["camera"][split_rows(index, "train")]
+    pairs = confident_pairs(read_artifact(here.graph, GRAPH)["neighbors"], cameras)
+    together = share_together(found["labels"], pairs)
+    assert found.attributes["confident_together"] == pytest.approx(together)
+
+
+def test_the_same_bytes_again(copy, run, config):
+    torch.rand(3)
+    run_judge(judge_inputs(copy, 2), out=copy.epoch(2).judgements, config=config)
+    again, before = (
+        read_artifact(layout.epoch(2).judgements, JUDGEMENTS) for layout in (copy, RunLayout(run))
+    )
+    assert again.digest == before.digest
+
+
+def test_the_export_judges_too(copy, config):
+    last, out = copy.epoch(1), FinalLayout(copy.folder / "final")
+    files = {"index": copy.index, "pixels": copy.pixels, "model": last.model}
+    with pytest.raises(UserError, match="give --gcn"):
+        run_export(**files, out=out, config=config)
+    assert not out.folder.exists()
+    run_export(**files, out=out, config=config, gcn=last.gcn)
+    assert read_artifact(out.clusters, CLUSTERS).attributes["relation"] == "judged"
+    graph = read_artifact(out.graph, GRAPH)
+    assert read_artifact(out.judgements, JUDGEMENTS).inputs["graph"] == graph.digest
+
+
+def test_what_does_not_fit_is_refused(copy, config):
+    here = copy.epoch(2)
+    asked = {"index": copy.index, "graph": here.graph, "out": here.clusters}
+    with pytest.raises(UserError, match=r"cluster\.relation is jaccard"):
+        run_cluster(
+            **asked,
+            judgements=here.judgements,
+            config=changed(config, cluster={"relation": "jaccard"}),
+        )
+    with pytest.raises(UserError, match="Make it again with `mprd judge`"):
+        run_cluster(**asked, judgements=copy.epoch(1).judgements, config=config)
+    run_cluster(**asked, config=config)  # by hand, without the judgements
+    with pytest.raises(UserError, match="by relation jaccard, the config says judged"):
+        train(copy.folder, 2, config)
+    other = judge_inputs(copy, 2)
+    with h5py.File(copy.epoch(1).features, "r+") as file:
+        file["features"][0] *= -1
+    with pytest.raises(UserError, match="Make it again"):
+        run_judge(
+            replace(other, features=copy.epoch(1).features), out=here.judgements, config=config
+        )
+
+
+def test_without_hard_pairs_the_gcn_still_learns(copy, config):
+    plain = changed(config, train={"use_hsd": False, "use_ppa": False})
+    train(copy.folder, 1, plain)
+    before, after = (load_gcn(copy.gcn_after(epoch), 192)[1]["digest"] for epoch in (0, 1))
+    assert before != after

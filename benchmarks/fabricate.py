@@ -16,8 +16,9 @@ from mprd.stages.init import run_init
 
 
 def config(**sections: object) -> Config:
-    """Return settings that need no download."""
-    return validate(merge({"init": {"method": "random"}}, sections), "benchmark")
+    """Return settings that need no download, with the losses of the papers."""
+    base = {"init": {"method": "random"}, "train": {"use_hsd": True, "use_ppa": True}}
+    return validate(merge(base, sections), "benchmark")
 
 
 def write_index(folder: Path, train: int, query: int = 0, gallery: int = 0) -> None:

@@ -38,16 +38,24 @@ from mprd.system.torch_setup import set_up_cpu
 ROOT = Path(__file__).parents[1]
 TRAIN_IDS, TEST_IDS, SUBSET_SEED = 250, 200, 1501
 
-PLAIN = {"use_gcn": False, "train": {"use_hsd": False, "use_ppa": False}}
-DBSCAN = {"cluster": {"method": "dbscan", "relation": "jaccard", "eps": 0.5, "gamma": 0.1}}
-HSD = {"use_gcn": False, "train": {"use_hsd": True, "use_ppa": False}}
-FILTER = {"use_gcn": True, "train": {"use_hsd": True, "use_ppa": False}}
-COMMUNITY = {"cluster": {"method": "community", "relation": "jaccard", "eps": 0.7, "gamma": "auto"}}
-JUDGED = {
-    "use_gcn": True,
-    "train": {"use_hsd": False, "use_ppa": False},
-    "cluster": COMMUNITY["cluster"] | {"relation": "judged"},
+PLAIN = {
+    "use_gcn": False,
+    "train": {"use_hsd": False, "use_ppa": False, "member_weights": False},
 }
+DBSCAN = {
+    "cluster": {
+        "method": "dbscan",
+        "relation": "jaccard",
+        "eps": 0.5,
+        "gamma": 0.1,
+    }
+}
+HSD = merge(PLAIN, {"train": {"use_hsd": True}})
+FILTER = merge(HSD, {"use_gcn": True})
+COMMUNITY = {"cluster": {"method": "community", "relation": "jaccard", "eps": 0.7, "gamma": "auto"}}
+JUDGED = merge(PLAIN, COMMUNITY | {"use_gcn": True})
+JUDGED = merge(JUDGED, {"cluster": {"relation": "judged"}})
+WEIGHTS = {"train": {"member_weights": True}}
 VARIANTS: dict[str, dict] = {
     "contrast": merge(PLAIN, DBSCAN),
     "hsd": merge(HSD, DBSCAN),
@@ -55,7 +63,8 @@ VARIANTS: dict[str, dict] = {
     "hsd-filter": merge(FILTER, DBSCAN),
     "community": merge(PLAIN, COMMUNITY),
     "judged": JUDGED,
-    "judged-filter": merge(JUDGED, {"train": {"use_hsd": True}}),
+    "judged-weights": merge(JUDGED, WEIGHTS),
+    "judged-weights-hsd": merge(JUDGED, merge(WEIGHTS, {"train": {"use_hsd": True}})),
     "oracle-filter": merge(FILTER, DBSCAN),
     "oracle-clusters": merge(PLAIN, DBSCAN),
 }
@@ -72,7 +81,8 @@ MORE: dict[str, dict] = {
         "temperature-0.1": {"train": {"temperature": 0.1}},
     }.items()
 }
-BASE = {
+BASE: dict[str, dict] = {
+    "synthetic": {"cluster": {"min_samples": 2}},  # and config/config.yaml
     "market": {
         "data": {"dataset": "folder", "height": 128, "width": 64},
         "model": {"backbone": "timm/tf_efficientnet_lite0", "bn_group_size": 0},
@@ -118,7 +128,7 @@ class Cell:
         if options.market:
             values = merge(BASE["market"], {"data": {"root": str(folder / "subset.csv")}})
         else:
-            values = read_yaml(ROOT / "config/config.yaml")
+            values = merge(read_yaml(ROOT / "config/config.yaml"), BASE["synthetic"])
             images = {"root": str(folder / "images"), "synthetic": {"seed": seed}}
             values = merge(values, {"data": images})
         values = merge(values, {"seed": seed, "epochs": options.epochs, "runs": {"x": {}}})
@@ -203,7 +213,11 @@ class Cell:
         write_artifact(
             path,
             CLUSTERS,
-            {"labels": labels, "sizes": np.bincount(labels).astype(np.int32)},
+            {
+                "labels": labels,
+                "sizes": np.bincount(labels).astype(np.int32),
+                "membership": np.ones(len(labels), np.float32),
+            },
             config={},
             inputs=old.inputs,
             attributes=old.attributes | {"num_outliers": 0},

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
-from mprd.losses.memory_bank import ClusterMemory
+from mprd.losses.memories.cluster import ClusterMemory
 from mprd.models.architecture import Architecture
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs

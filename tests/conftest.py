@@ -26,7 +26,8 @@ TINY = {
     "graph": {"k1": 6, "k2": 2},
     "cluster": {"eps": 0.6, "min_samples": 2},
     "augment": {"pad": 2},
-    "train": {"iters": 3, "identities": 2, "instances": 4, "lr": 1e-3},
+    "train": {"iters": 3, "identities": 2, "instances": 4, "lr": 1e-3}
+    | {"use_hsd": True, "use_ppa": True},
     "evaluate": {"every": 1, "baselines": ["random", "histogram"]},
 }
 

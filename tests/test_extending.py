@@ -30,13 +30,15 @@ values = {
     "data": {"dataset": "Office"},
     "model": {"backbone": "plain"},
     "cluster": {"method": "components"},
-    "train": {"extra_losses": {"center": 0.5}},
+    "train": {"extra_losses": {"center": 0.5}, "memory": "frozen",
+              "use_hsd": True, "use_ppa": True},
     "evaluate": {"baselines": ["mean-color"]},
     "gcn": {"network": "sage"},
 }
 config = validate(values, "x")
 check_names(config)
-assert code_digest("train", config) != code_digest("train", validate({"use_gcn": True}, "x"))
+both = {"train": {"use_hsd": True, "use_ppa": True}}
+assert code_digest("train", config) != code_digest("train", validate(both, "x"))
 
 from mprd.data.datasets import read_dataset
 for name in ("train/7_2_1.png", "gallery/8_0_1.png", "query/8_1_1.png"):
@@ -51,12 +53,17 @@ from mprd.models.network import ReidNetwork
 network = ReidNetwork(Architecture("plain", "gem", 0, 64, 32))
 assert network(torch.randn(4, 3, 64, 32)).shape == (4, 128)
 
-from mprd.losses.memory_bank import ClusterMemory
+from mprd.losses.memories.base import MEMORIES, MemoryInputs
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.training.epoch import EpochTrainer, make_optimizer
 labels = torch.tensor([0, 0, 1, 1])
 rows = torch.nn.functional.normalize(torch.randn(4, 128), dim=1)
-memory = ClusterMemory(rows, labels, 0.1, "mean")
+unknown, alike = torch.full((4,), -1), torch.ones(4)
+start = MemoryInputs(features=rows, labels=labels, cameras=unknown, weights=alike)
+memory = MEMORIES[config.train.memory](start, config.train)
+before = memory.prototypes.clone()
+memory.update(torch.tensor([0, 2]), rows[[1, 3]])
+assert torch.equal(memory.prototypes, before) and torch.equal(memory.instances[0], rows[1])
 trainer = EpochTrainer(
     network=network, optimizer=make_optimizer(network, config.train, 1), memory=memory,
     pairs=HardPairs(labels, None), settings=config.train, augmentation=config.augment,
@@ -91,7 +98,7 @@ print("all of them work")
 
 
 def test_there_is_one_of_each_kind():
-    assert len(EXAMPLES) == 6
+    assert len(EXAMPLES) == 7
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

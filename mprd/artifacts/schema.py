@@ -136,11 +136,19 @@ CLUSTERS = Schema(
     {
         "labels": Array("int32", ("N",), "cluster, -1 outlier", minimum=-1, below="N"),
         "sizes": Array("int32", ("K",), "images in each cluster", minimum=1),
+        "membership": Array(
+            "float32",
+            ("N",),
+            "mean relation (1 - distance, or p) to the others of the cluster, 0 for outliers",
+            minimum=0,
+            maximum=1,
+        ),
     },
     {
         "eps": "radius used (after widening, if any)",
         "gamma": "mean relation that a community had to reach (as chosen, if `auto`)",
         "relation": "what nearness was: jaccard, or judged by the relation GCN",
+        "independence": "threshold of SpCL's criterion, set in epoch 1 (NaN: not `self_paced`)",
         "num_outliers": "images without a cluster",
         "confident_together": "share in one cluster of the pairs that are mutually nearest across "
         "two cameras (without cameras: mutually nearest); NaN: none",

@@ -148,6 +148,9 @@ def cluster(
     judgements: Annotated[
         Path | None, typer.Option(help="judgements.h5 (cluster.relation: judged)")
     ] = None,
+    previous: Annotated[
+        Path | None, typer.Option(help="clusters.h5 of the epoch before (cluster.self_paced)")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Cluster the training images: pseudo-labels."""
@@ -155,7 +158,12 @@ def cluster(
     from mprd.stages.cluster import run_cluster
 
     run_cluster(
-        index=index, graph=graph, out=out, config=load_config(config), judgements=judgements
+        index=index,
+        graph=graph,
+        out=out,
+        config=load_config(config),
+        judgements=judgements,
+        previous=previous,
     )
 
 
@@ -180,6 +188,9 @@ def train(
     drafts: Annotated[
         Path | None, typer.Option(help="drafts.h5 of this epoch (cluster.relation: judged)")
     ] = None,
+    student: Annotated[
+        Path | None, typer.Option(help="student.safetensors of the epoch before (train.teacher)")
+    ] = None,
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
@@ -201,6 +212,7 @@ def train(
         metadata=metadata,
         gcn=gcn,
         drafts=drafts,
+        student=student,
     )
     run_train(inputs, out=EpochLayout(out), epoch=epoch, config=load_config(config))
 

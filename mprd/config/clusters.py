@@ -68,6 +68,21 @@ class ClusterConfig(Section):
         "with a warning; 0 = stop with an error",
     )
 
+    self_paced: bool = Field(
+        False,
+        description="keep only members that SpCL's criterion finds reliable (dbscan): the cluster "
+        "stands apart at a looser radius, the member stays at a tighter one",
+    )
+    eps_gap: float = Field(0.02, gt=0, description="self_paced: how much looser and tighter")
+
+    @model_validator(mode="after")
+    def _has_radii(self) -> "ClusterConfig":
+        if self.self_paced and (self.method != "dbscan" or self.relation != "jaccard"):
+            raise ValueError("self_paced compares three radii: it needs method dbscan on jaccard")
+        if self.self_paced and self.eps_gap >= self.eps:
+            raise ValueError(f"eps_gap ({self.eps_gap}) must be below eps ({self.eps})")
+        return self
+
     @model_validator(mode="after")
     def _has_gamma(self) -> "ClusterConfig":
         if self.gamma == "auto" and self.method == "dbscan":

@@ -108,15 +108,45 @@ class TrainConfig(Section):
     lr_gamma: float = Field(0.1, gt=0, le=1, description="factor of a drop")
     temperature: float = Field(0.05, gt=0, description="temperature T of all losses")
     momentum: float = Field(
-        0.1, ge=0, lt=1, description="share of the old prototype kept by a memory update (m)"
+        0.1,
+        ge=0,
+        lt=1,
+        description="share of the old prototype, proxy or (hybrid) instance that is kept (m)",
+    )
+    memory: str = Field(
+        "cluster",
+        description="what a batch is compared with. cluster: prototypes (Cluster Contrast, MPRD); "
+        "hybrid: prototypes and the images outside all clusters (SpCL); camera: a proxy of each "
+        "cluster in each camera (CAP); or one of your own",
+    )
+    across_weight: float = Field(
+        0.5, ge=0, description="camera: weight of the contrast across cameras"
+    )
+    hard_proxies: int = Field(
+        50, ge=1, description="camera: proxies of other clusters that count across cameras"
     )
     memory_update: Literal["hard", "mean", "all"] = Field(
         "hard",
         description="a prototype moves to its least similar batch member, to their mean, "
         "or to every member in turn",
     )
+    member_weights: bool = Field(
+        False,
+        description="members count in their prototype as their cluster trusts them: by their mean "
+        "relation to its other members (`membership` in clusters.h5)",
+    )
+    teacher: Literal["none", "momentum"] = Field(
+        "none",
+        description="momentum: a moving average of the weights makes the features and is the model "
+        "that is evaluated and exported; the network in training is kept as student.safetensors",
+    )
+    teacher_momentum: float = Field(
+        0.99, ge=0, lt=1, description="share of the teacher's weights that a step keeps"
+    )
     use_hsd: bool = Field(
-        True, description="train on hard pairs (HSD); false = plain cluster contrast"
+        False,
+        description="train on hard pairs (HSD, of the papers); false = plain cluster contrast, "
+        "which is as good (docs/learning.md)",
     )
     hsd_mix: Probability = Field(0.2, description="share of the hard positive in c+ (a)")
     hsd_margin: float = Field(
@@ -126,7 +156,9 @@ class TrainConfig(Section):
         description="handicap of the hard negatives, in cosine: their weight lambda is "
         "exp(-margin / temperature), 0.05 at temperature 0.05",
     )
-    use_ppa: bool = Field(True, description="add the positive pair alignment loss (PPA)")
+    use_ppa: bool = Field(
+        False, description="add the positive pair alignment loss (PPA, of the papers)"
+    )
     ppa_mix: Probability = Field(0.1, description="share of the hard pair in a prototype (b)")
     ppa_weight: float = Field(1.0, ge=0, description="weight of the PPA loss")
     extra_losses: dict[str, Annotated[float, Field(gt=0)]] = Field(
@@ -135,17 +167,39 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _own_losses(self) -> "TrainConfig":
-        for name in {"hsd", "ppa"} & set(self.extra_losses):
+        for name in {"hsd", "ppa", "camera"} & set(self.extra_losses):
             raise ValueError(
-                f"extra_losses names {name}, which has settings of its own: use_{name}"
+                f"extra_losses names {name}, which has settings of its own "
+                "(use_hsd, use_ppa, memory)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_memory(self) -> "TrainConfig":
+        if self.memory == "hybrid" and self.member_weights:
+            raise ValueError(
+                "memory hybrid goes with member_weights: false: its classes are plain means of "
+                "their instances"
+            )
+        if self.memory == "hybrid" and (self.use_hsd or self.use_ppa):
+            raise ValueError(
+                "memory hybrid goes with use_hsd: false and use_ppa: false: hard pairs are mixed "
+                "with prototypes of unit length, its prototypes are means"
             )
         return self
 
     @property
+    def has_teacher(self) -> bool:
+        """Whether a mean teacher follows the network."""
+        return self.teacher != "none"
+
+    @property
     def losses(self) -> dict[str, float]:
         """The losses that training sums, with their weights."""
+        camera = {"camera": 1.0} if self.memory == "camera" else {}
+        hsd = {"hsd": 1.0} if self.use_hsd or not camera else {}
         ppa = {"ppa": self.ppa_weight} if self.use_ppa else {}
-        return {"hsd": 1.0, **ppa, **self.extra_losses}
+        return {**hsd, **ppa, **camera, **self.extra_losses}
 
 
 class EvaluateConfig(Section):
@@ -212,6 +266,11 @@ class Config(Section):
         if self.cluster.eps > self.graph.eps_max:
             raise ValueError(
                 f"cluster.eps ({self.cluster.eps}) is above graph.eps_max ({self.graph.eps_max})"
+            )
+        widest = self.cluster.eps + self.cluster.eps_gap * self.cluster.self_paced
+        if widest > self.graph.eps_max:
+            raise ValueError(
+                f"cluster.eps + eps_gap ({widest:g}) is above graph.eps_max ({self.graph.eps_max})"
             )
         if self.judged and not self.use_gcn:
             raise ValueError("cluster.relation is judged, but there is no judge: set use_gcn")

@@ -59,7 +59,9 @@ def hsd_loss(
     Returns:
         Scalar, differentiable in `x`.
     """
-    mixed = F.normalize((1 - mix) * prototypes[labels] + mix * instances[positive], dim=1)
+    mixed = prototypes[labels]
+    if mix:
+        mixed = F.normalize((1 - mix) * mixed + mix * instances[positive], dim=1)
     target = (x * mixed).sum(dim=1) / temperature
     logits = (x @ prototypes.T / temperature).scatter(1, labels[:, None], target[:, None])
     top = logits.detach().amax(dim=1)

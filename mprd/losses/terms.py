@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from mprd.config import TrainConfig
-from mprd.losses.memory_bank import ClusterMemory
+from mprd.losses.memories.base import Memory
 from mprd.pairs.pair_list import PairList
 from mprd.pipeline.registry import Registry
 
@@ -20,6 +20,7 @@ class LossInputs:
         x_partner: (B, D), those of another image of each cluster; None without PPA.
         labels: int64 (B,), cluster of each image.
         memory: instances, prototypes and labels of all training images.
+        rows: int64 (B,), training row of each image.
         drawn: int64 (B,), training row of one hard positive of each image, drawn uniformly; the
             image itself where there is none.
         positives: hard positives, at least one for each image; none without HSD and PPA.
@@ -29,7 +30,8 @@ class LossInputs:
     x: Tensor
     x_partner: Tensor | None
     labels: Tensor
-    memory: ClusterMemory
+    memory: Memory
+    rows: Tensor
     drawn: Tensor
     positives: PairList
     negatives: PairList

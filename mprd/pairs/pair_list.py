@@ -38,6 +38,18 @@ def without(pairs: PairList, taken: PairList) -> PairList:
     return pairs.part(~torch.isin(keys, out))
 
 
+def occurrence_rank(values: Tensor) -> Tensor:
+    """Return how many equal values stand before each value (n,)."""
+    same = values[:, None] == values[None, :]
+    return torch.tril(same, diagonal=-1).sum(dim=1)
+
+
+def last_occurrence(values: Tensor) -> Tensor:
+    """Return a mask of the values (n,) with no equal value behind them."""
+    same = values[:, None] == values[None, :]
+    return torch.triu(same, diagonal=1).sum(dim=1) == 0
+
+
 def canonical(pairs: Tensor) -> Tensor:
     """Return pairs int64 (P, 2) with the smaller row first.
 

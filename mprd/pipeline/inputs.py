@@ -16,13 +16,14 @@ class EpochInputs:
         pixels: of the run.
         features: of this epoch.
         clusters: of this epoch.
-        model: the CNN of the epoch before (epoch 1: the initial one).
+        model: the CNN of the epoch before (epoch 1: the initial one); with a teacher the teacher.
         previous_clusters: of the epoch before, None in epoch 1.
         state: of the epoch before, None in epoch 1.
         graph: of this epoch (`use_gcn`).
         metadata: of the run (`use_gcn`).
         gcn: the relation GCN of the epoch before (epoch 1: the pre-trained one) (`use_gcn`).
         drafts: of this epoch (`cluster.relation: judged`).
+        student: of the epoch before, None in epoch 1 (`train.teacher`).
     """
 
     index: Path
@@ -36,6 +37,7 @@ class EpochInputs:
     metadata: Path | None = None
     gcn: Path | None = None
     drafts: Path | None = None
+    student: Path | None = None
 
     def files(self) -> dict[str, Path]:
         """Return those that there are, by role."""
@@ -64,7 +66,20 @@ def epoch_inputs(run: RunLayout, epoch: int, config: Config) -> EpochInputs:
         metadata=run.metadata if config.use_gcn else None,
         gcn=run.gcn_after(epoch - 1) if config.use_gcn else None,
         drafts=here.drafts if config.judged else None,
+        student=None if first or not config.train.has_teacher else before.student,
     )
+
+
+def previous_labels(run: RunLayout, epoch: int, config: Config) -> Path | None:
+    """Return the clusters that those of an epoch go on from, if any (`cluster.self_paced`).
+
+    Args:
+        run: layout of the run.
+        epoch: 1-based.
+        config: of the run.
+    """
+    goes_on = config.cluster.self_paced and epoch > FIRST_EPOCH
+    return run.epoch(epoch - 1).clusters if goes_on else None
 
 
 @dataclass(frozen=True, kw_only=True)

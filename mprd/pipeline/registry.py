@@ -43,6 +43,7 @@ PIECES = {
     "model.backbone": Kind("backbone", "mprd.models.backbones", "base"),
     "cluster.method": Kind("clustering", "mprd.clustering", "methods"),
     "train.losses": Kind("loss", "mprd.losses", "terms"),
+    "train.memory": Kind("memory", "mprd.losses.memories", "base"),
     "evaluate.baselines": Kind("descriptor", "mprd.inference", "descriptor"),
     "gcn.network": Kind("relation network", "mprd.gcn.networks", "base"),
 }

@@ -16,8 +16,10 @@ from mprd.artifacts import (
     write_artifact,
 )
 from mprd.clustering.agreement import pair_quality
+from mprd.clustering.membership import membership
 from mprd.clustering.methods import CLUSTERINGS
 from mprd.clustering.operating_point import choose_gamma, confident_pairs, share_together
+from mprd.clustering.self_paced import self_paced
 from mprd.clustering.stored import graph_distance, judged_distance, within
 from mprd.config import ClusterConfig, Config
 from mprd.errors import UserError
@@ -33,7 +35,14 @@ _SPARSE = 0.5  # share of outliers from which one cluster means "too strict", no
 
 
 def run_cluster(
-    *, index: Path, graph: Path, out: Path, config: Config, judgements: Path | None = None
+    *,
+    index: Path,
+    graph: Path,
+    out: Path,
+    config: Config,
+    judgements: Path | None = None,
+    previous: Path | None = None,
+    whole: bool = False,
 ) -> None:
     """Write the pseudo-labels of the training images.
 
@@ -48,6 +57,9 @@ def run_cluster(
             Jaccard distances say. If the config asks for judged clusters, these are drafts,
             communities with a gamma of 0.05 at all times: in strict ones the GCN would find no
             doubts to learn from.
+        previous: `clusters.h5` of the epoch before, whose threshold of independence goes on
+            (`cluster.self_paced`); None: a first epoch, which sets it.
+        whole: keep the members that `cluster.self_paced` would drop: not for training.
 
     Raises:
         UserError: eps above what the graph stores; fewer than two clusters found; too little
@@ -76,7 +88,11 @@ def run_cluster(
     if config.judged and judgements is None:
         settings = settings.model_copy(update={"gamma": DRAFT_GAMMA})
     confident = confident_pairs(artifact["neighbors"], cameras)
-    labels, used = _cluster(_Source(artifact, distance, confident, out), settings)
+    source = _Source(artifact, distance, confident, out)
+    labels, used = _cluster(source, settings)
+    independence = float("nan")
+    if not whole and used.self_paced:
+        labels, independence = _reliable(source, labels, used, previous, inputs)
     sizes = np.bincount(labels[labels >= 0]).astype(np.int32)
     outliers = int((labels < 0).sum())
     quality = _quality(labels, identities, cameras)
@@ -87,18 +103,50 @@ def run_cluster(
     write_artifact(
         out,
         CLUSTERS,
-        {"labels": labels, "sizes": sizes},
+        {"labels": labels, "sizes": sizes, "membership": membership(distance, labels)},
         config=stage_settings(config, "cluster"),
         inputs=inputs,
         attributes={
             "eps": used.eps,
             "gamma": used.gamma,
             "relation": "jaccard" if judgements is None else "judged",
+            "independence": independence,
             "num_outliers": outliers,
             "confident_together": share_together(labels, confident),
             **quality,
         },
     )
+
+
+def _reliable(
+    source: "_Source",
+    labels: np.ndarray,
+    settings: ClusterConfig,
+    previous: Path | None,
+    inputs: dict[str, str],
+) -> tuple[np.ndarray, float]:
+    """Return the labels that SpCL's criterion leaves, and its threshold; notes what it read."""
+    threshold = None
+    if previous is not None:
+        before = read_artifact(previous, CLUSTERS)
+        threshold = float(before.attributes["independence"])
+        inputs["previous_clusters"] = before.digest
+        if np.isnan(threshold):
+            raise UserError(
+                f"{previous} was made without cluster.self_paced. "
+                "Make it again with `mprd cluster`."
+            )
+    gaps = (-settings.eps_gap, settings.eps_gap)
+    tight, loose = (
+        source.labels(settings.model_copy(update={"eps": settings.eps + gap}))[0] for gap in gaps
+    )
+    kept, threshold = self_paced(labels, tight, loose, threshold)
+    if kept.max() < 1:
+        raise UserError(
+            f"cluster.self_paced leaves {kept.max() + 1} of {labels.max() + 1} clusters "
+            f"({source.out}). Raise cluster.eps, or set self_paced to false."
+        )
+    return kept, threshold
 
 
 def _read_judgements(path: Path, graph: Artifact, settings: ClusterConfig) -> Artifact:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mprd.config import Config
-from mprd.pipeline.inputs import epoch_inputs, initial_files, judge_inputs
+from mprd.pipeline.inputs import epoch_inputs, initial_files, judge_inputs, previous_labels
 from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
 from mprd.stages.cluster import run_cluster
 from mprd.stages.features import run_features
@@ -64,8 +64,13 @@ def distance_epoch(run: RunLayout, epoch: int, config: Config, threads: int | No
     run_graph(
         features=here.features, index=inputs.index, out=here.graph, config=config, threads=threads
     )
-    out = here.doubtful(config.judged)
-    run_cluster(index=inputs.index, graph=here.graph, out=out, config=config)
+    run_cluster(
+        index=inputs.index,
+        graph=here.graph,
+        out=here.doubtful(config.judged),
+        config=config,
+        previous=previous_labels(run, epoch, config),
+    )
 
 
 def judge_epoch(run: RunLayout, epoch: int, config: Config) -> None:

@@ -23,7 +23,13 @@ SETTINGS = (
     "graph.eps_max",
     "graph.cameras",
     "graph.backend",
-    "cluster",
+    "cluster.method",
+    "cluster.relation",
+    "cluster.gamma",
+    "cluster.min_size",
+    "cluster.eps",
+    "cluster.min_samples",
+    "cluster.widen_step",
     "precision",
 )
 SETTINGS_WHEN = (
@@ -74,13 +80,18 @@ def run_export(
         from mprd.stages.judge import run_judge
 
         judgements = out.judgements
-        run_cluster(index=index, graph=out.graph, out=out.drafts, config=config)
+        run_cluster(index=index, graph=out.graph, out=out.drafts, config=config, whole=True)
         files = JudgeInputs(
             index=index, features=out.features, graph=out.graph, drafts=out.drafts, gcn=gcn
         )
         run_judge(files, out=judgements, config=config)
     run_cluster(
-        index=index, graph=out.graph, out=out.clusters, config=config, judgements=judgements
+        index=index,
+        graph=out.graph,
+        out=out.clusters,
+        config=config,
+        judgements=judgements,
+        whole=True,
     )
     artifact = read_index(index)
     rows = split_rows(artifact, "train")

@@ -11,23 +11,21 @@ from mprd.artifacts import (
     CLUSTERS,
     FEATURES,
     Artifact,
-    atomic,
     read_artifact,
-    require_file,
     write_json,
 )
-from mprd.config import Config
+from mprd.clustering.membership import relative_membership
+from mprd.config import Config, TrainConfig
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
-from mprd.losses.memory_bank import ClusterMemory
+from mprd.losses.memories.base import MEMORIES, Memory, MemoryInputs
 from mprd.models.network import ReidNetwork
-from mprd.models.weights import load_network, save_network
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.pipeline.inputs import EpochInputs
 from mprd.pipeline.layout import FIRST_EPOCH, EpochLayout
 from mprd.pipeline.lineage import require_parent
-from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_training, split_rows
+from mprd.stages.train_files import read_networks, restore_state, write_networks
 from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device
 from mprd.training.epoch import (
@@ -59,8 +57,6 @@ SETTINGS_WHEN = (
     ),
 )
 
-_STATE_SCHEMA = "mprd.state"
-
 
 def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Config) -> None:
     """Train one epoch; write model, state and metrics, with `use_gcn` also GCN and judgements.
@@ -83,43 +79,43 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
     store = open_store(inputs.pixels, index, rows, device)
     features, clusters, previous = _read_labels(inputs, index)
     _require_clusters(clusters, config, inputs.clusters)
-    network, header = load_network(inputs.model, config.precision)
-    _require_model(features, header["digest"], inputs)
-    _require_memory(network, store, features["features"].nbytes, cameras, config)
-    network = network.to(device).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(network, config.train, epoch)
+    networks = read_networks(inputs, config, device)
+    _require_model(features, networks.digests["model"], inputs)
+    _require_memory(networks.student, store, features["features"].nbytes, cameras, config)
+    optimizer = make_optimizer(networks.student, config.train, epoch)
     generator = torch.Generator().manual_seed(config.seed)
     if inputs.state is not None:
-        _restore(inputs.state, epoch, optimizer, generator)
+        restore_state(inputs.state, epoch, optimizer, generator)
     # All randomness of the epoch follows from three draws, so only this generator is carried on.
     plan_seed, device_seed, gcn_seed = torch.randint(2**62, (3,), generator=generator).tolist()
-    digests = {"index": index.digest, "pixels": store.digest, "model": header["digest"]}
+    digests = {"index": index.digest, "pixels": store.digest, **networks.digests}
     digests |= {"features": features.digest, "clusters": clusters.digest}
-    memory = ClusterMemory(
-        torch.from_numpy(features["features"]).to(device),
-        torch.from_numpy(clusters["labels"]).long().to(device),
-        config.train.momentum,
-        config.train.memory_update,
+    start = MemoryInputs(
+        features=torch.from_numpy(features["features"]).to(device),
+        labels=torch.from_numpy(clusters["labels"]).long().to(device),
+        cameras=torch.from_numpy(cameras).long().to(device),
+        weights=torch.from_numpy(_weights(clusters, config.train)).to(device),
     )
+    memory = MEMORIES[config.train.memory](start, config.train)
     pairs = _hard_pairs(memory, previous)
     relation = None
     if config.use_gcn:
         from mprd.stages.relation_epoch import RelationEpoch, read_relation_files
 
-        files = read_relation_files(inputs, index, clusters, network.dim)
+        files = read_relation_files(inputs, index, clusters, networks.encoder.dim)
         digests |= files.digests
         relation = RelationEpoch(
             files,
             memory=memory.instances,
             features=features["features"],
             cameras=cameras,
-            cnn=network,
+            cnn=networks.encoder,
             store=store,
             config=config,
             seed=gcn_seed,
         )
     trainer = EpochTrainer(
-        network=network,
+        network=networks.student,
         optimizer=optimizer,
         memory=memory,
         pairs=pairs,
@@ -127,11 +123,12 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
         augmentation=config.augment,
         generator=torch.Generator(device).manual_seed(device_seed),
         pair_filter=relation.filter if relation else None,
+        teacher=networks.teacher,
     )
     result = train_epoch(trainer, store, cameras, epoch, np.random.default_rng(plan_seed))
     if previous is not None:
         digests["previous_clusters"] = previous.digest
-    _write(out, network, trainer_state(optimizer, generator, epoch), config, digests)
+    write_networks(out, networks, trainer_state(optimizer, generator, epoch), config, digests)
     report = _metrics(result, epoch, optimizer)
     if relation is not None:
         report["relations"] = relation.write(out, identity, digests)
@@ -158,6 +155,11 @@ def _require_options(inputs: EpochInputs, epoch: int, config: Config) -> None:
             f"Epoch {epoch} {'takes no' if first else 'needs the'} state and clusters of the "
             "epoch before (--state, --previous-clusters)."
         )
+    if (inputs.student is not None) != (config.train.has_teacher and not first):
+        raise UserError(
+            "Option --student goes with train.teacher, from epoch 2 on; it is "
+            f"{config.train.teacher} in the config, this is epoch {epoch}."
+        )
 
 
 def _require_model(features: Artifact, model: str, inputs: EpochInputs) -> None:
@@ -168,7 +170,14 @@ def _require_model(features: Artifact, model: str, inputs: EpochInputs) -> None:
         )
 
 
-def _hard_pairs(memory: ClusterMemory, previous: Artifact | None) -> HardPairs:
+def _weights(clusters: Artifact, settings: TrainConfig) -> np.ndarray:
+    """Return how much each image counts: its membership over the mean of its cluster, float32."""
+    if not settings.member_weights:
+        return np.ones(len(clusters["labels"]), np.float32)
+    return relative_membership(clusters["membership"], clusters["labels"])
+
+
+def _hard_pairs(memory: Memory, previous: Artifact | None) -> HardPairs:
     if previous is None:
         return HardPairs(memory.labels, None)
     before = torch.from_numpy(previous["labels"]).long()
@@ -215,53 +224,6 @@ def _require_memory(
     if config.use_gcn:
         more += relation_bytes(len(store), len(np.unique(cameras)), config.graph.k1)
     require_for_training("train", network, store, images, more)
-
-
-def _restore(
-    path: Path, epoch: int, optimizer: torch.optim.Optimizer, generator: torch.Generator
-) -> None:
-    """Take over optimiser moments and random state; the learning rate is this epoch's own."""
-    require_file(path, "train")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        stored_epoch, schema = int(state["epoch"]), state["schema"]
-    except Exception:  # torch raises a dozen kinds here, all of them "not a state file"
-        raise UserError(
-            f"{path} is not a readable training state. Make it again with `mprd train`."
-        ) from None
-    if schema != _STATE_SCHEMA or stored_epoch != epoch - 1:
-        raise UserError(
-            f"{path} is the state after epoch {stored_epoch}, epoch {epoch} needs that of "
-            f"{epoch - 1}. Make it again with `mprd train`."
-        )
-    rates = [group["lr"] for group in optimizer.param_groups]
-    try:
-        optimizer.load_state_dict(state["optimizer"])
-    except (ValueError, KeyError) as error:
-        raise UserError(
-            f"{path} does not fit the model ({error}). Make both again with `mprd train`."
-        ) from None
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
-    generator.set_state(state["rng"])
-
-
-def _write(
-    out: EpochLayout,
-    network: ReidNetwork,
-    state: dict[str, Any],
-    config: Config,
-    digests: dict[str, str],
-) -> None:
-    save_network(
-        out.model,
-        network,
-        config=stage_settings(config, "train"),
-        inputs=digests,
-        seed=config.seed,
-    )
-    with atomic(out.state) as temporary, temporary.open("wb") as stream:
-        torch.save({"schema": _STATE_SCHEMA, **state}, stream)
 
 
 def _metrics(result: EpochResult, epoch: int, optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from mprd.data.pixels import PixelStore
 from mprd.data.sampler import plan_batches
 from mprd.data.transforms import augment
 from mprd.errors import UserError
-from mprd.losses.memory_bank import ClusterMemory
+from mprd.losses.memories.base import Memory
 from mprd.losses.terms import LOSSES, LossInputs
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.pairs.pair_filter import PairFilter
 from mprd.pairs.pair_list import PairList, random_member, without
+from mprd.training.teacher import MeanTeacher
 
 _CHECK_EVERY = 20
 
@@ -89,12 +90,13 @@ class EpochTrainer:
         *,
         network: ReidNetwork,
         optimizer: torch.optim.Optimizer,
-        memory: ClusterMemory,
+        memory: Memory,
         pairs: HardPairs,
         settings: TrainConfig,
         augmentation: AugmentConfig,
         generator: torch.Generator,
         pair_filter: PairFilter | None = None,
+        teacher: MeanTeacher | None = None,
     ) -> None:
         """Set up an epoch.
 
@@ -107,10 +109,12 @@ class EpochTrainer:
             augmentation: the `augment` section.
             generator: random numbers for views and hard positives, on the same device.
             pair_filter: chooses among hard pairs; None: all are trained on.
+            teacher: follows the network; None: no teacher.
         """
         self.network, self.memory, self.pairs, self.settings = network, memory, pairs, settings
         self._optimizer, self._augmentation = optimizer, augmentation
         self._generator, self._filter = generator, pair_filter
+        self._teacher = teacher
         self._weights = settings.losses
 
     @property
@@ -135,6 +139,8 @@ class EpochTrainer:
         self._optimizer.zero_grad(set_to_none=True)
         losses[0].backward()
         self._optimizer.step()
+        if self._teacher is not None:
+            self._teacher.follow(self.network)
         self.memory.update(rows, x)
         if self._filter is not None:
             self._filter.refresh(rows)
@@ -154,6 +160,7 @@ class EpochTrainer:
             x_partner=x_partner,
             labels=self.memory.labels[rows],
             memory=self.memory,
+            rows=rows,
             drawn=pairs.drawn,
             positives=pairs.positives,
             negatives=pairs.negatives,

@@ -224,7 +224,11 @@ def test_json(tmp_path):
 
 def test_clusters_schema_refuses_empty_clusters(tmp_path):
     attributes = dict.fromkeys(CLUSTERS.attributes, 0.0)
-    arrays = {"labels": np.array([0, 0], np.int32), "sizes": np.array([2, 0], np.int32)}
+    arrays = {
+        "labels": np.array([0, 0], np.int32),
+        "sizes": np.array([2, 0], np.int32),
+        "membership": np.zeros(2, np.float32),
+    }
     with pytest.raises(ValueError, match="sizes holds 0, below 1"):
         write_artifact(
             tmp_path / "c.h5", CLUSTERS, arrays, config={}, inputs={}, attributes=attributes

@@ -79,7 +79,7 @@ def test_every_setting_has_a_description():
         ({"device": "gpu"}, "`device` is 'gpu'"),
         ({"model": {"bn_group_size": 1}}, r"bn_group_size \(1\) must be 0 or divide a batch of 64"),
         ({"model": {"bn_group_size": 24}}, "groups of two images or more"),
-        ({"train": {"extra_losses": {"ppa": 1}}}, "which has settings of its own: use_ppa"),
+        ({"train": {"extra_losses": {"ppa": 1}}}, "which has settings of its own"),
         ({"data": {"synthetic": {"min_images": 9}}}, "min_images is above max_images"),
     ],
 )

@@ -79,6 +79,7 @@ def run(tmp_path_factory, tiny_config):
     label(folder, 2, config)
     layout = RunLayout(folder)
     shutil.copy(layout.epoch(1).clusters, layout.epoch(1).drafts)
+    shutil.copy(layout.epoch(1).model, layout.epoch(1).student)
     run_judge(judge_inputs(layout, 1), out=layout.epoch(1).judgements, config=config)
     shutil.copy(layout.initial_model, folder / "checkpoint.safetensors")
     return layout
@@ -130,9 +131,11 @@ def call(stage: str, run: RunLayout, out: Path, config: Any) -> None:
 
 
 PLAIN = {"use_gcn": False}
+CAP = {"train": {"memory": "camera", "use_hsd": False, "use_ppa": False}}
 IVF = {"graph": {"backend": "ivf", "min_recall": 0.5}}
 COMMUNITY = {"cluster": {"method": "community", "gamma": 0.1}}
 JUDGED = {"cluster": {"method": "community", "relation": "judged", "gamma": 0.1}}
+PACED = {"cluster": {"self_paced": True}}
 WIDENED = {"cluster": {"eps": 1e-6, "min_samples": 6, "widen_step": 0.3}}
 # Stage -> changes that together make it read all that it declares.
 VARIANTS: dict[str, list[dict]] = {
@@ -146,7 +149,7 @@ VARIANTS: dict[str, list[dict]] = {
     ],
     "features": [{}],
     "graph": [{}, IVF],
-    "cluster": [{}, WIDENED, COMMUNITY, JUDGED],
+    "cluster": [{}, WIDENED, COMMUNITY, JUDGED, PACED],
     "judge": [JUDGED],
     "metadata": [{}, {"gcn": {"metadata": {"source": "labels", "file": "LABELS"}}}],
     "pretrain": [
@@ -159,6 +162,8 @@ VARIANTS: dict[str, list[dict]] = {
         {"gcn": {"learn": False}},
         {"gcn": {"unlabelled": {"source": "strict", "strict": 0.3}}},
         {"gcn": {"unlabelled": {"source": "views"}}},
+        {"train": {"teacher": "momentum"}},
+        {"use_gcn": False} | CAP,
     ],
     "evaluate": [{}],
     "export": [IVF, WIDENED, COMMUNITY, JUDGED],
@@ -200,6 +205,7 @@ def labels_of(run: RunLayout) -> str:
 def test_every_stage_is_checked():
     stages = {path.stem for path in (Path(run_train.__code__.co_filename).parent).glob("*.py")}
     helpers = {"__init__", "common", "epochs", "pairs", "relation_epoch", "relation_sources"}
+    helpers.add("train_files")
     assert set(VARIANTS) == stages - helpers
     with pytest.raises(ValueError, match="unknown stage 'trian'"):
         declared("trian")

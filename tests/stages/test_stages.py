@@ -18,7 +18,7 @@ from mprd.data.images import decode, resize
 from mprd.errors import UserError
 from mprd.graph import center_cameras, knn, standardize_cameras
 from mprd.models.weights import load_network
-from mprd.pipeline.layout import EpochLayout, FinalLayout
+from mprd.pipeline.layout import EpochLayout, FinalLayout, RunLayout
 from mprd.stages.cluster import run_cluster
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.export import run_export
@@ -526,3 +526,68 @@ def test_an_approximate_graph_says_how_good_it_is(copy, tiny_config, capsys):
     assert 0.8 <= recall <= 1
     assert f"{recall:.3f}" in capsys.readouterr().out
     assert read_artifact(copy / "epochs/001/graph.h5", GRAPH).attributes["recall"] == 1
+
+
+@pytest.mark.parametrize("memory", ["hybrid", "camera"])
+def test_other_memories_train(copy, tiny_config, memory):
+    """SpCL's trains on outliers, too; CAP's reports its own loss."""
+    other = changed(
+        tiny_config,
+        cluster={"eps": 0.4},
+        train={"memory": memory, "use_hsd": False, "use_ppa": False},
+    )
+    run_cluster(
+        index=copy / "index.h5",
+        graph=copy / "epochs/001/graph.h5",
+        out=copy / "epochs/001/clusters.h5",
+        config=other,
+    )
+    labels = read_artifact(copy / "epochs/001/clusters.h5", CLUSTERS)["labels"]
+    assert (labels < 0).any(), "there are outliers"
+    before = load_network(copy / "epochs/001/model.safetensors")[1]["digest"]
+    train(copy, 1, other)
+    metrics = json.loads((copy / "epochs/001/metrics.json").read_text())
+    assert np.isfinite(metrics["loss"])
+    assert ("camera_loss" in metrics) == (memory == "camera")
+    assert load_network(copy / "epochs/001/model.safetensors")[1]["digest"] != before
+
+
+def test_a_teacher_is_the_model_and_goes_on_from_its_files(copy, tiny_config):
+    taught = changed(tiny_config, train={"teacher": "momentum", "teacher_momentum": 0.5})
+    train(copy, 1, taught)
+    start, first = RunLayout(copy).initial_model, RunLayout(copy).epoch(1)
+    weights = [load_network(p)[0].state_dict() for p in (start, first.model, first.student)]
+    initial, teacher, student = (w["backbone.conv1.weight"] for w in weights)
+    assert not torch.equal(teacher, student)
+    # Two of the three steps weigh 0.75, so the teacher is nearer to the student than to the start.
+    assert (teacher - student).norm() < (teacher - initial).norm()
+    label(copy, 2, taught)
+    features = read_artifact(RunLayout(copy).epoch(2).features, FEATURES)
+    assert features.inputs["model"] == load_network(first.model)[1]["digest"]
+    train(copy, 2, taught)
+    second = RunLayout(copy).epoch(2)
+    once = [path.read_bytes() for path in (second.model, second.student, second.state)]
+    torch.rand(5)
+    train(copy, 2, taught)
+    assert [path.read_bytes() for path in (second.model, second.student, second.state)] == once
+    with pytest.raises(UserError, match="--student goes with"):
+        run_train(inputs_of(copy, 2, tiny_config), out=second, epoch=2, config=taught)
+
+
+def test_self_paced_clusters_go_on_with_the_first_threshold(copy, tiny_config):
+    paced = changed(tiny_config, cluster={"self_paced": True, "eps_gap": 0.05})
+    files = {"index": copy / "index.h5", "graph": copy / "epochs/001/graph.h5"}
+    plain = read_artifact(copy / "epochs/001/clusters.h5", CLUSTERS)
+    first, second = copy / "first.h5", copy / "second.h5"
+    run_cluster(**files, out=first, config=paced)
+    found = read_artifact(first, CLUSTERS)
+    assert found.attributes["num_outliers"] >= plain.attributes["num_outliers"]
+    kept = found["labels"] >= 0
+    assert (plain["labels"][kept] >= 0).all()
+    assert 0 <= found.attributes["independence"] < 1
+    run_cluster(**files, out=second, config=paced, previous=first)
+    again = read_artifact(second, CLUSTERS)
+    assert again.attributes["independence"] == found.attributes["independence"]
+    assert again.inputs["previous_clusters"] == found.digest
+    with pytest.raises(UserError, match=r"without cluster\.self_paced"):
+        run_cluster(**files, out=second, config=paced, previous=copy / "epochs/001/clusters.h5")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mprd.config import AugmentConfig, TrainConfig
 from mprd.data.sampler import plan_batches
-from mprd.losses.memory_bank import ClusterMemory
+from mprd.losses.memories.cluster import ClusterMemory
 from mprd.models.architecture import Architecture
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
@@ -35,7 +35,7 @@ class Rejects:
 
 
 def trainer(labels, previous, pair_filter, **options):
-    config = TrainConfig(**{"use_ppa": True} | options)
+    config = TrainConfig(**{"use_hsd": True, "use_ppa": True} | options)
     labels = torch.tensor(labels)
     rows = torch.nn.functional.normalize(torch.randn(len(labels), 192), dim=1)
     before = None if previous is None else torch.tensor(previous)

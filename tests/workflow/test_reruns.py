@@ -62,6 +62,7 @@ VALUES: dict[str, Any] = {
     "init.checkpoint": "start.pth",
     "gcn.network": "gatv2",
     "cluster.method": "community",
+    "train.memory": "camera",
     "gcn.metadata.file": "pairs.csv",
     "gcn.sort_k": 11,
     "gcn.learn": False,
@@ -73,6 +74,7 @@ WITH = {
     "gcn.metadata.file": {"gcn": {"metadata": {"source": "pairs"}}},
     "gcn.metadata.source": {"gcn": {"metadata": {"file": "pairs.csv"}}},
     "cluster.eps": {"graph": {"eps_max": 0.7}},
+    "cluster.self_paced": {"cluster": {"method": "dbscan", "relation": "jaccard"}},
 }
 # No rule of a run depends on these; what they do is tested where they belong.
 OF_THE_DAG = {"results", "runs", "seeds", "epochs", "epochs_per_job", "use_gcn"}
@@ -179,7 +181,8 @@ def dry_run(task: tuple[Path, dict]) -> dict[str, set[str]]:
 def planned(text: str) -> dict[str, set[str]]:
     """Read the stages of each run from what a dry run prints."""
     found: dict[str, set[str]] = {run: set() for run in ASKED}
-    names = {"train_gcn": "train", "baseline": "evaluate"}
+    names = {"train_gcn": "train", "train_teacher": "train", "train_gcn_teacher": "train"}
+    names |= {"baseline": "evaluate"}
     names |= {"export_judged": "export", "draft": "cluster", "cluster_judged": "cluster"}
     for block in re.split(r"\n(?=\[)", text):
         rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)

@@ -10,7 +10,12 @@ from mprd.artifacts.files import atomic
 from mprd.config import dump_yaml, expand_runs
 from mprd.errors import UserError
 from mprd.pipeline.code_digest import code_digest, piece_digest
-from mprd.pipeline.inputs import epoch_inputs, initial_files, judge_inputs
+from mprd.pipeline.inputs import (
+    epoch_inputs,
+    initial_files,
+    judge_inputs,
+    previous_labels,
+)
 from mprd.pipeline.layout import (
     FIRST_EPOCH,
     INITIAL,

@@ -20,6 +20,20 @@ def judging_files(wildcards):
     return {role: str(path) for role, path in vars(inputs).items()}
 
 
+def labels_before(wildcards):
+    """The clusters of the epoch before, where those of an epoch go on from them."""
+    run, epoch = wildcards.run, int(wildcards.epoch)
+    return previous_labels(layout(run), epoch, RUNS[run].config) or []
+
+
+def runs_that_train(use_gcn, teacher):
+    """The runs whose epochs leave these files."""
+    return runs_where(
+        lambda run: RUNS[run].config.use_gcn == use_gcn
+        and RUNS[run].config.train.has_teacher == teacher
+    )
+
+
 rule features:
     input:
         model=lambda wildcards: training_files(wildcards)["model"],
@@ -66,6 +80,7 @@ rule cluster:
     input:
         index=RUN.index,
         graph=EPOCH.graph,
+        previous=labels_before,
     output:
         EPOCH.clusters,
     log:
@@ -77,9 +92,12 @@ rule cluster:
     params:
         version=version_of("cluster"),
         config=str(RUN.config),
+        previous=lambda wildcards, input: (
+            f"--previous {input.previous}" if input.previous else ""
+        ),
     shell:
         "mprd cluster --config {params.config} --index {input.index} --graph {input.graph}"
-        " --out {output} 2> {log}"
+        " {params.previous} --out {output} 2> {log}"
 
 
 # `cluster.relation: judged`: clusters by distance are drafts, the GCN judges, then clusters follow.
@@ -142,13 +160,13 @@ rule train:
     input:
         unpack(training_files),
     output:
-        **EPOCH.trained(use_gcn=False),
+        **EPOCH.trained(use_gcn=False, teacher=False),
     log:
         RUN.log("epochs", "{epoch}", "train"),
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "train")
     wildcard_constraints:
-        run=runs_where(lambda run: not RUNS[run].config.use_gcn),
+        run=runs_that_train(use_gcn=False, teacher=False),
     threads: 16
     resources:
         gpu=1,
@@ -166,6 +184,21 @@ rule train:
 # With `use_gcn` an epoch also leaves the GCN for the next one, and its judgements.
 use rule train as train_gcn with:
     output:
-        **EPOCH.trained(use_gcn=True),
+        **EPOCH.trained(use_gcn=True, teacher=False),
     wildcard_constraints:
-        run=runs_where(lambda run: RUNS[run].config.use_gcn),
+        run=runs_that_train(use_gcn=True, teacher=False),
+
+
+# With a teacher, which is the model then, it also leaves the student.
+use rule train as train_teacher with:
+    output:
+        **EPOCH.trained(use_gcn=False, teacher=True),
+    wildcard_constraints:
+        run=runs_that_train(use_gcn=False, teacher=True),
+
+
+use rule train as train_gcn_teacher with:
+    output:
+        **EPOCH.trained(use_gcn=True, teacher=True),
+    wildcard_constraints:
+        run=runs_that_train(use_gcn=True, teacher=True),

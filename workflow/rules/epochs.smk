@@ -18,7 +18,7 @@ def block_outputs(run, first, last):
     for epoch in range(first, last + 1):
         files = layout(run).epoch(epoch)
         made = files.labelling(config.judged) if epoch > FIRST_EPOCH else {}
-        made |= files.trained(config.use_gcn)
+        made |= files.trained(config.use_gcn, config.train.has_teacher)
         outputs += made.values()
     return outputs
 
@@ -81,4 +81,6 @@ for number, (run, first, last) in enumerate(BLOCKS):
         "cluster_judged",
         "train",
         "train_gcn",
+        "train_teacher",
+        "train_gcn_teacher",
     )

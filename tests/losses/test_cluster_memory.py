@@ -4,33 +4,43 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mprd.losses.memory_bank import ClusterMemory, centroids
+from mprd.losses.memories.cluster import ClusterMemory, centroids
 
 
 def unit(n, d, seed):
     return F.normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)), dim=1)
 
 
-def literal_update(C, labels, rows, x, m, update):
+def literal_update(C, labels, rows, x, m, update, weights):
     C = C.clone()
     for c in sorted({int(labels[r]) for r in rows}):
-        members = [x[b] for b, r in enumerate(rows) if int(labels[r]) == c]
+        members = [(x[b], weights[r]) for b, r in enumerate(rows) if int(labels[r]) == c]
+        trusted = [v for v, w in members if w >= 0.5]
         if update == "hard":
-            members = [min(members, key=lambda v, c=c: float(v @ C[c]))]
+            among = trusted or [v for v, _ in members]
+            members = [min(among, key=lambda v, c=c: float(v @ C[c]))]
         elif update == "mean":
-            members = [torch.stack(members).mean(dim=0)]
+            members = [sum(w * v for v, w in members) / sum(w for _, w in members)]
+        else:
+            members = trusted
         for target in members:
             C[c] = F.normalize(m * C[c] + (1 - m) * target, dim=0)
     return C
 
 
+@pytest.mark.parametrize("weights", [None, [1.5, 0.4, 0.6, 0.1, 0.2, 1, 1, 1]])
 @pytest.mark.parametrize("update", ["hard", "mean", "all"])
-def test_prototypes_follow_the_formula(update):
+def test_prototypes_follow_the_formula(update, weights):
     labels = torch.tensor([0, 0, 0, 1, 1, -1, 2, 2])
-    memory = ClusterMemory(unit(8, 5, 0), labels, 0.1, update)
+    start, given = unit(8, 5, 0), None if weights is None else torch.tensor(weights)
+    memory = ClusterMemory(start, labels, 0.1, update, given)
+    weights = [1.0] * 8 if weights is None else weights
+    for c in range(3):
+        total = sum(weights[i] * start[i] for i in range(8) if labels[i] == c)
+        assert torch.allclose(memory.prototypes[c], F.normalize(total, dim=0))
     rows = torch.tensor([0, 3, 2, 4, 1, 3])
     x = unit(6, 5, 1)
-    expected = literal_update(memory.prototypes, labels, rows, x, 0.1, update)
+    expected = literal_update(memory.prototypes, labels, rows, x, 0.1, update, weights)
     memory.update(rows, x)
     assert torch.allclose(memory.prototypes, expected, atol=1e-6)
     assert torch.allclose(memory.prototypes.norm(dim=1), torch.ones(3))

@@ -6,16 +6,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mprd.pairs.pair_list import segment_argmin
+from mprd.config import TrainConfig
+from mprd.losses.memories.base import MEMORIES, MemoryInputs
+from mprd.pairs.pair_list import last_occurrence, occurrence_rank, segment_argmin
+
+_LEAST = 1e-6  # a weight of 0 alone in its cluster still has a direction
+_DOUBTED = 0.5  # weight below which no prototype moves to a member
 
 
 class ClusterMemory:
     """The embeddings that a batch is compared with; never part of the autograd graph.
 
+    With weights a prototype is the weighted mean of its members, and moves to the weighted mean of
+    a batch, or never to a member that its cluster doubts (a weight below 0.5).
+
     Attributes:
         instances: float32 (N, D), one unit row per training image.
         prototypes: float32 (K, D), one unit row per cluster.
         labels: int64 (N,), cluster of each image, -1 outlier.
+        weights: float32 (N,), how much each image counts; all 1 by default.
     """
 
     def __init__(
@@ -24,6 +33,7 @@ class ClusterMemory:
         labels: Tensor,
         momentum: float,
         update: Literal["hard", "mean", "all"],
+        weights: Tensor | None = None,
     ) -> None:
         """Start from the epoch's features.
 
@@ -32,10 +42,12 @@ class ClusterMemory:
             labels: int64 (N,), 0..K-1 or -1 for outliers.
             momentum: share m of the old prototype that an update keeps.
             update: which batch members a prototype moves to.
+            weights: float32 (N,), at least 0; None: all count alike.
         """
         self.instances = features.clone()
         self.labels = labels
-        self.prototypes = centroids(features, labels)
+        self.weights = torch.ones_like(features[:, 0]) if weights is None else weights
+        self.prototypes = centroids(features, labels, weights)
         self.momentum = momentum
         self._move = {"hard": self._hard, "mean": self._mean, "all": self._all}[update]
 
@@ -49,55 +61,64 @@ class ClusterMemory:
         """
         features = features.detach().to(self.instances.dtype)
         clusters, segment = torch.unique(self.labels[rows], return_inverse=True)
-        self._move(clusters, segment, features)
-        last = _last_occurrence(rows)
+        self._move(clusters, segment, features, self.weights[rows])
+        last = last_occurrence(rows)
         self.instances[rows[last]] = features[last]
 
     def _blend(self, clusters: Tensor, targets: Tensor) -> None:
         mixed = self.momentum * self.prototypes[clusters] + (1 - self.momentum) * targets
         self.prototypes[clusters] = F.normalize(mixed, dim=1)
 
-    def _hard(self, clusters: Tensor, segment: Tensor, features: Tensor) -> None:
+    def _hard(self, clusters: Tensor, segment: Tensor, features: Tensor, weights: Tensor) -> None:
         similarity = (features * self.prototypes[clusters[segment]]).sum(dim=1)
+        similarity = similarity + 4 * (weights < _DOUBTED)  # behind all others
         self._blend(clusters, features[segment_argmin(similarity, segment, len(clusters))])
 
-    def _mean(self, clusters: Tensor, segment: Tensor, features: Tensor) -> None:
+    def _mean(self, clusters: Tensor, segment: Tensor, features: Tensor, weights: Tensor) -> None:
+        weights = weights.clamp_min(_LEAST)[:, None]
         total = features.new_zeros(len(clusters), features.shape[1])
-        total.index_add_(0, segment, features)
-        counts = torch.bincount(segment, minlength=len(clusters))
-        self._blend(clusters, total / counts[:, None])
+        total.index_add_(0, segment, features * weights)
+        share = features.new_zeros(len(clusters), 1).index_add_(0, segment, weights)
+        self._blend(clusters, total / share)
 
-    def _all(self, clusters: Tensor, segment: Tensor, features: Tensor) -> None:
-        rank = _occurrence_rank(segment)
+    def _all(self, clusters: Tensor, segment: Tensor, features: Tensor, weights: Tensor) -> None:
+        trusted = weights >= _DOUBTED
+        segment, features = segment[trusted], features[trusted]
+        if not len(segment):
+            return
+        rank = occurrence_rank(segment)
         for k in range(int(rank.max()) + 1):
             chosen = rank == k
             self._blend(clusters[segment[chosen]], features[chosen])
 
 
-def centroids(features: Tensor, labels: Tensor) -> Tensor:
-    """Return the normalised mean of each cluster.
+@MEMORIES.register("cluster")
+def cluster_memory(inputs: MemoryInputs, settings: TrainConfig) -> ClusterMemory:
+    """Build the memory of Cluster Contrast with the settings' momentum and update."""
+    return ClusterMemory(
+        inputs.features,
+        inputs.labels,
+        settings.momentum,
+        settings.memory_update,
+        inputs.weights,
+    )
+
+
+def centroids(features: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return the normalised, weighted mean of each cluster.
 
     Args:
         features: (N, D).
         labels: int64 (N,), 0..K-1, -1 outlier.
+        weights: (N,), at least 0; None: all count alike.
 
     Returns:
         (K, D), unit rows.
     """
     inside = labels >= 0
+    if weights is not None:
+        features = features * weights.clamp_min(_LEAST)[:, None]
     count = int(labels.max()) + 1
     total = features.new_zeros(count, features.shape[1])
     total.index_add_(0, labels[inside], features[inside])
     return F.normalize(total, dim=1)
-
-
-def _occurrence_rank(values: Tensor) -> Tensor:
-    """Return how many equal values stand before each value."""
-    same = values[:, None] == values[None, :]
-    return torch.tril(same, diagonal=-1).sum(dim=1)
-
-
-def _last_occurrence(values: Tensor) -> Tensor:
-    """Return a mask of the values with no equal value behind them."""
-    same = values[:, None] == values[None, :]
-    return torch.triu(same, diagonal=1).sum(dim=1) == 0

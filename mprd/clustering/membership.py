@@ -1,0 +1,44 @@
+"""How well each image belongs to its cluster."""
+
+import numpy as np
+from scipy.sparse import csr_array
+
+_MOST = 1.5  # times the mean of its cluster that a member may count
+
+
+def membership(distance: csr_array, labels: np.ndarray) -> np.ndarray:
+    """Return the mean relation, 1 - distance, of each image to the others of its cluster.
+
+    Args:
+        distance: (N, N), symmetric; a pair that is not stored has relation 0, and the diagonal
+            does not count.
+        labels: int (N,), -1 outlier.
+
+    Returns:
+        float32 (N,), in [0, 1]; 0 for outliers and for an image that is alone in its cluster.
+    """
+    count = len(labels)
+    row = np.repeat(np.arange(count), np.diff(distance.indptr))
+    column = distance.indices
+    mates = (row != column) & (labels[row] == labels[column]) & (labels[row] >= 0)
+    total = np.bincount(row[mates], 1 - distance.data[mates].astype(np.float64), count)
+    sizes = np.bincount(labels[labels >= 0], minlength=1)
+    others = np.where(labels >= 0, sizes[labels], 1) - 1
+    return (total / np.maximum(others, 1)).clip(0, 1).astype(np.float32)
+
+
+def relative_membership(membership: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return memberships over the mean of their cluster, at most 1.5; 1 outside clusters.
+
+    Args:
+        membership: float32 (N,).
+        labels: int (N,), -1 outlier.
+
+    Returns:
+        float32 (N,).
+    """
+    inside = labels >= 0
+    sizes = np.bincount(labels[inside], minlength=1)
+    mean = np.bincount(labels[inside], membership[inside], len(sizes)) / np.maximum(sizes, 1)
+    relative = membership / np.maximum(mean[labels], 1e-6)
+    return np.where(inside, np.minimum(relative, _MOST), 1).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Memories: what a batch is compared with, one file for each."""

@@ -1,0 +1,56 @@
+"""Camera proxies beside prototypes, one for each camera of a cluster (Wang et al., AAAI 2021)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mprd.config import TrainConfig
+from mprd.losses.memories.base import MEMORIES, MemoryInputs
+from mprd.losses.memories.cluster import ClusterMemory, centroids
+
+
+class CameraMemory(ClusterMemory):
+    """A cluster memory that also holds what each cluster looks like in each of its cameras.
+
+    Attributes:
+        proxies: float32 (Q, D), one unit row for each cluster and camera in which it is seen.
+        proxy_cluster: int64 (Q,).
+        proxy_camera: int64 (Q,), -1: the images whose camera is unknown.
+        proxy: int64 (N,), proxy of each image, -1 outlier.
+    """
+
+    def __init__(self, inputs: MemoryInputs, settings: TrainConfig) -> None:
+        """Start from the epoch's features; arguments as `MemoryInputs` and the `train` section."""
+        super().__init__(
+            inputs.features,
+            inputs.labels,
+            settings.momentum,
+            settings.memory_update,
+            inputs.weights,
+        )
+        inside = inputs.labels >= 0
+        span = int(inputs.cameras.max()) + 2  # cameras -1 .. largest
+        key = inputs.labels * span + inputs.cameras + 1
+        distinct, place = torch.unique(key[inside], return_inverse=True)
+        self.proxy_cluster = distinct // span
+        self.proxy_camera = distinct % span - 1
+        self.proxy = torch.full_like(inputs.labels, -1)
+        self.proxy[inside] = place
+        self.proxies = centroids(inputs.features, self.proxy, inputs.weights)
+
+    @torch.no_grad()
+    def update(self, rows: Tensor, features: Tensor) -> None:
+        """Take over a batch; a proxy moves to the mean of its images there."""
+        super().update(rows, features)
+        features = features.detach().to(self.proxies.dtype)
+        moved, segment = torch.unique(self.proxy[rows], return_inverse=True)
+        total = features.new_zeros(len(moved), features.shape[1]).index_add_(0, segment, features)
+        mean = total / torch.bincount(segment, minlength=len(moved))[:, None]
+        mixed = self.momentum * self.proxies[moved] + (1 - self.momentum) * mean
+        self.proxies[moved] = F.normalize(mixed, dim=1)
+
+
+@MEMORIES.register("camera")
+def camera_memory(inputs: MemoryInputs, settings: TrainConfig) -> CameraMemory:
+    """Build the memory of CAP with the settings' momentum and update."""
+    return CameraMemory(inputs, settings)

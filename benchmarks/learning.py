@@ -72,6 +72,8 @@ VARIANTS: dict[str, dict] = {
 MORE: dict[str, dict] = {
     name: merge(VARIANTS["contrast"], change)
     for name, change in {
+        "eps-0.4": {"cluster": {"eps": 0.4}},
+        "eps-0.6": {"cluster": {"eps": 0.6}},
         "uncentred": {"graph": {"cameras": "none"}},
         "centred": {"graph": {"cameras": "center"}},
         "standardized": {"graph": {"cameras": "standardize"}},

@@ -107,7 +107,7 @@ def main() -> None:
         "init": {"method": "random"},
         "data": {"height": options.height, "width": options.width},
         "model": {"backbone": options.backbone},
-        "train": {"iters": options.iters},
+        "train": {"iters": options.iters, "use_hsd": True, "use_ppa": True},
         "cluster": {"eps": 0.6, "min_samples": 2},
         "use_gcn": bool(options.gcn),
         "gcn": {"pretrain": {"metadata": 20, "unlabelled": 40}},

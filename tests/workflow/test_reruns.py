@@ -146,7 +146,9 @@ def expected(before: dict, after: dict) -> dict[str, set[str]]:
     for old, new in pairs:
         stages = set(READERS)
         if not new.config.use_gcn:
-            stages -= {"metadata", "pretrain", "judge@1", "judge@2"}
+            stages -= {"metadata", "pretrain"}
+        if not new.config.judged:
+            stages -= {"judge@1", "judge@2"}
         stale = {
             stage
             for stage in stages

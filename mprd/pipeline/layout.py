@@ -93,7 +93,7 @@ class FinalLayout(Folder):
     drafts = File("drafts.h5", "their clusters by Jaccard distance (judged)")
     judgements = File("judgements.h5", "what the last relation GCN says of their pairs (judged)")
     clusters = File("clusters.h5", "the clusters that the last model finds")
-    table = File("clusters.csv", "the same as a table: path, cluster, camera")
+    table = File("clusters.csv", "the same as a table: path, cluster, confidence, camera")
 
     def files(self, judged: bool) -> dict[str, Path]:
         """Return all of them, by role; `judged`: by `cluster.relation`."""

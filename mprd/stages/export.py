@@ -58,7 +58,8 @@ def run_export(
         pixels: `pixels.h5`.
         model: `model.safetensors` of the last epoch.
         out: files to write; embeddings are of all splits, features, graph and clusters of the
-            training images. Cluster -1 is an outlier.
+            training images. Cluster -1 is an outlier; the confidence of an image is its mean
+            relation to the others of its cluster.
         config: of the run.
         threads: worker threads.
         gcn: the relation GCN after the last epoch (`cluster.relation: judged`).
@@ -95,15 +96,17 @@ def run_export(
     )
     artifact = read_index(index)
     rows = split_rows(artifact, "train")
+    clusters = read_artifact(out.clusters, CLUSTERS)
     table = pd.DataFrame(
         {
             "path": artifact["path"][rows],
-            "cluster": read_artifact(out.clusters, CLUSTERS)["labels"],
+            "cluster": clusters["labels"],
+            "confidence": clusters["membership"],
             "camera": artifact["camera"][rows],
         }
     )
     with atomic(out.table) as temporary:
-        table.to_csv(temporary, index=False)
+        table.to_csv(temporary, index=False, float_format="%.3f")
 
 
 def _keep_train(*, index: Path, embeddings: Path, out: Path, config: Config) -> None:

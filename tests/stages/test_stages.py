@@ -225,9 +225,10 @@ def test_export(copy, tiny_config):
     )
     assert (copy / "final/model.safetensors").read_bytes() == model.read_bytes()
     table = pd.read_csv(copy / "final/clusters.csv")
-    assert table.columns.tolist() == ["path", "cluster", "camera"]
-    labels = read_artifact(copy / "final/clusters.h5", CLUSTERS)["labels"]
-    assert table["cluster"].tolist() == labels.tolist()
+    assert table.columns.tolist() == ["path", "cluster", "confidence", "camera"]
+    clusters = read_artifact(copy / "final/clusters.h5", CLUSTERS)
+    assert table["cluster"].tolist() == clusters["labels"].tolist()
+    np.testing.assert_allclose(table["confidence"], clusters["membership"], atol=6e-4)
     embeddings = read_artifact(copy / "final/embeddings.h5", FEATURES)
     assert len(embeddings["features"]) == 81
     assert embeddings.attributes["splits"] == "train,query,gallery"

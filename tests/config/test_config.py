@@ -6,7 +6,7 @@ import yaml
 from pydantic import BaseModel
 
 from mprd.artifacts import reference as artifacts
-from mprd.config import Config, dump_yaml, expand_runs, load_config, validate
+from mprd.config import Config, dump_yaml, expand_runs, load_config, merge, read_yaml, validate
 from mprd.config.load import known_keys
 from mprd.config.reference import json_schema, markdown
 from mprd.errors import UserError
@@ -21,6 +21,14 @@ CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 def test_shipped_configs_are_valid(path):
     runs = expand_runs(yaml.safe_load(path.read_text()), str(path))
     assert runs
+
+
+def test_the_sweep_goes_with_the_demo():
+    demo, sweep = (read_yaml(ROOT / "config" / f"{name}.yaml") for name in ("config", "sweep"))
+    runs = expand_runs(merge(demo, sweep), "sweep.yaml")
+    judged = {run.variant: run.config.judged for run in runs}
+    assert judged == {"demo": True, "no-gcn": False, "no-alignment": True}
+    assert len(runs) == 9
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ CLUSTERS = Schema(
     },
     {
         "eps": "radius used (after widening, if any)",
-        "gamma": "mean relation that a community had to reach (as chosen, if `auto`)",
+        "gamma": "mean relation that a community had to reach, as chosen if `auto` (NaN: dbscan)",
         "relation": "what nearness was: jaccard, or judged by the relation GCN",
         "independence": "threshold of SpCL's criterion, set in epoch 1 (NaN: not `self_paced`)",
         "num_outliers": "images without a cluster",

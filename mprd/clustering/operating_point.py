@@ -12,39 +12,62 @@ import numpy as np
 
 # Candidates for gamma, generous to strict.
 GAMMAS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+_BLOCK_ROWS = 2**15
 _GIVEN_UP = 0.01  # share of the confident pairs that purity may cost
 
 
 def confident_pairs(neighbors: np.ndarray, cameras: np.ndarray) -> np.ndarray:
     """Return pairs of two cameras, each end the other's nearest image of its camera.
 
-    Only neighbours in the lists count: a nearest image beyond them is not a confident one. Without
-    known cameras these are the mutual nearest neighbours.
+    Only neighbours in the lists count: a nearest image beyond them is not a confident one. Where
+    fewer than two cameras are known these are the mutual nearest neighbours.
 
     Args:
         neighbors: int (N, k), nearest rows, the row itself first.
-        cameras: int (N,), -1 unknown: such images are in no pair while any camera is known.
+        cameras: int (N,), -1 unknown: such images are in no pair while two cameras are known.
 
     Returns:
         int64 (P, 2), i < j, sorted.
     """
-    count, k = neighbors.shape
-    known = cameras >= 0
-    if not known.any():  # each image as a camera of its own would pair all neighbours
-        group, known = np.zeros(count, np.int64), np.ones(count, bool)
-        allowed = neighbors != np.arange(count)[:, None]
-    else:
-        group = cameras.astype(np.int64)
-        allowed = known[:, None] & known[neighbors] & (group[neighbors] != group[:, None])
-    place = np.flatnonzero(allowed)  # row by row, the nearest first
-    row, seen = place // k, neighbors.ravel()[place].astype(np.int64)
-    span = int(group.max(initial=0)) + 1
-    _, first = np.unique(row * span + group[seen], return_index=True)
-    forth = row[first] * count + seen[first]
-    back = seen[first] * count + row[first]
+    count = len(neighbors)
+    group = cameras.astype(np.int64)
+    apart = len(np.unique(group[group >= 0])) > 1
+    if not apart:
+        group = np.zeros(count, np.int64)
+    blocks = range(0, count, _BLOCK_ROWS)
+    rows, nearest = (
+        np.concatenate(parts)
+        for parts in zip(
+            *(_nearest_by_group(neighbors, group, start, apart) for start in blocks), strict=True
+        )
+    )
+    forth, back = rows * count + nearest, nearest * count + rows
     mutual = forth[np.isin(forth, back, assume_unique=True)]
     i, j = np.divmod(np.sort(mutual), count)
     return np.stack([i, j], axis=1)[i < j]
+
+
+def _nearest_by_group(
+    neighbors: np.ndarray, group: np.ndarray, start: int, apart: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return, of a block of rows, each row and its nearest image of every group in its list.
+
+    Args:
+        neighbors: int (N, k).
+        group: int64 (N,), -1: in no pair.
+        start: first row of the block.
+        apart: only images of another group count; else any but the row itself.
+    """
+    block = neighbors[start : start + _BLOCK_ROWS].astype(np.int64)
+    own = np.arange(start, start + len(block))[:, None]
+    if apart:
+        allowed = (group[own] >= 0) & (group[block] >= 0) & (group[block] != group[own])
+    else:
+        allowed = block != own
+    row, column = np.nonzero(allowed)  # row by row, the nearest first
+    seen = block[row, column]
+    _, first = np.unique(row * (int(group.max()) + 1) + group[seen], return_index=True)
+    return row[first] + start, seen[first]
 
 
 def share_together(labels: np.ndarray, pairs: np.ndarray) -> float:
@@ -62,9 +85,9 @@ def choose_gamma(cluster: Callable[[float], np.ndarray], pairs: np.ndarray) -> f
     """
     if not len(pairs):
         return GAMMAS[len(GAMMAS) // 2]
-    shares = [share_together(cluster(gamma), pairs) for gamma in GAMMAS]
-    return max(
-        gamma
-        for gamma, share in zip(GAMMAS, shares, strict=True)
-        if share >= max(shares) - _GIVEN_UP
-    )
+    found = {gamma: cluster(gamma) for gamma in GAMMAS}
+    # One cluster of all holds every pair together, and teaches nothing.
+    usable = [gamma for gamma, labels in found.items() if labels.max() >= 1] or list(GAMMAS)
+    share = {gamma: share_together(found[gamma], pairs) for gamma in usable}
+    most = max(share.values())
+    return max(gamma for gamma in usable if share[gamma] >= most - _GIVEN_UP)

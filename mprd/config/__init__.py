@@ -4,14 +4,12 @@ from mprd.config.clusters import ClusterConfig, GraphConfig
 from mprd.config.data import DataConfig, SyntheticConfig
 from mprd.config.gcn import GcnConfig
 from mprd.config.load import Run, dump_yaml, expand_runs, load_config, merge, read_yaml, validate
+from mprd.config.network import InitConfig, ModelConfig, WarmupConfig
 from mprd.config.sections import (
     AugmentConfig,
     Config,
     EvaluateConfig,
-    InitConfig,
-    ModelConfig,
     TrainConfig,
-    WarmupConfig,
 )
 
 __all__ = [

@@ -79,8 +79,18 @@ class ClusterConfig(Section):
     def _has_radii(self) -> "ClusterConfig":
         if self.self_paced and (self.method != "dbscan" or self.relation != "jaccard"):
             raise ValueError("self_paced compares three radii: it needs method dbscan on jaccard")
+        if self.self_paced and self.widen_step:
+            raise ValueError("self_paced compares three fixed radii: set widen_step to 0")
         if self.self_paced and self.eps_gap >= self.eps:
             raise ValueError(f"eps_gap ({self.eps_gap}) must be below eps ({self.eps})")
+        return self
+
+    @model_validator(mode="after")
+    def _weighs_pairs(self) -> "ClusterConfig":
+        if self.relation == "judged" and self.method == "dbscan":
+            raise ValueError(
+                "relation is judged, but dbscan does not weigh pairs: set method to community"
+            )
         return self
 
     @model_validator(mode="after")

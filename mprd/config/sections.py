@@ -8,75 +8,8 @@ from pydantic import Field, model_validator
 from mprd.config.clusters import ClusterConfig, GraphConfig
 from mprd.config.data import DataConfig
 from mprd.config.gcn import GcnConfig
+from mprd.config.network import InitConfig, ModelConfig
 from mprd.config.section import Probability, Section
-
-
-class ModelConfig(Section):
-    """The embedding network: backbone, pooling, BNNeck, L2 norm."""
-
-    backbone: str = Field(
-        "resnet50",
-        description="mini, resnet18/34/50/101/152, resnet50_ibn_a, resnet101_ibn_a, timm/<name> "
-        "(timm/tf_efficientnet_lite0 has its ImageNet weights at hand); more: docs/extending.md",
-    )
-    pooling: Literal["avg", "max", "gem", "avg+max", "token"] = Field(
-        "gem", description="pooling of the last feature map; token: a transformer's class token"
-    )
-    last_stride: Literal[1, 2] = Field(
-        1, description="stride of the last stage: 1 keeps twice the resolution"
-    )
-    bn_group_size: int = Field(
-        16,
-        ge=0,
-        description="images that share batch-norm statistics in training; 0 = the whole batch",
-    )
-
-
-class WarmupConfig(Section):
-    """Self-supervised contrastive training on the run's own images (`init.method: warmup`)."""
-
-    steps: int = Field(1000, ge=1, description="optimiser steps")
-    batch_size: int = Field(128, ge=2, description="images per step, each in two views")
-    lr: float = Field(1e-3, gt=0, description="peak learning rate of Adam (cosine decay)")
-    weight_decay: float = Field(5e-4, ge=0, description="weight decay")
-    temperature: float = Field(0.1, gt=0, description="temperature of the contrastive loss")
-    projection: int = Field(
-        128, ge=0, description="size of the projection head, dropped afterwards; 0 = no head"
-    )
-    jitter: float = Field(
-        0.4, ge=0, le=1, description="strength of brightness, contrast and saturation jitter"
-    )
-    hue: float = Field(0.02, ge=0, le=0.5, description="largest hue turn, in full turns")
-    grayscale: Probability = Field(0.05, description="probability of a view without colour")
-    min_scale: float = Field(
-        0.5, gt=0, le=1, description="smallest share of the image that a random crop keeps"
-    )
-
-
-class InitConfig(Section):
-    """The CNN that the first epoch starts from."""
-
-    method: Literal["imagenet", "checkpoint", "warmup", "random"] = Field(
-        "imagenet",
-        description="imagenet: of torchvision, timm or a package; checkpoint: a local file; "
-        "warmup: self-supervised on the own images, no download; random",
-    )
-    checkpoint: Path | None = Field(
-        None,
-        description="weights file (.safetensors of ours, or a .pth state dict); "
-        "a start for `checkpoint`, also for `warmup` when given",
-    )
-    warmup: WarmupConfig = Field(
-        default_factory=WarmupConfig, description="settings of `method: warmup`"
-    )
-
-    @model_validator(mode="after")
-    def _has_file(self) -> "InitConfig":
-        if self.method == "checkpoint" and self.checkpoint is None:
-            raise ValueError("method is `checkpoint` but no `checkpoint` file is given")
-        if self.checkpoint is not None and self.method not in ("checkpoint", "warmup"):
-            raise ValueError(f"`checkpoint` is given but method `{self.method}` does not read it")
-        return self
 
 
 class AugmentConfig(Section):
@@ -189,6 +122,11 @@ class TrainConfig(Section):
         return self
 
     @property
+    def uses_pairs(self) -> bool:
+        """Whether a loss works on hard pairs."""
+        return self.use_hsd or self.use_ppa
+
+    @property
     def has_teacher(self) -> bool:
         """Whether a mean teacher follows the network."""
         return self.teacher != "none"
@@ -274,7 +212,7 @@ class Config(Section):
             )
         if self.judged and not self.use_gcn:
             raise ValueError("cluster.relation is judged, but there is no judge: set use_gcn")
-        if self.use_gcn and not (self.judged or self.train.use_hsd or self.train.use_ppa):
+        if self.use_gcn and not (self.judged or self.train.uses_pairs):
             raise ValueError(
                 "use_gcn has nothing to judge: set train.use_hsd, train.use_ppa or "
                 "cluster.relation: judged"

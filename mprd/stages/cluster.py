@@ -54,9 +54,9 @@ def run_cluster(
         out: `clusters.h5` to write.
         config: the `cluster` section is read.
         judgements: `judgements.h5` of the graph: pairs are as near as these say; None: as their
-            Jaccard distances say. If the config asks for judged clusters, these are drafts,
-            communities with a gamma of 0.05 at all times: in strict ones the GCN would find no
-            doubts to learn from.
+            Jaccard distances say. If the config asks for judged clusters, these are drafts, with
+            a gamma of 0.05 at all times: in strict ones the GCN would find no doubts to learn
+            from.
         previous: `clusters.h5` of the epoch before, whose threshold of independence goes on
             (`cluster.self_paced`); None: a first epoch, which sets it.
         whole: keep the members that `cluster.self_paced` would drop: not for training.
@@ -76,7 +76,7 @@ def run_cluster(
             f"{graph} covers {count} images, the train split of {index} has {len(identities)}. "
             "Make the features of the train split with `mprd features`."
         )
-    need = cluster_bytes(count, len(artifact["indices"]))
+    need = cluster_bytes(count, len(artifact["indices"]), artifact["neighbors"].shape[1])
     require("cluster", need, "Take a machine with more memory, or a smaller graph.eps_max.")
     inputs = {**artifact.inputs, "graph": artifact.digest}
     distance = graph_distance(artifact)
@@ -93,6 +93,7 @@ def run_cluster(
     independence = float("nan")
     if not whole and used.self_paced:
         labels, independence = _reliable(source, labels, used, previous, inputs)
+    near = within(distance, artifact["data"] <= used.eps)
     sizes = np.bincount(labels[labels >= 0]).astype(np.int32)
     outliers = int((labels < 0).sum())
     quality = _quality(labels, identities, cameras)
@@ -103,12 +104,12 @@ def run_cluster(
     write_artifact(
         out,
         CLUSTERS,
-        {"labels": labels, "sizes": sizes, "membership": membership(distance, labels)},
+        {"labels": labels, "sizes": sizes, "membership": membership(near, labels)},
         config=stage_settings(config, "cluster"),
         inputs=inputs,
         attributes={
             "eps": used.eps,
-            "gamma": used.gamma,
+            "gamma": float("nan") if used.method == "dbscan" else used.gamma,
             "relation": "jaccard" if judgements is None else "judged",
             "independence": independence,
             "num_outliers": outliers,
@@ -221,7 +222,9 @@ def _cluster(source: _Source, settings: ClusterConfig) -> tuple[np.ndarray, Clus
 def _too_few(count: int, joined: bool, settings: ClusterConfig, where: Path) -> str:
     found = f"{settings.method} found {count} cluster{'' if count == 1 else 's'}"
     smaller = "cluster.min_samples" if settings.method == "dbscan" else "cluster.min_size"
-    if joined:
+    if settings.method != "dbscan":
+        remedy = f"{'Raise' if joined else 'Lower'} cluster.gamma, or set it to auto"
+    elif joined:
         remedy = "Lower cluster.eps"
     else:
         remedy = f"Raise cluster.eps (and graph.eps_max), lower {smaller}"

@@ -17,6 +17,7 @@ from mprd.pipeline.inputs import JudgeInputs
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import read_index, split_rows
+from mprd.stages.relation_sources import require_drafts, require_same_data
 from mprd.system.ram import judge_bytes, require
 from mprd.system.torch_setup import select_device
 
@@ -52,6 +53,7 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
     require_parent(features, "index", index.digest, inputs.index)
     require_parent(graph, "features", features.digest, inputs.features)
     require_parent(drafts, "graph", graph.digest, inputs.graph)
+    require_drafts(drafts)
     rows = split_rows(index, "train")
     cameras, identity = index["camera"][rows], index["identity"][rows]
     count, dim = features["features"].shape
@@ -59,6 +61,7 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
     require("judge", need, "Take a machine with more memory, or a smaller graph.eps_max.")
     device = select_device(config.device)
     gcn, header = load_gcn(inputs.gcn, dim)
+    require_same_data(header, index, inputs.gcn)
     relations = EpochRelations(
         network=gcn.to(device),
         memory=torch.from_numpy(features["features"]).to(device),

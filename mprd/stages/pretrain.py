@@ -23,7 +23,7 @@ from mprd.pipeline.inputs import InitialFiles
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
-from mprd.stages.relation_sources import read_metadata, unlabelled_tasks
+from mprd.stages.relation_sources import read_metadata, require_drafts, unlabelled_tasks
 from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device
 
@@ -165,6 +165,7 @@ def _read(
     require_parent(found["features"], "index", index.digest, inputs.index)
     require_parent(found["graph"], "features", found["features"].digest, inputs.features)
     require_parent(found["clusters"], "graph", found["graph"].digest, inputs.graph)
+    require_drafts(found["clusters"])
     dim = found["features"]["features"].shape[1]
     return {**found, "metadata": read_metadata(metadata, index, dim)}
 

@@ -1,6 +1,5 @@
 """The relation GCN's part of an epoch of stage `train`: read, judge, learn, write."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,13 @@ from mprd.pipeline.inputs import EpochInputs
 from mprd.pipeline.layout import EpochLayout
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.relation_sources import embed_nodes, read_metadata, unlabelled_tasks
+from mprd.stages.relation_sources import (
+    embed_nodes,
+    read_metadata,
+    require_drafts,
+    require_same_data,
+    unlabelled_tasks,
+)
 
 
 @dataclass(frozen=True)
@@ -65,16 +70,13 @@ def read_relation_files(
     require_parent(clusters, "graph", graph.digest, inputs.graph)
     metadata = read_metadata(inputs.metadata, index, dim)
     gcn, header = load_gcn(inputs.gcn, dim)
-    if json.loads(header["inputs"]).get("index") != index.digest:
-        raise UserError(
-            f"{inputs.gcn} was trained on another data set than {inputs.index}. "
-            "Make it again with `mprd pretrain`."
-        )
+    require_same_data(header, index, inputs.gcn)
     digests = {"graph": graph.digest, "metadata": metadata.digest, "gcn": header["digest"]}
     doubtful = clusters
     if inputs.drafts is not None:
         doubtful = read_artifact(inputs.drafts, CLUSTERS)
         require_parent(doubtful, "graph", graph.digest, inputs.graph)
+        require_drafts(doubtful)
         digests["drafts"] = doubtful.digest
     return RelationFiles(graph, doubtful, metadata, gcn, digests)
 

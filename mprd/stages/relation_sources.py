@@ -1,5 +1,6 @@
 """What the relation GCN learns from, before and in each epoch: metadata and unlabelled pairs."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,37 @@ def read_metadata(path: Path, index: Artifact, dim: int) -> Artifact:
             "Make it again with `mprd metadata`."
         )
     return metadata
+
+
+def require_drafts(clusters: Artifact) -> None:
+    """Check that clusters were made by distance: inside its own ones the GCN finds no doubts.
+
+    Raises:
+        UserError: they were made from judgements.
+    """
+    if clusters.attributes["relation"] != "jaccard":
+        raise UserError(
+            f"{clusters.path} was made from judgements; the relation GCN learns inside clusters by "
+            "distance. Give drafts.h5, made by `mprd cluster` without --judgements."
+        )
+
+
+def require_same_data(header: dict[str, str], index: Artifact, path: Path) -> None:
+    """Check that a relation GCN was trained on the images of an index.
+
+    Args:
+        header: of the GCN's file.
+        index: of the run.
+        path: of the GCN, for the message.
+
+    Raises:
+        UserError: it was trained on other images.
+    """
+    if json.loads(header["inputs"]).get("index") != index.digest:
+        raise UserError(
+            f"{path} was trained on another data set than {index.path}. "
+            "Make it again with `mprd pretrain`."
+        )
 
 
 def unlabelled_tasks(

@@ -122,7 +122,8 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
         settings=config.train,
         augmentation=config.augment,
         generator=torch.Generator(device).manual_seed(device_seed),
-        pair_filter=relation.filter if relation else None,
+        # Without hard pairs there is nothing to filter, and no similarity to keep up with.
+        pair_filter=relation.filter if relation and config.train.uses_pairs else None,
         teacher=networks.teacher,
     )
     result = train_epoch(trainer, store, cameras, epoch, np.random.default_rng(plan_seed))

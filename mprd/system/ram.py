@@ -52,14 +52,15 @@ def graph_bytes(
     return base + 4 * count * dim * copies + 115 * k1 * count + 120 * MIB * ivf_threads
 
 
-def cluster_bytes(count: int, stored: int) -> int:
-    """Return the peak of stage `cluster`.
+def cluster_bytes(count: int, stored: int, k1: int) -> int:
+    """Return the peak of stage `cluster`; confident pairs are found in blocks of rows.
 
     Args:
         count: N.
         stored: distances in the graph.
+        k1: neighbours kept in the graph.
     """
-    return 100 * MIB + 100 * count + 60 * stored
+    return 150 * MIB + (200 + 4 * k1) * count + 60 * stored
 
 
 def inference_bytes(largest: int, pixels: int, embeddings: int) -> int:

@@ -179,7 +179,7 @@ class EpochTrainer:
             rows: int64 (B,), training rows.
         """
         none = PairList(rows[:0], rows[:0])
-        if not (self.settings.use_hsd or self.settings.use_ppa):
+        if not self.settings.uses_pairs:
             return StepPairs(none, none, rows, None)
         positives, negatives = self.pairs.positives(rows), self.pairs.negatives(rows)
         rejected = none

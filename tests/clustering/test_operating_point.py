@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mprd.clustering import operating_point
 from mprd.clustering.operating_point import (
     GAMMAS,
     choose_gamma,
@@ -14,11 +15,13 @@ from mprd.clustering.operating_point import (
 
 
 def literal(neighbors, cameras):
+    known = len({c for c in cameras.tolist() if c >= 0}) > 1
+    cameras = cameras if known else np.zeros_like(cameras)
+
     def nearest(row, camera):
         near = [j for j in neighbors[row].tolist() if j != row and cameras[j] == camera]
         return near[0] if near else None
 
-    known = (cameras >= 0).any()
     found = []
     for i in range(len(cameras)):
         for j in range(i + 1, len(cameras)):
@@ -66,3 +69,19 @@ def test_the_strictest_that_costs_hardly_any_confident_pair():
     assert choose_gamma(clusters([90, 95, 95, 95, 94, 80, 70]), pairs) == 0.3
     assert choose_gamma(clusters([0] * 7), pairs) == 0.5
     assert choose_gamma(clusters([5] * 7), pairs[:0]) == 0.2
+
+
+def test_one_cluster_of_all_is_not_a_choice():
+    pairs = np.array([[0, 1], [2, 3], [1, 2]])
+    by_gamma = dict.fromkeys(GAMMAS, np.array([0, 0, 1, 1])) | {0.02: np.zeros(4, np.int64)}
+    assert choose_gamma(by_gamma.__getitem__, pairs) == 0.5
+
+
+def test_blocks_of_rows_change_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    neighbors = np.stack([rng.permutation(40)[:12] for _ in range(40)])
+    neighbors[:, 0] = np.arange(40)
+    cameras = rng.integers(-1, 3, 40)
+    whole = confident_pairs(neighbors, cameras)
+    monkeypatch.setattr(operating_point, "_BLOCK_ROWS", 7)
+    np.testing.assert_array_equal(confident_pairs(neighbors, cameras), whole)

@@ -88,6 +88,11 @@ def test_every_setting_has_a_description():
         ({"model": {"bn_group_size": 1}}, r"bn_group_size \(1\) must be 0 or divide a batch of 64"),
         ({"model": {"bn_group_size": 24}}, "groups of two images or more"),
         ({"train": {"extra_losses": {"ppa": 1}}}, "which has settings of its own"),
+        ({"cluster": {"relation": "judged"}}, "dbscan does not weigh pairs"),
+        ({"cluster": {"relation": "judged", "method": "community"}}, "there is no judge"),
+        ({"cluster": {"gamma": "auto"}}, "dbscan has no gamma"),
+        ({"cluster": {"self_paced": True, "widen_step": 0.1}}, "set widen_step to 0"),
+        ({"use_gcn": True}, "use_gcn has nothing to judge"),
         ({"data": {"synthetic": {"min_images": 9}}}, "min_images is above max_images"),
     ],
 )

@@ -176,6 +176,11 @@ def test_what_does_not_fit_is_refused(copy, config):
     with pytest.raises(UserError, match="by relation jaccard, the config says judged"):
         train(copy.folder, 2, config)
     other = judge_inputs(copy, 2)
+    judged_labels = replace(other, drafts=RunLayout(copy.folder).epoch(1).clusters)
+    judged_labels = replace(judged_labels, features=copy.epoch(1).features)
+    judged_labels = replace(judged_labels, graph=copy.epoch(1).graph)
+    with pytest.raises(UserError, match="was made from judgements"):
+        run_judge(judged_labels, out=here.judgements, config=config)
     with h5py.File(copy.epoch(1).features, "r+") as file:
         file["features"][0] *= -1
     with pytest.raises(UserError, match="Make it again"):

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mprd.config import TrainConfig
 from mprd.losses.memories.base import MEMORIES, MemoryInputs
-from mprd.losses.memories.cluster import ClusterMemory, centroids
+from mprd.losses.memories.cluster import LEAST, ClusterMemory, centroids
 
 
 class CameraMemory(ClusterMemory):
@@ -40,12 +40,15 @@ class CameraMemory(ClusterMemory):
 
     @torch.no_grad()
     def update(self, rows: Tensor, features: Tensor) -> None:
-        """Take over a batch; a proxy moves to the mean of its images there."""
+        """Take over a batch; a proxy moves to the weighted mean of its images there."""
         super().update(rows, features)
         features = features.detach().to(self.proxies.dtype)
         moved, segment = torch.unique(self.proxy[rows], return_inverse=True)
-        total = features.new_zeros(len(moved), features.shape[1]).index_add_(0, segment, features)
-        mean = total / torch.bincount(segment, minlength=len(moved))[:, None]
+        weights = self.weights[rows].to(features.dtype).clamp_min(LEAST)[:, None]
+        total = features.new_zeros(len(moved), features.shape[1])
+        total.index_add_(0, segment, features * weights)
+        share = features.new_zeros(len(moved), 1).index_add_(0, segment, weights)
+        mean = total / share
         mixed = self.momentum * self.proxies[moved] + (1 - self.momentum) * mean
         self.proxies[moved] = F.normalize(mixed, dim=1)
 

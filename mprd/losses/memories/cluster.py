@@ -10,7 +10,7 @@ from mprd.config import TrainConfig
 from mprd.losses.memories.base import MEMORIES, MemoryInputs
 from mprd.pairs.pair_list import last_occurrence, occurrence_rank, segment_argmin
 
-_LEAST = 1e-6  # a weight of 0 alone in its cluster still has a direction
+LEAST = 1e-6  # a weight of 0 alone in its cluster still has a direction
 _DOUBTED = 0.5  # weight below which no prototype moves to a member
 
 
@@ -18,7 +18,7 @@ class ClusterMemory:
     """The embeddings that a batch is compared with; never part of the autograd graph.
 
     With weights a prototype is the weighted mean of its members, and moves to the weighted mean of
-    a batch, or never to a member that its cluster doubts (a weight below 0.5).
+    a batch, or passes over members that its cluster doubts (`hard` if it has others).
 
     Attributes:
         instances: float32 (N, D), one unit row per training image.
@@ -75,7 +75,7 @@ class ClusterMemory:
         self._blend(clusters, features[segment_argmin(similarity, segment, len(clusters))])
 
     def _mean(self, clusters: Tensor, segment: Tensor, features: Tensor, weights: Tensor) -> None:
-        weights = weights.clamp_min(_LEAST)[:, None]
+        weights = weights.clamp_min(LEAST)[:, None]
         total = features.new_zeros(len(clusters), features.shape[1])
         total.index_add_(0, segment, features * weights)
         share = features.new_zeros(len(clusters), 1).index_add_(0, segment, weights)
@@ -117,7 +117,7 @@ def centroids(features: Tensor, labels: Tensor, weights: Tensor | None = None) -
     """
     inside = labels >= 0
     if weights is not None:
-        features = features * weights.clamp_min(_LEAST)[:, None]
+        features = features * weights.clamp_min(LEAST)[:, None]
     count = int(labels.max()) + 1
     total = features.new_zeros(count, features.shape[1])
     total.index_add_(0, labels[inside], features[inside])

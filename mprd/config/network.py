@@ -1,0 +1,76 @@
+"""The settings of the embedding network and of its start."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from mprd.config.section import Probability, Section
+
+
+class ModelConfig(Section):
+    """The embedding network: backbone, pooling, BNNeck, L2 norm."""
+
+    backbone: str = Field(
+        "resnet50",
+        description="mini, resnet18/34/50/101/152, resnet50_ibn_a, resnet101_ibn_a, timm/<name> "
+        "(timm/tf_efficientnet_lite0 has its ImageNet weights at hand); more: docs/extending.md",
+    )
+    pooling: Literal["avg", "max", "gem", "avg+max", "token"] = Field(
+        "gem", description="pooling of the last feature map; token: a transformer's class token"
+    )
+    last_stride: Literal[1, 2] = Field(
+        1, description="stride of the last stage: 1 keeps twice the resolution"
+    )
+    bn_group_size: int = Field(
+        16,
+        ge=0,
+        description="images that share batch-norm statistics in training; 0 = the whole batch",
+    )
+
+
+class WarmupConfig(Section):
+    """Self-supervised contrastive training on the run's own images (`init.method: warmup`)."""
+
+    steps: int = Field(1000, ge=1, description="optimiser steps")
+    batch_size: int = Field(128, ge=2, description="images per step, each in two views")
+    lr: float = Field(1e-3, gt=0, description="peak learning rate of Adam (cosine decay)")
+    weight_decay: float = Field(5e-4, ge=0, description="weight decay")
+    temperature: float = Field(0.1, gt=0, description="temperature of the contrastive loss")
+    projection: int = Field(
+        128, ge=0, description="size of the projection head, dropped afterwards; 0 = no head"
+    )
+    jitter: float = Field(
+        0.4, ge=0, le=1, description="strength of brightness, contrast and saturation jitter"
+    )
+    hue: float = Field(0.02, ge=0, le=0.5, description="largest hue turn, in full turns")
+    grayscale: Probability = Field(0.05, description="probability of a view without colour")
+    min_scale: float = Field(
+        0.5, gt=0, le=1, description="smallest share of the image that a random crop keeps"
+    )
+
+
+class InitConfig(Section):
+    """The CNN that the first epoch starts from."""
+
+    method: Literal["imagenet", "checkpoint", "warmup", "random"] = Field(
+        "imagenet",
+        description="imagenet: of torchvision, timm or a package; checkpoint: a local file; "
+        "warmup: self-supervised on the own images, no download; random",
+    )
+    checkpoint: Path | None = Field(
+        None,
+        description="weights file (.safetensors of ours, or a .pth state dict); "
+        "a start for `checkpoint`, also for `warmup` when given",
+    )
+    warmup: WarmupConfig = Field(
+        default_factory=WarmupConfig, description="settings of `method: warmup`"
+    )
+
+    @model_validator(mode="after")
+    def _has_file(self) -> "InitConfig":
+        if self.method == "checkpoint" and self.checkpoint is None:
+            raise ValueError("method is `checkpoint` but no `checkpoint` file is given")
+        if self.checkpoint is not None and self.method not in ("checkpoint", "warmup"):
+            raise ValueError(f"`checkpoint` is given but method `{self.method}` does not read it")
+        return self

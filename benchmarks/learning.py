@@ -26,7 +26,7 @@ from mprd.pairs.pair_list import PairList
 from mprd.pipeline.inputs import epoch_inputs
 from mprd.pipeline.layout import RunLayout, epoch_name
 from mprd.stages.common import split_rows
-from mprd.stages.epochs import begin_relations, distance_epoch, judge_epoch
+from mprd.stages.epochs import label_epoch
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.index import run_index
 from mprd.stages.init import run_init
@@ -189,11 +189,7 @@ class Cell:
     def _epoch(self, epoch: int) -> None:
         run, here, config = self.layout, self.layout.epoch(epoch), self.config
         inputs = epoch_inputs(run, epoch, config)
-        distance_epoch(run, epoch, config)
-        if config.use_gcn and epoch == 1:
-            begin_relations(run, config)
-        if config.judged:
-            judge_epoch(run, epoch, config)
+        label_epoch(run, epoch, config)
         if self.variant == "oracle-clusters":
             self._true_clusters(here.clusters)
         judge = RelationFilter.__call__

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mprd.clustering.numbering import with_single_clusters
+
 
 @dataclass(frozen=True)
 class PairQuality:
@@ -49,9 +51,8 @@ def pair_quality(
     if not known.any():
         raise ValueError("no identity is known, there is nothing to compare with.")
     cameras = np.full(len(labels), -1) if cameras is None else np.asarray(cameras)
-    labels, identities, cameras = labels[known].astype(np.int64), identities[known], cameras[known]
-    outlier = labels < 0
-    labels[outlier] = labels.max() + 1 + np.arange(outlier.sum())
+    labels, identities, cameras = labels[known], identities[known], cameras[known]
+    labels = with_single_clusters(labels)
     _, cluster, cluster_size = np.unique(labels, return_inverse=True, return_counts=True)
     _, identity, identity_size = np.unique(identities, return_inverse=True, return_counts=True)
     cell, shared = np.unique(cluster * len(identity_size) + identity, return_counts=True)

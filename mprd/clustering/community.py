@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mprd.clustering.methods import CLUSTERINGS
+from mprd.clustering.numbering import number_clusters
 from mprd.config import ClusterConfig
 
 _SEED = 0
@@ -53,13 +54,7 @@ def community(relation: csr_array, gamma: float, min_size: int = 2) -> np.ndarra
         )
     edges = _without_diagonal(relation)
     group = _leiden(edges, gamma) if edges.nnz else np.arange(count)
-    _, first, inverse, sizes = np.unique(
-        group, return_index=True, return_inverse=True, return_counts=True
-    )
-    kept = np.flatnonzero(sizes >= min_size)
-    number = np.full(len(sizes), -1, np.int32)
-    number[kept[np.argsort(first[kept])]] = np.arange(len(kept))
-    return number[inverse]
+    return number_clusters(group, min_size)
 
 
 def _without_diagonal(relation: csr_array) -> csr_array:

@@ -76,18 +76,22 @@ def share_together(labels: np.ndarray, pairs: np.ndarray) -> float:
     return float(((i == j) & (i >= 0)).mean()) if len(pairs) else float("nan")
 
 
-def choose_gamma(cluster: Callable[[float], np.ndarray], pairs: np.ndarray) -> float:
-    """Return the strictest gamma that keeps nearly as many confident pairs as the best one.
+def choose_gamma(
+    cluster: Callable[[float], np.ndarray], pairs: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Return the strictest gamma that keeps nearly as many confident pairs as the best, and labels.
 
     Args:
         cluster: gamma -> labels int (N,), -1 outlier.
         pairs: int (P, 2), confident pairs; without any the middle of the candidates is taken.
     """
     if not len(pairs):
-        return GAMMAS[len(GAMMAS) // 2]
+        gamma = GAMMAS[len(GAMMAS) // 2]
+        return gamma, cluster(gamma)
     found = {gamma: cluster(gamma) for gamma in GAMMAS}
     # One cluster of all holds every pair together, and teaches nothing.
     usable = [gamma for gamma, labels in found.items() if labels.max() >= 1] or list(GAMMAS)
     share = {gamma: share_together(found[gamma], pairs) for gamma in usable}
     most = max(share.values())
-    return max(gamma for gamma in usable if share[gamma] >= most - _GIVEN_UP)
+    gamma = max(gamma for gamma in usable if share[gamma] >= most - _GIVEN_UP)
+    return gamma, found[gamma]

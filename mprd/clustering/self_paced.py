@@ -6,6 +6,8 @@ a tighter one. Members of clusters that fail are outliers, which the hybrid memo
 
 import numpy as np
 
+from mprd.clustering.numbering import number_clusters, with_single_clusters
+
 _RANK = 0.9  # share of the first epoch's clusters that counts as independent
 
 
@@ -42,7 +44,7 @@ def self_paced(
     ]
     result = np.full(len(labels), -1, np.int32)
     result[kept] = labels[kept]
-    return _without_singles(result), threshold
+    return number_clusters(with_single_clusters(result), min_size=2), threshold
 
 
 def _overlap(labels: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -50,24 +52,9 @@ def _overlap(labels: np.ndarray, other: np.ndarray) -> np.ndarray:
 
     Both sets hold the image itself; an outlier is alone.
     """
-    _, first = np.unique(_apart(labels), return_inverse=True)
-    _, second = np.unique(_apart(other), return_inverse=True)
+    _, first = np.unique(with_single_clusters(labels), return_inverse=True)
+    _, second = np.unique(with_single_clusters(other), return_inverse=True)
     cell = first * (second.max() + 1) + second
     _, place, shared = np.unique(cell, return_inverse=True, return_counts=True)
     both = shared[place]
     return both / (np.bincount(first)[first] + np.bincount(second)[second] - both)
-
-
-def _apart(labels: np.ndarray) -> np.ndarray:
-    """Return labels in which each outlier is a cluster of its own."""
-    return np.where(labels < 0, -1 - np.arange(len(labels)), labels)
-
-
-def _without_singles(labels: np.ndarray) -> np.ndarray:
-    """Return labels without clusters of one image, numbered by the first member."""
-    sizes = np.bincount(labels[labels >= 0], minlength=1)
-    labels = np.where((labels >= 0) & (sizes[labels] > 1), labels, -1)
-    kept = labels >= 0
-    _, first, inverse = np.unique(labels[kept], return_index=True, return_inverse=True)
-    labels[kept] = np.argsort(np.argsort(first))[inverse]
-    return labels.astype(np.int32)

@@ -97,9 +97,10 @@ def run_cluster(
     sizes = np.bincount(labels[labels >= 0]).astype(np.int32)
     outliers = int((labels < 0).sum())
     quality = _quality(labels, identities, cameras)
+    together = share_together(labels, confident)
     print(
         f"{len(sizes)} clusters, {outliers} outliers of {count} images at eps {used.eps:g}; "
-        f"{share_together(labels, confident):.2f} of the confident pairs together"
+        f"{together:.2f} of the confident pairs together"
     )
     write_artifact(
         out,
@@ -113,7 +114,7 @@ def run_cluster(
             "relation": "jaccard" if judgements is None else "judged",
             "independence": independence,
             "num_outliers": outliers,
-            "confident_together": share_together(labels, confident),
+            "confident_together": together,
             **quality,
         },
     )
@@ -186,8 +187,8 @@ class _Source:
             return cluster(near, settings.model_copy(update={"gamma": gamma}))
 
         if settings.gamma == "auto":
-            gamma = choose_gamma(at, self.confident)
-            return at(gamma), settings.model_copy(update={"gamma": gamma})
+            gamma, labels = choose_gamma(at, self.confident)
+            return labels, settings.model_copy(update={"gamma": gamma})
         return cluster(near, settings), settings
 
 

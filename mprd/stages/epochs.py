@@ -32,11 +32,30 @@ def run_epochs(
     layout = RunLayout(run)
     for epoch in range(first, last + 1):
         if epoch > FIRST_EPOCH:
-            distance_epoch(layout, epoch, config, threads)
-            if config.judged:
-                judge_epoch(layout, epoch, config)
+            label_epoch(layout, epoch, config, threads)
         inputs = epoch_inputs(layout, epoch, config)
         run_train(inputs, out=layout.epoch(epoch), epoch=epoch, config=config)
+
+
+def label_epoch(run: RunLayout, epoch: int, config: Config, threads: int | None = None) -> None:
+    """Make the pseudo-labels of an epoch and all that they come from.
+
+    In epoch 1 the relation GCN is made, too: it needs clusters by distance, judgements need it.
+
+    Args:
+        run: layout of the run.
+        epoch: 1-based.
+        config: of the run.
+        threads: worker threads; None: all CPUs.
+
+    Raises:
+        UserError: as the stages.
+    """
+    distance_epoch(run, epoch, config, threads)
+    if config.use_gcn and epoch == FIRST_EPOCH:
+        begin_relations(run, config)
+    if config.judged:
+        judge_epoch(run, epoch, config)
 
 
 def distance_epoch(run: RunLayout, epoch: int, config: Config, threads: int | None = None) -> None:

@@ -65,16 +65,18 @@ def test_the_strictest_that_costs_hardly_any_confident_pair():
 
         return cluster
 
-    assert choose_gamma(clusters([100, 99, 98, 97, 90, 80, 70]), pairs) == 0.05
-    assert choose_gamma(clusters([90, 95, 95, 95, 94, 80, 70]), pairs) == 0.3
-    assert choose_gamma(clusters([0] * 7), pairs) == 0.5
-    assert choose_gamma(clusters([5] * 7), pairs[:0]) == 0.2
+    assert choose_gamma(clusters([100, 99, 98, 97, 90, 80, 70]), pairs)[0] == 0.05
+    assert choose_gamma(clusters([90, 95, 95, 95, 94, 80, 70]), pairs)[0] == 0.3
+    assert choose_gamma(clusters([0] * 7), pairs)[0] == 0.5
+    assert choose_gamma(clusters([5] * 7), pairs[:0])[0] == 0.2
 
 
 def test_one_cluster_of_all_is_not_a_choice():
     pairs = np.array([[0, 1], [2, 3], [1, 2]])
     by_gamma = dict.fromkeys(GAMMAS, np.array([0, 0, 1, 1])) | {0.02: np.zeros(4, np.int64)}
-    assert choose_gamma(by_gamma.__getitem__, pairs) == 0.5
+    gamma, labels = choose_gamma(by_gamma.__getitem__, pairs)
+    assert gamma == 0.5
+    assert labels is by_gamma[0.5]
 
 
 def test_blocks_of_rows_change_nothing(monkeypatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 from mprd.config import Config, merge, validate
 from mprd.pipeline.inputs import EpochInputs, epoch_inputs, initial_files
 from mprd.pipeline.layout import RunLayout
-from mprd.stages.epochs import begin_relations, distance_epoch, judge_epoch
+from mprd.stages.epochs import label_epoch
 from mprd.stages.index import run_index
 from mprd.stages.init import run_init
 from mprd.stages.metadata import run_metadata
@@ -37,12 +37,7 @@ def inputs_of(folder: Path, epoch: int, config: Config) -> EpochInputs:
 
 
 def label(folder: Path, epoch: int, config: Config) -> None:
-    run = RunLayout(folder)
-    distance_epoch(run, epoch, config)
-    if config.use_gcn and epoch == 1:
-        begin_relations(run, config)
-    if config.judged:
-        judge_epoch(run, epoch, config)
+    label_epoch(RunLayout(folder), epoch, config)
 
 
 def train(folder: Path, epoch: int, config: Config) -> None:

@@ -1,12 +1,16 @@
 """Camera proxies beside prototypes, one for each camera of a cluster (Wang et al., AAAI 2021)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mprd.config import TrainConfig
 from mprd.losses.memories.base import MEMORIES, MemoryInputs
-from mprd.losses.memories.cluster import LEAST, ClusterMemory, centroids
+from mprd.losses.memories.cluster import (
+    ClusterMemory,
+    centroids,
+    move_rows,
+    segment_mean,
+)
 
 
 class CameraMemory(ClusterMemory):
@@ -44,13 +48,8 @@ class CameraMemory(ClusterMemory):
         super().update(rows, features)
         features = features.detach().to(self.proxies.dtype)
         moved, segment = torch.unique(self.proxy[rows], return_inverse=True)
-        weights = self.weights[rows].to(features.dtype).clamp_min(LEAST)[:, None]
-        total = features.new_zeros(len(moved), features.shape[1])
-        total.index_add_(0, segment, features * weights)
-        share = features.new_zeros(len(moved), 1).index_add_(0, segment, weights)
-        mean = total / share
-        mixed = self.momentum * self.proxies[moved] + (1 - self.momentum) * mean
-        self.proxies[moved] = F.normalize(mixed, dim=1)
+        mean = segment_mean(features, segment, self.weights[rows], len(moved))
+        move_rows(self.proxies, moved, mean, self.momentum)
 
 
 @MEMORIES.register("camera")

@@ -10,7 +10,7 @@ from mprd.config import TrainConfig
 from mprd.losses.memories.base import MEMORIES, MemoryInputs
 from mprd.pairs.pair_list import last_occurrence, occurrence_rank, segment_argmin
 
-LEAST = 1e-6  # a weight of 0 alone in its cluster still has a direction
+_LEAST = 1e-6  # a weight of 0 alone in its cluster still has a direction
 _DOUBTED = 0.5  # weight below which no prototype moves to a member
 
 
@@ -66,8 +66,7 @@ class ClusterMemory:
         self.instances[rows[last]] = features[last]
 
     def _blend(self, clusters: Tensor, targets: Tensor) -> None:
-        mixed = self.momentum * self.prototypes[clusters] + (1 - self.momentum) * targets
-        self.prototypes[clusters] = F.normalize(mixed, dim=1)
+        move_rows(self.prototypes, clusters, targets, self.momentum)
 
     def _hard(self, clusters: Tensor, segment: Tensor, features: Tensor, weights: Tensor) -> None:
         similarity = (features * self.prototypes[clusters[segment]]).sum(dim=1)
@@ -75,11 +74,7 @@ class ClusterMemory:
         self._blend(clusters, features[segment_argmin(similarity, segment, len(clusters))])
 
     def _mean(self, clusters: Tensor, segment: Tensor, features: Tensor, weights: Tensor) -> None:
-        weights = weights.clamp_min(LEAST)[:, None]
-        total = features.new_zeros(len(clusters), features.shape[1])
-        total.index_add_(0, segment, features * weights)
-        share = features.new_zeros(len(clusters), 1).index_add_(0, segment, weights)
-        self._blend(clusters, total / share)
+        self._blend(clusters, segment_mean(features, segment, weights, len(clusters)))
 
     def _all(self, clusters: Tensor, segment: Tensor, features: Tensor, weights: Tensor) -> None:
         trusted = weights >= _DOUBTED
@@ -104,6 +99,33 @@ def cluster_memory(inputs: MemoryInputs, settings: TrainConfig) -> ClusterMemory
     )
 
 
+def move_rows(rows: Tensor, chosen: Tensor, targets: Tensor, momentum: float) -> None:
+    """Move some unit rows towards targets, in place.
+
+    Args:
+        rows: (K, D).
+        chosen: int64 (k,), distinct.
+        targets: (k, D).
+        momentum: share of the old row that is kept.
+    """
+    rows[chosen] = F.normalize(momentum * rows[chosen] + (1 - momentum) * targets, dim=1)
+
+
+def segment_mean(features: Tensor, segment: Tensor, weights: Tensor, count: int) -> Tensor:
+    """Return the weighted mean of each segment, (count, D).
+
+    Args:
+        features: (B, D).
+        segment: int64 (B,), below `count`; each segment has a member.
+        weights: (B,), at least 0.
+        count: number of segments.
+    """
+    weights = weights.to(features.dtype).clamp_min(_LEAST)[:, None]
+    total = features.new_zeros(count, features.shape[1])
+    total.index_add_(0, segment, features * weights)
+    return total / features.new_zeros(count, 1).index_add_(0, segment, weights)
+
+
 def centroids(features: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return the normalised, weighted mean of each cluster.
 
@@ -117,7 +139,7 @@ def centroids(features: Tensor, labels: Tensor, weights: Tensor | None = None) -
     """
     inside = labels >= 0
     if weights is not None:
-        features = features * weights.clamp_min(LEAST)[:, None]
+        features = features * weights.clamp_min(_LEAST)[:, None]
     count = int(labels.max()) + 1
     total = features.new_zeros(count, features.shape[1])
     total.index_add_(0, labels[inside], features[inside])

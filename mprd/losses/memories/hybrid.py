@@ -6,11 +6,11 @@ of its instances (eq. 3), an image without a cluster stands for itself, and inst
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mprd.config import TrainConfig
 from mprd.losses.memories.base import MEMORIES, MemoryInputs
+from mprd.losses.memories.cluster import move_rows
 from mprd.pairs.pair_list import occurrence_rank
 
 
@@ -51,8 +51,7 @@ class HybridMemory:
         rank = occurrence_rank(rows)
         for k in range(int(rank.max()) + 1):
             row, target = rows[rank == k], features[rank == k]
-            mixed = self.momentum * self.instances[row] + (1 - self.momentum) * target
-            self.instances[row] = F.normalize(mixed, dim=1)
+            move_rows(self.instances, row, target, self.momentum)
         self._average(torch.unique(self.labels[rows]))
 
     def _average(self, classes: Tensor) -> None:

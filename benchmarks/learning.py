@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from variants import BASE, MORE, RIVALS, VARIANTS
 
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact, write_artifact
 from mprd.clustering.agreement import pair_quality
@@ -36,71 +37,8 @@ from mprd.stages.train import run_train
 from mprd.system.torch_setup import set_up_cpu
 
 ROOT = Path(__file__).parents[1]
+EVERY = VARIANTS | MORE | RIVALS
 TRAIN_IDS, TEST_IDS, SUBSET_SEED = 250, 200, 1501
-
-PLAIN = {
-    "use_gcn": False,
-    "train": {"use_hsd": False, "use_ppa": False, "member_weights": False},
-}
-DBSCAN = {
-    "cluster": {
-        "method": "dbscan",
-        "relation": "jaccard",
-        "eps": 0.5,
-        "gamma": 0.1,
-    }
-}
-HSD = merge(PLAIN, {"train": {"use_hsd": True}})
-FILTER = merge(HSD, {"use_gcn": True})
-COMMUNITY = {"cluster": {"method": "community", "relation": "jaccard", "eps": 0.7, "gamma": "auto"}}
-JUDGED = merge(PLAIN, COMMUNITY | {"use_gcn": True})
-JUDGED = merge(JUDGED, {"cluster": {"relation": "judged"}})
-WEIGHTS = {"train": {"member_weights": True}}
-VARIANTS: dict[str, dict] = {
-    "contrast": merge(PLAIN, DBSCAN),
-    "hsd": merge(HSD, DBSCAN),
-    "hsd-ppa": merge(HSD, DBSCAN | {"train": {"use_ppa": True}}),
-    "hsd-filter": merge(FILTER, DBSCAN),
-    "community": merge(PLAIN, COMMUNITY),
-    "judged": JUDGED,
-    "judged-weights": merge(JUDGED, WEIGHTS),
-    "judged-weights-hsd": merge(JUDGED, merge(WEIGHTS, {"train": {"use_hsd": True}})),
-    "oracle-filter": merge(FILTER, DBSCAN),
-    "oracle-clusters": merge(PLAIN, DBSCAN),
-}
-# Not run unless asked for: single settings.
-MORE: dict[str, dict] = {
-    name: merge(VARIANTS["contrast"], change)
-    for name, change in {
-        "eps-0.4": {"cluster": {"eps": 0.4}},
-        "eps-0.6": {"cluster": {"eps": 0.6}},
-        "uncentred": {"graph": {"cameras": "none"}},
-        "centred": {"graph": {"cameras": "center"}},
-        "standardized": {"graph": {"cameras": "standardize"}},
-        "anchor": {"train": {"sampler": "anchor"}},
-        "hard": {"train": {"memory_update": "hard"}},
-        "lr-1e-3": {"train": {"lr": 1.0e-3}},
-        "temperature-0.1": {"train": {"temperature": 0.1}},
-    }.items()
-}
-BASE: dict[str, dict] = {
-    "synthetic": {"cluster": {"min_samples": 2}},  # and config/config.yaml
-    "market": {
-        "data": {"dataset": "folder", "height": 128, "width": 64},
-        "model": {"backbone": "timm/tf_efficientnet_lite0", "bn_group_size": 0},
-        "init": {"method": "imagenet"},
-        "graph": {"cameras": "standardize"},
-        "cluster": {"min_samples": 4, "min_size": 4},
-        "augment": {"pad": 5},
-        "train": {
-            "identities": 16,
-            "instances": 4,
-            "sampler": "cameras",
-            "memory_update": "mean",
-        },
-        "gcn": {"hidden": [64, 64], "conv": [64, 128], "mlp": 64},
-    },
-}
 
 
 def subset(market: Path, out: Path) -> None:
@@ -135,7 +73,7 @@ class Cell:
             values = merge(values, {"data": images})
         values = merge(values, {"seed": seed, "epochs": options.epochs, "runs": {"x": {}}})
         values = merge(values, {"train": {"iters": options.iters}})
-        self.config = validate(merge(values, (VARIANTS | MORE)[variant]), variant)
+        self.config = validate(merge(values, EVERY[variant]), variant)
 
     def run(self) -> dict:
         """Train and evaluate; return the figures of the last epoch."""
@@ -283,7 +221,10 @@ def table(cells: pd.DataFrame) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--market", type=Path, help="folder that holds Market-1501")
-    parser.add_argument("--variant", action="append", choices=[*VARIANTS, *MORE])
+    parser.add_argument("--variant", action="append", choices=EVERY)
+    parser.add_argument(
+        "--rivals", action="store_true", help="the method beside its relatives (docs/comparison.md)"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--iters", type=int, default=40)
@@ -294,8 +235,9 @@ def main() -> None:
     if options.market and not (folder / "subset.csv").is_file():
         subset(options.market, folder / "subset.csv")
     found = []
+    variants = options.variant or (RIVALS if options.rivals else VARIANTS)
     for seed in range(options.seeds):
-        for variant in options.variant or VARIANTS:
+        for variant in variants:
             figures = Cell(folder, variant, seed, options).run()
             found.append({"variant": variant, "seed": seed, **figures})
             print(f"{variant} seed {seed}: mAP {figures['mAP']:.1f}", flush=True)

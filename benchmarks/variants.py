@@ -1,0 +1,85 @@
+"""The variants that learning.py trains: changes to one base, by name."""
+
+from mprd.config import merge
+
+PLAIN = {
+    "use_gcn": False,
+    "train": {"use_hsd": False, "use_ppa": False, "member_weights": False},
+}
+DBSCAN = {
+    "cluster": {
+        "method": "dbscan",
+        "relation": "jaccard",
+        "eps": 0.5,
+        "gamma": 0.1,
+    }
+}
+HSD = merge(PLAIN, {"train": {"use_hsd": True}})
+FILTER = merge(HSD, {"use_gcn": True})
+COMMUNITY = {"cluster": {"method": "community", "relation": "jaccard", "eps": 0.7, "gamma": "auto"}}
+JUDGED = merge(PLAIN, COMMUNITY | {"use_gcn": True})
+JUDGED = merge(JUDGED, {"cluster": {"relation": "judged"}})
+WEIGHTS = {"train": {"member_weights": True}}
+VARIANTS: dict[str, dict] = {
+    "contrast": merge(PLAIN, DBSCAN),
+    "hsd": merge(HSD, DBSCAN),
+    "hsd-ppa": merge(HSD, DBSCAN | {"train": {"use_ppa": True}}),
+    "hsd-filter": merge(FILTER, DBSCAN),
+    "community": merge(PLAIN, COMMUNITY),
+    "judged": JUDGED,
+    "judged-weights": merge(JUDGED, WEIGHTS),
+    "judged-weights-hsd": merge(JUDGED, merge(WEIGHTS, {"train": {"use_hsd": True}})),
+    "oracle-filter": merge(FILTER, DBSCAN),
+    "oracle-clusters": merge(PLAIN, DBSCAN),
+}
+# Not run unless asked for: single settings.
+MORE: dict[str, dict] = {
+    name: merge(VARIANTS["contrast"], change)
+    for name, change in {
+        "eps-0.4": {"cluster": {"eps": 0.4}},
+        "eps-0.6": {"cluster": {"eps": 0.6}},
+        "uncentred": {"graph": {"cameras": "none"}},
+        "centred": {"graph": {"cameras": "center"}},
+        "standardized": {"graph": {"cameras": "standardize"}},
+        "anchor": {"train": {"sampler": "anchor"}},
+        "hard": {"train": {"memory_update": "hard"}},
+        "lr-1e-3": {"train": {"lr": 1.0e-3}},
+        "temperature-0.1": {"train": {"temperature": 0.1}},
+    }.items()
+}
+
+# The method's relatives on the same images, batches, budget and start; only what makes each of
+# them itself differs. SpCL and CAP keep their authors' momentum. `contrast` is Cluster Contrast
+# and `judged-weights` is ours.
+RIVALS: dict[str, dict] = {
+    "contrast": VARIANTS["contrast"],
+    "spcl": merge(
+        VARIANTS["contrast"],
+        {"cluster": {"self_paced": True}, "train": {"memory": "hybrid", "momentum": 0.2}},
+    ),
+    "cap": merge(VARIANTS["contrast"], {"train": {"memory": "camera", "momentum": 0.2}}),
+    "mprd": merge(VARIANTS["hsd-ppa"], {"use_gcn": True}),
+    "judged-weights": VARIANTS["judged-weights"],
+}
+# A lag of 50 steps, about one epoch here, as in the published mean teachers.
+TEACHER = {"train": {"teacher": "momentum", "teacher_momentum": 0.98}}
+RIVALS |= {f"{name}-teacher": merge(values, TEACHER) for name, values in RIVALS.items()}
+
+BASE: dict[str, dict] = {
+    "synthetic": {"cluster": {"min_samples": 2}},  # and config/config.yaml
+    "market": {
+        "data": {"dataset": "folder", "height": 128, "width": 64},
+        "model": {"backbone": "timm/tf_efficientnet_lite0", "bn_group_size": 0},
+        "init": {"method": "imagenet"},
+        "graph": {"cameras": "standardize"},
+        "cluster": {"min_samples": 4, "min_size": 4},
+        "augment": {"pad": 5},
+        "train": {
+            "identities": 16,
+            "instances": 4,
+            "sampler": "cameras",
+            "memory_update": "mean",
+        },
+        "gcn": {"hidden": [64, 64], "conv": [64, 128], "mlp": 64},
+    },
+}

@@ -6,6 +6,8 @@ from . import retrieval as retrieval
 from .clustering.agreement import PairQuality as PairQuality
 from .clustering.agreement import pair_quality as pair_quality
 from .clustering.dbscan import dbscan as dbscan
+from .clustering.health import ClusterHealth as ClusterHealth
+from .clustering.health import cluster_health as cluster_health
 from .errors import UserError as UserError
 from .graph.approximate import approximate_knn as approximate_knn
 from .graph.cameras import center_cameras as center_cameras

@@ -1,6 +1,7 @@
 """The generated part of `docs/artifacts.md`: one table per schema."""
 
-from mprd.artifacts.schema import SCHEMAS, Array, Schema
+from mprd.artifacts.declaration import Array, Schema
+from mprd.artifacts.schema import SCHEMAS
 
 _HEAD = """# Artifacts
 

@@ -1,47 +1,6 @@
 """What each HDF5 artifact holds: the single source for writer, reader, `inspect` and the docs."""
 
-from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True)
-class Array:
-    """One data set of an artifact.
-
-    Attributes:
-        dtype: numpy dtype name, or `str` for variable-length UTF-8.
-        dims: names of the dimensions; a name stands for the same size in the whole file, an
-            integer for itself, `N+1` for one more than `N`.
-        description: what a row is.
-        units: units, where they apply.
-        minimum: smallest value allowed.
-        maximum: largest value allowed.
-        below: name of a dimension that every value is smaller than (for row indices).
-        finite: NaN and infinities are refused (floats only).
-        streamed: too large to be scanned at each read; rows are read by chunk.
-    """
-
-    dtype: str
-    dims: tuple[str | int, ...]
-    description: str
-    units: str | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    below: str | None = None
-    finite: bool = True
-    streamed: bool = False
-
-
-@dataclass(frozen=True)
-class Schema:
-    """An artifact type: name, version, the `mprd` command that makes it, and its contents."""
-
-    name: str
-    version: int
-    command: str
-    description: str
-    arrays: dict[str, Array]
-    attributes: dict[str, str] = field(default_factory=dict)
-
+from mprd.artifacts.declaration import Array, Schema
 
 SPLITS = ("train", "query", "gallery")
 
@@ -130,7 +89,7 @@ GRAPH = Schema(
 
 CLUSTERS = Schema(
     "mprd.clusters",
-    3,
+    4,
     "cluster",
     "Pseudo-labels of the training images.",
     {
@@ -152,6 +111,10 @@ CLUSTERS = Schema(
         "num_outliers": "images without a cluster",
         "confident_together": "share in one cluster of the pairs that are mutually nearest across "
         "two cameras (without cameras: mutually nearest); NaN: none",
+        "cohesion": "mean of 1 - Jaccard distance of an image to the others of its cluster; "
+        "outliers count 0",
+        "health": "geometric mean of the two: how good the clusters look without identities (NaN: "
+        "no confident pairs)",
         "nmi": "normalised mutual information with the identities (NaN: unknown)",
         "ari": "adjusted Rand index (NaN: unknown)",
         "pair_precision": "share of same-cluster pairs that are one identity (NaN: unknown)",

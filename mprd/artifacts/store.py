@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 
 from mprd import __version__
+from mprd.artifacts.declaration import Array, Schema
 from mprd.artifacts.files import atomic, require_file
-from mprd.artifacts.schema import Array, Schema
 from mprd.errors import UserError
 
 _HASH_BLOCK_BYTES = 64 * 2**20

@@ -50,6 +50,8 @@ COLUMNS = (
     Column("eps", Source.CLUSTERS, "eps"),
     Column("gamma", Source.CLUSTERS, "gamma"),
     Column("confident", Source.CLUSTERS, "confident_together", "confident", in_summary=False),
+    Column("cohesion", Source.CLUSTERS, "cohesion", "cohesion", in_summary=False),
+    Column("health", Source.CLUSTERS, "health", "health"),
     Column("loss", Source.METRICS, "loss", "loss", in_summary=False),
     Column("mAP", Source.EVALUATION, "mAP", "mAP", Format.PERCENT),
     Column("rank1", Source.EVALUATION, "rank1", "rank-1", Format.PERCENT),

@@ -16,6 +16,7 @@ from mprd.artifacts import (
     write_artifact,
 )
 from mprd.clustering.agreement import pair_quality
+from mprd.clustering.health import health_score
 from mprd.clustering.membership import membership
 from mprd.clustering.methods import CLUSTERINGS
 from mprd.clustering.operating_point import choose_gamma, confident_pairs, share_together
@@ -79,7 +80,7 @@ def run_cluster(
     need = cluster_bytes(count, len(artifact["indices"]), artifact["neighbors"].shape[1])
     require("cluster", need, "Take a machine with more memory, or a smaller graph.eps_max.")
     inputs = {**artifact.inputs, "graph": artifact.digest}
-    distance = graph_distance(artifact)
+    distance = jaccard = graph_distance(artifact)
     if judgements is not None:
         judged = _read_judgements(judgements, artifact, config.cluster)
         inputs["judgements"] = judged.digest
@@ -98,6 +99,7 @@ def run_cluster(
     outliers = int((labels < 0).sum())
     quality = _quality(labels, identities, cameras)
     together = share_together(labels, confident)
+    cohesion = float(membership(jaccard, labels).mean())
     print(
         f"{len(sizes)} clusters, {outliers} outliers of {count} images at eps {used.eps:g}; "
         f"{together:.2f} of the confident pairs together"
@@ -115,6 +117,8 @@ def run_cluster(
             "independence": independence,
             "num_outliers": outliers,
             "confident_together": together,
+            "cohesion": cohesion,
+            "health": health_score(together, cohesion),
             **quality,
         },
     )

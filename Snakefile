@@ -16,6 +16,7 @@ include: "workflow/rules/gcn.smk"
 include: "workflow/rules/epoch.smk"
 include: "workflow/rules/epochs.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:

@@ -23,6 +23,7 @@ from mprd.artifacts.store import (
     create_artifact,
     open_artifact,
     read_artifact,
+    read_rows,
     write_artifact,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "open_artifact",
     "read_artifact",
     "read_json",
+    "read_rows",
     "require_file",
     "sha256_file",
     "write_artifact",

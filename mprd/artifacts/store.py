@@ -258,3 +258,12 @@ def _read(data: h5py.Dataset) -> np.ndarray:
 
 def _scalar(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
+
+
+def read_rows(data: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return rows of a data set in any order, repeats allowed; contiguous runs in one read."""
+    rows = np.asarray(rows)
+    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        return data[rows[0] : rows[0] + len(rows)]
+    unique, inverse = np.unique(rows, return_inverse=True)
+    return data[unique][inverse]

@@ -22,8 +22,8 @@ def table(
     out: Annotated[Path | None, typer.Option(help="CSV to write; else only print.")] = None,
 ) -> None:
     """Collect the figures of a run into metrics.csv, or print a table."""
-    from mprd.report.tables import print_table
-    from mprd.stages.table import read_table, run_table
+    from mprd.report.tables import print_table, read_table
+    from mprd.stages.table import run_table
 
     if run.is_dir():
         out = out or RunLayout(run).table
@@ -48,6 +48,29 @@ def summary(
         variants=[variant for variant, _, _ in pairs],
         out=out,
     )
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folder of a finished run, or of several.")],
+    out: Annotated[
+        Path | None, typer.Option(help="HTML to write. Default: report.html of the run.")
+    ] = None,
+) -> None:
+    """Draw a run as one self-contained page, or several runs side by side.
+
+    Example: mprd report results/demo
+    """
+    from mprd.stages.report import run_comparison, run_report
+
+    if len(runs) == 1:
+        out = out or RunLayout(runs[0]).report
+        run_report(run=runs[0], out=out)
+    else:
+        if out is None:
+            raise UserError("Name the page of several runs with --out.")
+        run_comparison(runs=runs, out=out)
+    print(out)
 
 
 @app.command()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mprd.artifacts import PIXELS, open_artifact
+from mprd.artifacts import PIXELS, open_artifact, read_rows
 from mprd.system.ram import PIXEL_SHARE, held_pixels
 
 
@@ -70,12 +70,3 @@ class PixelStore:
             if self.size <= PIXEL_SHARE * free:
                 return held.to(self.device)
         return held
-
-
-def read_rows(data: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return rows of a data set in any order, repeats allowed; contiguous runs in one read."""
-    rows = np.asarray(rows)
-    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
-        return data[rows[0] : rows[0] + len(rows)]
-    unique, inverse = np.unique(rows, return_inverse=True)
-    return data[unique][inverse]

@@ -17,9 +17,9 @@ _NOT_TRACKED = ("mprd.config", "mprd.errors", "mprd.system.ram", "mprd.pipeline"
 def code_digest(stage: str, config: Config) -> str:
     """Return a digest of the modules of mprd that a stage imports, directly or not.
 
-    Comments, docstrings and layout do not count. Of the pieces that a registry holds, only those
-    count that the config names and uses. Baselines do not: each is a job of its own, with a
-    `piece_digest`.
+    Comments, docstrings and layout do not count; the templates of a package do. Of the pieces that
+    a registry holds, only those count that the config names and uses. Baselines do not: each is a
+    job of its own, with a `piece_digest`.
 
     Args:
         stage: its name.
@@ -101,7 +101,14 @@ def _code(module: str) -> str:
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
             del body[0]
-    return ast.dump(tree)
+    return ast.dump(tree) + _templates(source_file(module))
+
+
+def _templates(source: Path) -> str:
+    """Return the text of the templates of a package; of another module nothing."""
+    if source.name != "__init__.py":
+        return ""
+    return "".join(p.read_text(encoding="utf-8") for p in sorted(source.parent.glob("templates/*")))
 
 
 def _is_docstring(node: ast.AST) -> bool:

@@ -114,6 +114,7 @@ class RunLayout(Folder):
     initial_gcn = File("gcn/pretrained.safetensors", "the relation GCN before epoch 1 (use_gcn)")
     initial_gcn_metrics = File("gcn/metrics.json", "losses and quality of its pre-training")
     table = File("metrics.csv", "one row per baseline, for the initial model, and per epoch")
+    report = File("report.html", "the run as a page to look at")
 
     @property
     def final(self) -> FinalLayout:
@@ -182,6 +183,7 @@ def describe() -> str:
         (run.log("<job>"), "what a job printed"),
         (run.benchmark("<job>"), "its time and memory"),
         (summary_table(Path("results")), "mean and standard deviation over seeds (several runs)"),
+        (comparison(Path("results")), "the runs side by side, as a page to look at (several runs)"),
     ]
     width = max(len(str(path)) for path, _ in lines)
     return "".join(f"{path!s:{width}}  {text}\n" for path, text in lines)
@@ -190,6 +192,11 @@ def describe() -> str:
 def summary_table(results: Path) -> Path:
     """Return the table over all runs of a config."""
     return results / "summary.csv"
+
+
+def comparison(results: Path) -> Path:
+    """Return the page that shows all runs of a config side by side."""
+    return results / "report.html"
 
 
 def _lines(folder: Folder) -> list[tuple[Path, str]]:

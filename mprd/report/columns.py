@@ -76,3 +76,12 @@ COLUMNS = (
 def names() -> list[str]:
     """Return the names of all columns."""
     return [column.name for column in COLUMNS]
+
+
+def number(value: float, column: Column) -> str:
+    """Return a figure as it is printed."""
+    if column.format is Format.COUNT:
+        return f"{value:.0f}"
+    if column.format is Format.PERCENT:
+        return f"{100 * value:.1f}"
+    return f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""Print metrics tables for people."""
+"""Read metrics tables, and print them for people."""
 
 from pathlib import Path
 
@@ -6,10 +6,19 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from mprd.report.columns import COLUMNS, Column, Format
+from mprd.errors import UserError
+from mprd.report.columns import COLUMNS, Column, number
 
 # What names a row, and how many runs a row of a summary stands for.
 _LABELS = {"variant": "variant", "model": "epoch", "seeds": "seeds"}
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table `metrics.csv` or `summary.csv`."""
+    try:
+        return pd.read_csv(path, dtype={"model": str})
+    except (FileNotFoundError, pd.errors.ParserError, pd.errors.EmptyDataError):
+        raise UserError(f"{path} is not a metrics table. Make it with `mprd table`.") from None
 
 
 def print_table(table: pd.DataFrame, title: Path) -> None:
@@ -39,14 +48,6 @@ def _cell(row: pd.Series, column: Column) -> str:
     value = row[column.name]
     if pd.isna(value):
         return ""
-    text = _number(float(value), column)
+    text = number(float(value), column)
     spread = row.get(f"{column.name}_std")
-    return text if spread is None or pd.isna(spread) else f"{text} ± {_number(spread, column)}"
-
-
-def _number(value: float, column: Column) -> str:
-    if column.format is Format.COUNT:
-        return f"{value:.0f}"
-    if column.format is Format.PERCENT:
-        return f"{100 * value:.1f}"
-    return f"{value:.3f}"
+    return text if spread is None or pd.isna(spread) else f"{text} ± {number(spread, column)}"

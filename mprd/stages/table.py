@@ -10,6 +10,7 @@ from mprd.artifacts import CLUSTERS, atomic, read_artifact, read_json
 from mprd.errors import UserError
 from mprd.pipeline.layout import INITIAL, RunLayout, epoch_name
 from mprd.report.columns import COLUMNS, Source, names
+from mprd.report.tables import read_table
 
 SETTINGS = ()
 
@@ -68,14 +69,6 @@ def run_summary(*, tables: Sequence[Path], variants: Sequence[str], out: Path) -
     spread = grouped[figures].std(ddof=1).add_suffix("_std")
     summary.insert(0, "seeds", grouped.size())
     _write_csv(summary.join(spread).reset_index(), out)
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a table that this stage wrote."""
-    try:
-        return pd.read_csv(path, dtype={"model": str})
-    except (FileNotFoundError, pd.errors.ParserError, pd.errors.EmptyDataError):
-        raise UserError(f"{path} is not a metrics table. Make it with `mprd table`.") from None
 
 
 def _evaluation(layout: RunLayout, name: str) -> dict[str, Any]:

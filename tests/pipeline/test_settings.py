@@ -13,6 +13,7 @@ from mprd.config.load import known_keys
 from mprd.pipeline.inputs import epoch_inputs, initial_files, judge_inputs
 from mprd.pipeline.layout import FinalLayout, RunLayout
 from mprd.pipeline.settings import declared, keys_read, stage_settings, user_files
+from mprd.report.page.overview import differing_settings
 from mprd.stages.cluster import run_cluster
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.export import run_export
@@ -206,15 +207,27 @@ def test_every_stage_is_checked():
     stages = {path.stem for path in (Path(run_train.__code__.co_filename).parent).glob("*.py")}
     helpers = {"__init__", "common", "epochs", "pairs", "relation_epoch", "relation_sources"}
     helpers.add("train_files")
-    assert set(VARIANTS) == stages - helpers
+    assert set(VARIANTS) == stages - helpers - {"report"}
     with pytest.raises(ValueError, match="unknown stage 'trian'"):
         declared("trian")
     with pytest.raises(ValueError, match="declares no SETTINGS"):
         declared("common")
 
 
+def test_a_report_is_of_all_settings():
+    """It names each that differs from its default, but those that do not change a result."""
+    elsewhere = {"results", "runs", "seeds", "device", "epochs_per_job"}
+    assert expanded(declared("report").settings) == set(FIELDS) - elsewhere
+    values = {"device": "cpu", "seed": 3, "train": {"iters": 7, "extra_losses": {"mine": 2.0}}}
+    assert differing_settings(Config.model_validate(values)) == [
+        ("seed", "3", "0"),
+        ("train.iters", "7", "400"),
+        ("train.extra_losses.mine", "2.0", ""),
+    ]
+
+
 def test_declared_keys_exist():
-    for stage in VARIANTS:
+    for stage in (*VARIANTS, "report"):
         declaration = declared(stage)
         keys = {*declaration.settings, *declaration.files}
         for condition, more in declaration.when:

@@ -3,15 +3,19 @@
 import json
 from pathlib import Path
 
-from mprd.config import Config, merge, validate
+from mprd.artifacts.files import atomic
+from mprd.config import Config, dump_yaml, merge, validate
 from mprd.pipeline.inputs import EpochInputs, epoch_inputs, initial_files
-from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.layout import INITIAL, RunLayout, epoch_name
 from mprd.stages.epochs import label_epoch
+from mprd.stages.evaluate import run_evaluate
+from mprd.stages.export import run_export
 from mprd.stages.index import run_index
 from mprd.stages.init import run_init
 from mprd.stages.metadata import run_metadata
 from mprd.stages.pixels import run_pixels
 from mprd.stages.pretrain import run_pretrain
+from mprd.stages.table import run_table
 from mprd.stages.train import run_train
 
 
@@ -60,3 +64,33 @@ def pretrain(folder: Path, config: Config) -> None:
         metrics=run.initial_gcn_metrics,
         config=config,
     )
+
+
+def finish(folder: Path, config: Config) -> RunLayout:
+    """Do a whole run, as the workflow would; the evaluations are those of the first and last."""
+    run = RunLayout(folder)
+    start(folder, config)
+    for epoch in range(1, config.epochs + 1):
+        label(folder, epoch, config)
+        train(folder, epoch, config)
+    for name, model in ((INITIAL, run.initial_model), (epoch_name(epoch), run.epoch(epoch).model)):
+        run_evaluate(
+            index=run.index,
+            pixels=run.pixels,
+            model=model,
+            out=run.evaluation(name),
+            rankings=run.rankings(name),
+            config=config,
+        )
+    run_export(
+        index=run.index,
+        pixels=run.pixels,
+        model=run.epoch(epoch).model,
+        gcn=run.epoch(epoch).gcn if config.judged else None,
+        out=run.final,
+        config=config,
+    )
+    with atomic(run.config) as temporary:
+        temporary.write_text(dump_yaml(config), encoding="utf-8")
+    run_table(run=folder, out=run.table)
+    return run

@@ -20,6 +20,7 @@ from mprd.pipeline.layout import (
     FIRST_EPOCH,
     INITIAL,
     RunLayout,
+    comparison,
     epoch_name,
     summary_table,
 )
@@ -150,9 +151,9 @@ def final_outputs():
     outputs = []
     for run in RUNS:
         outputs += epoch_files(run, "model")
-        outputs += [layout(run).table, layout(run).final.table]
+        outputs += [layout(run).table, layout(run).report, layout(run).final.table]
     if len(RUNS) > 1:
-        outputs.append(summary_table(RESULTS))
+        outputs += [summary_table(RESULTS), comparison(RESULTS)]
     return outputs
 
 

@@ -63,33 +63,6 @@ rule baseline:
         " --threads {threads} 2> {log}"
 
 
-rule table:
-    input:
-        figures=lambda wildcards: evaluations(wildcards.run),
-        metrics=lambda wildcards: epoch_files(wildcards.run, "metrics"),
-        clusters=lambda wildcards: epoch_files(wildcards.run, "clusters"),
-    output:
-        RUN.table,
-    log:
-        RUN.log("table"),
-    params:
-        version=version_of("table"),
-        folder=str(RUN.folder),
-    shell:
-        "mprd table {params.folder} --out {output} > {log} 2>&1"
-
-
-rule summary:
-    input:
-        tables=[layout(run).table for run in RUNS],
-    output:
-        summary_table(RESULTS),
-    params:
-        tables=[f"{run.variant}={layout(run.name).table}" for run in RUNS.values()],
-    shell:
-        "mprd summary --out {output} {params.tables}"
-
-
 rule export:
     input:
         unpack(export_files),

@@ -1,0 +1,1 @@
+"""`report.html`: a run to look at, one self-contained page."""

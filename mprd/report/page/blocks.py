@@ -1,0 +1,133 @@
+"""What a page is made of. Sections return these, `templates/page.html.j2` draws them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from bokeh.plotting import figure
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image.
+
+    Attributes:
+        row: of the index.
+        camera: -1 unknown.
+        title: shown when the pointer rests on it: path, identity and the like.
+        note: a few characters below it.
+        mark: `right`, `wrong`, `query` or nothing: the frame.
+    """
+
+    row: int
+    camera: int
+    title: str
+    note: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The few figures that count: (name, value)."""
+
+    kind: ClassVar[str] = "tiles"
+    tiles: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text below a header; numbers from the second column on."""
+
+    kind: ClassVar[str] = "table"
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Plots:
+    """Plots side by side, as many as fit."""
+
+    kind: ClassVar[str] = "plots"
+    figures: Sequence[figure]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Pictures in a row."""
+
+    kind: ClassVar[str] = "strip"
+    title: str
+    pictures: Sequence[Picture]
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Rows of pictures under one heading, side by side where there is room."""
+
+    kind: ClassVar[str] = "strips"
+    title: str
+    strips: Sequence[Strip]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check says.
+
+    Attributes:
+        fine: False: worth a look.
+        name: of the figure.
+        value: of the figure.
+        text: what it means here, in a sentence or two.
+    """
+
+    fine: bool
+    name: str
+    value: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What several checks say, and their sum."""
+
+    kind: ClassVar[str] = "findings"
+    verdict: str
+    findings: Sequence[Finding]
+
+
+Block = Text | Tiles | Table | Plots | Strip | Strips | Findings
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        anchor: its address in the page.
+        title: its heading.
+        intro: a sentence on what is seen here.
+        blocks: its contents, from top to bottom.
+    """
+
+    anchor: str
+    title: str
+    intro: str = ""
+    blocks: Sequence[Block] = field(default_factory=tuple)
+
+    def pictures(self) -> list[Picture]:
+        """Return all pictures in it."""
+        strips = [b for b in self.blocks if isinstance(b, Strip)]
+        strips += [s for b in self.blocks if isinstance(b, Strips) for s in b.strips]
+        return [picture for strip in strips for picture in strip.pictures]
+
+    def figures(self) -> list[figure]:
+        """Return all plots in it."""
+        return [f for block in self.blocks if isinstance(block, Plots) for f in block.figures]

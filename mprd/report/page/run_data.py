@@ -1,0 +1,149 @@
+"""What a report reads of a run: each file at most once, and only when it is asked for."""
+
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+
+from mprd.artifacts import (
+    CLUSTERS,
+    FEATURES,
+    GRAPH,
+    INDEX,
+    JUDGEMENTS,
+    SPLITS,
+    Artifact,
+    read_artifact,
+)
+from mprd.clustering.stored import graph_distance
+from mprd.config import Config, load_config
+from mprd.errors import UserError
+from mprd.graph.cameras import CameraStatistics
+from mprd.pipeline.layout import RunLayout, epoch_name
+from mprd.report.page.thumbnails import Thumbnails
+from mprd.report.tables import read_table
+
+
+class RunData:
+    """A finished run.
+
+    Rows are those of the training images, 0 to N - 1, unless a name says `index`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Look at a run.
+
+        Raises:
+            UserError: it has no exported clusters: it is not finished.
+        """
+        self.layout = RunLayout(folder)
+        if not self.layout.final.clusters.is_file():
+            raise UserError(
+                f"{folder} is not a finished run: {self.layout.final.clusters} is missing. "
+                "Finish it with snakemake, or make it with `mprd export`."
+            )
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self.layout.folder.name
+
+    @cached_property
+    def config(self) -> Config:
+        """Its settings."""
+        return load_config(self.layout.config)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """`metrics.csv`."""
+        return read_table(self.layout.table)
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """The rows of the table that are epochs, with the number in `epoch`."""
+        rows = self.table[self.table["model"].str.isdecimal()]
+        return rows.assign(epoch=rows["model"].astype(int)).reset_index(drop=True)
+
+    @cached_property
+    def index(self) -> Artifact:
+        """All images."""
+        return read_artifact(self.layout.index, INDEX)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Index rows of the training images, int64 (N,)."""
+        return np.flatnonzero(self.index["split"] == SPLITS.index("train"))
+
+    @property
+    def identity(self) -> np.ndarray:
+        """Identity of each training image, -1 unknown."""
+        return self.index["identity"][self.rows]
+
+    @property
+    def camera(self) -> np.ndarray:
+        """Camera of each training image, -1 unknown."""
+        return self.index["camera"][self.rows]
+
+    @cached_property
+    def clusters(self) -> Artifact:
+        """The clusters of the final model."""
+        return read_artifact(self.layout.final.clusters, CLUSTERS)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Cluster of each training image, -1 outlier."""
+        return self.clusters["labels"]
+
+    def labels_of(self, epoch: int) -> np.ndarray:
+        """Return the clusters that an epoch trained on."""
+        return read_artifact(self.layout.epoch(epoch).clusters, CLUSTERS, ("labels",))["labels"]
+
+    @cached_property
+    def graph(self) -> Artifact:
+        """Neighbours and distances of the final model."""
+        return read_artifact(self.layout.final.graph, GRAPH)
+
+    @cached_property
+    def distance(self) -> csr_array:
+        """Jaccard distances of the final model, (N, N)."""
+        return graph_distance(self.graph)
+
+    @cached_property
+    def judgements(self) -> np.ndarray | None:
+        """The last relation GCN's p of each stored pair; None: clusters are not judged."""
+        if not self.config.judged:
+            return None
+        return read_artifact(self.layout.final.judgements, JUDGEMENTS)["probability"]
+
+    @cached_property
+    def aligned(self) -> np.ndarray:
+        """Embeddings of the final model as they were compared: without what cameras share."""
+        features = read_artifact(self.layout.final.features, FEATURES)["features"]
+        method = self.config.graph.cameras
+        if method == "none":
+            return features
+        statistics = CameraStatistics.of_images(
+            features, self.camera, standardize=method == "standardize"
+        )
+        return statistics.align(features, self.camera)
+
+    @cached_property
+    def thumbnails(self) -> Thumbnails:
+        """Pictures of index rows."""
+        return Thumbnails(self.layout.pixels)
+
+    @property
+    def last_evaluation(self) -> Path | None:
+        """Rankings of the last model; None: there is none."""
+        path = self.layout.rankings(epoch_name(self.config.epochs))
+        return path if path.is_file() else None
+
+
+def created(path: Path) -> str:
+    """Return when an HDF5 artifact was written."""
+    with h5py.File(path, "r") as file:
+        return f"{datetime.fromisoformat(file.attrs['created']):%Y-%m-%d %H:%M %Z}"

@@ -1,0 +1,51 @@
+"""Small pictures inside a page."""
+
+import base64
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+import h5py
+import numpy as np
+from PIL import Image
+
+from mprd.artifacts import PIXELS, open_artifact, read_rows
+
+_QUALITY = 70
+
+
+class Thumbnails:
+    """Pictures of index rows as data addresses, of a `pixels.h5`."""
+
+    def __init__(self, pixels: Path) -> None:
+        """Check the file.
+
+        Raises:
+            UserError: not a sound pixels artifact.
+        """
+        self._path = pixels
+        with open_artifact(pixels, PIXELS) as file:
+            self.shape: tuple[int, int] = file["pixels"].shape[1:3]
+
+    def addresses(self, rows: Iterable[int], height: int = 96) -> dict[int, str]:
+        """Return row -> `data:image/webp;base64,...`.
+
+        Args:
+            rows: index rows, in any order, repeats allowed.
+            height: of the pictures in pixels, at most; images are never enlarged.
+        """
+        wanted = np.unique(np.fromiter(rows, np.int64))
+        with h5py.File(self._path, "r") as file:
+            images = read_rows(file["pixels"], wanted)
+        scale = min(1.0, height / self.shape[0])
+        size = (max(1, round(self.shape[1] * scale)), max(1, round(self.shape[0] * scale)))
+        return {int(row): _address(image, size) for row, image in zip(wanted, images, strict=True)}
+
+
+def _address(pixels: np.ndarray, size: tuple[int, int]) -> str:
+    image = Image.fromarray(pixels)
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=_QUALITY)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,68 @@
+"""How the training went."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+from bokeh.plotting import figure
+
+from mprd.artifacts import read_json
+from mprd.clustering.health import stability
+from mprd.report.page.blocks import Plots, Section
+from mprd.report.page.plots import lines
+from mprd.report.page.run_data import RunData
+
+# Title of a plot -> name of a curve -> column of metrics.csv.
+_CURVES = {
+    "retrieval": {"mAP": "mAP", "rank-1": "rank1", "rank-5": "rank5", "rank-10": "rank10"},
+    "clusters": {"clusters": "clusters", "outliers": "outliers"},
+    "agreement with the identities": {
+        "NMI": "nmi",
+        "pair precision": "pair_precision",
+        "pair recall": "pair_recall",
+        "recall across cameras": "cross_recall",
+    },
+}
+_HEALTH = {"health": "health", "found": "confident", "cohesion": "cohesion"}
+_LOSSES = {"total": "loss", "HSD": "hsd_loss", "PPA": "ppa_loss"}
+
+
+def training(run: RunData) -> Section:
+    """Return curves over the epochs."""
+    return Section(
+        "training",
+        "Training",
+        "Each epoch clusters first, then trains on these clusters. A click on a name of the "
+        "legend hides its curve.",
+        (Plots(list(_plots(run))),),
+    )
+
+
+def _plots(run: RunData) -> Iterator[figure]:
+    numbers = run.epochs["epoch"].tolist()
+    yield lines("loss", numbers, _losses(run, numbers))
+    for title, columns in _CURVES.items():
+        curves = _known(run.epochs, columns)
+        if curves:
+            yield lines(title, numbers, curves)
+    health = _known(run.epochs, _HEALTH)
+    labels = [run.labels_of(number) for number in numbers]
+    pairs = zip(labels[1:], labels[:-1], strict=True)
+    steady = [float("nan")] + [stability(now, before) for now, before in pairs]
+    yield lines("clusters, without identities", numbers, health | {"as before": steady})
+
+
+def _losses(run: RunData, numbers: list[int]) -> dict[str, list[float]]:
+    reports = [read_json(run.layout.epoch(n).metrics, "mprd.metrics", "train") for n in numbers]
+    frame = pd.DataFrame(reports)
+    shown = _known(frame, _LOSSES)
+    # Without HSD's mix and PPA the total is the contrast, and says it all.
+    return shown if "PPA" in shown or run.config.train.use_hsd else {"contrast": shown["total"]}
+
+
+def _known(table: pd.DataFrame, columns: dict[str, str]) -> dict[str, list[float]]:
+    """Return the curves of which a value is known."""
+    return {
+        name: table[column].astype(float).tolist()
+        for name, column in columns.items()
+        if column in table and table[column].notna().any()
+    }

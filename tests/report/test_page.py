@@ -1,0 +1,207 @@
+"""What the report shows: its figures against literal references, its HTML, in a real browser."""
+
+import base64
+import io
+import os
+import re
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from mprd.artifacts import INDEX, RANKINGS, read_artifact
+from mprd.clustering.health import ClusterHealth
+from mprd.errors import UserError
+from mprd.report.page.clusters import camera_entropy, overlap
+from mprd.report.page.comparison import comparison_page
+from mprd.report.page.embedding_map import plane
+from mprd.report.page.health import CHECKS, judge
+from mprd.report.page.pairs import least_similar_members
+from mprd.report.page.retrieval import cmc
+from mprd.report.page.run_data import RunData
+from mprd.report.page.run_page import SECTIONS, run_page
+from mprd.report.page.thumbnails import Thumbnails
+from tests.report.conftest import HOSTILE
+
+ANCHORS = {"overview", "health", "training", "clusters", "pairs", "retrieval", "map", "cost"}
+LABELS = st.lists(st.integers(-1, 4), min_size=1, max_size=20).map(np.array)
+
+
+@pytest.fixture(scope="module")
+def pages(judged_run, bare_run):
+    runs = (judged_run.folder, bare_run.folder)
+    return {run.name: run_page(run) for run in runs} | {"several": comparison_page(runs)}
+
+
+def test_all_sections_are_there(pages):
+    def found(page):
+        return set(re.findall(r'<section id="(\w+)">', page))
+
+    assert found(pages["judged"]) == ANCHORS
+    assert found(pages["bare"]) == ANCHORS - {"retrieval"}
+    assert len(SECTIONS) == len(ANCHORS)
+
+
+def test_it_is_small_and_asks_for_nothing(pages):
+    for page in pages.values():
+        assert len(page) < 15e6
+        markup = re.sub(r"<script.*?</script>", "", page, flags=re.S)
+        assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]+"', markup)
+        assert "http-equiv" not in page
+
+
+def test_names_of_files_are_text(pages):
+    assert "<img src=x" not in pages["bare"]
+    assert "&lt;img src=x onerror=alert(1)&gt;" in pages["bare"]
+    # In the script that holds the plots a tag could end it.
+    assert HOSTILE not in pages["bare"]
+
+
+def test_what_it_says_is_what_the_files_say(pages, judged_run):
+    page = pages["judged"]
+    run = RunData(judged_run.folder)
+    labels = run.labels
+    tiles = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page))
+    assert tiles["images"] == "54"
+    assert tiles["clusters"] == str(labels.max() + 1)
+    assert tiles["outliers"] == f"{np.mean(labels < 0):.0%}"
+    assert tiles["mAP"] == f"{100 * run.epochs['mAP'].iloc[-1]:.1f}"
+    assert "<tr><td>cluster.relation</td><td>judged</td><td>jaccard</td></tr>" in page
+    best = read_artifact(run.last_evaluation, RANKINGS)["average_precision"].max()
+    assert f"AP {100 * best:.0f} %" in page
+    assert "Hard negatives of the last epoch that the GCN" in page
+    assert "The GCN says" in page
+
+
+def test_an_unfinished_run_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"not a finished run: .*clusters.h5 is missing"):
+        run_page(tmp_path)
+
+
+def test_runs_side_by_side(pages, judged_run, bare_run):
+    page = pages["several"]
+    rows = dict(re.findall(r"<tr><td>([^<]+)</td>(.*?)</tr>", page))
+    assert rows["use_gcn"] == "<td>true</td><td>false</td>"
+    assert "train.lr" in rows
+    assert "train.momentum" not in rows  # it is the same
+    for run in (judged_run, bare_run):
+        last = RunData(run.folder).epochs.iloc[-1]
+        assert rows[run.folder.name].startswith(f"<td>{last['clusters']:.0f}</td>")
+    assert (
+        f"<td>{100 * RunData(judged_run.folder).epochs['mAP'].iloc[-1]:.1f}</td>" in rows["judged"]
+    )
+    named_alike = comparison_page([judged_run.folder, judged_run.folder])
+    assert f"<td>{judged_run.folder}</td>" in named_alike
+
+
+def test_frames_are_the_truth(pages, judged_run):
+    """Every ranked image is framed by whether it shows the query's identity."""
+    index = read_artifact(judged_run.index, INDEX)
+    identity = {str(p): int(i) for p, i in zip(index["path"], index["identity"], strict=True)}
+    block = pages["judged"].split('<section id="retrieval">')[1].split("</section>")[0]
+    strips = block.split('<div class="strip">')[1:]
+    assert strips
+    for strip in strips:
+        shown = re.findall(r'<figure class="(\w+)">\s*<img [^>]*alt="([^",]+)', strip)
+        assert shown[0][0] == "query"
+        for mark, path in shown[1:]:
+            same = identity[path] == identity[shown[0][1]]
+            assert mark == ("right" if same else "wrong")
+
+
+def test_thumbnails_are_the_images(judged_run):
+    addresses = Thumbnails(judged_run.pixels).addresses([5, 0, 5])
+    assert sorted(addresses) == [0, 5]
+    with h5py.File(judged_run.pixels) as file:
+        pixels = file["pixels"][:]
+    for row, address in addresses.items():
+        data = base64.b64decode(address.removeprefix("data:image/webp;base64,"))
+        shown = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), int)
+        assert shown.shape == pixels[row].shape
+        assert np.abs(shown - pixels[row].astype(int)).mean() < 12
+    small = Thumbnails(judged_run.pixels).addresses([0], height=16)[0]
+    assert Image.open(io.BytesIO(base64.b64decode(small.split(",")[1]))).size == (8, 16)
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=30))
+def test_cmc_counts_hits(ranks):
+    x, curves = cmc(np.array(ranks), most=50)
+    (share,) = curves.values()
+    for rank, value in zip(x, share, strict=True):
+        assert value == pytest.approx(np.mean([0 < r <= rank for r in ranks]))
+
+
+@given(LABELS, st.randoms(use_true_random=False))
+def test_entropy_and_overlap_are_their_formulas(raw, random):
+    labels = np.full(len(raw), -1)
+    labels[raw >= 0] = np.unique(raw[raw >= 0], return_inverse=True)[1]
+    cameras = np.array([random.randint(-1, 2) for _ in labels])
+    before = np.array([random.randint(-1, 3) for _ in labels])
+    entropy, kept = camera_entropy(labels, cameras), overlap(labels, before)
+    assert len(entropy) == len(kept) == labels.max() + 1
+    for k in range(labels.max() + 1):
+        seen = cameras[(labels == k) & (cameras >= 0)]
+        share = np.bincount(seen) / max(len(seen), 1)
+        expected = -sum(p * np.log2(p) for p in share if p > 0)
+        assert entropy[k] == pytest.approx(expected)
+        ours = set(np.flatnonzero(labels == k))
+        others = [set(np.flatnonzero(before == b)) for b in set(before[before >= 0].tolist())]
+        assert kept[k] == max((len(ours & o) / len(ours | o) for o in others), default=0)
+
+
+def test_least_similar_members():
+    features = np.array([[1, 0], [0.8, 0.6], [0, 1], [1, 0], [0.6, 0.8]], np.float32)
+    i, j, cosine = least_similar_members(features, np.array([0, 0, 0, 1, -1]))
+    assert {int(i[0]), int(j[0])} == {0, 2}
+    assert cosine.tolist() == [0]
+    assert len(least_similar_members(features, np.full(5, -1))[0]) == 0
+
+
+def test_the_map_is_reproducible():
+    features = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    assert plane(features, 1).shape == (40, 2)
+    np.testing.assert_array_equal(plane(features, 1), plane(features, 1))
+
+
+def test_every_figure_has_its_words():
+    nan = float("nan")
+    fine = ClusterHealth(0.9, 0.9, 0.9, 0.9, 0.0, 0.0, 0.01)
+    bad = ClusterHealth(0.1, 0.1, 0.1, -0.5, 0.9, 0.9, 0.9)
+    assert all(f.fine for f in judge(fine, 0.95))
+    assert not any(f.fine for f in judge(bad, 0.1))
+    assert len(judge(fine, 0.95)) == len(CHECKS)
+    unknown = ClusterHealth(nan, nan, 0.9, nan, 0.0, nan, 0.01)
+    assert [f.name for f in judge(unknown, nan)] == ["Cohesion", "Outliers", "Largest cluster"]
+
+
+@pytest.mark.parametrize("name", ["judged", "bare", "several"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_in_a_browser(name, theme, width, pages, browser, tmp_path):
+    """No error, no request, no sideways scrolling; plots are drawn and pictures decoded."""
+    path = tmp_path / "report.html"
+    path.write_text(pages[name], encoding="utf-8")
+    said, asked = [], []
+    page = browser.new_page(color_scheme=theme, viewport={"width": width, "height": 900})
+    page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    page.wait_for_function("window.Bokeh && Bokeh.index.roots.every(view => view.is_displayed)")
+    plots = page.locator(".bk-Figure").count()
+    assert plots == len(page.query_selector_all(".plot"))
+    assert plots >= 4
+    broken = "[...document.images].filter(i => !(i.complete && i.naturalWidth)).length"
+    assert page.evaluate(broken) == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") == (theme == "light")
+    if shots := os.environ.get("MPRD_SCREENSHOTS"):
+        page.screenshot(path=f"{shots}/{name}-{theme}-{width}.png", full_page=True)
+    page.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert len([url for url in asked if url.startswith("file:")]) == 1

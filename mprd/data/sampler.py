@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 SamplerName = Literal["anchor", "cameras", "random"]
+Draw = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 
 def plan_batches(
@@ -18,12 +19,16 @@ def plan_batches(
     instances: int,
     sampler: SamplerName,
     rng: np.random.Generator,
+    lone_once: bool = False,
 ) -> np.ndarray:
     """Draw all batches of an epoch, pseudo-identity balanced.
 
     Clusters come in random order, each once before any comes again. The images of a batch are
     dealt: first one of each cluster, then the next of each. So any run of consecutive images,
     such as a batch-norm group, holds as many clusters as it can.
+
+    With `lone_once` an image that is alone in its cluster comes once where other clusters come S
+    times, as in SpCL: batches hold more than P clusters then, and their borders may cut one.
 
     Args:
         labels: int (N,), pseudo-labels, -1 outlier (never drawn).
@@ -33,6 +38,7 @@ def plan_batches(
         instances: images per cluster, S.
         sampler: how the images of a cluster are drawn: `anchor`, `cameras` or `random`.
         rng: source of randomness.
+        lone_once: draw an image that is alone in its cluster once, not S times.
 
     Returns:
         int64 (iters, S * P), rows.
@@ -44,6 +50,8 @@ def plan_batches(
     if not members:
         raise ValueError("no image has a pseudo-label")
     draw = SAMPLERS[sampler]
+    if lone_once:
+        return _stream(members, cameras, (iters, identities * instances), instances, draw, rng)
     clusters = _cluster_order(len(members), iters, identities, rng)
     plan = np.empty((len(clusters), instances), np.int64)
     for position, cluster in enumerate(clusters):
@@ -51,6 +59,29 @@ def plan_batches(
         plan[position] = rows[draw(cameras[rows], instances, rng)]
     dealt = plan.reshape(iters, identities, instances).transpose(0, 2, 1)
     return dealt.reshape(iters, identities * instances)
+
+
+def _stream(
+    members: list[np.ndarray],
+    cameras: np.ndarray,
+    shape: tuple[int, int],
+    instances: int,
+    draw: Draw,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Cut one row of shuffled clusters, of S images or one, into batches; each is dealt."""
+    wanted, blocks, clusters = shape[0] * shape[1], [], []
+    while wanted > 0:
+        for cluster in rng.permutation(len(members)):
+            rows = members[cluster]
+            blocks.append(rows[draw(cameras[rows], instances, rng)] if len(rows) > 1 else rows)
+            clusters.append(np.full(len(blocks[-1]), cluster))
+            wanted -= len(blocks[-1])
+    plan, owner = (np.concatenate(x)[: shape[0] * shape[1]] for x in (blocks, clusters))
+    plan, owner = plan.reshape(shape), owner.reshape(shape)
+    for rows, batch in zip(plan, owner, strict=True):
+        rows[:] = rows[np.argsort(_rank_in_group(batch), kind="stable")]
+    return plan
 
 
 def draw_random(cameras: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -71,7 +102,7 @@ def draw_cameras(cameras: np.ndarray, count: int, rng: np.random.Generator) -> n
     """Draw as `draw_random`, but one image of each camera before a second of any."""
     order = rng.permutation(len(cameras))
     apart = np.where(cameras < 0, -1 - np.arange(len(cameras)), cameras)  # unknown: of its own
-    order = order[np.argsort(_rank_in_camera(apart[order]), kind="stable")]
+    order = order[np.argsort(_rank_in_group(apart[order]), kind="stable")]
     return _filled(order, count, rng)
 
 
@@ -89,7 +120,7 @@ def draw_anchor(cameras: np.ndarray, count: int, rng: np.random.Generator) -> np
     return np.concatenate([[anchor], drawn])
 
 
-SAMPLERS: dict[SamplerName, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]] = {
+SAMPLERS: dict[SamplerName, Draw] = {
     "anchor": draw_anchor,
     "cameras": draw_cameras,
     "random": draw_random,
@@ -120,10 +151,10 @@ def _filled(order: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarr
     return np.concatenate([order, rng.choice(order, missing)]) if missing > 0 else order[:count]
 
 
-def _rank_in_camera(cameras: np.ndarray) -> np.ndarray:
-    """Return for each image how many of the same camera stand before it."""
-    order = np.argsort(cameras, kind="stable")
-    _, start, counts = np.unique(cameras[order], return_index=True, return_counts=True)
-    rank = np.empty(len(cameras), np.int64)
-    rank[order] = np.arange(len(cameras)) - np.repeat(start, counts)
+def _rank_in_group(groups: np.ndarray) -> np.ndarray:
+    """Return for each image how many of the same camera, or cluster, stand before it."""
+    order = np.argsort(groups, kind="stable")
+    _, start, counts = np.unique(groups[order], return_index=True, return_counts=True)
+    rank = np.empty(len(groups), np.int64)
+    rank[order] = np.arange(len(groups)) - np.repeat(start, counts)
     return rank

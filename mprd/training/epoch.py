@@ -231,6 +231,7 @@ def train_epoch(
         instances=settings.instances,
         sampler=settings.sampler,
         rng=rng,
+        lone_once=trainer.memory.lone_classes,
     )
     trainer.network.train()
     log = torch.zeros(settings.iters, 1 + len(settings.losses), device=trainer.device)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from mprd.data.sampler import SAMPLERS, cluster_members, draw_anchor, plan_batches
 
 
-def plan(labels, cameras=None, *, iters=5, P=3, S=4, sampler="random", seed=0):
+def plan(labels, cameras=None, *, iters=5, P=3, S=4, sampler="random", seed=0, lone_once=False):
     labels = np.asarray(labels)
     cameras = np.zeros(len(labels), int) if cameras is None else np.asarray(cameras)
     return plan_batches(
@@ -17,6 +17,7 @@ def plan(labels, cameras=None, *, iters=5, P=3, S=4, sampler="random", seed=0):
         instances=S,
         sampler=sampler,
         rng=np.random.default_rng(seed),
+        lone_once=lone_once,
     )
 
 
@@ -121,3 +122,27 @@ def test_a_batch_norm_group_holds_as_many_clusters_as_it_can(P, S, group, sample
     for batch in plan(labels, cameras, P=P, S=S, sampler=sampler):
         for rows in batch.reshape(-1, group):
             assert len(set(labels[rows].tolist())) == min(P, group)
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=9), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_lone_images_come_once_where_clusters_come_s_times(sizes, seed):
+    """As SpCL's sampler: over whole passes a class gives S images, a lone image itself."""
+    labels = labels_of(sizes, outliers=0)
+    a_pass = sum(4 if size > 1 else 1 for size in sizes)
+    passes = 12 // np.gcd(a_pass, 12)  # until a pass ends with a batch of 12
+    found = plan(labels, iters=passes * a_pass // 12, seed=seed, lone_once=True)
+    assert found.shape == (passes * a_pass // 12, 12)
+    seen = np.bincount(labels[found].ravel(), minlength=len(sizes))
+    assert seen.tolist() == [passes * (4 if size > 1 else 1) for size in sizes]
+    for batch in found:
+        # Dealt: before the n-th image of a cluster stand the n-1st of all that have as many.
+        seen_before = [int((labels[batch[:i]] == labels[row]).sum()) for i, row in enumerate(batch)]
+        assert seen_before == sorted(seen_before)
+
+
+def test_lone_images_come_as_often_as_others_else():
+    labels = labels_of([1, 6], outliers=0)
+    assert np.bincount(labels[plan(labels, iters=4)].ravel()).tolist() == [24, 24]
+    once = np.bincount(labels[plan(labels, iters=5, lone_once=True)].ravel())
+    assert once.tolist() == [12, 48]

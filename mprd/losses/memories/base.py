@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor
 
@@ -34,11 +34,13 @@ class Memory(Protocol):
         instances: float32 (N, D), one unit row per training image.
         prototypes: float32 (K, D), one row per class.
         labels: int64 (N,), class of each image, -1: not trained on.
+        lone_classes: images outside clusters are classes, too.
     """
 
     instances: Tensor
     prototypes: Tensor
     labels: Tensor
+    lone_classes: ClassVar[bool]
 
     def update(self, rows: Tensor, features: Tensor) -> None:
         """Take over a batch after the optimiser step.

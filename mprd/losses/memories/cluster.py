@@ -1,6 +1,6 @@
 """Instance memory M and cluster memory C (Dai et al., Cluster Contrast, ACCV 2022)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,8 @@ class ClusterMemory:
         labels: int64 (N,), cluster of each image, -1 outlier.
         weights: float32 (N,), how much each image counts; all 1 by default.
     """
+
+    lone_classes: ClassVar[bool] = False
 
     def __init__(
         self,

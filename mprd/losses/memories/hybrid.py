@@ -5,6 +5,8 @@ of its instances (eq. 3), an image without a cluster stands for itself, and inst
 (eq. 4).
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,8 @@ class HybridMemory:
         prototypes: float32 (K + U, D), mean instance of each class, not normalised.
         labels: int64 (N,), class of each image; outliers are numbered after the K clusters.
     """
+
+    lone_classes: ClassVar[bool] = True
 
     def __init__(self, features: Tensor, labels: Tensor, momentum: float) -> None:
         """Start from the epoch's features.

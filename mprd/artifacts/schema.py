@@ -6,7 +6,7 @@ SPLITS = ("train", "query", "gallery")
 
 INDEX = Schema(
     "mprd.index",
-    1,
+    2,
     "index",
     "Every image of a data set, in the order that all later artifacts follow.",
     {
@@ -23,6 +23,7 @@ INDEX = Schema(
     {
         "dataset": "name of the data set",
         "root": "absolute folder that `path` is relative to",
+        "camera_names": "names of the cameras 0, 1, ... (JSON); []: they have numbers only",
         "num_train": "images in the train split",
         "num_query": "images in the query split",
         "num_gallery": "images in the gallery split",

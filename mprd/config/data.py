@@ -1,9 +1,10 @@
 """The settings of the images."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mprd.config.section import Probability, Section
 
@@ -46,6 +47,11 @@ class DataConfig(Section):
     reader: Path | None = Field(
         None, description="Python file that registers a data set reader of your own"
     )
+    camera: str | None = Field(
+        None,
+        description="own images: regular expression with one group that finds the camera's name in "
+        "the path of an image, such as `cam_([a-z]+)`; null: cameras are unknown",
+    )
     height: int = Field(256, ge=16, le=2048, description="height of the resized image, pixels")
     width: int = Field(128, ge=16, le=2048, description="width of the resized image, pixels")
     on_bad_image: Literal["error", "skip"] = Field(
@@ -54,3 +60,18 @@ class DataConfig(Section):
     synthetic: SyntheticConfig = Field(
         default_factory=SyntheticConfig, description="settings of the synthetic data set"
     )
+
+    @field_validator("camera")
+    @classmethod
+    def _one_group(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                groups = re.compile(pattern).groups
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+            if groups != 1:
+                raise ValueError(
+                    f"{pattern!r} has {groups} groups; put the camera's name, and nothing else, in "
+                    "parentheses"
+                )
+        return pattern

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mprd.artifacts import CLUSTERS, FEATURES, SPLITS, atomic, read_artifact, write_artifact
 from mprd.config import Config
+from mprd.data.cameras import name_cameras
 from mprd.errors import UserError
 from mprd.pipeline.inputs import JudgeInputs
 from mprd.pipeline.layout import FinalLayout
@@ -102,7 +103,7 @@ def run_export(
             "path": artifact["path"][rows],
             "cluster": clusters["labels"],
             "confidence": clusters["membership"],
-            "camera": artifact["camera"][rows],
+            "camera": name_cameras(artifact, rows),
         }
     )
     with atomic(out.table) as temporary:

@@ -1,5 +1,6 @@
 """Stage `index`: list every image of a data set, once and for all."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from mprd.data.images import decode, image_size
 from mprd.errors import UserError
 from mprd.pipeline.settings import data_location, stage_settings
 
-SETTINGS = ("data.dataset", "data.root", "data.reader", "data.on_bad_image")
+SETTINGS = ("data.dataset", "data.root", "data.reader", "data.camera", "data.on_bad_image")
 FILES = ("data.reader", "data.root")  # the root may be a manifest
 
 
@@ -43,7 +44,9 @@ def run_index(*, out: Path, config: Config, data_dir: Path | None = None, thread
     """
     if config.data.reader is not None:
         load_plugin(config.data.reader)
-    listing = read_dataset(config.data.dataset, data_dir or data_location(config))
+    listing = read_dataset(
+        config.data.dataset, data_dir or data_location(config), config.data.camera
+    )
     for note in listing.notes:
         print(note)
     skip = config.data.on_bad_image == "skip"
@@ -64,6 +67,7 @@ def run_index(*, out: Path, config: Config, data_dir: Path | None = None, thread
         attributes={
             "dataset": config.data.dataset,
             "root": str(listing.root.resolve()),
+            "camera_names": json.dumps(listing.camera_names),
             "num_skipped": skipped,
             **{f"num_{s}": counts[s] for s in SPLITS},
         },

@@ -1,12 +1,15 @@
 """The data set `folder`: a folder of crops, or a manifest."""
 
+import os
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from mprd.config import validate
 from mprd.data.datasets import ImageRecord, Listing, read_dataset
+from mprd.data.datasets.fingerprint import fingerprint
 from mprd.errors import UserError
 
 
@@ -100,10 +103,8 @@ def test_names_are_numbered_in_sorted_order(tmp_path: Path) -> None:
     )
     labels = [(record.identity, record.camera) for record in listing.records]
     assert labels == [(1, 1), (0, 0), (-1, -1), (1, 0)]
-    assert listing.notes[:2] == (
-        "The identities 'alice' to 'zoe' are numbered 0 to 1 in sorted order.",
-        "The cameras 'door' to 'yard' are numbered 0 to 1 in sorted order.",
-    )
+    assert listing.camera_names == ("door", "yard")
+    assert listing.notes[0] == "The identities 'alice' to 'zoe' are numbered 0 to 1."
 
 
 def test_camera_numbers_with_gaps_are_closed_up(tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_camera_numbers_with_gaps_are_closed_up(tmp_path: Path) -> None:
     listing = read(tmp_path, rows)
     labels = [(record.identity, record.camera) for record in listing.records]
     assert labels == [(5, 1), (9, 0), (-1, 1), (-1, -1)]
-    assert listing.notes[0] == "The cameras '2' to '10' are numbered 0 to 1 in sorted order."
+    assert listing.camera_names == ("2", "10")
 
 
 def test_identities_too_large_for_an_index_are_numbered(tmp_path: Path) -> None:
@@ -221,3 +222,63 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setitem(sys.modules, engine, None)
     with pytest.raises(UserError, match="run `pip install pyarrow`"):
         read_dataset("folder", write(tmp_path, "", "manifest.parquet"))
+
+
+def test_cameras_are_found_in_paths(tmp_path: Path) -> None:
+    plant(tmp_path, "cam_gate/mon/1.jpg", "cam_yard/2.jpg", "cam_gate/3.jpg", "else/4.jpg")
+    listing = read_dataset("folder", tmp_path, r"cam_([a-z]+)")
+    assert listing.camera_names == ("gate", "yard")
+    found = {record.path: record.camera for record in listing.records}
+    assert found == {
+        "cam_gate/3.jpg": 0,
+        "cam_gate/mon/1.jpg": 0,
+        "cam_yard/2.jpg": 1,
+        "else/4.jpg": -1,
+    }
+    assert listing.notes[0].startswith("1 of 4 images have no camera")
+
+
+def test_camera_names_are_in_natural_order(tmp_path: Path) -> None:
+    plant(tmp_path, *(f"c{n}/x.jpg" for n in (10, 9, 1)))
+    assert read_dataset("folder", tmp_path, r"^(c\d+)/").camera_names == ("c1", "c9", "c10")
+
+
+def test_a_pattern_that_fits_nothing(tmp_path: Path) -> None:
+    plant(tmp_path, "a.jpg")
+    with pytest.raises(UserError, match=r"data.camera: 'cam\(.\)' fits no path in .*'a.jpg'"):
+        read_dataset("folder", tmp_path, "cam(.)")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("cam", "has 0 groups"), ("(a)(b)", "has 2 groups"), ("(", "no regular expression")],
+)
+def test_a_pattern_that_is_none(pattern: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        validate({"data": {"camera": pattern}}, "test")
+
+
+def test_fingerprint_sees_every_change(tmp_path: Path) -> None:
+    plant(tmp_path, "a/1.jpg", "b/2.jpg")
+    seen = [fingerprint("folder", tmp_path)]
+
+    def changes() -> bool:
+        seen.append(fingerprint("folder", tmp_path))
+        return seen[-1] != seen[-2]
+
+    assert not changes()
+    plant(tmp_path, "b/3.jpg")
+    assert changes(), "a new image"
+    (tmp_path / "b/3.jpg").write_text("x")
+    assert changes(), "another size"
+    os.utime(tmp_path / "b/3.jpg", ns=(0, 0))
+    assert changes(), "another time"
+    (tmp_path / "b/3.jpg").rename(tmp_path / "a/3.jpg")
+    assert changes(), "another place"
+    plant(tmp_path, ".hidden/4.jpg", "Thumbs.db")
+    assert not changes(), "litter"
+    (tmp_path / "a/3.jpg").unlink()
+    assert changes(), "one less"
+    assert fingerprint("folder", tmp_path / "none") == ""
+    manifest = write(tmp_path, "path\na.jpg\n")
+    assert fingerprint("folder", manifest) not in ("", seen[-1])

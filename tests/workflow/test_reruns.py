@@ -24,7 +24,7 @@ SECTIONS = {key.rpartition(".")[0] for key in known_keys(Config)}
 FIELDS = sorted(set(known_keys(Config)) - SECTIONS)
 ASKED = ("tiny", "gcn")
 TARGETS = [
-    f"results/{run}/{name}" for run in ASKED for name in ("metrics.csv", "final/clusters.csv")
+    f"results/{run}/{name}" for run in ASKED for name in ("report.html", "final/clusters.csv")
 ]
 
 # Stage -> the stages that read what it makes. "@1": in epoch 1, whose features are the initial
@@ -48,14 +48,16 @@ READERS = {
     "pretrain": {"train", "judge@1"},
     "train": {"features@2", "evaluate", "export", "table", "judge@2"},
     "evaluate": {"table"},
-    "export": set(),
-    "table": set(),
+    "export": {"report"},
+    "table": {"report"},
+    "report": set(),
 }
 # Values that cannot be derived from the old one.
 VALUES: dict[str, Any] = {
     "data.dataset": "personx",
     "data.root": "elsewhere",
     "data.reader": "my_reader.py",
+    "data.camera": "cam_(.)",
     "model.backbone": "resnet18",
     "model.bn_group_size": 4,
     "init.method": "random",
@@ -219,7 +221,7 @@ def test_every_setting_runs_again_just_what_reads_it(folder, tmp_path, asked):
     wrong, touched = {}, {}
     for key, wanted, plan in zip(fields, expectations, plans, strict=True):
         found = shared_by_links(plan)
-        touched[key] = set().union(*wanted.values())
+        touched[key] = set().union(*wanted.values()) - {"report"}  # it tells all settings
         if found != wanted:
             wrong[key] = {run: (found[run] ^ wanted[run]) for run in wanted}
     assert wrong == {}
@@ -237,9 +239,10 @@ def test_settings_of_the_dag(folder, tmp_path, asked):
     }
     asked = ask(folder, tmp_path, [merge(asked, change) for change in cases.values()])
     plans = dict(zip(cases, asked, strict=True))
-    assert plans["baselines"] == {"tiny": {"table"}, "gcn": set()}
-    assert plans["every"] == {"tiny": {"table"}, "gcn": set()}
-    epoch = {"features", "graph", "cluster", "train", "evaluate", "table", "export"}
+    table = {"table", "report"}
+    assert plans["baselines"] == {"tiny": table, "gcn": set()}
+    assert plans["every"] == {"tiny": table, "gcn": set()}
+    epoch = {"features", "graph", "cluster", "train", "evaluate", "export"} | table
     assert plans["epochs"] == {"tiny": epoch, "gcn": epoch | {"judge"}}
 
 
@@ -324,6 +327,24 @@ def test_a_manifest_is_an_input(tmp_path, asked):
     run_snakemake(folder, target)
     assert "Nothing to be done" in run_snakemake(folder, target)
     manifest.write_text(manifest.read_text().replace(",0001", ",0009"))
+    assert planned(run_snakemake(folder, "--dry-run", "--", target))["gcn"] == {"index", "pixels"}
+
+
+def test_images_are_an_input(tmp_path, asked):
+    """A new image in the folder is noticed; so is one that was replaced."""
+    market = Path(asked["data"]["root"]) / "market1501/Market-1501-v15.09.15/bounding_box_train"
+    crops = shutil.copytree(market, tmp_path / "crops")
+    config = {**asked, "data": {**asked["data"], "dataset": "folder", "root": str(crops)}}
+    folder = configure(tmp_path / "run", {**config, "runs": {"gcn": {}}})
+    target = "results/gcn/pixels.h5"
+    run_snakemake(folder, target)
+    assert "Nothing to be done" in run_snakemake(folder, target)
+    first = sorted(crops.iterdir())[0]
+    shutil.copy(first, crops / "new.jpg")
+    assert planned(run_snakemake(folder, "--dry-run", "--", target))["gcn"] == {"index", "pixels"}
+    run_snakemake(folder, target)
+    assert "Nothing to be done" in run_snakemake(folder, target)
+    os.utime(first)
     assert planned(run_snakemake(folder, "--dry-run", "--", target))["gcn"] == {"index", "pixels"}
 
 

@@ -60,6 +60,7 @@ def test_everything_is_there(finished):
         "evaluation/001.json",
         "evaluation/002.rankings.h5",
         "metrics.csv",
+        "report.html",
         "final/clusters.csv",
         "final/embeddings.h5",
         "logs/epochs/001/train.log",

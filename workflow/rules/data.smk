@@ -1,4 +1,6 @@
 # From image files to pixels.
+from mprd.data.datasets.fingerprint import fingerprint
+
 SYNTHETIC = {folder: run for run in reversed(RUNS) if (folder := data_source(run))}
 
 
@@ -17,6 +19,14 @@ if SYNTHETIC:
             "mprd synthesize --config {params.config} --out {output} --threads {threads}"
 
 
+def data_listing(wildcards):
+    """What lies in the folder of a real data set: new or changed images make the index stale."""
+    run = RUNS[wildcards.run].config
+    if is_synthetic(run) or not workflow.is_main_process:
+        return ""
+    return fingerprint(run.data.dataset, run.data.root, run.data.reader)
+
+
 rule index:
     input:
         data=lambda wildcards: data_source(wildcards.run) or [],
@@ -32,6 +42,7 @@ rule index:
     threads: 16
     params:
         version=version_of("index"),
+        listing=data_listing,
         config=str(RUN.config),
     shell:
         "mprd index --config {params.config} --out {output} --threads {threads} 2> {log}"

@@ -32,11 +32,19 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a data set, and lines about it that the user should read."""
+    """The images of a data set.
+
+    Attributes:
+        root: folder that paths are relative to.
+        records: the images.
+        notes: lines about it that the user should read.
+        camera_names: of the cameras 0, 1, ...; empty: they have numbers only.
+    """
 
     root: Path
     records: tuple[ImageRecord, ...]
     notes: tuple[str, ...] = ()
+    camera_names: tuple[str, ...] = ()
 
 
 def is_litter(name: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mprd.data.datasets.base import SPLITS, ImageRecord, Listing, Split
+from mprd.data.datasets.cameras import numbered
 from mprd.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def read_manifest(path: Path) -> Listing:
 
     Without a split column every image is a train image. An empty cell or -1 is an unknown
     identity or camera. Whole numbers stay as identities; other identities are numbered in sorted
-    order, and so are cameras unless they are 0, 1, 2 ... already.
+    order, and so are cameras, whose names are kept.
 
     Raises:
         UserError: the file cannot be read or holds no rows; a column or split is unknown; an
@@ -33,11 +34,11 @@ def read_manifest(path: Path) -> Listing:
     splits: list[Split] = ["train"] * len(table)
     if "split" in table:
         splits = [_split(path, row, cell) for row, cell in table["split"].items()]
-    identities, identity_notes = _numbers("identities", table.get("identity"), len(table))
-    cameras, camera_notes = _numbers("cameras", table.get("camera"), len(table))
+    identities, notes = _identities(table.get("identity"), len(table))
+    cameras, names = _cameras(table.get("camera"), len(table))
     fields = zip(paths, splits, identities, cameras, strict=True)
     records = tuple(ImageRecord(*values) for values in fields)
-    return Listing(path.parent, records, (*identity_notes, *camera_notes))
+    return Listing(path.parent, records, notes, names)
 
 
 def _read_table(path: Path) -> "pd.DataFrame":
@@ -111,18 +112,26 @@ def _split(path: Path, row: Any, cell: str) -> Split:
     )
 
 
-def _numbers(what: str, column: "pd.Series[str] | None", count: int) -> tuple[list[int], list[str]]:
+def _identities(column: "pd.Series[str] | None", count: int) -> tuple[list[int], tuple[str, ...]]:
     """Return one number per row, -1 where unknown, and a note when they are not as written."""
     cells = [""] * count if column is None else list(column)
     known = sorted({cell for cell in cells if cell not in _UNKNOWN})
     whole = {cell: int(match[1]) for cell in known if (match := _WHOLE.fullmatch(cell))}
     if len(whole) == len(known) and max(whole.values(), default=0) <= _LARGEST:
-        order = sorted(set(whole.values()))
-        if what == "identities" or order == list(range(len(order))):
-            return [whole.get(cell, -1) for cell in cells], []
-        codes = {cell: order.index(value) for cell, value in whole.items()}
-    else:
-        codes = {cell: code for code, cell in enumerate(known)}
-    first, last = min(codes, key=codes.__getitem__), max(codes, key=codes.__getitem__)
-    note = f"The {what} '{first}' to '{last}' are numbered 0 to {codes[last]} in sorted order."
-    return [codes.get(cell, -1) for cell in cells], [note]
+        return [whole.get(cell, -1) for cell in cells], ()
+    codes = {cell: code for code, cell in enumerate(known)}
+    note = f"The identities '{known[0]}' to '{known[-1]}' are numbered 0 to {len(known) - 1}."
+    return [codes.get(cell, -1) for cell in cells], (note,)
+
+
+def _cameras(column: "pd.Series[str] | None", count: int) -> tuple[list[int], tuple[str, ...]]:
+    """Return one number per row, -1 where unknown, and the name of each."""
+    cells = [""] * count if column is None else [_without_point(cell) for cell in column]
+    names = numbered(cell for cell in cells if cell not in _UNKNOWN)
+    codes = {name: code for code, name in enumerate(names)}
+    return [codes.get(cell, -1) for cell in cells], names
+
+
+def _without_point(cell: str) -> str:
+    match = _WHOLE.fullmatch(cell)
+    return match[1] if match else cell

@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 from mprd.data.datasets.base import ImageRecord, Listing, finish
+from mprd.data.datasets.cameras import with_cameras
 from mprd.errors import UserError, did_you_mean
 from mprd.pipeline.registry import spelling_key
 
@@ -97,20 +98,23 @@ def canonical_name(name: str) -> str:
     return _reader(name).name
 
 
-def read_dataset(name: str, data_dir: Path) -> Listing:
+def read_dataset(name: str, data_dir: Path, camera: str | None = None) -> Listing:
     """List the images of a data set, sorted by split and path.
 
     Args:
         name: a data set name as users write it.
         data_dir: the folder of all data sets, or the folder of this one.
+        camera: pattern that finds the camera in the path of an image; None: as the reader says.
 
     Raises:
         UserError: unknown name, data set not found or incomplete, file names that do not fit.
     """
     reader = _reader(name)
-    root = _find_root(reader, data_dir)
+    root = find_root(name, data_dir)
     result = reader.read(root)
     listing = result if isinstance(result, Listing) else Listing(root, tuple(result))
+    if camera is not None:
+        listing = with_cameras(listing, camera)
     return finish(reader.name, listing)
 
 
@@ -128,7 +132,17 @@ def _reader(name: str) -> Reader:
     return known[spelling_key(name)]
 
 
-def _find_root(reader: Reader, data_dir: Path) -> Path:
+def find_root(name: str, data_dir: Path) -> Path:
+    """Return the folder (or manifest) of a data set.
+
+    Args:
+        name: a data set name as users write it.
+        data_dir: the folder of all data sets, or the folder of this one.
+
+    Raises:
+        UserError: unknown name, not found or incomplete.
+    """
+    reader = _reader(name)
     places = _places(reader, data_dir)
     for place in places:
         if place.exists() and (not reader.layouts or not _lacking(reader, place)):

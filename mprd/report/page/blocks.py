@@ -14,6 +14,7 @@ class Picture:
     Attributes:
         row: of the index.
         camera: -1 unknown.
+        camera_name: what stands in its mark.
         title: shown when the pointer rests on it: path, identity and the like.
         note: a few characters below it.
         mark: `right`, `wrong`, `query` or nothing: the frame.
@@ -21,6 +22,7 @@ class Picture:
 
     row: int
     camera: int
+    camera_name: str
     title: str
     note: str = ""
     mark: str = ""

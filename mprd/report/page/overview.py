@@ -55,8 +55,8 @@ def _data(run: RunData) -> Iterator[tuple[str, str]]:
     yield "folder", str(index.attributes["root"])
     for split in SPLITS:
         yield f"{split} images", f"{int(index.attributes[f'num_{split}']):,}"
-    cameras = np.unique(run.camera[run.camera >= 0])
-    yield "cameras", str(len(cameras)) if len(cameras) else "unknown"
+    names = run.camera_names
+    yield "cameras", f"{len(names)}: {', '.join(names)}" if names else "unknown"
     identities = np.unique(run.identity[run.identity >= 0])
     known = f"{len(identities):,} (for the figures here only, never for training)"
     yield "identities", known if len(identities) else "unknown"

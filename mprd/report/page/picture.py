@@ -27,11 +27,12 @@ def index_picture(run: RunData, row: int, note: str = "", mark: str = "") -> Pic
     """
     camera, identity = int(run.index["camera"][row]), int(run.index["identity"][row])
     title = str(run.index["path"][row])
-    if camera >= 0:
-        title += f", camera {camera + 1}"
+    name = run.camera_names[camera] if camera >= 0 else ""
+    if name:
+        title += f", camera {name}"
     if identity >= 0:
         title += f", identity {identity}"
-    return Picture(row, camera, title, note, mark)
+    return Picture(row, camera, name, title, note, mark)
 
 
 def truth_mark(run: RunData, i: int, j: int, *, claimed: bool) -> str:

@@ -21,6 +21,7 @@ from mprd.artifacts import (
 )
 from mprd.clustering.stored import graph_distance
 from mprd.config import Config, load_config
+from mprd.data.cameras import camera_names
 from mprd.errors import UserError
 from mprd.graph.cameras import CameraStatistics
 from mprd.pipeline.layout import RunLayout, epoch_name
@@ -87,6 +88,11 @@ class RunData:
     def camera(self) -> np.ndarray:
         """Camera of each training image, -1 unknown."""
         return self.index["camera"][self.rows]
+
+    @cached_property
+    def camera_names(self) -> list[str]:
+        """Name of each camera 0, 1, ..."""
+        return camera_names(self.index)
 
     @cached_property
     def clusters(self) -> Artifact:

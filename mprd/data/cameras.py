@@ -1,0 +1,28 @@
+"""The names of cameras in an index."""
+
+import json
+
+import numpy as np
+
+from mprd.artifacts import Artifact
+
+
+def camera_names(index: Artifact) -> list[str]:
+    """Return the name of each camera 0, 1, ... of an `index.h5`: as given, else its number from 1.
+
+    Args:
+        index: with the array `camera`.
+    """
+    given = json.loads(index.attributes["camera_names"])
+    count = int(index["camera"].max(initial=-1)) + 1
+    return given or [str(camera + 1) for camera in range(count)]
+
+
+def name_cameras(index: Artifact, rows: np.ndarray) -> np.ndarray:
+    """Return the camera of some rows of an `index.h5` by name, "" where unknown.
+
+    Args:
+        index: with the array `camera`.
+        rows: int (n,).
+    """
+    return np.array([*camera_names(index), ""], dtype=object)[index["camera"][rows]]

@@ -26,6 +26,7 @@ FLOORS = [
         "pairs",
         "report",
         "retrieval",
+        "starter",
         "training",
     },
     {"stages"},

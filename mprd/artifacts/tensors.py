@@ -16,6 +16,7 @@ from mprd.artifacts.files import atomic, require_file
 from mprd.errors import UserError
 
 SCHEMA_VERSION = 1
+_STATE_SCHEMA = "mprd.state"
 
 
 def save_tensors(
@@ -95,3 +96,28 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
         sha.update(f"{key}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
         sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
+
+
+def write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write what training goes on from: `optimizer`, `rng` and `epoch`."""
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        torch.save({"schema": _STATE_SCHEMA, **state}, stream)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read a `state.pt`; nothing in it is executed.
+
+    Raises:
+        UserError: missing, or no training state.
+    """
+    require_file(path, "train")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        known = state["schema"] == _STATE_SCHEMA and isinstance(state["epoch"], int)
+    except Exception:  # torch raises a dozen kinds here, all of them "not a state file"
+        known = False
+    if not known:
+        raise UserError(
+            f"{path} is not a readable training state. Make it again with `mprd train`."
+        )
+    return state

@@ -73,14 +73,6 @@ def report(
     print(out)
 
 
-@app.command()
-def inspect(file: Annotated[Path, typer.Argument(help="An HDF5 or safetensors artifact.")]) -> None:
-    """Print what an artifact holds and where it comes from, and check it."""
-    from mprd.report.inspect import inspect_file
-
-    inspect_file(file)
-
-
 @config_app.command("check")
 def config_check(file: Annotated[Path, typer.Argument(help="Config file (YAML).")]) -> None:
     """Check a config file and list its runs."""

@@ -32,47 +32,49 @@ class MetadataPairs:
 def choose_dissimilar(
     features: np.ndarray, neighbors: np.ndarray, cameras: np.ndarray, count: int, seed: int
 ) -> tuple[np.ndarray, float]:
-    """Choose images of one camera that are mutually dissimilar.
+    """Choose images of one camera that are mutually dissimilar: no two are neighbours.
 
     One camera (that with the most images), because views of an image share its camera: pairs of
     different images must do so too, or the camera would tell the answer. From a random first
-    image on, each next one is the image whose largest similarity to those chosen is smallest.
+    image on, each next one is the image whose largest similarity to those chosen is smallest,
+    among those that are not in each other's neighbour lists with one of them.
 
     Args:
         features: float32 (N, D), unit rows.
         neighbors: int32 (N, k), neighbour lists.
         cameras: int (N,).
-        count: images to choose.
+        count: images to choose; fewer are, where so many strangers are not found.
         seed: of the first image.
 
     Returns:
-        Rows int64 (count,), and the largest similarity between two of them.
+        Rows int64 (m,), 2 <= m <= count, and the largest similarity between two of them.
 
     Raises:
-        UserError: the camera has too few images, or two chosen ones are neighbours.
+        UserError: no two images of the camera are strangers.
     """
     values, sizes = np.unique(cameras, return_counts=True)
     rows = np.flatnonzero(cameras == values[np.argmax(sizes)])
-    if len(rows) < count:
-        raise UserError(
-            f"gcn.metadata.images asks for {count} images of one camera, the largest camera has "
-            f"{len(rows)}. Lower gcn.metadata.images."
-        )
-    chosen = [int(np.random.default_rng(seed).integers(len(rows)))]
+    chosen = [int(rows[np.random.default_rng(seed).integers(len(rows))])]
     nearest = np.full(len(rows), -np.inf)
     while len(chosen) < count:
-        nearest = np.maximum(nearest, features[rows] @ features[rows[chosen[-1]]])
-        nearest[chosen] = np.inf
-        chosen.append(int(nearest.argmin()))
-    result = rows[chosen]
-    for a, b in combinations(result.tolist(), 2):
-        if b in neighbors[a] and a in neighbors[b]:
-            raise UserError(
-                f"The {count} most dissimilar images still hold neighbours (rows {a} and {b}). "
-                "Lower gcn.metadata.images or graph.k1."
-            )
+        last = chosen[-1]
+        nearest = np.maximum(nearest, features[rows] @ features[last])
+        listed = np.isin(rows, neighbors[last]) & (neighbors[rows] == last).any(axis=1)
+        nearest[listed | (rows == last)] = np.inf
+        if np.isinf(nearest.min()):
+            break
+        chosen.append(int(rows[nearest.argmin()]))
+    if len(chosen) < 2:
+        raise UserError(
+            f"No two of the {len(rows)} images of the largest camera are strangers to each other: "
+            "the relation GCN has nothing to begin with. Lower graph.k1, or set use_gcn: false "
+            "and cluster.relation: jaccard."
+        )
+    if len(chosen) < count:
+        print(f"gcn.metadata.images: {count} strangers are asked for, {len(chosen)} were found.")
+    result = np.array(chosen)
     similarity = features[result] @ features[result].T
-    return result, float(similarity[~np.eye(count, dtype=bool)].max(initial=-1.0))
+    return result, float(similarity[~np.eye(len(result), dtype=bool)].max())
 
 
 def pair_views(features: np.ndarray, image: np.ndarray) -> MetadataPairs:

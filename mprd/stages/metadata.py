@@ -108,7 +108,7 @@ def _views(
     row = chosen.repeat(settings.views)
     views = view_pixels(store.batch(row), config.augment, generator)
     embedded = embed_pixels(network, views, store.device)
-    number = np.tile(np.arange(settings.views), settings.images)
+    number = np.tile(np.arange(settings.views), len(chosen))
     return _arrays(
         row, number, embedded, views.cpu().numpy(), pair_views(embedded, row)
     ), similarity

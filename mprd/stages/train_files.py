@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from mprd.artifacts import atomic, require_file
+from mprd.artifacts.tensors import read_state, write_state
 from mprd.config import Config
 from mprd.errors import UserError
 from mprd.models.network import ReidNetwork
@@ -14,8 +14,6 @@ from mprd.pipeline.inputs import EpochInputs
 from mprd.pipeline.layout import EpochLayout
 from mprd.pipeline.settings import stage_settings
 from mprd.training.teacher import MeanTeacher
-
-_STATE_SCHEMA = "mprd.state"
 
 
 class Networks(NamedTuple):
@@ -78,25 +76,17 @@ def write_networks(
         files[out.student] = networks.student
     for path, network in files.items():
         save_network(path, network, config=settings, inputs=digests, seed=config.seed)
-    with atomic(out.state) as temporary, temporary.open("wb") as stream:
-        torch.save({"schema": _STATE_SCHEMA, **state}, stream)
+    write_state(out.state, state)
 
 
 def restore_state(
     path: Path, epoch: int, optimizer: torch.optim.Optimizer, generator: torch.Generator
 ) -> None:
     """Take over optimiser moments and random state; the learning rate is this epoch's own."""
-    require_file(path, "train")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        stored_epoch, schema = int(state["epoch"]), state["schema"]
-    except Exception:  # torch raises a dozen kinds here, all of them "not a state file"
+    state = read_state(path)
+    if state["epoch"] != epoch - 1:
         raise UserError(
-            f"{path} is not a readable training state. Make it again with `mprd train`."
-        ) from None
-    if schema != _STATE_SCHEMA or stored_epoch != epoch - 1:
-        raise UserError(
-            f"{path} is the state after epoch {stored_epoch}, epoch {epoch} needs that of "
+            f"{path} is the state after epoch {state['epoch']}, epoch {epoch} needs that of "
             f"{epoch - 1}. Make it again with `mprd train`."
         )
     rates = [group["lr"] for group in optimizer.param_groups]

@@ -7,6 +7,11 @@ import torch
 from mprd.errors import UserError
 
 
+def has_gpu() -> bool:
+    """Tell whether there is a CUDA device."""
+    return torch.cuda.is_available()
+
+
 def select_device(name: str) -> torch.device:
     """Return the device that a config names.
 

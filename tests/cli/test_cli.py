@@ -44,6 +44,10 @@ def test_help_lists_every_stage(cli):
         "table",
         "summary",
         "inspect",
+        "diff",
+        "report",
+        "new",
+        "run",
         "config",
     ]:
         assert f"  {name} " in out
@@ -73,7 +77,7 @@ def test_inspect_prints_and_checks(cli, market, tmp_path):
     code, text, _ = cli("inspect", out)
     assert code == 0
     for part in (
-        "mprd.index version 1",
+        "mprd.index version 2",
         "dataset: market1501",
         "identity",
         "int32",
@@ -119,7 +123,7 @@ def test_pairs_of_an_unclustered_run(cli, tmp_path):
 
 def test_inspect_refuses_other_files(cli, tmp_path):
     (tmp_path / "a.txt").write_text("hello")
-    assert "neither an HDF5 nor a safetensors file" in cli("inspect", tmp_path / "a.txt")[2]
+    assert "no file that a run leaves" in cli("inspect", tmp_path / "a.txt")[2]
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["x"] = 1
     assert "holds no artifact of mprd" in cli("inspect", tmp_path / "b.h5")[2]

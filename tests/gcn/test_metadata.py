@@ -39,12 +39,24 @@ def test_chosen_images_are_dissimilar(epoch):
     assert similarity < np.quantile(drawn, 0.05), "far less alike than images drawn at random"
 
 
-def test_too_few_or_too_similar_images(epoch):
-    with pytest.raises(UserError, match=r"asks for 200 images .* largest camera has"):
-        choose_dissimilar(epoch.features, epoch.neighbors, epoch.cameras, 200, 0)
-    count = int(np.bincount(epoch.cameras).max())
-    with pytest.raises(UserError, match="still hold neighbours"):
-        choose_dissimilar(epoch.features, epoch.neighbors, epoch.cameras, count, 0)
+@pytest.mark.parametrize("seed", range(5))
+def test_as_many_strangers_as_there_are(epoch, seed, capsys):
+    chosen, _ = choose_dissimilar(epoch.features, epoch.neighbors, epoch.cameras, 10**6, seed)
+    assert f"1000000 strangers are asked for, {len(chosen)} were found" in capsys.readouterr().out
+
+    def neighbours(a, b):
+        return b in epoch.neighbors[a] and a in epoch.neighbors[b]
+
+    assert not any(neighbours(a, b) for a in chosen for b in chosen if a != b)
+    inside = np.flatnonzero(epoch.cameras == epoch.cameras[chosen[0]])
+    assert all(any(neighbours(a, b) for b in chosen) for a in set(inside) - set(chosen)), "no more"
+
+
+def test_no_two_strangers():
+    features = unit(np.random.default_rng(0).normal(size=(6, 3)))
+    everyone = np.tile(np.arange(6), (6, 1))
+    with pytest.raises(UserError, match="No two of the 6 images of the largest camera are strang"):
+        choose_dissimilar(features, everyone, np.zeros(6, int), 3, 0)
 
 
 def test_views_pair_with_the_hardest_of_every_other_image():

@@ -1,0 +1,94 @@
+"""Commands that look into what a run has left."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mprd.cli.app import app
+from mprd.errors import UserError
+from mprd.pipeline.layout import EpochLayout
+
+_KINDS = (".h5", ".safetensors", ".json", ".csv", ".pt")
+
+
+@app.command()
+def inspect(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Artifacts: HDF5, safetensors, JSON, CSV, state.pt; folders."),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    cluster: Annotated[
+        int | None,
+        typer.Option(help="Of a clusters.h5: list the images of a cluster (-1: outliers)."),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(help="Of a relations.h5 or judgements.h5: list the pairs of an image."),
+    ] = None,
+    tensors: Annotated[bool, typer.Option(help="Of a network: list every tensor.")] = False,
+) -> None:
+    """Print what artifacts hold and where they come from, and check them.
+
+    Example: mprd inspect results/demo/final/clusters.h5 --cluster 12
+    """
+    from mprd.report.inspect.describe import describe
+    from mprd.report.inspect.lookup import cluster_table, pair_table
+    from mprd.report.inspect.show import show, show_rows
+
+    if cluster is not None or image is not None:
+        if len(files) != 1 or (cluster is not None and image is not None):
+            raise UserError("Give one file with either --cluster or --image.")
+        table = (
+            cluster_table(files[0], cluster)
+            if cluster is not None
+            else pair_table(files[0], str(image))
+        )
+        if as_json:
+            print(table.to_json(orient="records", indent=2))
+        else:
+            show_rows(table)
+        return
+    found = [describe(path, tensors=tensors) for path in _expanded(files)]
+    if as_json:
+        reports = [one.as_json() for one in found]
+        print(json.dumps(reports if len(reports) > 1 else reports[0], indent=2))
+    else:
+        for one in found:
+            show(one)
+
+
+@app.command()
+def diff(
+    a: Annotated[Path, typer.Argument(help="clusters.h5, or the folder of an epoch.")],
+    b: Annotated[Path, typer.Argument(help="Another of the same images.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell what became of clusters: merged, split, dissolved, new, and images that moved.
+
+    Example: mprd diff results/a/final/clusters.h5 results/b/final/clusters.h5
+    """
+    from dataclasses import asdict
+
+    from mprd.report.inspect.difference import compare_files
+    from mprd.report.inspect.show import show_difference
+
+    a, b = (EpochLayout(path).clusters if path.is_dir() else path for path in (a, b))
+    found = compare_files(a, b)
+    if as_json:
+        print(json.dumps(asdict(found), indent=2))
+    else:
+        show_difference(found, a, b)
+
+
+def _expanded(paths: list[Path]) -> list[Path]:
+    """Return files as given, and of folders the artifacts in them."""
+    files: list[Path] = []
+    for path in paths:
+        inside = sorted(p for p in path.rglob("*") if p.suffix in _KINDS and p.is_file())
+        if path.is_dir() and not inside:
+            raise UserError(f"{path} holds no artifact.")
+        files += inside if path.is_dir() else [path]
+    return files

@@ -1,0 +1,66 @@
+"""Commands for people with images of their own."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mprd.cli.app import app
+from mprd.system.cpus import worker_count
+
+
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(help="Folder of your images, nested or not.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Config file to write. Default: <name of the folder>.yaml.")
+    ] = None,
+) -> None:
+    """Look at a folder of images and write a config with settings that fit.
+
+    Example: mprd new /path/to/crops, then: mprd run crops.yaml
+    """
+    from mprd.starter.recipe import recipe, seconds
+    from mprd.starter.survey import survey
+    from mprd.starter.write import duration, run_name, write_config
+    from mprd.system.ram import usable
+    from mprd.system.torch_setup import has_gpu
+
+    folder = folder.expanduser()
+    found = survey(folder)
+    plan = recipe(found)
+    cores, gpu = worker_count(None), has_gpu()
+    lasts = duration(seconds(plan, found, cores, gpu=gpu))
+    out = out or Path(f"{run_name(folder.resolve())}.yaml")
+    write_config(out, found, plan, lasts)
+    cameras = f"{len(found.cameras)}: {', '.join(found.cameras)}" if found.cameras else "not found"
+    kinds = ", ".join(f"{count:,} {kind[1:]}" for kind, count in sorted(found.kinds.items()))
+    print(f"{found.images:,} images ({kinds}), in the median {found.height}x{found.width} pixels")
+    print(f"cameras in their paths: {cameras}")
+    if found.unreadable:
+        print(f"some cannot be read and will be left out, such as '{found.unreadable[0]}'")
+    print(f"{cores} CPU cores, {usable() / 2**30:.0f} GiB free{', a GPU' if gpu else ''}")
+    print(f"\nWrote {out}. Look it over, then: mprd run {out}  (about {lasts})")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(
+    context: typer.Context,
+    config: Annotated[Path, typer.Argument(help="Config file (YAML).")],
+    cores: Annotated[str, typer.Option(help="CPU cores to use, or all.")] = "all",
+) -> None:
+    """Run a config: the whole pipeline, by Snakemake. Again: it goes on where it stopped.
+
+    Everything behind the config goes to Snakemake: mprd run crops.yaml --dry-run
+    """
+    from mprd.config import expand_runs, read_yaml
+    from mprd.pipeline.workflow import profile, snakefile
+
+    expand_runs(read_yaml(config), str(config))
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile())]
+    if "--profile" not in context.args:
+        command += ["--profile", str(profile())]
+    command += ["--cores", cores, "--configfile", str(config), *context.args]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)

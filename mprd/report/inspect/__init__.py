@@ -1,0 +1,1 @@
+"""`mprd inspect` and `mprd diff`: what is in a file, of a cluster, between two clusterings."""

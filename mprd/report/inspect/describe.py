@@ -1,0 +1,216 @@
+"""What a file of a run holds, as data: for `mprd inspect`, printed or as JSON."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from mprd.artifacts import SCHEMAS, check, content_digest, open_artifact
+from mprd.errors import UserError
+
+_SAMPLE_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Description:
+    """One file.
+
+    Attributes:
+        path: of the file.
+        kind: what it is: a schema, or a word.
+        text: what that means, a sentence.
+        facts: name -> value.
+        columns: header of `rows`.
+        rows: the arrays, tensors or columns in it.
+        verdict: what was checked.
+    """
+
+    path: Path
+    kind: str
+    text: str
+    facts: dict[str, Any]
+    columns: tuple[str, ...] = ()
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    verdict: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, JSON-ready."""
+        return {
+            "path": str(self.path),
+            "kind": self.kind,
+            "facts": self.facts,
+            "contents": self.rows,
+            "check": self.verdict,
+        }
+
+
+def describe(path: Path, *, tensors: bool = False) -> Description:
+    """Describe a file, and check it as far as can be.
+
+    Args:
+        path: an artifact of a run: HDF5, safetensors, JSON, CSV or `state.pt`.
+        tensors: list each tensor of a network, not only its parts.
+
+    Raises:
+        UserError: missing, not of mprd, or it fails a check.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist.")
+    if path.suffix == ".safetensors":
+        return _safetensors(path, each=tensors)
+    kinds: dict[str, Callable[[Path], Description]] = {
+        ".json": _json,
+        ".csv": _csv,
+        ".pt": _state,
+    }
+    return kinds.get(path.suffix, _hdf5)(path)
+
+
+def _hdf5(path: Path) -> Description:
+    if not h5py.is_hdf5(path):
+        raise UserError(
+            f"{path} is no file that a run leaves: HDF5, safetensors, JSON, CSV or state.pt."
+        )
+    with h5py.File(path, "r") as file:
+        name = file.attrs.get("schema")
+    if name not in SCHEMAS:
+        raise UserError(
+            f"{path} holds no artifact of mprd (schema {name!r}). Known: {', '.join(SCHEMAS)}."
+        )
+    schema = SCHEMAS[name]
+    with open_artifact(path, schema) as file:
+        facts = {key: _plain(file.attrs[key]) for key in file.attrs}
+        rows = [_data_set(file[key]) for key in file]
+        check(file, schema, path)
+        if content_digest(file, schema) != file.attrs["digest"]:
+            raise UserError(
+                f"{path} was changed after it was written (its digest differs). "
+                f"Make it again with `mprd {schema.command}`."
+            )
+    columns = ("name", "dtype", "shape", "min", "mean", "max", "description")
+    verdict = "Check passed: schema, shapes, ranges and digest."
+    return Description(path, name, schema.description, _parsed(facts), columns, rows, verdict)
+
+
+def _data_set(data: h5py.Dataset) -> dict[str, Any]:
+    dtype = "str" if h5py.check_string_dtype(data.dtype) else str(data.dtype)
+    description = str(data.attrs.get("description", ""))
+    head = {"name": data.name.lstrip("/"), "dtype": dtype, "shape": list(data.shape)}
+    return head | _statistics(data) | {"description": description}
+
+
+def _safetensors(path: Path, *, each: bool) -> Description:
+    from mprd.artifacts.tensors import read_safetensors, tensors_digest
+    from mprd.gcn.weights import SCHEMA as GCN_SCHEMA
+    from mprd.models.weights import SCHEMA
+
+    header, tensors = read_safetensors(path, (SCHEMA, GCN_SCHEMA), "init` or `mprd pretrain")
+    if tensors_digest(tensors) != header.get("digest"):
+        raise UserError(f"{path} was changed after it was written (its digest differs).")
+    arrays = {key: tensor.numpy() for key, tensor in tensors.items()}
+    facts = _parsed(dict(header)) | {"values": int(sum(a.size for a in arrays.values()))}
+    verdict = "Check passed: architecture, values and digest."
+    if each:
+        columns: tuple[str, ...] = ("name", "dtype", "shape", "min", "mean", "max")
+        rows = [
+            {"name": key, "dtype": str(a.dtype), "shape": list(a.shape)} | _statistics(a)
+            for key, a in arrays.items()
+        ]
+    else:
+        columns, rows = ("name", "tensors", "values"), _parts(arrays)
+    return Description(
+        path, header["schema"], "Weights of a network.", facts, columns, rows, verdict
+    )
+
+
+def _parts(arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Return the parts of a network, two levels deep, with what they hold."""
+    parts: dict[str, dict[str, Any]] = {}
+    for key, array in arrays.items():
+        name = ".".join(key.split(".")[:-1][:2]) or key
+        part = parts.setdefault(name, {"name": name, "tensors": 0, "values": 0})
+        part["tensors"] += 1
+        part["values"] += int(array.size)
+    return list(parts.values())
+
+
+def _json(path: Path) -> Description:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid JSON: {error}.") from None
+    if not isinstance(content, dict) or not str(content.get("schema", "")).startswith("mprd."):
+        raise UserError(f"{path} holds no report of mprd.")
+    return Description(path, content["schema"], "Figures of a stage.", _shortened(content))
+
+
+def _csv(path: Path) -> Description:
+    try:
+        table = pd.read_csv(path)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a CSV table: {error}.") from None
+    rows = [_column(str(name), column) for name, column in table.items()]
+    columns = ("name", "dtype", "filled", "distinct", "min", "mean", "max")
+    return Description(path, "table", f"{len(table):,} rows.", {}, columns, rows)
+
+
+def _column(name: str, column: pd.Series) -> dict[str, Any]:
+    values = column.to_numpy()
+    head = {"name": name, "dtype": str(column.dtype), "filled": int(column.notna().sum())}
+    return head | {"distinct": int(column.nunique())} | _statistics(values)
+
+
+def _state(path: Path) -> Description:
+    from mprd.artifacts.tensors import read_state
+
+    state = read_state(path)
+    groups = state["optimizer"]["param_groups"]
+    facts = {"epoch": state["epoch"], "learning rate": groups[0]["lr"], "groups": len(groups)}
+    facts["tensors with moments"] = len(state["optimizer"]["state"])
+    return Description(path, "mprd.state", "Optimiser and random state after an epoch.", facts)
+
+
+def _statistics(data: h5py.Dataset | np.ndarray) -> dict[str, float | None]:
+    """Return min, mean and max, of evenly spread rows where the data are large."""
+    none: dict[str, float | None] = dict.fromkeys(("min", "mean", "max"))
+    if data.size == 0 or data.dtype.kind not in "fiu":
+        return none
+    step = max(1, data.shape[0] // _SAMPLE_ROWS) if data.ndim and data.size > 10**8 else 1
+    values = np.asarray(data[::step] if data.ndim else data[()], dtype=np.float64)
+    if np.isnan(values).all():
+        return none
+    return {
+        "min": float(np.nanmin(values)),
+        "mean": float(np.nanmean(values)),
+        "max": float(np.nanmax(values)),
+    }
+
+
+def _parsed(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return facts with those that are JSON text as what they say."""
+    return {
+        key: json.loads(value)
+        if key in ("config", "inputs", "architecture", "camera_names")
+        else value
+        for key, value in sorted(facts.items())
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return an HDF5 attribute as a Python value; NaN as None."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def _shortened(content: Any) -> Any:
+    """Return a report with long lists cut."""
+    if isinstance(content, dict):
+        return {key: _shortened(value) for key, value in content.items()}
+    if isinstance(content, list) and len(content) > 6:
+        return [*content[:3], f"... {len(content) - 6} more ...", *content[-3:]]
+    return content

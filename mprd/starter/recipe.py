@@ -1,0 +1,94 @@
+"""Settings for a survey, and how long they will take."""
+
+from dataclasses import dataclass
+
+from mprd.starter.survey import Survey
+
+# Images a second of EfficientNet-lite0 at 128x64 on one CPU core (docs/learning.md).
+_TRAINED, _EMBEDDED = 75, 375
+_PIXELS = 128 * 64
+_JOB_SECONDS = 8  # start of a process, GCN and clusters of a small set, for each epoch
+_BATCH = 64
+_EPOCHS = 20
+_PASSES = 4  # over the images, in each epoch
+_ON_GPU = 20  # times as fast
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings that depend on the images.
+
+    Attributes:
+        height: of the resized image, pixels; a multiple of 32.
+        width: likewise.
+        alignment: `graph.cameras`.
+        sampler: `train.sampler`.
+        k1: `graph.k1`.
+        k2: `graph.k2`.
+        epochs: `epochs`.
+        epochs_per_job: `epochs_per_job`.
+        iters: `train.iters`.
+        identities: `train.identities`.
+        instances: `train.instances`.
+        lr_step: `train.lr_step`.
+        backend: `graph.backend`.
+    """
+
+    height: int
+    width: int
+    alignment: str
+    sampler: str
+    k1: int
+    k2: int
+    epochs: int
+    epochs_per_job: int
+    iters: int
+    identities: int
+    instances: int
+    lr_step: int
+    backend: str
+
+
+def recipe(found: Survey) -> Recipe:
+    """Choose settings for what was found."""
+    height, width = _shape(found.aspect)
+    several = len(found.cameras) > 1
+    # Few neighbours where people have few images: about a twelfth of a small set.
+    k1 = min(30, max(8, found.images // 12))  # the GCN wants 7 neighbours
+    return Recipe(
+        height=height,
+        width=width,
+        # A deviation wants some dozens of images; a mean does with fewer.
+        alignment=("standardize" if found.fewest >= 30 else "center") if several else "none",
+        sampler="cameras" if several else "random",
+        k1=k1,
+        k2=max(2, k1 // 5),
+        epochs=_EPOCHS,
+        epochs_per_job=5 if found.images < 5000 else 1,
+        iters=min(400, max(25, _PASSES * found.images // _BATCH)),
+        identities=min(16, max(2, found.images // 8)),
+        instances=4,
+        lr_step=_EPOCHS * 3 // 4,
+        backend="auto" if found.images < 200_000 else "ivf",
+    )
+
+
+def seconds(plan: Recipe, found: Survey, cores: int, *, gpu: bool = False) -> float:
+    """Return how long a run will take, about.
+
+    Args:
+        plan: its settings.
+        found: its images.
+        cores: CPU cores.
+        gpu: there is a GPU.
+    """
+    size = plan.height * plan.width / _PIXELS / (_ON_GPU if gpu else cores)
+    trained = plan.iters * plan.identities * plan.instances / _TRAINED
+    return plan.epochs * (size * (trained + found.images / _EMBEDDED) + _JOB_SECONDS)
+
+
+def _shape(aspect: float) -> tuple[int, int]:
+    """Return height and width for a median of height / width."""
+    if aspect >= 1.4:
+        return 128, 64
+    return (96, 96) if aspect > 1 / 1.4 else (64, 128)

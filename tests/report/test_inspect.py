@@ -1,0 +1,172 @@
+"""`mprd inspect` and `mprd diff` on a finished run."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from mprd.artifacts import CLUSTERS, GRAPH, INDEX, JUDGEMENTS, RELATIONS, read_artifact
+from mprd.cli.app import app
+from mprd.errors import UserError
+from mprd.pipeline.layout import RunLayout
+from mprd.report.inspect.describe import describe
+from mprd.report.inspect.difference import compare
+from mprd.report.inspect.lookup import cluster_table, pair_table
+
+LABELS = st.lists(st.integers(-1, 3), min_size=12, max_size=12).map(np.array)
+
+
+def call(*args: object) -> str:
+    return CliRunner().invoke(app, [str(a) for a in args], catch_exceptions=False).output
+
+
+def test_every_file_of_a_run_is_described(judged_run):
+    files = [p for p in judged_run.folder.rglob("*") if p.suffix in (".h5", ".json", ".csv")]
+    files += [*judged_run.folder.rglob("*.safetensors"), *judged_run.folder.rglob("*.pt")]
+    kinds = {describe(path).kind for path in files}
+    assert kinds >= {"mprd.index", "mprd.clusters", "mprd.judgements", "mprd.model", "mprd.gcn"}
+    assert kinds >= {"mprd.metrics", "mprd.evaluation", "mprd.state", "table"}
+    assert len(json.loads(call("inspect", judged_run.folder, "--json"))) == len(files)
+
+
+def test_the_json_is_what_the_file_holds(judged_run):
+    path = judged_run.final.clusters
+    said = json.loads(call("inspect", path, "--json"))
+    labels = read_artifact(path, CLUSTERS)["labels"]
+    row = next(row for row in said["contents"] if row["name"] == "labels")
+    assert row["shape"] == [54]
+    assert (row["min"], row["max"]) == (labels.min(), labels.max())
+    assert row["mean"] == pytest.approx(labels.mean())
+    assert said["facts"]["config"]["cluster"]["relation"] == "judged"
+    assert said["check"].startswith("Check passed")
+
+
+def test_networks_are_summed_up_unless_asked(judged_run):
+    model = judged_run.final.model
+    short, long = (len(describe(model, tensors=t).rows) for t in (False, True))
+    assert short < 15 < long
+    parts = describe(model).rows
+    assert sum(part["tensors"] for part in parts) == long
+    assert "backbone.conv1" in call("inspect", model, "--tensors")
+
+
+def test_members_of_a_cluster(judged_run):
+    path = judged_run.final.clusters
+    clusters, index = read_artifact(path, CLUSTERS), read_artifact(judged_run.index, INDEX)
+    rows = np.flatnonzero(clusters["labels"] == 0)
+    table = cluster_table(path, 0)
+    assert sorted(table["path"]) == sorted(index["path"][rows])
+    assert table["membership"].is_monotonic_decreasing
+    of = dict(zip(index["path"], zip(index["camera"], index["identity"], strict=True), strict=True))
+    for _, row in table.iterrows():
+        camera, identity = of[row["path"]]
+        assert (row["camera"], row["identity"]) == (str(camera + 1), identity)
+    assert table["path"][0] in call("inspect", path, "--cluster", 0)
+    with pytest.raises(UserError, match="has no cluster 99: 0 to"):
+        cluster_table(path, 99)
+
+
+def test_pairs_of_an_image(judged_run):
+    epoch = judged_run.epoch(2)
+    graph, judged = read_artifact(epoch.graph, GRAPH), read_artifact(epoch.judgements, JUDGEMENTS)
+    index = read_artifact(judged_run.index, INDEX)
+    row = int(np.argmax(np.diff(graph["indptr"])))
+    name = str(index["path"][row])
+    table = pair_table(epoch.judgements, name.rpartition("/")[2])
+    span = slice(*graph["indptr"][row : row + 2])
+    expected = {
+        str(index["path"][j]): round(float(p), 3)
+        for j, p in zip(graph["indices"][span], judged["probability"][span], strict=True)
+        if j != row
+    }
+    assert dict(zip(table["path"], table["p"].astype(float), strict=True)) == pytest.approx(
+        expected
+    )
+    hard = read_artifact(epoch.relations, RELATIONS)
+    image = int(hard["i"][0])
+    found = pair_table(epoch.relations, str(index["path"][image]))
+    assert len(found) == ((hard["i"] == image) | (hard["j"] == image)).sum()
+    with pytest.raises(UserError, match=r"no training image called 'none.jpg'"):
+        pair_table(epoch.relations, "none.jpg")
+    with pytest.raises(UserError, match=r"asks for a relations.h5 or judgements.h5, not graph.h5"):
+        pair_table(epoch.graph, name)
+
+
+def test_a_file_outside_a_run(judged_run, tmp_path):
+    copy = tmp_path / "clusters.h5"
+    copy.write_bytes(judged_run.final.clusters.read_bytes())
+    with pytest.raises(UserError, match=r"lies in no folder of a run: there is no index.h5"):
+        cluster_table(copy, 0)
+
+
+def test_wrong_files(tmp_path):
+    (tmp_path / "a.json").write_text("[1]")
+    (tmp_path / "b.json").write_text("{")
+    (tmp_path / "c.csv").write_text("")
+    (tmp_path / "d.pt").write_text("x")
+    (tmp_path / "e.txt").write_text("x")
+    (tmp_path / "empty").mkdir()
+    for name, message in {
+        "a.json": "no report of mprd",
+        "b.json": "not valid JSON",
+        "c.csv": "not a CSV table",
+        "d.pt": "not a readable training state",
+        "e.txt": "no file that a run leaves",
+        "empty": "holds no artifact",
+        "none": "does not exist",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            call("inspect", tmp_path / name)
+
+
+@given(LABELS, LABELS)
+def test_a_difference_is_its_definition(raw_a, raw_b):
+    a, b = (
+        np.where(x < 0, -1, np.unique(x[x >= 0], return_inverse=True)[1][np.cumsum(x >= 0) - 1])
+        if (x >= 0).any()
+        else x
+        for x in (raw_a, raw_b)
+    )
+    found = compare(a, b)
+
+    def sets(labels):
+        return [set(np.flatnonzero(labels == k)) for k in range(labels.max() + 1)]
+
+    old, new = sets(a), sets(b)
+    goes = {i: j for i, x in enumerate(old) for j, y in enumerate(new) if 2 * len(x & y) > len(x)}
+    comes = {j: i for j, y in enumerate(new) for i, x in enumerate(old) if 2 * len(x & y) > len(y)}
+    assert found.unchanged == sum(x in new for x in old)
+    assert found.dissolved == [i for i in range(len(old)) if i not in goes]
+    assert found.new == [j for j in range(len(new)) if j not in comes]
+    groups = {j: [i for i in goes if goes[i] == j] for j in range(len(new))}
+    assert found.merged == [(j, of) for j, of in groups.items() if len(of) > 1]
+    parts = {i: [j for j in comes if comes[j] == i] for i in range(len(old))}
+    assert found.split == [(i, to) for i, to in parts.items() if len(to) > 1]
+    stayed = [i for i in range(12) if a[i] >= 0 and goes.get(a[i], -2) == b[i]]
+    nowhere = [i for i in range(12) if a[i] < 0 and b[i] < 0]
+    assert found.moved == 12 - len(stayed) - len(nowhere)
+
+
+def test_the_command_diff(judged_run, bare_run):
+    first, second = (judged_run.folder / "epochs" / n for n in ("001", "002"))
+    text = call("diff", first, second)
+    a, b = (read_artifact(RunLayout(judged_run.folder).epoch(e).clusters, CLUSTERS) for e in (1, 2))
+    assert f"{len(a['sizes'])} clusters" in text
+    said = json.loads(call("diff", first, second, "--json"))
+    assert said["clusters"] == [len(a["sizes"]), len(b["sizes"])]
+    assert json.loads(call("diff", first, first, "--json"))["moved"] == 0
+    with pytest.raises(UserError, match=r"clusters 54 images, .* 30: give two of one data set"):
+        call("diff", first, bare_run.epoch(1).folder)
+
+
+def test_a_changed_file_is_told(judged_run, tmp_path):
+    copy = tmp_path / "clusters.h5"
+    copy.write_bytes(judged_run.final.clusters.read_bytes())
+    with h5py.File(copy, "r+") as file:
+        file["membership"][0] = 0.123
+    with pytest.raises(UserError, match="was changed after it was written"):
+        describe(copy)

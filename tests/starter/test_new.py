@@ -1,0 +1,156 @@
+"""`mprd new`: what is seen of a folder, and the config that follows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from mprd.cli.app import app
+from mprd.config import load_config
+from mprd.errors import UserError
+from mprd.starter.recipe import Recipe, recipe, seconds
+from mprd.starter.survey import Survey, guess_cameras, survey
+from mprd.starter.write import duration, run_name, write_config
+
+
+def draw(root: Path, names: list[str], size: tuple[int, int] = (8, 16)) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((size[1], size[0], 3), np.uint8)).save(root / name)
+    return root
+
+
+def found(images: int = 250, aspect: float = 2.0, cameras: int = 0, fewest: int = 40) -> Survey:
+    names = tuple(str(n) for n in range(cameras))
+    size = {"height": 128, "width": 64, "aspect": aspect}
+    return Survey(
+        Path("x"),
+        images,
+        kinds={},
+        cameras=names,
+        pattern=None,
+        **size,
+        fewest=fewest,
+        unreadable=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("paths", "pattern"),
+    [
+        (["cam_a/1/x.jpg", "cam_b/1/y.jpg"] * 4, "cam_([A-Za-z0-9]+)"),
+        (["Camera1/x.jpg", "Camera12/y.jpg"] * 4, "Camera([A-Za-z0-9]+)"),
+        (["d/0002_c1s1_000451_03.jpg", "d/0002_c3s1_000451_03.jpg"] * 4, r"_c(\d+)s\d+_"),
+        (["0001_c2_f1.jpg", "0001_c5_f2.jpg"] * 4, "c([A-Za-z0-9]+)"),
+    ],
+)
+def test_cameras_are_guessed(paths, pattern):
+    assert guess_cameras(paths) == pattern
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["a/1.jpg", "b/2.jpg"] * 4,  # folders without a word on what they are
+        ["cam_a/1.jpg"] * 8,  # one camera
+        ["cam_a/1.jpg", "cam_b/1.jpg", "else/1.jpg"] * 4,  # a third has none
+        [f"cam_{n}/1.jpg" for n in range(8)],  # each image has one of its own: no cameras
+    ],
+)
+def test_cameras_are_not_guessed_from_little(paths):
+    assert guess_cameras(paths) is None
+
+
+def test_a_survey(tmp_path):
+    draw(tmp_path, [f"cam_{c}/{n}.png" for c in "ab" for n in range(5)])
+    draw(tmp_path, ["cam_b/x.jpg"], (10, 10))
+    (tmp_path / "cam_a/bad.jpg").write_text("no image")
+    seen = survey(tmp_path)
+    assert (seen.images, seen.height, seen.width, seen.aspect) == (12, 16, 8, 2.0)
+    assert seen.cameras == ("a", "b")
+    assert seen.kinds == {".png": 10, ".jpg": 2}
+    assert seen.unreadable == ("cam_a/bad.jpg",)
+    assert seen.fewest == 6
+
+
+def test_no_folder_no_images(tmp_path):
+    with pytest.raises(UserError, match="is not a folder"):
+        survey(tmp_path / "none")
+    with pytest.raises(UserError, match="no images"):
+        survey(tmp_path)
+    (tmp_path / "a.jpg").write_text("no image")
+    with pytest.raises(UserError, match=r"None of the images .* can be read, such as 'a.jpg'"):
+        survey(tmp_path)
+
+
+@pytest.mark.parametrize("images", [2, 9, 30, 250, 13_000, 1_000_000])
+@pytest.mark.parametrize("aspect", [0.3, 1.0, 2.2])
+@pytest.mark.parametrize("cameras", [0, 6])
+def test_every_recipe_is_a_valid_config(images, aspect, cameras, tmp_path):
+    seen = found(images, aspect, cameras)
+    plan = recipe(seen)
+    out = tmp_path / "x.yaml"
+    write_config(out, seen, plan, "1 minute")
+    config = load_config(out)
+    assert (config.data.height, config.data.width) == (plan.height, plan.width)
+    assert (aspect > 1) == (plan.height > plan.width) or aspect == 1
+    assert config.graph.cameras == ("standardize" if cameras else "none")
+    assert config.train.iters == plan.iters
+    assert config.graph.backend == ("ivf" if images > 200_000 else "auto")
+
+
+def test_few_images_of_a_camera_are_centred():
+    assert recipe(found(cameras=2, fewest=10)).alignment == "center"
+
+
+def test_a_small_set_takes_minutes():
+    seen = found(250, cameras=6)
+    assert seconds(recipe(seen), seen, cores=2) < 15 * 60
+    large = found(13_000, cameras=6)
+    assert seconds(recipe(large), large, cores=2) > 5 * seconds(recipe(large), large, 2, gpu=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [(1, "1 minute"), (400, "7 minutes"), (3 * 3600, "3 hours"), (4 * 86400, "4 days")],
+)
+def test_durations(given, words):
+    assert duration(given) == words
+
+
+@pytest.mark.parametrize(
+    "name", ["cam: 1 # x", "a'b\"c", "- x", "näch\nste", "{{ 7 * 7 }}", "yes", "%a"]
+)
+def test_any_folder_name_is_quoted(name, tmp_path):
+    root = draw(tmp_path / name, [f"cam_{c}/{n}.png" for c in "ab" for n in range(3)])
+    seen = survey(root)
+    write_config(tmp_path / "x.yaml", seen, recipe(seen), "1 minute")
+    assert load_config(tmp_path / "x.yaml").data.root == root
+
+
+def test_run_names_are_plain():
+    assert run_name(Path("My crops (2)")) == "my-crops-2"
+    assert run_name(Path("äö")) == "own"
+
+
+def test_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = draw(tmp_path / "Lions", [f"cam{c}/{n}.png" for c in "12" for n in range(4)])
+    done = CliRunner().invoke(app, ["new", str(root)], catch_exceptions=False)
+    assert "cameras in their paths: 2: 1, 2" in done.output
+    assert "mprd run lions.yaml" in done.output
+    assert load_config(Path("lions.yaml")).data.camera == "cam([A-Za-z0-9]+)"
+    before = Path("lions.yaml").read_text()
+    with pytest.raises(UserError, match=r"lions.yaml exists"):
+        CliRunner().invoke(app, ["new", str(root)], catch_exceptions=False)
+    assert Path("lions.yaml").read_text() == before
+
+
+def test_recipe_fields_are_all_used(tmp_path):
+    """Each choice stands in the file: none is made for nothing."""
+    template = Path(__file__).parents[2] / "mprd/starter/templates/config.yaml.j2"
+    used = template.read_text()
+    names = {"alignment", *Recipe.__dataclass_fields__}
+    assert [name for name in names if f"plan.{name}" not in used] == []

@@ -81,3 +81,6 @@ def tiny_yaml(tiny_values: dict, tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(tiny_values))
     return path
+
+
+pytest_plugins = ["tests.finished"]

@@ -4,6 +4,7 @@ from mprd.artifacts.files import atomic, read_json, require_file, sha256_file, w
 from mprd.artifacts.schema import (
     CLUSTERS,
     FEATURES,
+    GALLERY,
     GRAPH,
     INDEX,
     JUDGEMENTS,
@@ -30,6 +31,7 @@ from mprd.artifacts.store import (
 __all__ = [
     "CLUSTERS",
     "FEATURES",
+    "GALLERY",
     "GRAPH",
     "INDEX",
     "JUDGEMENTS",

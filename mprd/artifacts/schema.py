@@ -247,6 +247,19 @@ RANKINGS = Schema(
     },
 )
 
+GALLERY = Schema(
+    "mprd.gallery",
+    1,
+    "embed",
+    "Embeddings of any images, to search among.",
+    {
+        "features": Array(
+            "float32", ("n", "D"), "L2-normalised embedding", minimum=-1.001, maximum=1.001
+        ),
+        "path": Array("str", ("n",), "image file, absolute"),
+    },
+)
+
 SCHEMAS: dict[str, Schema] = {
     schema.name: schema
     for schema in (
@@ -259,5 +272,6 @@ SCHEMAS: dict[str, Schema] = {
         METADATA,
         RELATIONS,
         RANKINGS,
+        GALLERY,
     )
 }

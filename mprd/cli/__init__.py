@@ -12,7 +12,7 @@ import sys
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
-from mprd.cli import cnn, gcn, look, own, tools  # noqa: F401  (each adds its commands)
+from mprd.cli import cnn, gcn, look, own, tools, use  # noqa: F401  (each adds its commands)
 from mprd.cli.app import app
 from mprd.errors import UserError
 

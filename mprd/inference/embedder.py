@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mprd.data.image_paths import image_paths
 from mprd.data.images import decode, resize
 from mprd.data.normalize import normalize_pixels
+from mprd.inference.search import search
 from mprd.models.network import ReidNetwork
 from mprd.models.precision import Precision
 from mprd.models.weights import load_network
@@ -24,9 +26,17 @@ class Embedder:
         (2, 192)
     """
 
-    def __init__(self, network: ReidNetwork, device: torch.device) -> None:
+    def __init__(self, network: ReidNetwork, device: torch.device, digest: str = "") -> None:
+        """Take a network.
+
+        Args:
+            network: in eval mode from now on.
+            device: where to compute.
+            digest: of its weights, for telling what was made by it.
+        """
         self.network = network.to(device).eval()
         self.device = device
+        self.digest = digest
 
     @property
     def dim(self) -> int:
@@ -35,14 +45,15 @@ class Embedder:
 
     def embed(
         self,
-        images: Sequence[str | Path | Image.Image] | np.ndarray,
+        images: str | Path | Sequence[str | Path | Image.Image] | np.ndarray,
         batch_size: int = 128,
     ) -> np.ndarray:
         """Embed images.
 
         Args:
-            images: paths, PIL images, or a uint8 array (n, h, w, 3) of RGB images; resized as
-                the network was trained.
+            images: a path, a folder (its images in the order of `mprd.image_paths`), a sequence
+                of paths or PIL images, or a uint8 array (n, h, w, 3) of RGB images; resized as the
+                network was trained.
             batch_size: images per forward pass.
 
         Returns:
@@ -52,6 +63,8 @@ class Embedder:
             UserError: a path cannot be read as an image.
             ValueError: an array of another shape or dtype.
         """
+        if isinstance(images, str | Path):
+            images = image_paths(images)
         if isinstance(images, np.ndarray) and (
             images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3
         ):
@@ -63,6 +76,35 @@ class Embedder:
             for start in range(0, len(images), batch_size)
         ]
         return np.concatenate(blocks) if blocks else np.empty((0, self.dim), np.float32)
+
+    def search(
+        self,
+        query: str | Path | Sequence[str | Path | Image.Image] | np.ndarray,
+        gallery: str | Path | Sequence[str | Path | Image.Image] | np.ndarray,
+        k: int = 10,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the k gallery images most similar to each query image.
+
+        Args:
+            query: images as for `embed`, or their features, float32 (Q, D).
+            gallery: likewise; embed a gallery once and give its features to search it often.
+            k: matches per query.
+
+        Returns:
+            Similarity (cosine) float32 (Q, k) and gallery row int64 (Q, k), best first.
+
+        Raises:
+            UserError: a path cannot be read as an image.
+        """
+        return search(self._features(query), self._features(gallery), k)
+
+    def _features(
+        self, images: str | Path | Sequence[str | Path | Image.Image] | np.ndarray
+    ) -> np.ndarray:
+        """Return features as they are, images embedded."""
+        if isinstance(images, np.ndarray) and images.ndim == 2:
+            return images
+        return self.embed(images)
 
     def _pixels(self, image: str | Path | Image.Image | np.ndarray) -> np.ndarray:
         shape = self.network.architecture
@@ -89,5 +131,5 @@ def load_model(path: str | Path, device: str = "auto", precision: Precision = "a
     Raises:
         UserError: not one of our models, or no such device.
     """
-    network, _ = load_network(Path(path), precision)
-    return Embedder(network, select_device(device))
+    network, header = load_network(Path(path), precision)
+    return Embedder(network, select_device(device), header["digest"])

@@ -18,8 +18,8 @@ from mprd.artifacts import (
 from mprd.clustering.agreement import pair_quality
 from mprd.clustering.health import health_score
 from mprd.clustering.membership import membership
-from mprd.clustering.methods import CLUSTERINGS
-from mprd.clustering.operating_point import choose_gamma, confident_pairs, share_together
+from mprd.clustering.of_pairs import cluster_pairs
+from mprd.clustering.operating_point import confident_pairs, share_together
 from mprd.clustering.self_paced import self_paced
 from mprd.clustering.stored import graph_distance, judged_distance, within
 from mprd.config import ClusterConfig, Config
@@ -185,15 +185,7 @@ class _Source:
     def labels(self, settings: ClusterConfig) -> tuple[np.ndarray, ClusterConfig]:
         """Return labels int32 (N,), and the settings with the gamma used."""
         near = within(self.distance, self.graph["data"] <= settings.eps)
-        cluster = CLUSTERINGS[settings.method]
-
-        def at(gamma: float) -> np.ndarray:
-            return cluster(near, settings.model_copy(update={"gamma": gamma}))
-
-        if settings.gamma == "auto":
-            gamma, labels = choose_gamma(at, self.confident)
-            return labels, settings.model_copy(update={"gamma": gamma})
-        return cluster(near, settings), settings
+        return cluster_pairs(near, self.confident, settings)
 
 
 def _cluster(source: _Source, settings: ClusterConfig) -> tuple[np.ndarray, ClusterConfig]:

@@ -24,7 +24,7 @@ from mprd.report.page.retrieval import cmc
 from mprd.report.page.run_data import RunData
 from mprd.report.page.run_page import SECTIONS, run_page
 from mprd.report.page.thumbnails import Thumbnails
-from tests.report.conftest import HOSTILE
+from tests.finished import HOSTILE
 
 ANCHORS = {"overview", "health", "training", "clusters", "pairs", "retrieval", "map", "cost"}
 LABELS = st.lists(st.integers(-1, 4), min_size=1, max_size=20).map(np.array)

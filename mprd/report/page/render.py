@@ -1,18 +1,25 @@
 """Sections to one self-contained HTML page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from bokeh.embed import components
 from bokeh.resources import Resources
 from jinja2 import Environment, PackageLoader
 
 from mprd.report.page.blocks import Section
-from mprd.report.page.thumbnails import Thumbnails
 
 _CAMERA_COLORS = 10  # told apart in the style sheet
 
 
-def render(title: str, sections: Sequence[Section], thumbnails: Thumbnails | None = None) -> str:
+class PictureSource(Protocol):
+    """Where the pictures of a page come from."""
+
+    def addresses(self, rows: Iterable[int]) -> dict[int, str]:
+        """Return row -> address of the picture."""
+
+
+def render(title: str, sections: Sequence[Section], thumbnails: PictureSource | None = None) -> str:
     """Return the page: no file and no address beside it is needed to show it.
 
     Args:

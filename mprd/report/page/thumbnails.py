@@ -37,14 +37,22 @@ class Thumbnails:
         wanted = np.unique(np.fromiter(rows, np.int64))
         with h5py.File(self._path, "r") as file:
             images = read_rows(file["pixels"], wanted)
-        scale = min(1.0, height / self.shape[0])
-        size = (max(1, round(self.shape[1] * scale)), max(1, round(self.shape[0] * scale)))
-        return {int(row): _address(image, size) for row, image in zip(wanted, images, strict=True)}
+        return {
+            int(row): picture_address(Image.fromarray(image), height)
+            for row, image in zip(wanted, images, strict=True)
+        }
 
 
-def _address(pixels: np.ndarray, size: tuple[int, int]) -> str:
-    image = Image.fromarray(pixels)
-    if image.size != size:
+def picture_address(image: Image.Image, height: int) -> str:
+    """Return a picture as a data address.
+
+    Args:
+        image: RGB.
+        height: in pixels, at most.
+    """
+    scale = min(1.0, height / image.height)
+    if scale < 1:
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=_QUALITY)

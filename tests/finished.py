@@ -1,4 +1,4 @@
-"""Two finished runs to report on: all that there can be, and next to nothing."""
+"""Fixtures: two finished runs, all that there can be and next to nothing, and a browser."""
 
 import os
 import shutil

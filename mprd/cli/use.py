@@ -1,0 +1,157 @@
+"""Commands that use a model, or features of any network."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mprd.cli.app import ConfigOption, ThreadsOption, app
+from mprd.errors import UserError
+from mprd.system.cpus import worker_count
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ModelFile = Annotated[Path, typer.Option("--model", help="model.safetensors of a run.")]
+Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def embed(
+    images: Images,
+    model: ModelFile,
+    out: Annotated[Path, typer.Option(help="HDF5 (with paths) or .npy (features alone) to write.")],
+) -> None:
+    """Embed images, to search among them later or for use elsewhere.
+
+    Example: mprd embed crops/ --model results/demo/final/model.safetensors --out crops.h5
+    """
+    from mprd.inference.embedder import load_model
+    from mprd.inference.gallery import make_gallery, write_array, write_gallery
+
+    if out.suffix not in (".h5", ".npy"):
+        raise UserError(f"{out} must end in .h5 or .npy.")
+    embedder = load_model(model)
+    gallery = make_gallery(embedder, images)
+    if out.suffix == ".h5":
+        write_gallery(gallery, embedder, out)
+    else:
+        write_array(gallery.features, out)
+    print(f"{len(gallery.paths):,} images, {embedder.dim} dimensions: {out}")
+
+
+@app.command()
+def search(
+    queries: Images,
+    model: ModelFile,
+    gallery: Annotated[
+        Path, typer.Option(help="Folder of images, or HDF5 of `mprd embed` or of a run.")
+    ],
+    k: Annotated[int, typer.Option("--top", "-k", min=1, help="Matches of each query.")] = 10,
+    as_json: JsonOption = False,
+    html: Annotated[Path | None, typer.Option(help="Page with pictures to write.")] = None,
+) -> None:
+    """Find the most similar gallery images of each query.
+
+    Example: mprd search q.jpg --model M.safetensors --gallery crops/ --html found.html
+    """
+    from mprd.artifacts import atomic
+    from mprd.data.image_paths import image_paths
+    from mprd.inference.embedder import load_model
+    from mprd.inference.gallery import make_gallery, read_gallery
+
+    embedder = load_model(model)
+    is_file = gallery.suffix == ".h5"
+    among = read_gallery(gallery, embedder) if is_file else make_gallery(embedder, [gallery])
+    files = image_paths(queries)
+    similarity, index = embedder.search(embedder.embed(files), among.features, k)
+    if html is not None:
+        from mprd.report.page.search_page import search_page
+
+        page = search_page(files, among.paths, similarity, index)
+        with atomic(html) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    found = {
+        str(query): [
+            {"path": str(among.paths[row]), "similarity": round(float(near), 4)}
+            for near, row in zip(similarity[n], index[n], strict=True)
+        ]
+        for n, query in enumerate(files)
+    }
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for query, matches in found.items():
+        print(query)
+        for match in matches:
+            print(f"  {match['similarity']:.3f}  {match['path']}")
+
+
+@app.command()
+def assign(
+    images: Images,
+    run: Annotated[Path, typer.Option(help="Folder of a finished run.")],
+    out: Annotated[Path | None, typer.Option(help="CSV to write; else print it.")] = None,
+) -> None:
+    """Give new images the cluster numbers of a finished run.
+
+    Example: mprd assign new/ --run results/own --out new.csv
+    """
+    from mprd.artifacts import atomic
+    from mprd.inference.assign_run import assign_images
+
+    table = assign_images(run, images)
+    if out is None:
+        print(table.to_csv(index=False, float_format="%.3f"), end="")
+        return
+    with atomic(out) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.3f")
+    known = int((table["cluster"] >= 0).sum())
+    print(f"{known} of {len(table)} images belong to a known cluster: {out}")
+
+
+@app.command()
+def cluster_features(
+    features: Annotated[Path, typer.Argument(help=".npy, or HDF5 with a data set `features`.")],
+    out: Annotated[Path, typer.Option(help="CSV to write: row, cluster, confidence.")],
+    config: ConfigOption = None,
+    cameras: Annotated[
+        Path | None, typer.Option(help=".npy of integers, the camera of each row, -1 unknown.")
+    ] = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Cluster the features of any network. Without a config: communities, gamma auto.
+
+    Example: mprd cluster-features features.npy --out clusters.csv
+    """
+    from mprd.artifacts import atomic
+    from mprd.clustering.of_features import cluster_features
+    from mprd.config import load_config, validate
+    from mprd.inference.gallery import read_array
+
+    plain = {"method": "community", "gamma": "auto", "eps": 0.7, "min_size": 2}
+    settings = validate({"cluster": plain}, "default") if config is None else load_config(config)
+    where = None if cameras is None else _integers(cameras)
+    found = cluster_features(read_array(features), settings, where, worker_count(threads))
+    with atomic(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write("row,cluster,confidence\n")
+        for row, (label, trust) in enumerate(zip(found.labels, found.membership, strict=True)):
+            file.write(f"{row},{label},{trust:.3f}\n")
+    health = found.health
+    print(
+        f"{found.labels.max() + 1} clusters, {(found.labels < 0).sum()} outliers of "
+        f"{len(found.labels)}; health {health.score:.2f}: {out}"
+    )
+
+
+def _integers(path: Path) -> "np.ndarray":
+    import numpy as np
+
+    from mprd.inference.gallery import read_array
+
+    values = read_array(path)
+    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
+        raise UserError(f"{path} must hold whole numbers (N,), not {values.dtype} {values.shape}.")
+    return values

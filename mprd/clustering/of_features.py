@@ -1,0 +1,87 @@
+"""Clusters of the features of any network."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mprd.clustering.health import ClusterHealth, cluster_health
+from mprd.clustering.membership import membership
+from mprd.clustering.of_pairs import cluster_pairs
+from mprd.clustering.operating_point import confident_pairs
+from mprd.clustering.stored import within
+from mprd.config import Config
+from mprd.errors import UserError
+from mprd.graph.cameras import CameraStatistics
+from mprd.graph.jaccard import jaccard_distance
+from mprd.graph.neighbors import knn
+from mprd.graph.reciprocal import list_length
+
+
+@dataclass(frozen=True)
+class FeatureClusters:
+    """Clusters of some features.
+
+    Attributes:
+        labels: int32 (N,), -1 outlier.
+        membership: float32 (N,), mean relation of each row to the others of its cluster.
+        health: how good they look without identities.
+    """
+
+    labels: np.ndarray
+    membership: np.ndarray
+    health: ClusterHealth
+
+
+def cluster_features(
+    features: np.ndarray,
+    config: Config,
+    cameras: np.ndarray | None = None,
+    threads: int | None = None,
+) -> FeatureClusters:
+    """Cluster the features of any network: neighbours, Jaccard distances, clusters.
+
+    Args:
+        features: float (N, D), N >= 2; rows are normalised.
+        config: the sections `graph` and `cluster`, with `relation: jaccard`.
+        cameras: int (N,), -1 unknown; None: all unknown.
+        threads: worker threads; the result does not depend on it.
+
+    Raises:
+        UserError: no such features, or settings that want more than features.
+    """
+    if features.ndim != 2 or len(features) < 2 or not np.issubdtype(features.dtype, np.floating):
+        raise UserError(
+            f"Features must be floats (N, D) of at least two images, not {features.dtype} "
+            f"{features.shape}."
+        )
+    if config.judged:
+        raise UserError("Clusters of features are not judged: set cluster.relation to jaccard.")
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all() or (lengths == 0).any():
+        raise UserError("A row of the features is zero, NaN or infinite. Mend or remove it.")
+    vectors = np.ascontiguousarray(features / lengths, np.float32)
+    where = np.full(len(vectors), -1) if cameras is None else np.asarray(cameras)
+    vectors = _aligned(vectors, where, config)
+    settings = config.graph
+    _, neighbors = knn(
+        vectors, min(len(vectors), list_length(settings.k1, settings.k2)), threads=threads
+    )
+    distance = jaccard_distance(
+        vectors, neighbors, settings.k1, settings.k2, settings.eps_max, threads
+    )
+    near = within(distance, distance.data <= config.cluster.eps)
+    labels, _ = cluster_pairs(near, confident_pairs(neighbors, where), config.cluster)
+    return FeatureClusters(
+        labels, membership(near, labels), cluster_health(distance, labels, neighbors, where)
+    )
+
+
+def _aligned(vectors: np.ndarray, cameras: np.ndarray, config: Config) -> np.ndarray:
+    method = config.graph.cameras
+    if method == "none":
+        return vectors
+    if (cameras < 0).all():
+        raise UserError("graph.cameras needs the cameras of the images. Set it to none.")
+    standardize = method == "standardize"
+    statistics = CameraStatistics.of_images(vectors, cameras, standardize=standardize)
+    return statistics.align(vectors, cameras)

@@ -1,0 +1,100 @@
+"""New images to the clusters of a finished run."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mprd.artifacts import CLUSTERS, FEATURES, INDEX, SPLITS, read_artifact
+from mprd.config import load_config
+from mprd.data.cameras import camera_names
+from mprd.data.image_paths import image_paths
+from mprd.errors import UserError
+from mprd.graph.cameras import CameraStatistics
+from mprd.inference.assign import Clusters
+from mprd.inference.embedder import load_model
+from mprd.pipeline.layout import RunLayout
+
+
+def assign_images(run: Path, images: Sequence[Path]) -> pd.DataFrame:
+    """Give new images to the clusters of a run, whose numbers stay as they are.
+
+    Embeddings are compared as the run compares them: around what the images of a camera share, if
+    the run knows cameras. The camera of a new image is found by the run's `data.camera`; without
+    one that the run knows, it is compared around what all images share.
+
+    Args:
+        run: folder of a finished run.
+        images: files or folders.
+
+    Returns:
+        Columns path, cluster (-1: perhaps someone new), similarity (cosine to the cluster's mean),
+        margin (to the next cluster) and camera.
+
+    Raises:
+        UserError: the run is not finished, or an image cannot be read.
+    """
+    layout = RunLayout(run)
+    config = load_config(layout.config)
+    index = read_artifact(layout.index, INDEX)
+    known = index["camera"][index["split"] == SPLITS.index("train")]
+    features = read_artifact(layout.final.features, FEATURES)["features"]
+    labels = read_artifact(layout.final.clusters, CLUSTERS)["labels"]
+    paths, found = _with_cameras(images, config.data.camera)
+    names = camera_names(index)
+    camera = np.array([names.index(name) if name in names else -1 for name in found], np.int64)
+    embedded = load_model(layout.final.model, config.device, config.precision).embed(paths)
+    if config.graph.cameras != "none":
+        standardize = config.graph.cameras == "standardize"
+        features, embedded = _aligned(features, known, embedded, camera, standardize=standardize)
+    try:
+        result = Clusters(features, labels).assign(embedded)
+    except ValueError as error:
+        raise UserError(f"{layout.final.clusters}: {error}; nothing can be assigned.") from None
+    return pd.DataFrame(
+        {
+            "path": [str(path) for path in paths],
+            "cluster": result.cluster,
+            "similarity": result.similarity,
+            "margin": result.margin,
+            "camera": [names[number] if number >= 0 else "" for number in camera],
+        }
+    )
+
+
+def _with_cameras(images: Sequence[Path], pattern: str | None) -> tuple[list[Path], list[str]]:
+    """Return image files, and the name of the camera of each, "" unknown."""
+    paths: list[Path] = []
+    cameras: list[str] = []
+    for source in images:
+        files = image_paths(source)
+        paths += files
+        # As in the run, the pattern is looked for below the folder that was named.
+        inside = (path.relative_to(source) if source.is_dir() else path for path in files)
+        cameras += [_camera(pattern, path) for path in inside]
+    return paths, cameras
+
+
+def _camera(pattern: str | None, path: Path) -> str:
+    match = None if pattern is None else re.search(pattern, path.as_posix())
+    return "" if match is None else match[1]
+
+
+def _aligned(
+    features: np.ndarray,
+    known: np.ndarray,
+    new: np.ndarray,
+    camera: np.ndarray,
+    *,
+    standardize: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return features of the run and of new images without what cameras share."""
+    by_camera = CameraStatistics.of_images(features, known, standardize=standardize)
+    together = CameraStatistics.of_images(features, np.zeros_like(known), standardize=standardize)
+    result = together.align(new, np.zeros_like(camera))
+    told = np.isin(camera, by_camera.cameras) & (camera >= 0)
+    if told.any():
+        result[told] = by_camera.align(new[told], camera[told])
+    return by_camera.align(features, known), result

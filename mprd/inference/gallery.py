@@ -1,0 +1,96 @@
+"""Galleries: images with their embeddings, made once and searched often."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mprd.artifacts import FEATURES, GALLERY, INDEX, atomic, read_artifact, write_artifact
+from mprd.data.image_paths import image_paths
+from mprd.errors import UserError
+from mprd.inference.embedder import Embedder
+from mprd.pipeline.layout import RunLayout
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Images to search among.
+
+    Attributes:
+        features: float32 (n, D), unit rows.
+        paths: of the images.
+    """
+
+    features: np.ndarray
+    paths: list[Path]
+
+
+def make_gallery(model: Embedder, images: Sequence[Path]) -> Gallery:
+    """Embed images, or all images of folders.
+
+    Raises:
+        UserError: an image or folder is missing or cannot be read.
+    """
+    paths = [path.resolve() for path in image_paths(images)]
+    return Gallery(model.embed(paths), paths)
+
+
+def write_gallery(gallery: Gallery, model: Embedder, out: Path) -> None:
+    """Write a gallery as `mprd.gallery`."""
+    arrays = {
+        "features": gallery.features,
+        "path": np.array([str(path) for path in gallery.paths], dtype=object),
+    }
+    write_artifact(out, GALLERY, arrays, config={}, inputs={"model": model.digest})
+
+
+def read_gallery(path: Path, model: Embedder) -> Gallery:
+    """Read a gallery, or the embeddings of a run, made by a model.
+
+    Args:
+        path: what `mprd embed` wrote, or `final/embeddings.h5` of a run.
+        model: that queries are embedded by.
+
+    Raises:
+        UserError: another file, or made by another model.
+    """
+    if path.name == RunLayout(path.parent).final.embeddings.name:
+        artifact = read_artifact(path, FEATURES)
+        index = read_artifact(RunLayout(path.resolve().parents[1]).index, INDEX)
+        root = Path(str(index.attributes["root"]))
+        paths = [root / str(index["path"][row]) for row in artifact["row"]]
+    else:
+        artifact = read_artifact(path, GALLERY)
+        paths = [Path(str(name)) for name in artifact["path"]]
+    if artifact.inputs.get("model") != model.digest:
+        raise UserError(
+            f"{path} was made by another model. Embed the images again with `mprd embed`."
+        )
+    return Gallery(artifact["features"], paths)
+
+
+def write_array(features: np.ndarray, out: Path) -> None:
+    """Write features as `.npy`."""
+    with atomic(out) as temporary, temporary.open("wb") as file:
+        np.save(file, features, allow_pickle=False)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Read an array of anyone: `.npy`, or the data set `features` of any HDF5 file.
+
+    Raises:
+        UserError: missing, or no such array; nothing in it is executed.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist.")
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)
+        with h5py.File(path, "r") as file:
+            return file["features"][:]
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise UserError(
+            f"{path} is neither a .npy array nor an HDF5 file with a data set `features` ({error})."
+        ) from None

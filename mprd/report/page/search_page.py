@@ -1,0 +1,53 @@
+"""The result of a search as a page with pictures."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mprd.data.images import decode
+from mprd.report.page.blocks import Picture, Section, Strip, Strips
+from mprd.report.page.render import render
+from mprd.report.page.thumbnails import picture_address
+
+
+class FileThumbnails:
+    """Pictures of image files, by their number."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Take the files; they are read when they are asked for."""
+        self._paths = paths
+
+    def addresses(self, rows: Iterable[int], height: int = 96) -> dict[int, str]:
+        """Return number -> address of the picture.
+
+        Raises:
+            UserError: a file is gone, or no image.
+        """
+        return {row: picture_address(decode(self._paths[row]), height) for row in sorted(set(rows))}
+
+
+def search_page(
+    queries: Sequence[Path],
+    gallery: Sequence[Path],
+    similarity: np.ndarray,
+    index: np.ndarray,
+) -> str:
+    """Return a page with a row for each query.
+
+    Args:
+        queries: Q image files.
+        gallery: G image files.
+        similarity: float (Q, k).
+        index: int (Q, k), rows of the gallery.
+    """
+    strips = []
+    for number, query in enumerate(queries):
+        pictures = [Picture(number, -1, "", str(query), "query", "query")]
+        for near, row in zip(similarity[number], index[number].tolist(), strict=True):
+            title = str(gallery[row])
+            pictures.append(Picture(len(queries) + row, -1, "", title, f"{near:.2f}"))
+        strips.append(Strip(query.name, pictures))
+    text = "Below each image: its cosine similarity to the query."
+    section = Section("results", "Results", text, (Strips("", strips),))
+    return render("mprd: search", [section], FileThumbnails([*queries, *gallery]))

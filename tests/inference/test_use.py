@@ -1,0 +1,242 @@
+"""Embed, search, assign, cluster features: against literal references, and by the commands."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import mprd
+from mprd.artifacts import CLUSTERS, FEATURES, GALLERY, read_artifact
+from mprd.cli.app import app
+from mprd.config import validate
+from mprd.data.image_paths import image_paths
+from mprd.errors import UserError
+from mprd.inference.assign import Clusters
+from mprd.inference.threshold import suggest_threshold
+
+
+def call(*args: object) -> str:
+    return CliRunner().invoke(app, [str(a) for a in args], catch_exceptions=False).output
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def mean_of(rows: np.ndarray) -> np.ndarray:
+    total = rows.sum(axis=0)
+    return total / max(np.linalg.norm(total), 1e-12)
+
+
+@pytest.fixture(scope="module")
+def model(judged_run):
+    return mprd.load_model(judged_run.final.model)
+
+
+@pytest.fixture(scope="module")
+def crops(market):
+    return market / "market1501/Market-1501-v15.09.15/bounding_box_train"
+
+
+@given(st.integers(1, 6), st.integers(0, 8), st.integers(1, 10), st.integers(0, 99))
+def test_search_sorts_by_cosine(queries, gallery, k, seed):
+    rng = np.random.default_rng(seed)
+    query = unit(rng.normal(size=(queries, 4)))
+    among = unit(rng.normal(size=(gallery, 4))) if gallery else np.empty((0, 4), np.float32)
+    similarity, index = mprd.search(query, among, k)
+    assert index.shape == similarity.shape == (queries, min(k, gallery))
+    for q in range(queries):
+        cosine = among @ query[q]
+        np.testing.assert_allclose(similarity[q], np.sort(cosine)[::-1][:k], atol=1e-6)
+        np.testing.assert_allclose(cosine[index[q]], similarity[q], atol=1e-6)
+
+
+def test_search_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match="must have rows of one length"):
+        mprd.search(np.ones((1, 3), np.float32), np.ones((1, 4), np.float32))
+    with pytest.raises(ValueError, match="k = 0"):
+        mprd.search(np.ones((1, 3), np.float32), np.ones((1, 3), np.float32), 0)
+
+
+def test_a_path_and_a_folder_are_images(model, crops):
+    paths = sorted(crops.iterdir())
+    every = model.embed(paths)
+    np.testing.assert_array_equal(model.embed(crops), every)
+    np.testing.assert_array_equal(model.embed(str(crops)), every)
+    np.testing.assert_allclose(model.embed(str(paths[3])), every[3:4], atol=1e-5)
+    assert mprd.image_paths([paths[1], crops]) == [paths[1], *paths]
+    with pytest.raises(UserError, match="neither an image nor a folder"):
+        model.embed("nothing")
+    similarity, index = model.search(paths[5], every, k=3)
+    assert index[0, 0] == 5
+    assert similarity[0, 0] == pytest.approx(1, abs=1e-4)
+
+
+def test_commands_embed_and_search(model, judged_run, crops, tmp_path):
+    weights = judged_run.final.model
+    out = tmp_path / "g.h5"
+    assert "54 images" in call("embed", crops, "--model", weights, "--out", out)
+    stored = read_artifact(out, GALLERY)
+    np.testing.assert_array_equal(stored["features"], model.embed(crops))
+    call("embed", crops, "--model", weights, "--out", tmp_path / "g.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "g.npy"), stored["features"])
+    query = sorted(crops.iterdir())[7]
+    page = tmp_path / "found.html"
+    options = ["--model", weights, "-k", 4, "--json"]
+    said = json.loads(call("search", query, "--gallery", out, "--html", page, *options))
+    matches = said[str(query)]
+    assert matches[0]["path"] == str(query)
+    assert [m["similarity"] for m in matches] == sorted(m["similarity"] for m in matches)[::-1]
+    assert json.loads(call("search", query, "--gallery", crops, *options)) == said
+    run = json.loads(call("search", query, "--gallery", judged_run.final.embeddings, *options))
+    assert run[str(query)][0]["path"] == str(query)
+    html = page.read_text()
+    assert len(re.findall("<img ", html)) == 5
+    assert 'class="query"' in html
+
+
+def test_a_gallery_of_another_model_is_refused(judged_run, bare_run, crops, tmp_path):
+    out = tmp_path / "g.h5"
+    call("embed", crops, "--model", bare_run.final.model, "--out", out)
+    with pytest.raises(UserError, match="was made by another model"):
+        call("search", crops, "--model", judged_run.final.model, "--gallery", out)
+    with pytest.raises(UserError, match=r"must end in .h5 or .npy"):
+        call("embed", crops, "--model", judged_run.final.model, "--out", tmp_path / "g.txt")
+
+
+@given(st.lists(st.integers(-1, 3), min_size=4, max_size=40), st.integers(0, 99))
+def test_assignment_is_its_definition(raw, seed):
+    raw = np.array(raw)
+    labels = np.full(len(raw), -1)
+    labels[raw >= 0] = np.unique(raw[raw >= 0], return_inverse=True)[1]
+    rng = np.random.default_rng(seed)
+    features, new = unit(rng.normal(size=(len(raw), 5))), unit(rng.normal(size=(6, 5)))
+    sizes = np.bincount(labels[labels >= 0], minlength=1)
+    if sizes.max() < 2:
+        with pytest.raises(ValueError, match="no cluster of two images"):
+            Clusters(features, labels)
+        return
+    clusters = Clusters(features, labels)
+    means, least = [], []
+    for k in range(labels.max() + 1):
+        members = np.flatnonzero(labels == k).tolist()
+        means.append(mean_of(features[members]))
+        others = [[j for j in members if j != i] for i in members]
+        pairs = zip(members, others, strict=True)
+        near = [float(features[i] @ mean_of(features[rest])) for i, rest in pairs]
+        least.append(sorted(near)[int(0.05 * len(members))])
+    np.testing.assert_allclose(clusters.means, means, atol=1e-5)
+    np.testing.assert_allclose(clusters.least, least, atol=1e-5)
+    found = clusters.assign(new)
+    cosine = new @ np.array(means).T
+    for i in range(6):
+        best = int(cosine[i].argmax())
+        assert found.similarity[i] == pytest.approx(cosine[i, best], abs=1e-5)
+        assert found.cluster[i] == (best if cosine[i, best] >= clusters.least[best] else -1)
+        rest = np.delete(cosine[i], best).max(initial=-1)
+        assert found.margin[i] == pytest.approx(cosine[i, best] - rest, abs=1e-5)
+
+
+def test_known_images_get_their_cluster_again(judged_run, crops, tmp_path):
+    out = tmp_path / "a.csv"
+    text = call("assign", crops, "--run", judged_run.folder, "--out", out)
+    import pandas as pd
+
+    table = pd.read_csv(out)
+    labels = read_artifact(judged_run.final.clusters, CLUSTERS)["labels"]
+    assert len(table) == 54
+    inside = labels >= 0
+    agree = (table["cluster"].to_numpy() == labels)[inside]
+    assert agree.mean() > 0.7
+    assert f"{(table['cluster'] >= 0).sum()} of 54 images" in text
+    assert call("assign", crops, "--run", judged_run.folder).count("\n") == 55
+    with pytest.raises(UserError, match="does not exist"):
+        call("assign", crops, "--run", tmp_path / "none")
+
+
+def test_features_of_any_network(judged_run, tmp_path):
+    artifact = read_artifact(judged_run.final.features, FEATURES)
+    features = artifact["features"] * 3  # any length
+    np.save(tmp_path / "f.npy", features)
+    (tmp_path / "c.yaml").write_text("graph: {k1: 8, k2: 3}\ncluster: {eps: 0.6, min_samples: 2}\n")
+    out = tmp_path / "c.csv"
+    config = validate({"graph": {"k1": 8, "k2": 3}, "cluster": {"min_samples": 2}}, "x")
+    expected = mprd.cluster_features(features, config)
+    _, neighbors = mprd.knn(artifact["features"], 8)
+    distance = mprd.jaccard_distance(artifact["features"], neighbors, 8, 3)
+    np.testing.assert_array_equal(expected.labels, mprd.dbscan(distance, 0.6, 2))
+    options = ["--config", tmp_path / "c.yaml", "--out", out]
+    assert "health" in call("cluster-features", tmp_path / "f.npy", *options)
+    lines = [line.split(",") for line in out.read_text().splitlines()]
+    assert lines[0] == ["row", "cluster", "confidence"]
+    assert [int(line[1]) for line in lines[1:]] == expected.labels.tolist()
+    before = out.read_bytes()
+    call("cluster-features", judged_run.final.features, *options)
+    assert out.read_bytes() == before
+    call("cluster-features", judged_run.final.features, "--out", out)  # by the defaults
+    assert len(out.read_text().splitlines()) == 55
+
+
+def test_features_that_are_none(tmp_path):
+    (tmp_path / "a.npy").write_text("x")
+    np.save(tmp_path / "b.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "zero.npy", np.zeros((3, 4), np.float32))
+    np.save(tmp_path / "whole.npy", np.zeros((3, 4), int))
+    np.save(tmp_path / "one.npy", np.ones((1, 4), np.float32))
+    for name, message in {
+        "a.npy": "neither a .npy array",
+        "b.npy": "neither a .npy array",
+        "none.npy": "does not exist",
+        "zero.npy": "is zero, NaN or infinite",
+        "whole.npy": "must be floats",
+        "one.npy": "at least two images",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            call("cluster-features", tmp_path / name, "--out", tmp_path / "c.csv")
+    assert not (tmp_path / "c.csv").exists()
+    good = np.eye(4, dtype=np.float32)
+    for change, message in (
+        ({"use_gcn": True, "cluster": {"method": "community", "relation": "judged"}}, "not judged"),
+        ({"graph": {"cameras": "center"}}, "needs the cameras"),
+    ):
+        with pytest.raises(UserError, match=message):
+            mprd.cluster_features(good, validate(change, "x"))
+
+
+def test_cameras_of_features(tmp_path):
+    """Cameras that shift all features are taken away."""
+    rng = np.random.default_rng(3)
+    identity, camera = np.repeat(np.arange(12), 8), np.tile(np.arange(2), 48)
+    shift = 4 * rng.normal(size=(2, 16))
+    features = rng.normal(size=(12, 16))[identity] + shift[camera] + 0.2 * rng.normal(size=(96, 16))
+    config = {"graph": {"k1": 10, "k2": 3, "cameras": "center"}, "cluster": {"min_samples": 2}}
+    known = mprd.cluster_features(features, validate(config, "x"), camera)
+    config["graph"]["cameras"] = "none"
+    blind = mprd.cluster_features(features, validate(config, "x"))
+    quality = [mprd.pair_quality(found.labels, identity).f1 for found in (known, blind)]
+    assert quality[0] > quality[1] + 0.2
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=30))
+def test_a_threshold_keeps_its_promise(pairs):
+    similarity = np.array([s / 10 for s, _ in pairs])
+    right = np.array([float(r) for _, r in pairs])
+    least, promised, found = suggest_threshold(similarity, right, 0.75)
+    shares = {t: right[similarity >= t].mean() for t in set(similarity.tolist())}
+    good = [t for t, share in shares.items() if share >= 0.75]
+    if not good:
+        assert np.isnan(least)
+        assert found == 0
+    else:
+        assert least == min(good)
+        assert promised == pytest.approx(shares[least])
+        assert found == pytest.approx(right[similarity >= least].sum() / right.sum())
+
+
+def test_image_paths_of_nothing(tmp_path):
+    with pytest.raises(UserError, match="no images"):
+        image_paths(tmp_path)

@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
-from tqdm import tqdm
 
 from mprd.data.normalize import normalize_pixels
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
 from mprd.models.footprint import footprint
 from mprd.models.network import ReidNetwork
+from mprd.system.progress import progress
 
 CPU_BATCH = 64  # images that are embedded at once
 
@@ -47,7 +47,7 @@ def embed_store(
     features = np.empty((len(store), network.dim), np.float32)
     batch_size = batch_size or _batch_size(device)
     starts = range(0, len(store), batch_size)
-    for start in tqdm(starts, desc="features", unit="batch", mininterval=5):
+    for start in progress(starts, desc="features", unit="batch"):
         positions = torch.arange(start, min(start + batch_size, len(store)))
         with torch.inference_mode():
             images = normalize_pixels(store.batch(positions))

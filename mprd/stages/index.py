@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mprd.artifacts import INDEX, SPLITS, sha256_file, write_artifact
 from mprd.config import Config
@@ -14,6 +13,7 @@ from mprd.data.datasets import ImageRecord, Listing, load_plugin, read_dataset
 from mprd.data.images import decode, image_size
 from mprd.errors import UserError
 from mprd.pipeline.settings import data_location, stage_settings
+from mprd.system.progress import progress
 
 SETTINGS = ("data.dataset", "data.root", "data.reader", "data.camera", "data.on_bad_image")
 FILES = ("data.reader", "data.root")  # the root may be a manifest
@@ -92,14 +92,8 @@ def _inspect(
         return _FileFacts(width, height, sha256_file(path))
 
     with ThreadPoolExecutor(threads) as pool:
-        progress = tqdm(
-            pool.map(facts, ordered, chunksize=64),
-            total=len(ordered),
-            desc="index",
-            unit="image",
-            mininterval=5,
-        )
-        found = list(progress)
+        facts_of = pool.map(facts, ordered, chunksize=64)
+        found = list(progress(facts_of, total=len(ordered), desc="index", unit="image"))
     both = [(r, f) for r, f in zip(ordered, found, strict=True) if f is not None]
     return [record for record, _ in both], [fact for _, fact in both]
 

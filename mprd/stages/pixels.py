@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mprd.artifacts import INDEX, PIXELS, create_artifact, read_artifact
 from mprd.config import Config
 from mprd.data.images import decode, resize
 from mprd.pipeline.settings import stage_settings
+from mprd.system.progress import progress
 from mprd.system.ram import pixels_bytes, require
 
 SETTINGS = ("data.height", "data.width")
@@ -59,14 +59,14 @@ def _blocks(
 
     with (
         ThreadPoolExecutor(threads) as pool,
-        tqdm(total=len(paths), desc="pixels", unit="image", mininterval=5) as progress,
+        progress(total=len(paths), desc="pixels", unit="image") as bar,
     ):
         try:
             ahead = pool.map(load, paths[:_BLOCK])
             for start in range(0, len(paths), _BLOCK):
                 images = list(ahead)
                 ahead = pool.map(load, paths[start + _BLOCK : start + 2 * _BLOCK])
-                progress.update(len(images))
+                bar.update(len(images))
                 yield start, np.stack(images)
         finally:
             pool.shutdown(cancel_futures=True)  # after a damaged image: drop what waits

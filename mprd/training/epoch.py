@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from mprd.config import AugmentConfig, TrainConfig
 from mprd.data.pixels import PixelStore
@@ -20,6 +19,7 @@ from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.pairs.pair_filter import PairFilter
 from mprd.pairs.pair_list import PairList, random_member, without
+from mprd.system.progress import progress
 from mprd.training.teacher import MeanTeacher
 
 _CHECK_EVERY = 20
@@ -235,11 +235,14 @@ def train_epoch(
     )
     trainer.network.train()
     log = torch.zeros(settings.iters, 1 + len(settings.losses), device=trainer.device)
-    for step in tqdm(range(settings.iters), desc=f"epoch {epoch}", unit="step", mininterval=5):
+    bar = progress(range(settings.iters), desc=f"epoch {epoch}", unit="step")
+    for step in bar:
         rows = torch.from_numpy(plan[step]).to(trainer.device)
         log[step] = trainer.step(store, rows)
         if step % _CHECK_EVERY == _CHECK_EVERY - 1:
             _require_finite(log[: step + 1, 0], epoch, settings)
+            recent = log[step + 1 - _CHECK_EVERY : step + 1, 0]
+            bar.set_postfix_str(f"loss {recent.mean():.3f}", refresh=False)
     _require_finite(log[:, 0], epoch, settings)
     positives, negatives = trainer.pairs.counts()
     inside = trainer.memory.labels >= 0

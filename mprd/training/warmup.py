@@ -7,7 +7,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm import tqdm
 
 from mprd.config import AugmentConfig, WarmupConfig
 from mprd.data.pixels import PixelStore
@@ -15,6 +14,7 @@ from mprd.data.transforms import augment_warmup
 from mprd.errors import UserError
 from mprd.losses.contrast import nt_xent_loss
 from mprd.models.network import ReidNetwork
+from mprd.system.progress import progress
 
 _RAMP = 0.05
 
@@ -58,8 +58,8 @@ def warm_up(
     network.train()
     log = torch.zeros(settings.steps, device=device)
     batches = _batches(len(store), batch, settings.steps, generator)
-    progress = tqdm(batches, total=settings.steps, desc="warm-up", unit="step", mininterval=5)
-    for step, rows in enumerate(progress):
+    bar = progress(batches, total=settings.steps, desc="warm-up", unit="step")
+    for step, rows in enumerate(bar):
         images = store.batch(rows)
         first, second = (
             head(network(augment_warmup(images, settings, augmentation, generator)))

@@ -33,6 +33,7 @@ def test_every_import_is_a_dependency():
     modules |= {"torch-geometric": "torch_geometric", "lazy-loader": "lazy_loader"}
     modules["graspologic-native"] = "graspologic_native"
     names = {split(r)[0] for r in project["dependencies"]}
+    names |= {split(r)[0] for r in project["optional-dependencies"]["onnx"]}
     allowed = {modules.get(name, name) for name in names}
     allowed |= set(__import__("sys").stdlib_module_names) | {"mprd", "pydantic_core"}
     for path in (ROOT / "mprd").rglob("*.py"):

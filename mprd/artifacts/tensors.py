@@ -28,6 +28,7 @@ def save_tensors(
     config: Mapping[str, Any],
     inputs: Mapping[str, str],
     seed: int | None,
+    card: str = "",
 ) -> None:
     """Write the weights of any network of ours; see `save_network`.
 
@@ -39,6 +40,7 @@ def save_tensors(
         config: settings the stage read.
         inputs: role -> digest of each file it was made from.
         seed: random seed, where one was used.
+        card: for people, Markdown.
     """
     tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
     header = {
@@ -51,6 +53,8 @@ def save_tensors(
         "seed": str(-1 if seed is None else seed),
         "digest": tensors_digest(tensors),
     }
+    if card:
+        header["card"] = card
     with atomic(path) as temporary:
         # One key: safetensors writes several in an order that changes from run to run.
         save_file(tensors, temporary, metadata={"mprd": json.dumps(header, sort_keys=True)})

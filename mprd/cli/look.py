@@ -61,6 +61,37 @@ def inspect(
 
 
 @app.command()
+def status(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
+    stale: Annotated[
+        Path | None,
+        typer.Option(help="Your config file: tell which files it makes out of date, and why."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell how far a run is: epochs and their figures, what is missing, the time left.
+
+    Example: mprd status results/demo --stale config/config.yaml
+    """
+    from dataclasses import asdict
+
+    from mprd.config import expand_runs, read_yaml
+    from mprd.pipeline.workflow import stale_files
+    from mprd.report.show_status import show_status
+    from mprd.report.status import run_status
+
+    found = run_status(run)
+    old = None
+    if stale is not None:
+        expand_runs(read_yaml(stale), str(stale))
+        old = stale_files(stale, run)
+    if as_json:
+        print(json.dumps(asdict(found) | ({} if old is None else {"stale": old}), indent=2))
+    else:
+        show_status(found, old)
+
+
+@app.command()
 def diff(
     a: Annotated[Path, typer.Argument(help="clusters.h5, or the folder of an epoch.")],
     b: Annotated[Path, typer.Argument(help="Another of the same images.")],

@@ -1,7 +1,5 @@
 """Commands for people with images of their own."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -55,12 +53,18 @@ def run(
 
     Everything behind the config goes to Snakemake: mprd run crops.yaml --dry-run
     """
+    from mprd.cli.console import relay
     from mprd.config import expand_runs, read_yaml
-    from mprd.pipeline.workflow import profile, snakefile
+    from mprd.pipeline.layout import RunLayout
+    from mprd.pipeline.workflow import snakemake
 
-    expand_runs(read_yaml(config), str(config))
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile())]
-    if "--profile" not in context.args:
-        command += ["--profile", str(profile())]
-    command += ["--cores", cores, "--configfile", str(config), *context.args]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    runs = expand_runs(read_yaml(config), str(config))
+    arguments = ["--cores", cores, *context.args]
+    if not {"-n", "--dry-run", "--quiet", "-q"} & set(context.args):
+        arguments += ["--quiet", "all"]
+        for one in runs:
+            folder = one.config.results / one.name
+            epochs = one.config.epochs
+            print(f"{one.name}: {epochs} epochs, into {folder} (more: mprd status {folder})")
+    logs = [RunLayout(one.config.results / one.name).log("x").parent for one in runs]
+    raise typer.Exit(relay(snakemake(config, *arguments), logs))

@@ -43,6 +43,21 @@ def embed(
 
 
 @app.command()
+def onnx(
+    model: Annotated[Path, typer.Argument(help="model.safetensors of a run.")],
+    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+) -> None:
+    """Write a model as ONNX: uint8 RGB images in, embeddings out, any batch size.
+
+    Example: mprd onnx results/demo/final/model.safetensors --out model.onnx
+    """
+    from mprd.inference.onnx import export_onnx
+
+    export_onnx(model, out)
+    print(out)
+
+
+@app.command()
 def search(
     queries: Images,
     model: ModelFile,

@@ -39,6 +39,37 @@ def save_network(
     )
 
 
+def read_architecture(path: Path) -> tuple[Architecture, dict[str, Any]]:
+    """Return the architecture of a model, and the settings that its last stage read."""
+    header, _ = read_safetensors(path, SCHEMA, "init")
+    return Architecture(**json.loads(header["architecture"])), json.loads(header["config"])
+
+
+def add_card(model: Path, out: Path, card: str) -> None:
+    """Write a model again, with a card in its header; weights and digest stay.
+
+    Args:
+        model: a file of `save_network`.
+        out: file to write.
+        card: Markdown.
+
+    Raises:
+        UserError: not one of our models.
+    """
+    header, tensors = read_safetensors(model, SCHEMA, "train")
+    seed = int(header["seed"])
+    save_tensors(
+        out,
+        SCHEMA,
+        tensors,
+        architecture=json.loads(header["architecture"]),
+        config=json.loads(header["config"]),
+        inputs=json.loads(header["inputs"]),
+        seed=None if seed < 0 else seed,
+        card=card,
+    )
+
+
 def load_network(path: Path, precision: Precision = "auto") -> tuple[ReidNetwork, dict[str, str]]:
     """Read a network that `save_network` wrote.
 

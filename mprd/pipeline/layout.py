@@ -171,6 +171,28 @@ def epoch_name(epoch: int) -> str:
     return f"{epoch:03d}"
 
 
+def said_of(path: Path) -> str:
+    """Return what a stage's line on the console is about, by a file that it writes.
+
+    Example:
+        >>> said_of(Path("results/demo/epochs/003/clusters.h5"))
+        'demo, epoch 3: '
+        >>> said_of(Path("results/demo/final/clusters.h5"))
+        'demo, at the end: '
+        >>> said_of(Path("clusters.h5"))
+        ''
+    """
+    folders = [parent.name for parent in path.parents]
+    if len(folders) > 1 and folders[0] == "final":
+        return f"{folders[1]}, at the end: "
+    for depth, name in enumerate(folders):
+        if name in ("epochs", "evaluation") and depth + 1 < len(folders):
+            number = folders[depth - 1] if name == "epochs" else path.stem
+            what = f"epoch {int(number)}" if number.isdecimal() else number
+            return f"{folders[depth + 1]}, {what}: "
+    return ""
+
+
 def describe() -> str:
     """Return the layout of a run as lines of text, for docs/artifacts.md."""
     run = RunLayout(Path("results/<run>"))

@@ -1,6 +1,11 @@
 """Where the workflow lies: in the repository, or inside the installed package."""
 
+import csv
+import subprocess
+import sys
 from pathlib import Path
+
+from mprd.errors import UserError
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -18,3 +23,43 @@ def profile(name: str = "default") -> Path:
 def _folder() -> Path:
     installed = _PACKAGE / "workflow"  # setup.py puts it there
     return installed if installed.is_dir() else _PACKAGE.parent / "workflow"
+
+
+def snakemake(config: Path, *arguments: str) -> list[str]:
+    """Return the command that runs a config.
+
+    Args:
+        config: YAML file.
+        arguments: more of Snakemake's.
+    """
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile())]
+    if "--profile" not in arguments:
+        command += ["--profile", str(profile())]
+    return [*command, "--configfile", str(config), *arguments]
+
+
+def stale_files(config: Path, run: Path) -> dict[str, str]:
+    """Return the files of a run that are there and would be made again, and why.
+
+    Args:
+        config: YAML file that the run would go on with.
+        run: its folder.
+
+    Raises:
+        UserError: Snakemake cannot plan the run.
+    """
+    done = subprocess.run(
+        snakemake(config, "--summary"), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise UserError(f"Snakemake cannot plan {config}: {done.stderr.strip().splitlines()[-1]}")
+    lines = done.stdout.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("output_file\t"))
+    inside = f"{run.as_posix().rstrip('/')}/"
+    return {
+        row["output_file"]: "follows from others" if row["status"] == "ok" else row["status"]
+        for row in csv.DictReader(lines[start:], delimiter="\t")
+        if row["output_file"].startswith(inside)
+        and row["plan"] == "update pending"
+        and row["status"] != "missing"
+    }

@@ -24,6 +24,7 @@ from mprd.clustering.self_paced import self_paced
 from mprd.clustering.stored import graph_distance, judged_distance, within
 from mprd.config import ClusterConfig, Config
 from mprd.errors import UserError
+from mprd.pipeline.layout import said_of
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import split_rows
@@ -101,8 +102,8 @@ def run_cluster(
     together = share_together(labels, confident)
     cohesion = float(membership(jaccard, labels).mean())
     print(
-        f"{len(sizes)} clusters, {outliers} outliers of {count} images at eps {used.eps:g}; "
-        f"{together:.2f} of the confident pairs together"
+        f"{said_of(out)}{len(sizes)} clusters, {outliers} outliers of {count} images at eps "
+        f"{used.eps:g}; {together:.2f} of the confident pairs together"
     )
     write_artifact(
         out,

@@ -11,6 +11,7 @@ from mprd.data.pixels import PixelStore
 from mprd.inference.descriptor import DESCRIPTORS, Descriptor
 from mprd.inference.network import network_descriptor
 from mprd.models.weights import load_network
+from mprd.pipeline.layout import said_of
 from mprd.pipeline.settings import stage_settings
 from mprd.retrieval.evaluation import Evaluation, evaluate
 from mprd.retrieval.reranking import rerank
@@ -76,7 +77,7 @@ def run_evaluate(
         inputs=inputs,
         seed=config.seed,
     )
-    write_json(out, report | _figures(result, len(query)))
+    write_json(out, report | _figures(result, len(query), said_of(out)))
 
 
 def _require_memory(
@@ -134,11 +135,11 @@ def _can_evaluate(
     )
 
 
-def _figures(result: Evaluation | None, queries: int) -> dict[str, Any]:
+def _figures(result: Evaluation | None, queries: int, of: str) -> dict[str, Any]:
     if result is None:
         return {"skipped": "no query with a match in the gallery", "num_queries": queries}
     print(
-        f"mAP {100 * result.map:.1f}  "
+        f"{of}mAP {100 * result.map:.1f}  "
         + "  ".join(f"rank-{rank} {100 * value:.1f}" for rank, value in result.cmc.items())
     )
     return {

@@ -1,15 +1,25 @@
 """Stage `export`: what a user takes away from a run."""
 
-import shutil
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mprd.artifacts import CLUSTERS, FEATURES, SPLITS, atomic, read_artifact, write_artifact
+from mprd.artifacts import (
+    CLUSTERS,
+    FEATURES,
+    SPLITS,
+    Artifact,
+    atomic,
+    read_artifact,
+    write_artifact,
+)
 from mprd.config import Config
-from mprd.data.cameras import name_cameras
+from mprd.data.cameras import camera_names, name_cameras
 from mprd.errors import UserError
+from mprd.models.card import model_card
+from mprd.models.weights import add_card, read_architecture
 from mprd.pipeline.inputs import JudgeInputs
 from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.settings import stage_settings
@@ -70,8 +80,6 @@ def run_export(
     """
     if config.judged and gcn is None:
         raise UserError("cluster.relation is judged: give --gcn of the last epoch.")
-    with atomic(out.model) as temporary:
-        shutil.copyfile(model, temporary)
     run_features(
         index=index, pixels=pixels, model=model, out=out.embeddings, config=config, splits=SPLITS
     )
@@ -95,9 +103,9 @@ def run_export(
         judgements=judgements,
         whole=True,
     )
-    artifact = read_index(index)
+    artifact, clusters = read_index(index), read_artifact(out.clusters, CLUSTERS)
+    add_card(model, out.model, _card(model, artifact, clusters))
     rows = split_rows(artifact, "train")
-    clusters = read_artifact(out.clusters, CLUSTERS)
     table = pd.DataFrame(
         {
             "path": artifact["path"][rows],
@@ -108,6 +116,20 @@ def run_export(
     )
     with atomic(out.table) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
+
+
+def _card(model: Path, index: Artifact, clusters: Artifact) -> str:
+    """Return the card of a model, with the figures of the clusters that it finds."""
+    architecture, config = read_architecture(model)
+    images = {key: index.attributes[key] for key in ("dataset", "num_train")}
+    cameras = len(camera_names(index)) or "unknown"
+    data = {"data set": images["dataset"], "images": images["num_train"], "cameras": cameras}
+    data["settings"] = json.dumps(config, sort_keys=True)
+    names = ("health", "confident_together", "cohesion", "nmi", "pair_precision", "pair_recall")
+    found = {"clusters": float(len(clusters["sizes"]))}
+    found |= {"outliers": float(clusters.attributes["num_outliers"])}
+    figures = found | {name: float(clusters.attributes[name]) for name in names}
+    return model_card(architecture, data, figures)
 
 
 def _keep_train(*, index: Path, embeddings: Path, out: Path, config: Config) -> None:

@@ -14,6 +14,7 @@ from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.quality import auc
 from mprd.gcn.weights import load_gcn
 from mprd.pipeline.inputs import JudgeInputs
+from mprd.pipeline.layout import said_of
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import read_index, split_rows
@@ -77,7 +78,7 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
     spread = torch.cat([probability, torch.ones(1)])[place]
     quality = _quality(pairs, probability, identity)
     accepted = float((probability >= 0.5).double().mean()) if len(pairs) else float("nan")
-    print(f"{len(pairs):,} pairs judged, {accepted:.2f} accepted")
+    print(f"{said_of(out)}{len(pairs):,} pairs judged, {accepted:.2f} accepted")
     write_artifact(
         out,
         JUDGEMENTS,

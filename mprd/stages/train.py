@@ -1,5 +1,6 @@
 """Stage `train`: one epoch of the CNN."""
 
+import time
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,7 +23,7 @@ from mprd.losses.memories.base import MEMORIES, Memory, MemoryInputs
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.pipeline.inputs import EpochInputs
-from mprd.pipeline.layout import FIRST_EPOCH, EpochLayout
+from mprd.pipeline.layout import FIRST_EPOCH, EpochLayout, said_of
 from mprd.pipeline.lineage import require_parent
 from mprd.stages.common import open_store, read_index, require_for_training, split_rows
 from mprd.stages.train_files import read_networks, restore_state, write_networks
@@ -126,6 +127,7 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
         pair_filter=relation.filter if relation and config.train.uses_pairs else None,
         teacher=networks.teacher,
     )
+    began = time.perf_counter()
     result = train_epoch(trainer, store, cameras, epoch, np.random.default_rng(plan_seed))
     if previous is not None:
         digests["previous_clusters"] = previous.digest
@@ -134,6 +136,11 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
     if relation is not None:
         report["relations"] = relation.write(out, identity, digests)
     write_json(out.metrics, report)
+    seconds = time.perf_counter() - began
+    print(
+        f"{said_of(out.metrics)}loss {report['loss']:.3f}, {config.train.iters} steps in "
+        f"{seconds:.0f} s"
+    )
 
 
 def _require_options(inputs: EpochInputs, epoch: int, config: Config) -> None:

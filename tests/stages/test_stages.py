@@ -13,11 +13,12 @@ import torch
 from PIL import Image
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, RANKINGS, read_artifact
+from mprd.artifacts.tensors import read_safetensors
 from mprd.config import Config
 from mprd.data.images import decode, resize
 from mprd.errors import UserError
 from mprd.graph import center_cameras, knn, standardize_cameras
-from mprd.models.weights import load_network
+from mprd.models.weights import SCHEMA, load_network
 from mprd.pipeline.layout import EpochLayout, FinalLayout, RunLayout
 from mprd.stages.cluster import run_cluster
 from mprd.stages.evaluate import run_evaluate
@@ -223,7 +224,13 @@ def test_export(copy, tiny_config):
         out=FinalLayout(copy / "final"),
         config=tiny_config,
     )
-    assert (copy / "final/model.safetensors").read_bytes() == model.read_bytes()
+    (last, before), (final, after) = (
+        read_safetensors(path, SCHEMA, "train")
+        for path in (model, copy / "final/model.safetensors")
+    )
+    assert final == last | {"card": final["card"]}
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[key], before[key]) for key in before)
     table = pd.read_csv(copy / "final/clusters.csv")
     assert table.columns.tolist() == ["path", "cluster", "confidence", "camera"]
     clusters = read_artifact(copy / "final/clusters.h5", CLUSTERS)

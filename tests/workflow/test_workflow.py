@@ -1,6 +1,7 @@
 """The workflow end to end on tiny data: what runs, what is run again, and the same bytes."""
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from mprd.config import merge
 from tests.workflow.runs import ROOT, configure, planned, snakemake
 
 
@@ -76,6 +78,25 @@ def test_everything_is_there(finished):
 
 def test_a_second_call_has_nothing_to_do(finished):
     assert "Nothing to be done" in snakemake(finished[0])
+
+
+def test_status_tells_what_a_change_makes_stale(finished, tmp_path):
+    folder, _ = finished
+    changed = merge(yaml.safe_load((folder / "config.yaml").read_text()), {"train": {"lr": 0.5}})
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump(changed))
+
+    def stale(config):
+        command = [sys.executable, "-m", "mprd.cli", "status", "results/tiny", "--stale", config]
+        done = subprocess.run(
+            [*command, "--json"], cwd=folder, capture_output=True, text=True, check=True
+        )
+        return json.loads(done.stdout)["stale"]
+
+    assert stale(folder / "config.yaml") == {}
+    found = stale(tmp_path / "changed.yaml")
+    assert found["results/tiny/epochs/001/model.safetensors"] == "params changed"
+    assert found["results/tiny/epochs/002/features.h5"] == "follows from others"
+    assert "results/tiny/epochs/001/clusters.h5" not in found
 
 
 def test_deleting_middle_artifacts_gives_the_same_bytes(again):

@@ -1,0 +1,32 @@
+"""The card of a model: what it was made from, how it is used, and what it is not for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mprd.data.normalize import PIXEL_MEAN, PIXEL_STD
+from mprd.models.architecture import Architecture
+
+
+def model_card(
+    architecture: Architecture, data: Mapping[str, Any], figures: Mapping[str, float]
+) -> str:
+    """Return the card as Markdown.
+
+    Args:
+        architecture: of the network.
+        data: what the images were, name -> value.
+        figures: of the clusters that it finds, name -> value; unknown ones (NaN) are left out.
+    """
+    environment = Environment(
+        loader=PackageLoader("mprd.models"), trim_blocks=True, undefined=StrictUndefined
+    )
+    return environment.get_template("card.md.j2").render(
+        network=architecture,
+        mean=PIXEL_MEAN,
+        std=PIXEL_STD,
+        data=data,
+        figures={name: value for name, value in figures.items() if not np.isnan(value)},
+    )

@@ -1,0 +1,80 @@
+"""`mprd status`: from the files of a run, half done and whole."""
+
+import json
+import os
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from mprd.artifacts import read_json
+from mprd.cli.app import app
+from mprd.errors import UserError
+from mprd.pipeline.layout import RunLayout
+from mprd.report.status import run_status
+
+
+def call(*args: object) -> str:
+    return CliRunner().invoke(app, [str(a) for a in args], catch_exceptions=False).output
+
+
+@pytest.fixture
+def copy(judged_run, tmp_path):
+    return RunLayout(shutil.copytree(judged_run.folder, tmp_path / "half"))
+
+
+def test_a_finished_run(judged_run):
+    found = run_status(judged_run.folder)
+    assert found.done == len(found.epochs) == 2
+    assert found.start == ()
+    assert found.end == ("report",), "the fixture draws none"
+    assert found.seconds_left == 0
+    for epoch in found.epochs:
+        report = read_json(judged_run.epoch(epoch.number).metrics, "mprd.metrics", "train")
+        assert epoch.loss == report["loss"]
+    assert set(found.epochs[1].figures) == {"mAP", "rank1"}
+    text = call("status", judged_run.folder)
+    assert "2 of 2 epochs done" in text
+    assert "at the end, missing: report" in text
+
+
+def test_a_run_half_way(copy):
+    copy.epoch(2).metrics.unlink()
+    copy.epoch(2).model.unlink()
+    copy.final.clusters.unlink()
+    found = run_status(copy.folder)
+    assert found.done == 1
+    assert found.epochs[0].missing == ()
+    assert found.epochs[1].missing == ("model", "metrics")
+    assert "clusters" in found.end
+    text = call("status", copy.folder)
+    assert "1 of 2 epochs done" in text
+    assert "model, metrics" in text
+    said = json.loads(call("status", copy.folder, "--json"))
+    assert said["epochs"][1]["missing"] == ["model", "metrics"]
+
+
+def test_a_run_that_has_just_begun(copy):
+    shutil.rmtree(copy.folder / "epochs")
+    copy.initial_gcn.unlink()
+    found = run_status(copy.folder)
+    assert found.done == 0
+    assert found.start == ("initial_gcn",)
+    assert found.seconds_left is None
+    assert "before epoch 1, missing: relation GCN" in call("status", copy.folder)
+
+
+def test_the_time_left_is_epochs_left_at_the_pace_of_the_last(copy):
+    text = copy.config.read_text().replace("epochs: 2\n", "epochs: 12\n")
+    copy.config.write_text(text)
+    first, second = copy.epoch(1).metrics, copy.epoch(2).metrics
+    now = second.stat().st_mtime
+    os.utime(first, (now, now - 600))
+    os.utime(second, (now, now))
+    left = run_status(copy.folder).seconds_left
+    assert left == pytest.approx(10 * 600, abs=600), "less what of epoch 3 has passed"
+
+
+def test_no_run(tmp_path):
+    with pytest.raises(UserError, match="is no folder of a run"):
+        run_status(tmp_path)

@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 .PHONY: demo test reference bench bench-large bench-gpu learning clean
 
 demo: $(READY)  ## run the default config: synthetic images to an evaluated model
-	$(BIN)/snakemake --cores all
+	$(BIN)/mprd run config/config.yaml
 
 test: $(READY)  ## static checks and the whole test suite
 	$(BIN)/ruff check .

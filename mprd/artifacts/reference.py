@@ -73,17 +73,31 @@ A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's
 - `init/metrics.json` (`mprd.init`): `method`, `loss` of every warm-up step.
 """
 
+_TABLES = """
+## metrics.csv and summary.csv
 
-def markdown(layout: str) -> str:
+`metrics.csv` has a row for each baseline, for the initial model and for each epoch. A figure of
+retrieval is of the model *after* the epoch, one of clusters of those that it was trained on.
+`summary.csv` has the same columns as means over seeds, and `<column>_std`, behind `variant` and
+`seeds`. A figure that is not known is empty.
+
+"""
+
+
+def markdown(layout: str, columns: str) -> str:
     """Return `docs/artifacts.md`.
 
     Args:
         layout: lines that name the files of a run.
+        columns: table of the columns of metrics.csv.
     """
     return (
         _HEAD.replace("{layout}", layout)
         + "".join(_section(schema) for schema in SCHEMAS.values())
         + _TAIL
+        + _TABLES
+        + columns
+        + "\n"
     )
 
 

@@ -12,7 +12,8 @@ import sys
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
-from mprd.cli import cnn, gcn, look, own, tools, use  # noqa: F401  (each adds its commands)
+# Each adds its commands, in this order.
+from mprd.cli import images, cnn, gcn, look, own, tools, use  # isort: skip # noqa: F401
 from mprd.cli.app import app
 from mprd.errors import UserError
 

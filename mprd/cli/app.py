@@ -7,9 +7,12 @@ import typer
 
 app = typer.Typer(
     name="mprd",
-    help="Unsupervised re-identification, stage by stage.",
+    help="Unsupervised re-identification: from images without labels to a network and clusters.\n\n"
+    "Your own images: `mprd new FOLDER`, then `mprd run` with the config that it writes. The demo: "
+    "`mprd run config/config.yaml`. The other commands are the stages of such a run, one by one, "
+    "and tools to look at what it leaves and to use it.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"max_content_width": 120},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -22,3 +25,20 @@ PixelsOption = Annotated[Path, typer.Option(help="pixels.h5")]
 ModelOption = Annotated[Path, typer.Option(help="model.safetensors")]
 OutOption = Annotated[Path, typer.Option(help="File to write.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from mprd import __version__
+
+        print(f"mprd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Hold the options of `mprd` itself; the text of its help is that of the application."""

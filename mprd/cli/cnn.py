@@ -21,54 +21,6 @@ from mprd.system.cpus import worker_count
 
 
 @app.command()
-def synthesize(
-    out: Annotated[Path, typer.Option(help="Folder to make.")],
-    config: ConfigOption = None,
-    threads: ThreadsOption = None,
-) -> None:
-    """Draw the synthetic data set (Market-1501 layout)."""
-    from mprd.config import load_config
-    from mprd.stages.synthesize import run_synthesize
-
-    count = run_synthesize(out=out, config=load_config(config), threads=worker_count(threads))
-    print(f"{count:,} images in {out}")
-
-
-@app.command()
-def index(
-    out: OutOption,
-    config: ConfigOption = None,
-    dataset: Annotated[str | None, typer.Option(help="Data set name, or `folder`.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the data set lies.")] = None,
-    threads: ThreadsOption = None,
-) -> None:
-    """List the images of a data set: split, identity, camera, size, checksum."""
-    from mprd.config import load_config
-    from mprd.stages.index import run_index
-
-    settings = load_config(config)
-    if dataset is not None:
-        settings = settings.model_copy(
-            update={"data": settings.data.model_copy(update={"dataset": dataset})}
-        )
-    run_index(out=out, config=settings, data_dir=data_dir, threads=worker_count(threads))
-
-
-@app.command()
-def pixels(
-    index: IndexOption,
-    out: OutOption,
-    config: ConfigOption = None,
-    threads: ThreadsOption = None,
-) -> None:
-    """Decode and resize every image of an index, once."""
-    from mprd.config import load_config
-    from mprd.stages.pixels import run_pixels
-
-    run_pixels(index=index, out=out, config=load_config(config), threads=worker_count(threads))
-
-
-@app.command()
 def init(
     index: IndexOption,
     pixels: PixelsOption,
@@ -77,7 +29,10 @@ def init(
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Make the initial CNN: imagenet, checkpoint, warmup or random."""
+    """Make the initial CNN.
+
+    By init.method: imagenet, checkpoint, warmup or random.
+    """
     from mprd.config import load_config
     from mprd.stages.init import run_init
     from mprd.system.torch_setup import set_up_cpu
@@ -127,7 +82,7 @@ def graph(
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Find nearest neighbours and sparse k-reciprocal Jaccard distances."""
+    """Find neighbours and k-reciprocal Jaccard distances."""
     from mprd.config import load_config
     from mprd.stages.graph import run_graph
 
@@ -225,7 +180,7 @@ def epochs(
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Do several epochs in one process: features, graph, clusters, training."""
+    """Do several epochs in one process."""
     from mprd.config import load_config
     from mprd.stages.epochs import run_epochs
     from mprd.system.torch_setup import set_up_cpu
@@ -282,7 +237,7 @@ def export(
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Write the final model, embeddings of all images, and clusters.csv."""
+    """Write the final model, embeddings and clusters."""
     from mprd.config import load_config
     from mprd.stages.export import run_export
     from mprd.system.torch_setup import set_up_cpu

@@ -27,7 +27,7 @@ def metadata(
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Collect a few pairs that are known with certainty, for the relation GCN."""
+    """Collect a few certain pairs for the relation GCN."""
     from mprd.config import load_config
     from mprd.stages.metadata import run_metadata
     from mprd.system.torch_setup import set_up_cpu
@@ -98,7 +98,10 @@ def pairs(
     count: Annotated[int, typer.Option(min=2, help="Pairs to write.")] = 300,
     epoch: Annotated[int | None, typer.Option(min=1, help="Default: the last one.")] = None,
 ) -> None:
-    """Write the doubtful pairs most worth judging by a person (gcn.metadata.source: pairs)."""
+    """Write the pairs most worth judging by a person.
+
+    Judged, they are the file of gcn.metadata.source: pairs.
+    """
     from mprd.stages.pairs import run_pairs
 
     run_pairs(run=run, out=out, count=count, epoch=epoch)

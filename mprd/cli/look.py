@@ -30,7 +30,7 @@ def inspect(
     ] = None,
     tensors: Annotated[bool, typer.Option(help="Of a network: list every tensor.")] = False,
 ) -> None:
-    """Print what artifacts hold and where they come from, and check them.
+    """Print what artifacts hold, and check them.
 
     Example: mprd inspect results/demo/final/clusters.h5 --cluster 12
     """
@@ -69,7 +69,7 @@ def status(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell how far a run is: epochs and their figures, what is missing, the time left.
+    """Tell how far a run is, and the time left.
 
     Example: mprd status results/demo --stale config/config.yaml
     """
@@ -97,7 +97,9 @@ def diff(
     b: Annotated[Path, typer.Argument(help="Another of the same images.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell what became of clusters: merged, split, dissolved, new, and images that moved.
+    """Tell what became of clusters.
+
+    Merged, split, dissolved, new, and images that moved.
 
     Example: mprd diff results/a/final/clusters.h5 results/b/final/clusters.h5
     """

@@ -16,7 +16,7 @@ def new(
         Path | None, typer.Option(help="Config file to write. Default: <name of the folder>.yaml.")
     ] = None,
 ) -> None:
-    """Look at a folder of images and write a config with settings that fit.
+    """Look at images and write a config that fits them.
 
     Example: mprd new /path/to/crops, then: mprd run crops.yaml
     """
@@ -49,7 +49,9 @@ def run(
     config: Annotated[Path, typer.Argument(help="Config file (YAML).")],
     cores: Annotated[str, typer.Option(help="CPU cores to use, or all.")] = "all",
 ) -> None:
-    """Run a config: the whole pipeline, by Snakemake. Again: it goes on where it stopped.
+    """Run a config: the whole pipeline.
+
+    By Snakemake. Again: it goes on where it stopped.
 
     Everything behind the config goes to Snakemake: mprd run crops.yaml --dry-run
     """

@@ -21,7 +21,7 @@ def table(
     run: Annotated[Path, typer.Argument(help="Folder of a run, or a metrics.csv / summary.csv.")],
     out: Annotated[Path | None, typer.Option(help="CSV to write; else only print.")] = None,
 ) -> None:
-    """Collect the figures of a run into metrics.csv, or print a table."""
+    """Collect the figures of a run, or print a table."""
     from mprd.report.tables import print_table, read_table
     from mprd.stages.table import run_table
 
@@ -57,7 +57,7 @@ def report(
         Path | None, typer.Option(help="HTML to write. Default: report.html of the run.")
     ] = None,
 ) -> None:
-    """Draw a run as one self-contained page, or several runs side by side.
+    """Draw a run, or several, as one page.
 
     Example: mprd report results/demo
     """
@@ -91,12 +91,13 @@ def config_reference(
     """Generate config/README.md, config/schema.json, docs/artifacts.md and docs/memory.md."""
     from mprd.artifacts import reference as artifacts
     from mprd.config import reference as config
+    from mprd.report import columns
     from mprd.system import ram_reference
 
     for path, text in (
         (root / "config" / "README.md", config.markdown()),
         (root / "config" / "schema.json", config.json_schema()),
-        (root / "docs" / "artifacts.md", artifacts.markdown(describe())),
+        (root / "docs" / "artifacts.md", artifacts.markdown(describe(), columns.markdown())),
         (root / "docs" / "memory.md", ram_reference.markdown()),
     ):
         path.write_text(text, encoding="utf-8")

@@ -24,7 +24,7 @@ def embed(
     model: ModelFile,
     out: Annotated[Path, typer.Option(help="HDF5 (with paths) or .npy (features alone) to write.")],
 ) -> None:
-    """Embed images, to search among them later or for use elsewhere.
+    """Embed images, for searching or other use.
 
     Example: mprd embed crops/ --model results/demo/final/model.safetensors --out crops.h5
     """
@@ -47,7 +47,9 @@ def onnx(
     model: Annotated[Path, typer.Argument(help="model.safetensors of a run.")],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
 ) -> None:
-    """Write a model as ONNX: uint8 RGB images in, embeddings out, any batch size.
+    """Write a model as ONNX.
+
+    uint8 RGB images in, embeddings out, any batch size.
 
     Example: mprd onnx results/demo/final/model.safetensors --out model.onnx
     """

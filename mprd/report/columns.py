@@ -29,6 +29,7 @@ class Column:
         name: of the column in the CSV file.
         source: where it comes from.
         key: its name there.
+        meaning: what it is, for docs/artifacts.md.
         title: in printed tables; empty: not printed.
         format: in printed tables.
         in_summary: printed in a summary of several runs, too, whose cells are wider.
@@ -38,6 +39,7 @@ class Column:
     name: str
     source: Source
     key: str
+    meaning: str
     title: str = ""
     format: Format = Format.SHARE
     in_summary: bool = True
@@ -45,31 +47,148 @@ class Column:
 
 
 COLUMNS = (
-    Column("clusters", Source.CLUSTERS, "num_clusters", "clusters", Format.COUNT),
-    Column("outliers", Source.CLUSTERS, "num_outliers", "outliers", Format.COUNT, False),
-    Column("eps", Source.CLUSTERS, "eps"),
-    Column("gamma", Source.CLUSTERS, "gamma"),
-    Column("confident", Source.CLUSTERS, "confident_together"),
-    Column("cohesion", Source.CLUSTERS, "cohesion"),
-    Column("health", Source.CLUSTERS, "health", "health"),
-    Column("loss", Source.METRICS, "loss", "loss", in_summary=False),
-    Column("mAP", Source.EVALUATION, "mAP", "mAP", Format.PERCENT),
-    Column("rank1", Source.EVALUATION, "rank1", "rank-1", Format.PERCENT),
-    Column("rank5", Source.EVALUATION, "rank5", "rank-5", Format.PERCENT, False),
-    Column("rank10", Source.EVALUATION, "rank10", "rank-10", Format.PERCENT, False),
-    Column("mINP", Source.EVALUATION, "mINP", format=Format.PERCENT),
-    Column("nmi", Source.CLUSTERS, "nmi", "NMI"),
-    Column("ari", Source.CLUSTERS, "ari"),
-    Column("pair_precision", Source.CLUSTERS, "pair_precision", "pair prec."),
-    Column("pair_recall", Source.CLUSTERS, "pair_recall", "pair recall", in_summary=False),
-    Column("cross_recall", Source.CLUSTERS, "cross_recall", "cross rec."),
+    Column(
+        "clusters",
+        Source.CLUSTERS,
+        "num_clusters",
+        "clusters of the epoch",
+        "clusters",
+        Format.COUNT,
+    ),
+    Column(
+        "outliers",
+        Source.CLUSTERS,
+        "num_outliers",
+        "images outside all of them",
+        "outliers",
+        Format.COUNT,
+        False,
+    ),
+    Column("eps", Source.CLUSTERS, "eps", "radius used"),
+    Column(
+        "gamma", Source.CLUSTERS, "gamma", "mean relation that a community had to reach (community)"
+    ),
+    Column(
+        "confident",
+        Source.CLUSTERS,
+        "confident_together",
+        "share in one cluster of the pairs that are mutually nearest across two cameras",
+    ),
+    Column(
+        "cohesion",
+        Source.CLUSTERS,
+        "cohesion",
+        "mean of 1 - Jaccard distance to the others of the cluster, outliers 0",
+    ),
+    Column(
+        "health",
+        Source.CLUSTERS,
+        "health",
+        "geometric mean of the two: how good the clusters look without identities",
+        "health",
+    ),
+    Column("loss", Source.METRICS, "loss", "mean training loss", "loss", in_summary=False),
+    Column("mAP", Source.EVALUATION, "mAP", "mean average precision", "mAP", Format.PERCENT),
+    Column(
+        "rank1",
+        Source.EVALUATION,
+        "rank1",
+        "share of queries with a hit at rank 1",
+        "rank-1",
+        Format.PERCENT,
+    ),
+    Column(
+        "rank5",
+        Source.EVALUATION,
+        "rank5",
+        "the same, up to rank 5",
+        "rank-5",
+        Format.PERCENT,
+        False,
+    ),
+    Column(
+        "rank10",
+        Source.EVALUATION,
+        "rank10",
+        "the same, up to rank 10",
+        "rank-10",
+        Format.PERCENT,
+        False,
+    ),
+    Column(
+        "mINP", Source.EVALUATION, "mINP", "mean inverse negative penalty", format=Format.PERCENT
+    ),
+    Column(
+        "nmi",
+        Source.CLUSTERS,
+        "nmi",
+        "normalised mutual information of clusters and identities",
+        "NMI",
+    ),
+    Column("ari", Source.CLUSTERS, "ari", "adjusted Rand index"),
+    Column(
+        "pair_precision",
+        Source.CLUSTERS,
+        "pair_precision",
+        "share of same-cluster pairs that are one identity",
+        "pair prec.",
+    ),
+    Column(
+        "pair_recall",
+        Source.CLUSTERS,
+        "pair_recall",
+        "share of same-identity pairs that are in one cluster",
+        "pair recall",
+        in_summary=False,
+    ),
+    Column(
+        "cross_recall",
+        Source.CLUSTERS,
+        "cross_recall",
+        "the same among pairs of two cameras",
+        "cross rec.",
+    ),
     # Shares of judged hard pairs that are right, before and after the relation filter. The filter
     # matters most in early epochs.
-    Column("accepted", Source.RELATIONS, "positive_acceptance", averaged=True),
-    Column("pos_prec", Source.RELATIONS, "positive_precision", "pos. prec.", averaged=True),
-    Column("pos_prec_kept", Source.RELATIONS, "positive_precision_kept", "kept", averaged=True),
-    Column("neg_prec", Source.RELATIONS, "negative_precision", "neg. prec.", averaged=True),
-    Column("neg_prec_kept", Source.RELATIONS, "negative_precision_kept", "kept ", averaged=True),
+    Column(
+        "accepted",
+        Source.RELATIONS,
+        "positive_acceptance",
+        "share of the hard positives that the relation GCN keeps",
+        averaged=True,
+    ),
+    Column(
+        "pos_prec",
+        Source.RELATIONS,
+        "positive_precision",
+        "share of the judged hard positives that are right",
+        "pos. prec.",
+        averaged=True,
+    ),
+    Column(
+        "pos_prec_kept",
+        Source.RELATIONS,
+        "positive_precision_kept",
+        "the same of those kept",
+        "kept",
+        averaged=True,
+    ),
+    Column(
+        "neg_prec",
+        Source.RELATIONS,
+        "negative_precision",
+        "share of the judged hard negatives that are right",
+        "neg. prec.",
+        averaged=True,
+    ),
+    Column(
+        "neg_prec_kept",
+        Source.RELATIONS,
+        "negative_precision_kept",
+        "the same of those kept",
+        "kept ",
+        averaged=True,
+    ),
 )
 
 
@@ -85,3 +204,11 @@ def number(value: float, column: Column) -> str:
     if column.format is Format.PERCENT:
         return f"{100 * value:.1f}"
     return f"{value:.3f}"
+
+
+def markdown() -> str:
+    """Return a table of all columns, for docs/artifacts.md."""
+    rows = [f"| `{column.name}` | {column.meaning} |" for column in COLUMNS]
+    return "\n".join(
+        ["| column | meaning |", "|---|---|", "| `model` | baseline, `init`, or epoch |", *rows]
+    )

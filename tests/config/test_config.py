@@ -11,6 +11,7 @@ from mprd.config.load import known_keys
 from mprd.config.reference import json_schema, markdown
 from mprd.errors import UserError
 from mprd.pipeline.layout import describe
+from mprd.report import columns
 from mprd.system import ram_reference
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,9 @@ def test_paper_configs_carry_the_settings_of_the_released_commands(name, eps):
 def test_reference_files_are_up_to_date():
     assert (ROOT / "config" / "README.md").read_text() == markdown()
     assert (ROOT / "config" / "schema.json").read_text() == json_schema()
-    assert (ROOT / "docs" / "artifacts.md").read_text() == artifacts.markdown(describe())
+    assert (ROOT / "docs" / "artifacts.md").read_text() == artifacts.markdown(
+        describe(), columns.markdown()
+    )
     assert (ROOT / "docs" / "memory.md").read_text() == ram_reference.markdown()
 
 

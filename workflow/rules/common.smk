@@ -24,8 +24,9 @@ from mprd.pipeline.layout import (
     epoch_name,
     summary_table,
 )
-from mprd.pipeline.registry import check_names
+from mprd.pipeline.registry import check_names, spelling_key
 from mprd.pipeline.settings import (
+    data_location,
     is_synthetic,
     stage_settings,
     synthetic_folder,
@@ -135,10 +136,19 @@ def link_target(wildcards, input, output):
 def evaluations(run):
     """Figures that a run leaves: baselines, the initial model, and some epochs."""
     config, files = RUNS[run].config, layout(run)
+    if is_folder(config):  # without a manifest nobody is a query
+        return []
     every = config.evaluate.every
     epochs = set(range(every, config.epochs + 1, every)) if every else set()
     names = [epoch_name(epoch) for epoch in sorted(epochs | {config.epochs})]
     return [files.evaluation(n) for n in [*config.evaluate.baselines, INITIAL, *names]]
+
+
+def is_folder(config):
+    """Tell whether the images are a plain folder of crops."""
+    return (
+        spelling_key(config.data.dataset) == "folder" and data_location(config).is_dir()
+    )
 
 
 def epoch_files(run, role):

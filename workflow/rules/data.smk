@@ -9,6 +9,8 @@ if SYNTHETIC:
     rule synthesize:
         output:
             directory("{folder}"),
+        log:
+            "{folder}.log",
         wildcard_constraints:
             folder="|".join(map(re.escape, SYNTHETIC)),
         threads: 16
@@ -17,6 +19,7 @@ if SYNTHETIC:
             config=lambda wildcards: layout(SYNTHETIC[wildcards.folder]).config,
         shell:
             "mprd synthesize --config {params.config} --out {output} --threads {threads}"
+            " 2> {log}"
 
 
 def data_listing(wildcards):

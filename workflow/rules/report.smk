@@ -27,10 +27,12 @@ rule summary:
         report(
             summary_table(RESULTS), caption="../report/summary.rst", category="Figures"
         ),
+    log:
+        RESULTS / "logs" / "summary.log",
     params:
         tables=[f"{run.variant}={layout(run.name).table}" for run in RUNS.values()],
     shell:
-        "mprd summary --out {output} {params.tables}"
+        "mprd summary --out {output} {params.tables} > {log} 2>&1"
 
 
 rule report:
@@ -63,8 +65,10 @@ rule compare:
         finals=[layout(run).final.table for run in RUNS],
     output:
         report(comparison(RESULTS), caption="../report/comparison.rst", category="Runs"),
+    log:
+        RESULTS / "logs" / "compare.log",
     params:
         version=[version(run, "report") for run in RUNS],
         folders=[str(layout(run).folder) for run in RUNS],
     shell:
-        "mprd report {params.folders} --out {output}"
+        "mprd report {params.folders} --out {output} > {log} 2>&1"

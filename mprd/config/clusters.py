@@ -1,5 +1,6 @@
 """The settings of pseudo-labels: the neighbour graph and its clusters."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -74,6 +75,12 @@ class ClusterConfig(Section):
         "stands apart at a looser radius, the member stays at a tighter one",
     )
     eps_gap: float = Field(0.02, gt=0, description="self_paced: how much looser and tighter")
+
+    constraints: Path | None = Field(
+        None,
+        description="CSV `path_a,path_b,same` of pairs that a person judged (1 or 0): they, and "
+        "what follows from them, hold in the clusters",
+    )
 
     @model_validator(mode="after")
     def _has_radii(self) -> "ClusterConfig":

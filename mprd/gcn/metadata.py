@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mprd.errors import UserError
+from mprd.pairs.answers import read_answers, read_csv, rows_of
 
 _HARD_NEGATIVES = 4  # images of others that each image of `source: labels` is paired with
 
@@ -138,9 +139,9 @@ def read_labels(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarra
     Raises:
         UserError: unreadable, other columns, unknown paths, an image twice.
     """
-    table = _read_csv(path, ("path", "identity"))
+    table = read_csv(path, ("path", "identity"))
     table = table[table["identity"].str.strip() != ""]
-    found = _rows_of(table["path"], rows, path)
+    found = rows_of(table["path"], rows, path)
     if len(set(found.tolist())) < len(found):
         twice = table["path"][pd.Series(found).duplicated()].iloc[0]
         raise UserError(f"{path} names the image {twice} twice. Keep one line of it.")
@@ -148,27 +149,19 @@ def read_labels(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarra
 
 
 def read_judgements(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, MetadataPairs]:
-    """Read a CSV `path_a,path_b,same` (same: 1 or 0; lines without an answer are passed over).
+    """Read a person's answers, of both kinds, as pairs of nodes.
 
     Args:
-        path: the CSV.
+        path: CSV of `read_answers`.
         rows: path of each training image -> training row.
 
     Returns:
         Training rows of the nodes int64 (m,), and the pairs.
 
     Raises:
-        UserError: unreadable, other columns, unknown paths, answers of one kind only.
+        UserError: as `read_answers`; answers of one kind only.
     """
-    table = _read_csv(path, ("path_a", "path_b", "same"))
-    answer = table["same"].str.strip().str.lower()
-    table, answer = table[answer != ""], answer[answer != ""]
-    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-    wrong = answer[~answer.isin(list(known))]
-    if len(wrong):
-        raise UserError(f"{path}: same is {wrong.iloc[0]!r} in a line. Write 1, 0 or nothing.")
-    first, second = (_rows_of(table[key], rows, path) for key in ("path_a", "path_b"))
-    same = answer.map(known).to_numpy(bool)
+    pairs, same = read_answers(path, rows)
     if not same.any() or same.all():
         kind = "different" if not same.any() else "same"
         raise UserError(
@@ -176,42 +169,10 @@ def read_judgements(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, Metad
             + (f", all `{kind}`" if len(same) else "")
             + ". Judge pairs of both kinds (1 and 0)."
         )
-    if (first == second).any():
-        raise UserError(f"{path} pairs an image with itself. Remove that line.")
-    pair = pd.Series(list(zip(np.minimum(first, second), np.maximum(first, second), strict=True)))
-    mixed = pd.Series(same).groupby(pair).transform("nunique").to_numpy() > 1
-    if mixed.any():
-        a, b = table[["path_a", "path_b"]].iloc[int(np.argmax(mixed))]
-        raise UserError(f"{path} calls {a} and {b} both the same and different. Keep one answer.")
-    nodes, inverse = np.unique(np.concatenate([first, second]), return_inverse=True)
-    return nodes, MetadataPairs(inverse.reshape(2, -1).T.astype(np.int64), same)
+    nodes, inverse = np.unique(pairs, return_inverse=True)
+    return nodes, MetadataPairs(inverse.reshape(-1, 2).astype(np.int64), same)
 
 
 def _pairs(positive: list[tuple[int, int]], negative: list[tuple[int, int]]) -> MetadataPairs:
     pairs = np.array([*positive, *negative], np.int64).reshape(-1, 2)
     return MetadataPairs(pairs, np.arange(len(pairs)) < len(positive))
-
-
-def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist. Set gcn.metadata.file to a CSV.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{path} cannot be read as a CSV file ({error}).") from None
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise UserError(
-            f"{path} has no column `{missing[0]}`. Its first line must be {','.join(columns)}."
-        )
-    return table
-
-
-def _rows_of(paths: pd.Series, rows: dict[str, int], source: Path) -> np.ndarray:
-    unknown = [path for path in paths if path not in rows]
-    if unknown:
-        raise UserError(
-            f"{source}: {unknown[0]} is not a training image of the index "
-            f"({len(unknown)} such paths). Write paths as `mprd inspect index.h5` shows them."
-        )
-    return np.array([rows[path] for path in paths], np.int64)

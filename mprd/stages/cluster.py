@@ -16,6 +16,7 @@ from mprd.artifacts import (
     write_artifact,
 )
 from mprd.clustering.agreement import pair_quality
+from mprd.clustering.constraints import Constraints, ContradictionError, constrain
 from mprd.clustering.health import health_score
 from mprd.clustering.membership import membership
 from mprd.clustering.of_pairs import cluster_pairs
@@ -31,6 +32,7 @@ from mprd.stages.common import split_rows
 from mprd.system.ram import cluster_bytes, require
 
 SETTINGS = ("cluster",)
+FILES = ("cluster.constraints",)
 
 DRAFT_GAMMA = 0.05
 _SPARSE = 0.5  # share of outliers from which one cluster means "too strict", not "all joined"
@@ -96,6 +98,9 @@ def run_cluster(
     if not whole and used.self_paced:
         labels, independence = _reliable(source, labels, used, previous, inputs)
     near = within(distance, artifact["data"] <= used.eps)
+    if used.constraints is not None:
+        paths = read_artifact(index, INDEX, ("path",))["path"][rows]
+        labels = constrain(labels, _relation(near), _constraints(used.constraints, paths))
     sizes = np.bincount(labels[labels >= 0]).astype(np.int32)
     outliers = int((labels < 0).sum())
     quality = _quality(labels, identities, cameras)
@@ -154,6 +159,29 @@ def _reliable(
             f"({source.out}). Raise cluster.eps, or set self_paced to false."
         )
     return kept, threshold
+
+
+def _constraints(path: Path, images: np.ndarray) -> Constraints:
+    """Read answers on training images and draw their consequences.
+
+    Raises:
+        UserError: an answer cannot be read, or some exclude each other; names them.
+    """
+    from mprd.pairs.answers import read_answers
+
+    pairs, same = read_answers(path, {str(image): n for n, image in enumerate(images)})
+    try:
+        return Constraints.of_answers(len(images), pairs, same)
+    except ContradictionError as error:
+        names = [str(images[row]) for row in error.chain]
+        raise UserError(
+            f"{path} contradicts itself: {names[0]} and {names[-1]} are said to be different, but "
+            f"the same follows from {' = '.join(names)}. Correct one of these answers."
+        ) from None
+
+
+def _relation(distance: csr_array) -> csr_array:
+    return csr_array((1 - distance.data, distance.indices, distance.indptr), shape=distance.shape)
 
 
 def _read_judgements(path: Path, graph: Artifact, settings: ClusterConfig) -> Artifact:

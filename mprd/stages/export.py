@@ -41,8 +41,10 @@ SETTINGS = (
     "cluster.eps",
     "cluster.min_samples",
     "cluster.widen_step",
+    "cluster.constraints",
     "precision",
 )
+FILES = ("cluster.constraints",)
 SETTINGS_WHEN = (
     ({"graph.backend": "ivf"}, ("graph.min_recall",)),
     ({"cluster.relation": "judged"}, ("seed", "gcn.neighbors")),

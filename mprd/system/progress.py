@@ -7,7 +7,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 _EVERY = 10.0  # seconds between two lines of a log
-_LINE = "{desc}: {n_fmt} of {total_fmt} {unit}s, {rate_fmt}, {remaining} left{postfix}"
+_LINE = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {remaining} left{postfix}"
 
 
 class _Lines:

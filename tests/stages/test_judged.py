@@ -194,3 +194,53 @@ def test_without_hard_pairs_the_gcn_still_learns(copy, config):
     train(copy.folder, 1, plain)
     before, after = (load_gcn(copy.gcn_after(epoch), 192)[1]["digest"] for epoch in (0, 1))
     assert before != after
+
+
+def answers(run: RunLayout, labels: np.ndarray, rows: list[tuple[int, int, int]]) -> Path:
+    """Write answers on pairs of training rows."""
+    index = read_artifact(run.index, INDEX)
+    paths = index["path"][split_rows(index, "train")]
+    lines = [f"{paths[a]},{paths[b]},{same}" for a, b, same in rows]
+    file = run.folder / "answers.csv"
+    file.write_text("path_a,path_b,same\n" + "\n".join(lines) + "\n")
+    return file
+
+
+@pytest.mark.parametrize("method", ["dbscan", "judged"])
+def test_answers_hold_in_the_clusters(copy, config, method):
+    here = copy.epoch(1)
+    if method == "dbscan":
+        plain = {"method": "dbscan", "relation": "jaccard", "eps": 0.7, "min_samples": 2}
+        config = changed(config, cluster=plain)
+    judgements = here.judgements if config.judged else None
+    out = copy.folder / "c.h5"
+    options = {"index": copy.index, "graph": here.graph, "judgements": judgements, "out": out}
+    run_cluster(**options, config=config)
+    before = read_artifact(out, CLUSTERS)["labels"]
+    inside = np.flatnonzero(before == 0)
+    others = np.flatnonzero((before != 0) & (before >= 0))
+    asked = [(int(inside[0]), int(inside[-1]), 0), (int(inside[0]), int(others[0]), 1)]
+    file = answers(copy, before, asked)
+    config = changed(config, cluster={"constraints": str(file)})
+    run_cluster(**options, config=config)
+    found = read_artifact(out, CLUSTERS)
+    labels = found["labels"]
+    assert labels[inside[0]] == labels[others[0]] >= 0
+    assert labels[inside[0]] != labels[inside[-1]]
+    assert found.attributes["num_outliers"] == (labels < 0).sum()
+    assert len(found["sizes"]) == labels.max() + 1
+
+
+def test_answers_that_exclude_each_other_are_named(copy, config):
+    here = copy.epoch(1)
+    file = answers(copy, np.empty(0), [(0, 1, 1), (1, 2, 1), (0, 2, 0)])
+    config = changed(config, cluster={"constraints": str(file)})
+    with pytest.raises(UserError, match=r"contradicts itself: .* follows from .* = .* = .*Correct"):
+        run_cluster(
+            index=copy.index,
+            graph=here.graph,
+            judgements=here.judgements,
+            out=copy.folder / "c.h5",
+            config=config,
+        )
+    assert not (copy.folder / "c.h5").exists()

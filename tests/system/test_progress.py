@@ -16,8 +16,8 @@ def test_a_log_holds_plain_lines(monkeypatch):
         bar.set_postfix_str("loss 0.5", refresh=False)
     lines = log.getvalue().splitlines()
     assert "\r" not in log.getvalue()
-    assert lines[0].startswith("epoch 2: 0 of 3 steps, ?step/s, ? left")
-    assert lines[-1].startswith("epoch 2: 3 of 3 steps, ")
+    assert lines[0].startswith("epoch 2: 0 of 3, ?step/s, ? left")
+    assert lines[-1].startswith("epoch 2: 3 of 3, ")
     assert lines[-1].endswith("00:00 left, loss 0.5")
 
 

@@ -58,6 +58,7 @@ VALUES: dict[str, Any] = {
     "data.root": "elsewhere",
     "data.reader": "my_reader.py",
     "data.camera": "cam_(.)",
+    "cluster.constraints": "answers.csv",
     "model.backbone": "resnet18",
     "model.bn_group_size": 4,
     "init.method": "random",

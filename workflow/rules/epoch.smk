@@ -81,6 +81,7 @@ rule cluster:
         index=RUN.index,
         graph=EPOCH.graph,
         previous=labels_before,
+        own=own_files("cluster"),
     output:
         EPOCH.clusters,
     log:
@@ -140,6 +141,7 @@ rule cluster_judged:
         index=RUN.index,
         graph=EPOCH.graph,
         judgements=EPOCH.judgements,
+        own=own_files("cluster"),
     output:
         EPOCH.clusters,
     log:

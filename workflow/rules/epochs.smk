@@ -9,7 +9,7 @@ def block_inputs(run, first):
     if first > FIRST_EPOCH:
         for role in ("features", "graph", "clusters", "drafts"):
             inputs.pop(role, None)
-    return list(inputs.values())
+    return [*inputs.values(), *user_files(RUNS[run].config, "cluster")]
 
 
 def block_outputs(run, first, last):

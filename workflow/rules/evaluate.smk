@@ -68,6 +68,7 @@ rule export:
         unpack(export_files),
         index=RUN.index,
         pixels=RUN.pixels,
+        own=own_files("export"),
     output:
         **RUN.final.files(judged=False),
     log:

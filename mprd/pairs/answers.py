@@ -1,0 +1,79 @@
+"""A person's answers: pairs of images that are one identity, and pairs that are not."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mprd.errors import UserError
+
+_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def read_answers(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Read a CSV `path_a,path_b,same` (same: 1 or 0; lines without an answer are passed over).
+
+    Args:
+        path: the CSV.
+        rows: path of each training image -> training row.
+
+    Returns:
+        Pairs of training rows int64 (p, 2), and whether each is one identity, bool (p,).
+
+    Raises:
+        UserError: unreadable, other columns, unknown paths, an image paired with itself, a pair
+            with two answers.
+    """
+    table = read_csv(path, ("path_a", "path_b", "same"))
+    answer = table["same"].str.strip().str.lower()
+    table, answer = table[answer != ""], answer[answer != ""]
+    wrong = answer[~answer.isin(list(_WORDS))]
+    if len(wrong):
+        raise UserError(f"{path}: same is {wrong.iloc[0]!r} in a line. Write 1, 0 or nothing.")
+    first, second = (rows_of(table[key], rows, path) for key in ("path_a", "path_b"))
+    same = answer.map(_WORDS).to_numpy(bool)
+    if (first == second).any():
+        raise UserError(f"{path} pairs an image with itself. Remove that line.")
+    pair = pd.Series(list(zip(np.minimum(first, second), np.maximum(first, second), strict=True)))
+    mixed = pd.Series(same).groupby(pair).transform("nunique").to_numpy() > 1
+    if mixed.any():
+        a, b = table[["path_a", "path_b"]].iloc[int(np.argmax(mixed))]
+        raise UserError(f"{path} calls {a} and {b} both the same and different. Keep one answer.")
+    return np.stack([first, second], axis=1), same
+
+
+def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Read a CSV of text cells and check its columns.
+
+    Raises:
+        UserError: missing, unreadable, or a column is not there.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path} does not exist. Name a CSV file, or leave the setting out."
+        ) from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path} cannot be read as a CSV file ({error}).") from None
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise UserError(
+            f"{path} has no column `{missing[0]}`. Its first line must be {','.join(columns)}."
+        )
+    return table
+
+
+def rows_of(paths: pd.Series, rows: dict[str, int], source: Path) -> np.ndarray:
+    """Return the training row of each path, int64.
+
+    Raises:
+        UserError: a path is no training image.
+    """
+    unknown = [path for path in paths if path not in rows]
+    if unknown:
+        raise UserError(
+            f"{source}: {unknown[0]} is not a training image of the index "
+            f"({len(unknown)} such paths). Write paths as `mprd inspect index.h5` shows them."
+        )
+    return np.array([rows[path] for path in paths], np.int64)

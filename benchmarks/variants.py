@@ -78,7 +78,7 @@ BASE: dict[str, dict] = {
             "identities": 16,
             "instances": 4,
             "sampler": "cameras",
-            "memory_update": "mean",
+            "memory_update": "hard",  # + 3 mAP over mean (docs/learning.md)
         },
         "gcn": {"hidden": [64, 64], "conv": [64, 128], "mlp": 64},
     },

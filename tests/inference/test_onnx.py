@@ -43,9 +43,8 @@ def test_the_same_embeddings(exported, judged_run, count):
     np.testing.assert_allclose(np.linalg.norm(run(exported, pixels), axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize(("backbone", "pooling"), [("resnet18", "avg+max"), ("resnet18", "gem")])
-def test_other_networks(backbone, pooling, tmp_path):
-    network = ReidNetwork(Architecture(backbone, pooling, 4, 64, 32)).eval()
+def test_another_network(tmp_path):
+    network = ReidNetwork(Architecture("resnet18", "avg+max", 4, 64, 32)).eval()
     save_network(tmp_path / "m.safetensors", network, config={}, inputs={}, seed=0)
     export_onnx(tmp_path / "m.safetensors", tmp_path / "m.onnx")
     pixels = images(3, 64, 32)

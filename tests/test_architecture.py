@@ -21,6 +21,7 @@ FLOORS = [
         "gcn",
         "graph",
         "inference",
+        "judging",
         "losses",
         "models",
         "pairs",

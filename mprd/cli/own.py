@@ -70,3 +70,44 @@ def run(
             print(f"{one.name}: {epochs} epochs, into {folder} (more: mprd status {folder})")
     logs = [RunLayout(one.config.results / one.name).log("x").parent for one in runs]
     raise typer.Exit(relay(snakemake(config, *arguments), logs))
+
+
+@app.command()
+def answer(
+    run: Annotated[Path, typer.Option(help="Folder of a finished run.")],
+    out: Annotated[
+        Path | None, typer.Option(help="CSV that answers go to. Default: answers.csv of the run.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Most pairs to ask about.")] = 100,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Judge pairs on a local page.
+
+    It shows the pairs on which two clusterings disagree and on whose answer most images hang. Set
+    cluster.constraints to the file of answers, and they hold in the clusters of the next run.
+
+    Example: mprd answer --run results/crops
+    """
+    import webbrowser
+
+    from mprd.judging.questions import questions
+    from mprd.judging.server import JudgingServer
+    from mprd.judging.session import Session
+    from mprd.pipeline.layout import RunLayout
+    from mprd.report.page.thumbnails import Thumbnails
+
+    layout = RunLayout(run)
+    session = Session(questions(run, count), out or layout.folder / "answers.csv")
+    if session.current is None:
+        print("There is nothing to judge: the clusterings agree, or all is answered.")
+        return
+    pictures = Thumbnails(layout.pixels)
+    with JudgingServer(session, lambda row: pictures.addresses([row], 512)[row], port) as server:
+        print(f"{len(session.questions)} pairs at {server.address}  (Ctrl-C ends)", flush=True)
+        if browser:
+            webbrowser.open(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print(f"\n{session.answered} answers in {session.out}")

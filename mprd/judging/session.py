@@ -1,0 +1,102 @@
+"""The pairs of a session, and the file that answers go to."""
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from mprd.artifacts import atomic
+from mprd.errors import UserError
+
+Answer = Literal["1", "0", ""]  # the same, different, cannot tell
+_HEADER = ["path_a", "path_b", "same"]
+
+
+class Shown(NamedTuple):
+    """A pair as a person sees it.
+
+    Attributes:
+        paths: of the two images, as in the index.
+        cameras: their names, "" unknown.
+        rows: of the index.
+        moves: images that hang on the answer.
+    """
+
+    paths: tuple[str, str]
+    cameras: tuple[str, str]
+    rows: tuple[int, int]
+    moves: int
+
+
+class Session:
+    """Questions in order, and answers on disk.
+
+    Every answer is in the file before the next question is shown. Pairs that the file holds already
+    are not asked again.
+    """
+
+    def __init__(self, questions: Sequence[Shown], out: Path) -> None:
+        """Begin, or go on.
+
+        Args:
+            questions: in the order in which they are asked.
+            out: CSV `path_a,path_b,same`; made if it is not there.
+
+        Raises:
+            UserError: the file is there but holds something else.
+        """
+        self.out = out
+        before = _read(out)
+        known = {frozenset(row[:2]) for row in before}
+        self.questions = [q for q in questions if frozenset(q.paths) not in known]
+        self.answered = 0
+        if not out.is_file():
+            self._write([])
+
+    @property
+    def current(self) -> Shown | None:
+        """The question to ask now; None: there are no more."""
+        return self.questions[self.answered] if self.answered < len(self.questions) else None
+
+    def answer(self, number: int, answer: Answer) -> None:
+        """Take an answer; a second one to the same question changes nothing.
+
+        Args:
+            number: of the question, from 0.
+            answer: what the person says.
+        """
+        question = self.current
+        if question is None or number != self.answered:
+            return
+        with self.out.open("a", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerow([*question.paths, answer])
+            file.flush()
+            os.fsync(file.fileno())
+        self.answered += 1
+
+    def undo(self) -> None:
+        """Take the last answer of this session back."""
+        if self.answered:
+            self._write(_read(self.out)[:-1])
+            self.answered -= 1
+
+    def _write(self, rows: list[list[str]]) -> None:
+        with (
+            atomic(self.out) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
+            csv.writer(file).writerows([_HEADER, *rows])
+
+
+def _read(path: Path) -> list[list[str]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    if not rows or rows[0] != _HEADER or any(len(row) != len(_HEADER) for row in rows):
+        raise UserError(
+            f"{path} is no file of answers: its first line must be {','.join(_HEADER)}, and each "
+            "line have three cells. Name another file with --out."
+        )
+    return rows[1:]

@@ -1,0 +1,220 @@
+"""Judging pairs: which are asked, that nothing is lost, who is let in, and the page by keys."""
+
+import csv
+import http.client
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from mprd.artifacts import CLUSTERS, INDEX, read_artifact, write_artifact
+from mprd.errors import UserError
+from mprd.judging.questions import questions
+from mprd.judging.server import JudgingServer
+from mprd.judging.session import Session, Shown
+from mprd.pairs.to_judge import pairs_to_judge
+from mprd.pipeline.layout import RunLayout
+
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
+
+
+def shown(count: int) -> list[Shown]:
+    return [Shown((f"a{n}.jpg", f'"b,{n}.jpg'), ("gate", ""), (n, n + 1), n) for n in range(count)]
+
+
+def rows(path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))[1:]
+
+
+@given(st.integers(2, 14), st.integers(0, 2**32 - 1), st.integers(1, 30))
+def test_the_questions_are_the_disagreements(count, seed, most):
+    rng = np.random.default_rng(seed)
+    a, b = (rng.integers(-1, 4, count) for _ in range(2))
+    near = rng.random((count, count)) * (rng.random((count, count)) < 0.5)
+    near = np.maximum(near, near.T)
+    np.fill_diagonal(near, 1)
+    found = pairs_to_judge(a, b, csr_array(near), most)
+
+    def together(x, i, j):
+        return x[i] == x[j] and x[i] >= 0
+
+    def part(i):
+        return frozenset(
+            j
+            for j in range(count)
+            if j == i or ((together(a, i, j) or (a[i] < 0 and j == i)) and (together(b, i, j)))
+        )
+
+    best: dict = {}
+    for i in range(count):
+        for j in range(i + 1, count):
+            if near[i, j] > 0 and together(a, i, j) != together(b, i, j):
+                key = frozenset((part(i), part(j)))
+                best[key] = max(best.get(key, 0), near[i, j])
+    moves = {key: min(map(len, key)) for key in best}
+    expected = sorted(((moves[key], best[key]) for key in best), reverse=True)[:most]
+    assert [(q.moves, near[q.a, q.b]) for q in found] == expected
+    assert all(q.joined == together(a, q.a, q.b) for q in found)
+
+
+def test_answers_are_kept_and_taken_back(tmp_path):
+    out = tmp_path / "answers.csv"
+    session = Session(shown(3), out)
+    session.answer(0, "1")
+    session.answer(0, "0")  # the page was sent twice
+    session.answer(1, "")
+    assert rows(out) == [["a0.jpg", '"b,0.jpg', "1"], ["a1.jpg", '"b,1.jpg', ""]]
+    session.undo()
+    assert rows(out) == [["a0.jpg", '"b,0.jpg', "1"]]
+    session.answer(1, "0")
+    again = Session(shown(3), out)
+    assert [q.rows for q in again.questions] == [(2, 3)], "what is answered is not asked again"
+    again.undo()
+    assert len(rows(out)) == 2, "answers of another session are not taken back"
+    again.answer(0, "1")
+    assert again.current is None
+    again.answer(1, "1")
+    assert len(rows(out)) == 3
+
+
+def test_another_file_is_not_touched(tmp_path):
+    out = tmp_path / "other.csv"
+    out.write_text("path,identity\na,1\n")
+    with pytest.raises(UserError, match="is no file of answers"):
+        Session(shown(1), out)
+    assert out.read_text() == "path,identity\na,1\n"
+
+
+@contextmanager
+def serving(session):
+    with JudgingServer(session, lambda row: PIXEL) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def ask(server, method: str, path: str, body: str = "", **headers: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def test_nobody_is_let_in_without_the_token(tmp_path):
+    session = Session(shown(2), tmp_path / "answers.csv")
+    with serving(session) as server:
+        assert server.server_address[0] == "127.0.0.1"
+        root = f"/{server.token}/"
+        assert len(server.token) >= 20
+        assert ask(server, "GET", root)[0] == 200
+        for path in ("/", "/x/", root[:-2] + "/", root + "etc", root + "../"):
+            assert ask(server, "GET", path)[0] == 404, path
+        body = "verdict=same&number=0"
+        assert ask(server, "POST", "/answer", body)[0] == 404
+        assert ask(server, "POST", root + "answer", body, Host="evil.example")[0] == 404
+        assert rows(session.out) == []
+        for bad in ("", "verdict=none&number=0", "verdict=same&number=x", "verdict=same&number=7"):
+            assert ask(server, "POST", root + "answer", bad)[0] == 303
+        assert rows(session.out) == []
+        assert ask(server, "POST", root + "answer", body)[0] == 303
+        assert len(rows(session.out)) == 1
+
+
+def test_names_of_files_are_text(tmp_path):
+    hostile = [Shown(("<script>x()</script>", "b"), ("<b>", ""), (0, 1), 2)]
+    with serving(Session(hostile, tmp_path / "answers.csv")) as server:
+        page = ask(server, "GET", f"/{server.token}/")[1]
+    assert "<script>x()" not in page
+    assert "&lt;script&gt;x()" in page
+    assert "camera &lt;b&gt;" in page
+
+
+@pytest.fixture
+def doubtful_run(judged_run, tmp_path):
+    """A run whose first cluster was cut in two."""
+    run = RunLayout(shutil.copytree(judged_run.folder, tmp_path / "run"))
+    old = read_artifact(run.final.clusters, CLUSTERS)
+    labels = old["labels"].copy()
+    labels[np.flatnonzero(labels == 0)[::2]] = len(old["sizes"])
+    arrays = {"labels": labels, "sizes": np.bincount(labels).astype(np.int32)}
+    arrays["membership"] = old["membership"]
+    write_artifact(
+        run.final.clusters,
+        CLUSTERS,
+        arrays,
+        config={},
+        inputs=old.inputs,
+        attributes=old.attributes,
+    )
+    return run
+
+
+def test_a_run_raises_questions(doubtful_run):
+    found = questions(doubtful_run.folder, 20)
+    index = read_artifact(doubtful_run.index, INDEX)
+    for question in found:
+        for path, row in zip(question.paths, question.rows, strict=True):
+            assert index["path"][row] == path
+            assert index["split"][row] == 0
+    assert len({frozenset(q.rows) for q in found}) == len(found) > 0
+
+
+def test_by_keys_in_a_browser(tmp_path, browser):
+    session = Session(shown(3), tmp_path / "answers.csv")
+    with serving(session) as server:
+        page = browser.new_page()
+        asked, said = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(server.address)
+        assert "1 of 3" in page.inner_text("body")
+        assert page.locator("figure img").count() == 2
+        assert "camera gate" in page.inner_text("body")
+        for key, text in (("s", "2 of 3"), ("d", "3 of 3"), ("u", "2 of 3"), (" ", "3 of 3")):
+            with page.expect_navigation():
+                page.keyboard.press(key)
+            assert text in page.inner_text("body")
+        with page.expect_navigation():
+            page.get_by_role("button", name="different").click()
+        assert "That is all, thank you. 3 answers" in page.inner_text("body")
+        page.close()
+    assert [row[2] for row in rows(session.out)] == ["1", "", "0"]
+    assert said == []
+    assert [url for url in asked if not url.startswith((server.address, "data:"))] == []
+
+
+def test_nothing_is_lost_at_a_kill(doubtful_run, tmp_path):
+    """The command itself: answers are on disk when it is killed the hard way."""
+    out = tmp_path / "answers.csv"
+    command = [sys.executable, "-m", "mprd.cli", "answer", "--run", str(doubtful_run.folder)]
+    child = subprocess.Popen(
+        [*command, "--out", str(out), "--no-browser"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        address = re.search(r"http://127.0.0.1:(\d+)(/\S+/)", child.stdout.readline())
+        connection = http.client.HTTPConnection("127.0.0.1", int(address[1]), timeout=30)
+        connection.request("GET", address[2])
+        page = connection.getresponse().read().decode()
+        assert page.count('src="data:image/webp') == 2
+        connection.close()
+        connection.request("POST", f"{address[2]}answer", "verdict=different&number=0")
+        assert connection.getresponse().status == 303
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+    assert [row[2] for row in rows(out)] == ["0"]

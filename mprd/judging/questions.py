@@ -1,25 +1,24 @@
 """The questions that a finished run raises."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from mprd.artifacts import CLUSTERS, GRAPH, INDEX, SPLITS, read_artifact
+from mprd.artifacts import CLUSTERS, GRAPH, INDEX, JUDGEMENTS, SPLITS, read_artifact
 from mprd.clustering.of_pairs import cluster_pairs
-from mprd.clustering.operating_point import confident_pairs
-from mprd.clustering.stored import graph_distance, within
-from mprd.config import Config, load_config, merge, validate
+from mprd.clustering.stored import graph_distance, judged_distance, within
+from mprd.config import load_config, validate
 from mprd.data.cameras import name_cameras
 from mprd.judging.session import Shown
 from mprd.pairs.to_judge import pairs_to_judge
 from mprd.pipeline.layout import RunLayout
 
-# What the clusters of a run are compared with: the other method, on the same distances.
-_OTHER = {
-    "dbscan": {"method": "community", "gamma": "auto", "eps": 0.7, "min_size": 2},
-    "community": {"method": "dbscan", "gamma": 0.1, "eps": 0.5, "min_samples": 2},
-}
+# Stricter and more generous clusterings that those of a run are compared with.
+_EPS = (0.4, 0.5, 0.6)
+_GAMMAS = (0.02, 0.1, 0.3, 0.5)
+_JUDGED_GAMMAS = (0.05, 0.2, 0.5, 0.7)
 
 
 def questions(run: Path, count: int) -> list[Shown]:
@@ -39,12 +38,15 @@ def questions(run: Path, count: int) -> list[Shown]:
     index = read_artifact(layout.index, INDEX)
     rows = np.flatnonzero(index["split"] == SPLITS.index("train"))
     distance = graph_distance(graph)
-    confident = confident_pairs(graph["neighbors"], index["camera"][rows])
-    other = _other_clusters(distance, confident, config)
+    others = [_clusters(distance, method="dbscan", eps=eps, min_samples=2) for eps in _EPS]
+    others += [_clusters(distance, method="community", gamma=gamma) for gamma in _GAMMAS]
+    if config.judged:
+        judged = judged_distance(graph, read_artifact(layout.final.judgements, JUDGEMENTS))
+        others += [_clusters(judged, method="community", gamma=g) for g in _JUDGED_GAMMAS]
     relation = csr_array(
         (1 - distance.data, distance.indices, distance.indptr), shape=distance.shape
     )
-    found = pairs_to_judge(clusters, other, relation, count)
+    found = pairs_to_judge(clusters, others, relation, count)
     cameras = name_cameras(index, rows)
     return [
         Shown(
@@ -57,8 +59,9 @@ def questions(run: Path, count: int) -> list[Shown]:
     ]
 
 
-def _other_clusters(distance: csr_array, confident: np.ndarray, config: Config) -> np.ndarray:
-    values = _OTHER.get(config.cluster.method, _OTHER["community"])
-    other = validate(merge({}, {"cluster": values}), "the other clustering").cluster
-    near = within(distance, distance.data <= other.eps)
-    return cluster_pairs(near, confident, other)[0]
+def _clusters(distance: csr_array, **settings: Any) -> np.ndarray:
+    """Return a clustering by these settings."""
+    values = {"eps": 0.7, "min_size": 2} | settings
+    chosen = validate({"cluster": values, "graph": {"eps_max": 0.9}}, "a comparison").cluster
+    near = within(distance, distance.data <= chosen.eps)
+    return cluster_pairs(near, np.empty((0, 2), np.int64), chosen)[0]

@@ -1,11 +1,12 @@
-"""Which pairs should a person judge? Those on which two clusterings disagree, by what hangs on it.
+"""Which pairs should a person judge? Those on which clusterings disagree, by what hangs on it.
 
-Where one clustering joins two groups of images that the other keeps apart, one answer decides about
+Where one clustering joins two groups of images that another keeps apart, one answer decides about
 all of them. So disagreements are taken as wholes, largest first, and of each the nearest pair is
-shown: the one that is hardest to tell and, if it is the same, binds most. After Ambiguity-aware
+shown, which is hardest to tell. After Ambiguity-aware
 sampling of must-link and cannot-link pairs (arXiv 2511.06658).
 """
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ class Question(NamedTuple):
         a: row of one image.
         b: row of the other.
         moves: images that change their place by the answer, at least.
-        joined: the first clustering has them together.
+        joined: the clustering in use has them together.
     """
 
     a: int
@@ -31,17 +32,34 @@ class Question(NamedTuple):
 
 
 def pairs_to_judge(
-    first: np.ndarray, second: np.ndarray, relation: csr_array, count: int
+    clusters: np.ndarray, others: Sequence[np.ndarray], relation: csr_array, count: int
 ) -> list[Question]:
-    """Return the disagreements of two clusterings, those that move most images first.
+    """Return the disagreements of a clustering with others, those that move most images first.
 
     Only groups that a stored pair connects are compared: of others nobody would think.
 
     Args:
-        first: int (N,), -1 outlier: the clustering in use.
-        second: int (N,), -1 outlier.
+        clusters: int (N,), -1 outlier: the clustering in use.
+        others: int (N,) each, -1 outlier, such as stricter and more generous ones.
         relation: (N, N), symmetric, how near two images are.
         count: most questions.
+    """
+    found: dict[tuple[int, int], tuple[int, float, bool]] = {}
+    for other in others:
+        for (a, b), moves, near, joined in _disagreements(clusters, other, relation):
+            if (a, b) not in found or found[a, b][0] < moves:
+                found[a, b] = moves, near, joined
+    order = sorted(found, key=lambda pair: (-found[pair][0], -found[pair][1], pair))[:count]
+    return [Question(*pair, found[pair][0], found[pair][2]) for pair in order]
+
+
+def _disagreements(
+    first: np.ndarray, second: np.ndarray, relation: csr_array
+) -> Iterator[tuple[tuple[int, int], int, float, bool]]:
+    """Yield, of each two groups on which the two disagree, the nearest pair.
+
+    With it the images that move by the answer, the relation of the pair, and whether the first
+    clustering has it together.
     """
     one, other = with_single_clusters(first), with_single_clusters(second)
     # A part: the images that both clusterings hold together.
@@ -54,14 +72,15 @@ def pairs_to_judge(
     differ &= (one[row] == one[column]) != (other[row] == other[column])
     a, b, near = row[differ], column[differ], relation.data[differ]
     if not len(a):
-        return []
+        return
     pair = np.stack([np.minimum(part[a], part[b]), np.maximum(part[a], part[b])])
     order = np.lexsort((-near, pair[1], pair[0]))
     _, nearest = np.unique(pair[:, order], axis=1, return_index=True)
-    chosen = order[nearest]
-    moves = np.minimum(sizes[pair[0, chosen]], sizes[pair[1, chosen]])
-    chosen = chosen[np.lexsort((-near[chosen], -moves))][:count]
-    return [
-        Question(i, j, int(min(sizes[part[i]], sizes[part[j]])), bool(one[i] == one[j]))
-        for i, j in zip(a[chosen].tolist(), b[chosen].tolist(), strict=True)
-    ]
+    for n in order[nearest].tolist():
+        i, j = int(a[n]), int(b[n])
+        yield (
+            (i, j),
+            int(min(sizes[part[i]], sizes[part[j]])),
+            float(near[n]),
+            bool(one[i] == one[j]),
+        )

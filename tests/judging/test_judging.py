@@ -40,31 +40,33 @@ def rows(path) -> list[list[str]]:
 @given(st.integers(2, 14), st.integers(0, 2**32 - 1), st.integers(1, 30))
 def test_the_questions_are_the_disagreements(count, seed, most):
     rng = np.random.default_rng(seed)
-    a, b = (rng.integers(-1, 4, count) for _ in range(2))
+    a, *others = (rng.integers(-1, 4, count) for _ in range(3))
     near = rng.random((count, count)) * (rng.random((count, count)) < 0.5)
     near = np.maximum(near, near.T)
     np.fill_diagonal(near, 1)
-    found = pairs_to_judge(a, b, csr_array(near), most)
+    found = pairs_to_judge(a, others, csr_array(near), most)
 
     def together(x, i, j):
         return x[i] == x[j] and x[i] >= 0
 
-    def part(i):
-        return frozenset(
-            j
-            for j in range(count)
-            if j == i or ((together(a, i, j) or (a[i] < 0 and j == i)) and (together(b, i, j)))
-        )
+    expected: dict = {}
+    for b in others:
 
-    best: dict = {}
-    for i in range(count):
-        for j in range(i + 1, count):
-            if near[i, j] > 0 and together(a, i, j) != together(b, i, j):
-                key = frozenset((part(i), part(j)))
-                best[key] = max(best.get(key, 0), near[i, j])
-    moves = {key: min(map(len, key)) for key in best}
-    expected = sorted(((moves[key], best[key]) for key in best), reverse=True)[:most]
-    assert [(q.moves, near[q.a, q.b]) for q in found] == expected
+        def part(i, b=b):
+            return frozenset(
+                j for j in range(count) if j == i or (together(a, i, j) and together(b, i, j))
+            )
+
+        best: dict = {}
+        for i in range(count):
+            for j in range(i + 1, count):
+                if near[i, j] > 0 and together(a, i, j) != together(b, i, j):
+                    key = frozenset((part(i), part(j)))
+                    best[key] = max(best.get(key, (0, 0, 0)), (near[i, j], -i, -j))
+        for key, (_, i, j) in best.items():
+            expected[-i, -j] = max(expected.get((-i, -j), 0), min(map(len, key)))
+    order = sorted(expected, key=lambda pair: (-expected[pair], -near[pair], pair))[:most]
+    assert [(q.a, q.b, q.moves) for q in found] == [(*pair, expected[pair]) for pair in order]
     assert all(q.joined == together(a, q.a, q.b) for q in found)
 
 

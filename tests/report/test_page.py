@@ -177,9 +177,17 @@ def test_every_figure_has_its_words():
     assert [f.name for f in judge(unknown, nan)] == ["Cohesion", "Outliers", "Largest cluster"]
 
 
-@pytest.mark.parametrize("name", ["judged", "bare", "several"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    ("name", "theme", "width"),
+    [
+        ("judged", "light", 390),
+        ("judged", "dark", 1280),
+        ("bare", "dark", 390),
+        ("bare", "light", 1280),
+        ("several", "light", 390),
+        ("several", "dark", 1280),
+    ],
+)
 def test_in_a_browser(name, theme, width, pages, browser, tmp_path):
     """No error, no request, no sideways scrolling; plots are drawn and pictures decoded."""
     path = tmp_path / "report.html"

@@ -332,7 +332,7 @@ def test_a_manifest_is_an_input(tmp_path, asked):
 
 
 def test_images_are_an_input(tmp_path, asked):
-    """A new image in the folder is noticed; so is one that was replaced."""
+    """A new image in the folder is noticed."""
     market = Path(asked["data"]["root"]) / "market1501/Market-1501-v15.09.15/bounding_box_train"
     crops = shutil.copytree(market, tmp_path / "crops")
     config = {**asked, "data": {**asked["data"], "dataset": "folder", "root": str(crops)}}
@@ -340,12 +340,7 @@ def test_images_are_an_input(tmp_path, asked):
     target = "results/gcn/pixels.h5"
     run_snakemake(folder, target)
     assert "Nothing to be done" in run_snakemake(folder, target)
-    first = sorted(crops.iterdir())[0]
-    shutil.copy(first, crops / "new.jpg")
-    assert planned(run_snakemake(folder, "--dry-run", "--", target))["gcn"] == {"index", "pixels"}
-    run_snakemake(folder, target)
-    assert "Nothing to be done" in run_snakemake(folder, target)
-    os.utime(first)
+    shutil.copy(min(crops.iterdir()), crops / "new.jpg")
     assert planned(run_snakemake(folder, "--dry-run", "--", target))["gcn"] == {"index", "pixels"}
 
 

@@ -28,7 +28,7 @@ rule summary:
             summary_table(RESULTS), caption="../report/summary.rst", category="Figures"
         ),
     log:
-        RESULTS / "logs" / "summary.log",
+        summary_table(RESULTS).with_suffix(".log"),
     params:
         tables=[f"{run.variant}={layout(run.name).table}" for run in RUNS.values()],
     shell:
@@ -66,7 +66,7 @@ rule compare:
     output:
         report(comparison(RESULTS), caption="../report/comparison.rst", category="Runs"),
     log:
-        RESULTS / "logs" / "compare.log",
+        comparison(RESULTS).with_suffix(".log"),
     params:
         version=[version(run, "report") for run in RUNS],
         folders=[str(layout(run).folder) for run in RUNS],

@@ -14,11 +14,11 @@ import torch
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, read_artifact
 from mprd.config import load_config
+from mprd.data.index import split_rows
 from mprd.gcn.calibration import at_prior, estimate_prior
 from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.weights import load_gcn
 from mprd.pipeline.layout import RunLayout
-from mprd.stages.common import split_rows
 from mprd.system.torch_setup import set_up_cpu
 
 _PAIRS = 8192

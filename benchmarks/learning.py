@@ -22,11 +22,11 @@ from mprd.artifacts import CLUSTERS, INDEX, read_artifact, write_artifact
 from mprd.clustering.agreement import pair_quality
 from mprd.config import dump_yaml, merge, read_yaml, validate
 from mprd.data.datasets import read_dataset
+from mprd.data.index import split_rows
 from mprd.gcn.filter import RelationFilter
 from mprd.pairs.pair_list import PairList
 from mprd.pipeline.inputs import epoch_inputs
 from mprd.pipeline.layout import RunLayout, epoch_name
-from mprd.stages.common import split_rows
 from mprd.stages.epochs import label_epoch
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.index import run_index
@@ -222,9 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--market", type=Path, help="folder that holds Market-1501")
     parser.add_argument("--variant", action="append", choices=EVERY)
-    parser.add_argument(
-        "--rivals", action="store_true", help="the method beside its relatives (docs/comparison.md)"
-    )
+    parser.add_argument("--rivals", action="store_true", help="the method beside its relatives")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--iters", type=int, default=40)

@@ -21,6 +21,7 @@ from torch import Tensor
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, Artifact, read_artifact
 from mprd.config import Config, read_yaml, validate
 from mprd.config.load import merge
+from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
 from mprd.data.transforms import view_pixels
 from mprd.gcn.epoch_relations import EpochRelations
@@ -32,7 +33,6 @@ from mprd.inference.embed import embed_pixels
 from mprd.models.weights import load_network
 from mprd.pipeline.layout import RunLayout
 from mprd.stages.cluster import run_cluster
-from mprd.stages.common import split_rows
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
 from mprd.stages.index import run_index

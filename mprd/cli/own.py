@@ -68,7 +68,7 @@ def run(
             folder = one.config.results / one.name
             epochs = one.config.epochs
             print(f"{one.name}: {epochs} epochs, into {folder} (more: mprd status {folder})")
-    logs = [RunLayout(one.config.results / one.name).log("x").parent for one in runs]
+    logs = [RunLayout(one.config.results / one.name).logs for one in runs]
     raise typer.Exit(relay(snakemake(config, *arguments), logs))
 
 

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from mprd.clustering.methods import CLUSTERINGS
 from mprd.clustering.numbering import number_clusters
+from mprd.clustering.stored import relation_of
 from mprd.config import ClusterConfig
 
 _SEED = 0
@@ -20,7 +21,7 @@ _ITERATIONS = 2  # of Leiden; the second finds what the first has left
 @CLUSTERINGS.register("community")
 def cluster_by_community(distance: csr_array, settings: ClusterConfig) -> np.ndarray:
     """Return communities by 1 - distance, with the settings' gamma and min_size."""
-    relation = csr_array((1 - distance.data, distance.indices, distance.indptr), distance.shape)
+    relation = relation_of(distance)
     assert settings.gamma != "auto", "stage `cluster` chooses it"
     return community(relation, settings.gamma, settings.min_size)
 

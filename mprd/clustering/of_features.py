@@ -11,7 +11,7 @@ from mprd.clustering.operating_point import confident_pairs
 from mprd.clustering.stored import within
 from mprd.config import Config
 from mprd.errors import UserError
-from mprd.graph.cameras import CameraStatistics
+from mprd.graph.cameras import align_cameras
 from mprd.graph.jaccard import jaccard_distance
 from mprd.graph.neighbors import knn
 from mprd.graph.reciprocal import list_length
@@ -61,8 +61,10 @@ def cluster_features(
         raise UserError("A row of the features is zero, NaN or infinite. Mend or remove it.")
     vectors = np.ascontiguousarray(features / lengths, np.float32)
     where = np.full(len(vectors), -1) if cameras is None else np.asarray(cameras)
-    vectors = _aligned(vectors, where, config)
     settings = config.graph
+    if settings.cameras != "none" and (where < 0).all():
+        raise UserError("graph.cameras needs the cameras of the images. Set it to none.")
+    vectors = align_cameras(vectors, where, settings.cameras)
     _, neighbors = knn(
         vectors, min(len(vectors), list_length(settings.k1, settings.k2)), threads=threads
     )
@@ -74,14 +76,3 @@ def cluster_features(
     return FeatureClusters(
         labels, membership(near, labels), cluster_health(distance, labels, neighbors, where)
     )
-
-
-def _aligned(vectors: np.ndarray, cameras: np.ndarray, config: Config) -> np.ndarray:
-    method = config.graph.cameras
-    if method == "none":
-        return vectors
-    if (cameras < 0).all():
-        raise UserError("graph.cameras needs the cameras of the images. Set it to none.")
-    standardize = method == "standardize"
-    statistics = CameraStatistics.of_images(vectors, cameras, standardize=standardize)
-    return statistics.align(vectors, cameras)

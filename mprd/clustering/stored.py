@@ -24,6 +24,11 @@ def judged_distance(graph: Artifact, judgements: Artifact) -> csr_array:
     return csr_array((distance, graph["indices"], graph["indptr"]), shape=(count, count))
 
 
+def relation_of(distance: csr_array) -> csr_array:
+    """Return 1 - distance of the stored pairs, those of distance 1 stay stored."""
+    return csr_array((1 - distance.data, distance.indices, distance.indptr), shape=distance.shape)
+
+
 def within(distance: csr_array, chosen: np.ndarray) -> csr_array:
     """Return the chosen entries of a matrix, those of distance 0 too.
 

@@ -78,6 +78,22 @@ class CameraStatistics:
         return result
 
 
+def align_cameras(features: np.ndarray, cameras: np.ndarray, method: CameraMethod) -> np.ndarray:
+    """Return the features as `graph.cameras` compares them.
+
+    Args:
+        features: float32 (N, D), unit rows.
+        cameras: int (N,); unknown cameras (-1) count as one camera.
+        method: none: they stay as they are; center, standardize: as the functions below.
+    """
+    if method == "none":
+        return features
+    standardize = method == "standardize"
+    return CameraStatistics.of_images(features, cameras, standardize=standardize).align(
+        features, cameras
+    )
+
+
 def center_cameras(features: np.ndarray, cameras: np.ndarray) -> np.ndarray:
     """Return the features less the mean of their camera, L2-normalised.
 
@@ -92,7 +108,7 @@ def center_cameras(features: np.ndarray, cameras: np.ndarray) -> np.ndarray:
         float32 (N, D), unit rows; a row that equals its camera's mean (the only image of a
         camera) stays as it was.
     """
-    return CameraStatistics.of_images(features, cameras).align(features, cameras)
+    return align_cameras(features, cameras, "center")
 
 
 def standardize_cameras(features: np.ndarray, cameras: np.ndarray) -> np.ndarray:
@@ -105,8 +121,7 @@ def standardize_cameras(features: np.ndarray, cameras: np.ndarray) -> np.ndarray
     Returns:
         float32 (N, D), unit rows, as `center_cameras`.
     """
-    statistics = CameraStatistics.of_images(features, cameras, standardize=True)
-    return statistics.align(features, cameras)
+    return align_cameras(features, cameras, "standardize")
 
 
 def _blocks(features: np.ndarray) -> list[slice]:

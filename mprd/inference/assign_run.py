@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mprd.artifacts import CLUSTERS, FEATURES, INDEX, SPLITS, read_artifact
+from mprd.artifacts import CLUSTERS, FEATURES, INDEX, read_artifact
 from mprd.config import load_config
-from mprd.data.cameras import camera_names
 from mprd.data.image_paths import image_paths
+from mprd.data.index import camera_names, split_rows
 from mprd.errors import UserError
 from mprd.graph.cameras import CameraStatistics
 from mprd.inference.assign import Clusters
@@ -39,7 +39,7 @@ def assign_images(run: Path, images: Sequence[Path]) -> pd.DataFrame:
     layout = RunLayout(run)
     config = load_config(layout.config)
     index = read_artifact(layout.index, INDEX)
-    known = index["camera"][index["split"] == SPLITS.index("train")]
+    known = index["camera"][split_rows(index, "train")]
     features = read_artifact(layout.final.features, FEATURES)["features"]
     labels = read_artifact(layout.final.clusters, CLUSTERS)["labels"]
     paths, found = _with_cameras(images, config.data.camera)

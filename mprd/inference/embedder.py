@@ -16,6 +16,9 @@ from mprd.models.precision import Precision
 from mprd.models.weights import load_network
 from mprd.system.torch_setup import select_device
 
+# A path, a folder, paths or pictures, or an array of pictures (or, to search, of features).
+Images = str | Path | Sequence[str | Path | Image.Image] | np.ndarray
+
 
 class Embedder:
     """A trained network with its own preprocessing.
@@ -45,7 +48,7 @@ class Embedder:
 
     def embed(
         self,
-        images: str | Path | Sequence[str | Path | Image.Image] | np.ndarray,
+        images: Images,
         batch_size: int = 128,
     ) -> np.ndarray:
         """Embed images.
@@ -79,8 +82,8 @@ class Embedder:
 
     def search(
         self,
-        query: str | Path | Sequence[str | Path | Image.Image] | np.ndarray,
-        gallery: str | Path | Sequence[str | Path | Image.Image] | np.ndarray,
+        query: Images,
+        gallery: Images,
         k: int = 10,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the k gallery images most similar to each query image.
@@ -98,9 +101,7 @@ class Embedder:
         """
         return search(self._features(query), self._features(gallery), k)
 
-    def _features(
-        self, images: str | Path | Sequence[str | Path | Image.Image] | np.ndarray
-    ) -> np.ndarray:
+    def _features(self, images: Images) -> np.ndarray:
         """Return features as they are, images embedded."""
         if isinstance(images, np.ndarray) and images.ndim == 2:
             return images

@@ -11,7 +11,7 @@ from mprd.artifacts import FEATURES, GALLERY, INDEX, atomic, read_artifact, writ
 from mprd.data.image_paths import image_paths
 from mprd.errors import UserError
 from mprd.inference.embedder import Embedder
-from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.layout import FinalLayout, RunLayout
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def read_gallery(path: Path, model: Embedder) -> Gallery:
     Raises:
         UserError: another file, or made by another model.
     """
-    if path.name == RunLayout(path.parent).final.embeddings.name:
+    if path.name == FinalLayout.embeddings.name:
         artifact = read_artifact(path, FEATURES)
         index = read_artifact(RunLayout(path.resolve().parents[1]).index, INDEX)
         root = Path(str(index.attributes["root"]))

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from mprd.artifacts import CLUSTERS, GRAPH, INDEX, JUDGEMENTS, SPLITS, read_artifact
+from mprd.artifacts import CLUSTERS, GRAPH, INDEX, JUDGEMENTS, read_artifact
 from mprd.clustering.of_pairs import cluster_pairs
-from mprd.clustering.stored import graph_distance, judged_distance, within
+from mprd.clustering.stored import graph_distance, judged_distance, relation_of, within
 from mprd.config import load_config, validate
-from mprd.data.cameras import name_cameras
+from mprd.data.index import name_cameras, split_rows
 from mprd.judging.session import Shown
 from mprd.pairs.to_judge import pairs_to_judge
 from mprd.pipeline.layout import RunLayout
@@ -36,17 +36,14 @@ def questions(run: Path, count: int) -> list[Shown]:
     clusters = read_artifact(layout.final.clusters, CLUSTERS)["labels"]
     graph = read_artifact(layout.final.graph, GRAPH)
     index = read_artifact(layout.index, INDEX)
-    rows = np.flatnonzero(index["split"] == SPLITS.index("train"))
+    rows = split_rows(index, "train")
     distance = graph_distance(graph)
     others = [_clusters(distance, method="dbscan", eps=eps, min_samples=2) for eps in _EPS]
     others += [_clusters(distance, method="community", gamma=gamma) for gamma in _GAMMAS]
     if config.judged:
         judged = judged_distance(graph, read_artifact(layout.final.judgements, JUDGEMENTS))
         others += [_clusters(judged, method="community", gamma=g) for g in _JUDGED_GAMMAS]
-    relation = csr_array(
-        (1 - distance.data, distance.indices, distance.indptr), shape=distance.shape
-    )
-    found = pairs_to_judge(clusters, others, relation, count)
+    found = pairs_to_judge(clusters, others, relation_of(distance), count)
     cameras = name_cameras(index, rows)
     return [
         Shown(

@@ -139,13 +139,23 @@ class RunLayout(Folder):
         names = (path.stem for path in self.folder.glob("evaluation/*.json"))
         return sorted(name for name in names if not name.isdecimal())
 
+    @property
+    def logs(self) -> Path:
+        """The folder of all logs."""
+        return self.folder / "logs"
+
+    @property
+    def benchmarks(self) -> Path:
+        """The folder of what was measured of the jobs."""
+        return self.folder / "benchmarks"
+
     def log(self, *job: str) -> Path:
         """Return the log of a job, such as `"epochs", "001", "train"`."""
-        return self.folder.joinpath("logs", *job[:-1], f"{job[-1]}.log")
+        return self.logs.joinpath(*job[:-1], f"{job[-1]}.log")
 
     def benchmark(self, *job: str) -> Path:
         """Return time and memory of a job."""
-        return self.folder.joinpath("benchmarks", *job[:-1], f"{job[-1]}.tsv")
+        return self.benchmarks.joinpath(*job[:-1], f"{job[-1]}.tsv")
 
     def model_after(self, epoch: int) -> Path:
         """Return the CNN after an epoch; after epoch 0 it is the initial one."""

@@ -20,7 +20,8 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
     console.print(f"{found.name}: {found.done} of {total} epochs done", highlight=False)
     if found.start:
         console.print(f"before epoch 1, missing: {_named(found.start)}")
-    begun = [epoch for epoch in found.epochs if epoch.loss is not None or _begun(found, epoch)]
+    under_way = None if found.start else found.done + 1
+    begun = [e for e in found.epochs if e.loss is not None or e.number == under_way]
     if begun:
         console.print(_table(begun))
     if found.done < total and found.seconds_left is not None:
@@ -33,11 +34,6 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
         console.print(f"stale: {len(stale) or 'nothing'}")
         for path, why in stale.items():
             console.print(f"  {path}: {why}", highlight=False, markup=False)
-
-
-def _begun(found: RunStatus, epoch: EpochStatus) -> bool:
-    """Tell whether some file of the epoch is there, or it is the next one."""
-    return epoch.number == found.done + 1 and not found.start
 
 
 def _table(epochs: list[EpochStatus]) -> Table:

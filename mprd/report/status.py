@@ -7,7 +7,7 @@ from pathlib import Path
 from mprd.artifacts import read_json
 from mprd.config import Config, load_config
 from mprd.errors import UserError
-from mprd.pipeline.layout import FIRST_EPOCH, INITIAL, RunLayout, epoch_name
+from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, epoch_name
 
 _START = ("index", "pixels", "initial_model")
 _RELATIONS = ("metadata", "initial_gcn")
@@ -85,10 +85,10 @@ def _epoch(layout: RunLayout, number: int, config: Config) -> EpochStatus:
     loss = None
     if here.metrics.is_file():
         loss = float(read_json(here.metrics, "mprd.metrics", "train")["loss"])
-    return EpochStatus(number, _absent(files), loss, evaluated(layout, epoch_name(number)))
+    return EpochStatus(number, _absent(files), loss, _evaluated(layout, epoch_name(number)))
 
 
-def evaluated(layout: RunLayout, name: str = INITIAL) -> dict[str, float]:
+def _evaluated(layout: RunLayout, name: str) -> dict[str, float]:
     """Return mAP and rank-1 of an evaluation; empty where there is none, or nothing to evaluate."""
     path = layout.evaluation(name)
     if not path.is_file():

@@ -22,13 +22,13 @@ from mprd.clustering.membership import membership
 from mprd.clustering.of_pairs import cluster_pairs
 from mprd.clustering.operating_point import confident_pairs, share_together
 from mprd.clustering.self_paced import self_paced
-from mprd.clustering.stored import graph_distance, judged_distance, within
+from mprd.clustering.stored import graph_distance, judged_distance, relation_of, within
 from mprd.config import ClusterConfig, Config
+from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.pipeline.layout import said_of
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import split_rows
 from mprd.system.ram import cluster_bytes, require
 
 SETTINGS = ("cluster",)
@@ -100,7 +100,7 @@ def run_cluster(
     near = within(distance, artifact["data"] <= used.eps)
     if used.constraints is not None:
         paths = read_artifact(index, INDEX, ("path",))["path"][rows]
-        labels = constrain(labels, _relation(near), _constraints(used.constraints, paths))
+        labels = constrain(labels, relation_of(near), _constraints(used.constraints, paths))
     sizes = np.bincount(labels[labels >= 0]).astype(np.int32)
     outliers = int((labels < 0).sum())
     quality = _quality(labels, identities, cameras)
@@ -178,10 +178,6 @@ def _constraints(path: Path, images: np.ndarray) -> Constraints:
             f"{path} contradicts itself: {names[0]} and {names[-1]} are said to be different, but "
             f"the same follows from {' = '.join(names)}. Correct one of these answers."
         ) from None
-
-
-def _relation(distance: csr_array) -> csr_array:
-    return csr_array((1 - distance.data, distance.indices, distance.indptr), shape=distance.shape)
 
 
 def _read_judgements(path: Path, graph: Artifact, settings: ClusterConfig) -> Artifact:

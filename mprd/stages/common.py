@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mprd.artifacts import INDEX, SPLITS, Artifact, read_artifact
+from mprd.artifacts import INDEX, Artifact, read_artifact
 from mprd.errors import UserError
 
 if TYPE_CHECKING:  # stages without torch use this module too
@@ -18,12 +18,6 @@ if TYPE_CHECKING:  # stages without torch use this module too
 def read_index(path: Path) -> Artifact:
     """Read `index.h5`."""
     return read_artifact(path, INDEX)
-
-
-def split_rows(index: Artifact, *splits: str) -> np.ndarray:
-    """Return the index rows of the splits, int64, ascending."""
-    wanted = [SPLITS.index(split) for split in splits]
-    return np.flatnonzero(np.isin(index["split"], wanted))
 
 
 def open_store(

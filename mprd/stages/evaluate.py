@@ -7,6 +7,7 @@ import numpy as np
 
 from mprd.artifacts import RANKINGS, Artifact, write_artifact, write_json
 from mprd.config import Config
+from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
 from mprd.inference.descriptor import DESCRIPTORS, Descriptor
 from mprd.inference.network import network_descriptor
@@ -15,7 +16,7 @@ from mprd.pipeline.layout import said_of
 from mprd.pipeline.settings import stage_settings
 from mprd.retrieval.evaluation import Evaluation, evaluate
 from mprd.retrieval.reranking import rerank
-from mprd.stages.common import open_store, read_index, split_rows
+from mprd.stages.common import open_store, read_index
 from mprd.system.ram import evaluation_bytes, held_pixels, inference_bytes, require
 from mprd.system.torch_setup import select_device
 

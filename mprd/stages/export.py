@@ -16,7 +16,7 @@ from mprd.artifacts import (
     write_artifact,
 )
 from mprd.config import Config
-from mprd.data.cameras import camera_names, name_cameras
+from mprd.data.index import camera_names, name_cameras, split_rows
 from mprd.errors import UserError
 from mprd.models.card import model_card
 from mprd.models.weights import add_card, read_architecture
@@ -24,7 +24,7 @@ from mprd.pipeline.inputs import JudgeInputs
 from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.cluster import run_cluster
-from mprd.stages.common import read_index, split_rows
+from mprd.stages.common import read_index
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from mprd.artifacts import FEATURES, SPLITS, write_artifact
 from mprd.config import Config
+from mprd.data.index import split_rows
 from mprd.inference.embed import embed_store
 from mprd.models.weights import load_network
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
+from mprd.stages.common import open_store, read_index, require_for_inference
 from mprd.system.torch_setup import select_device
 
 SETTINGS = ("precision",)

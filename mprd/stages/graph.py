@@ -9,7 +9,7 @@ from mprd.artifacts import FEATURES, GRAPH, INDEX, Artifact, read_artifact, writ
 from mprd.config import Config, GraphConfig
 from mprd.errors import UserError
 from mprd.graph.approximate import approximate_knn
-from mprd.graph.cameras import CameraStatistics
+from mprd.graph.cameras import align_cameras
 from mprd.graph.jaccard import jaccard_distance
 from mprd.graph.neighbors import knn
 from mprd.graph.reciprocal import list_length
@@ -51,10 +51,7 @@ def run_graph(
     settings = config.graph
     _require_memory(len(vectors), vectors.shape[1], settings, threads)
     if settings.cameras != "none":
-        cameras = _cameras(index, artifact)
-        standardize = settings.cameras == "standardize"
-        statistics = CameraStatistics.of_images(vectors, cameras, standardize=standardize)
-        vectors = statistics.align(vectors, cameras)
+        vectors = align_cameras(vectors, _cameras(index, artifact), settings.cameras)
     width = min(len(vectors), list_length(settings.k1, settings.k2))
     similarities, neighbors, recall = _neighbors(vectors, width, settings, threads)
     distance = jaccard_distance(

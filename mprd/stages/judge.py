@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, JUDGEMENTS, read_artifact, write_artifact
 from mprd.config import Config
+from mprd.data.index import split_rows
 from mprd.gcn.calibration import calibration
 from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.quality import auc
@@ -17,7 +18,7 @@ from mprd.pipeline.inputs import JudgeInputs
 from mprd.pipeline.layout import said_of
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import read_index, split_rows
+from mprd.stages.common import read_index
 from mprd.stages.relation_sources import require_drafts, require_same_data
 from mprd.system.ram import judge_bytes, require
 from mprd.system.torch_setup import select_device

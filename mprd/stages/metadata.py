@@ -14,6 +14,7 @@ from mprd.artifacts import (
     write_artifact,
 )
 from mprd.config import Config
+from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
 from mprd.data.transforms import view_pixels
 from mprd.errors import UserError
@@ -31,7 +32,7 @@ from mprd.models.weights import load_network
 from mprd.pipeline.inputs import InitialFiles
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
+from mprd.stages.common import open_store, read_index, require_for_inference
 from mprd.system.torch_setup import select_device
 
 SETTINGS = ("gcn.metadata", "augment", "seed", "precision")

@@ -8,12 +8,12 @@ import torch
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, atomic, read_artifact
 from mprd.clustering.stored import graph_distance
+from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.gcn.context import EpochContext
 from mprd.gcn.pairs import doubtful_pairs
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.lineage import require_parent
-from mprd.stages.common import split_rows
 
 _STRATA = 5
 

@@ -9,6 +9,7 @@ import torch
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, Artifact, read_artifact, write_json
 from mprd.config import Config
+from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
 from mprd.gcn.epoch_relations import EpochRelations
@@ -22,7 +23,7 @@ from mprd.models.weights import load_network
 from mprd.pipeline.inputs import InitialFiles
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import open_store, read_index, require_for_inference, split_rows
+from mprd.stages.common import open_store, read_index, require_for_inference
 from mprd.stages.relation_sources import read_metadata, require_drafts, unlabelled_tasks
 from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device

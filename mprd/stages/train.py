@@ -17,6 +17,7 @@ from mprd.artifacts import (
 )
 from mprd.clustering.membership import relative_membership
 from mprd.config import Config, TrainConfig
+from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
 from mprd.losses.memories.base import MEMORIES, Memory, MemoryInputs
@@ -25,7 +26,7 @@ from mprd.pairs.hard_pairs import HardPairs
 from mprd.pipeline.inputs import EpochInputs
 from mprd.pipeline.layout import FIRST_EPOCH, EpochLayout, said_of
 from mprd.pipeline.lineage import require_parent
-from mprd.stages.common import open_store, read_index, require_for_training, split_rows
+from mprd.stages.common import open_store, read_index, require_for_training
 from mprd.stages.train_files import read_networks, restore_state, write_networks
 from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device

@@ -13,12 +13,12 @@ import torch
 
 from mprd.artifacts import CLUSTERS, INDEX, METADATA, RELATIONS, read_artifact
 from mprd.config import Config
+from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.gcn.filter import RelationFilter
 from mprd.gcn.weights import load_gcn, save_gcn
 from mprd.models.weights import load_network
 from mprd.pipeline.layout import EpochLayout, RunLayout
-from mprd.stages.common import split_rows
 from mprd.stages.epochs import begin_relations
 from mprd.stages.pairs import run_pairs
 from mprd.stages.table import run_table

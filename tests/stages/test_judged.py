@@ -15,13 +15,13 @@ from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, JUDGEMENTS, read_ar
 from mprd.clustering.community import community
 from mprd.clustering.operating_point import GAMMAS, confident_pairs, share_together
 from mprd.config import Config
+from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.weights import load_gcn
 from mprd.pipeline.inputs import judge_inputs
 from mprd.pipeline.layout import FinalLayout, RunLayout
 from mprd.stages.cluster import DRAFT_GAMMA, run_cluster
-from mprd.stages.common import split_rows
 from mprd.stages.export import run_export
 from mprd.stages.judge import run_judge, stored_pairs
 from tests.stages.pipeline import changed, label, start, train

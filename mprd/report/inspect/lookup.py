@@ -11,11 +11,10 @@ from mprd.artifacts import (
     INDEX,
     JUDGEMENTS,
     RELATIONS,
-    SPLITS,
     Artifact,
     read_artifact,
 )
-from mprd.data.cameras import name_cameras
+from mprd.data.index import name_cameras, split_rows
 from mprd.errors import UserError, did_you_mean
 from mprd.pipeline.layout import EpochLayout, RunLayout
 
@@ -61,11 +60,12 @@ def pair_table(file: Path, image: str) -> pd.DataFrame:
             "step": found["step"][mine],
         }
     elif file.name == EpochLayout.judgements.name:
-        graph, judged = read_artifact(file.with_name("graph.h5"), GRAPH), _judgements(file)
+        epoch = EpochLayout(file.parent)
+        graph, judged = read_artifact(epoch.graph, GRAPH), read_artifact(file, JUDGEMENTS)
         span = slice(*graph["indptr"][row : row + 2])
         others = graph["indices"][span] != row
         other = graph["indices"][span][others]
-        labels = _labels(file)
+        labels = read_artifact(epoch.clusters, CLUSTERS)["labels"]
         more = {
             "p": judged["probability"][span][others].round(3),
             "distance": graph["data"][span][others].round(3),
@@ -75,14 +75,6 @@ def pair_table(file: Path, image: str) -> pd.DataFrame:
         raise UserError(f"--image asks for a relations.h5 or judgements.h5, not {file.name}.")
     table = _images(file, other).assign(**more)
     return table.sort_values("p", ascending=False, kind="stable").reset_index(drop=True)
-
-
-def _judgements(file: Path) -> Artifact:
-    return read_artifact(file, JUDGEMENTS)
-
-
-def _labels(file: Path) -> np.ndarray:
-    return read_artifact(file.with_name(EpochLayout.clusters.name), CLUSTERS)["labels"]
 
 
 def _row_of(file: Path, image: str) -> int:
@@ -115,5 +107,5 @@ def _train(file: Path) -> tuple[Artifact, np.ndarray]:
         path = RunLayout(folder).index
         if path.is_file():
             index = read_artifact(path, INDEX)
-            return index, np.flatnonzero(index["split"] == SPLITS.index("train"))
+            return index, split_rows(index, "train")
     raise UserError(f"{file} lies in no folder of a run: there is no index.h5 above it.")

@@ -37,7 +37,7 @@ def cost(run: RunData) -> Section:
 
 def jobs(run: RunData) -> pd.DataFrame:
     """Return what Snakemake measured of each job, and its stage; empty: nothing."""
-    files = sorted(run.layout.benchmark("*").parent.rglob("*.tsv"))
+    files = sorted(run.layout.benchmarks.rglob("*.tsv"))
     frames = [pd.read_csv(f, sep="\t", na_values="-").assign(stage=_stage(f)) for f in files]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool
 from bokeh.models.annotations import Legend, LegendItem, Title
+from bokeh.palettes import Category20_20
 from bokeh.plotting import figure
 
 # Okabe and Ito's colours, told apart by colour-blind eyes.
@@ -110,9 +111,7 @@ def group_colors(groups: np.ndarray) -> list[str]:
     Args:
         groups: int (n,).
     """
-    from bokeh.palettes import Category20_20 as palette
-
-    return [_GREY if group < 0 else palette[group % len(palette)] for group in groups]
+    return [_GREY if group < 0 else Category20_20[group % len(Category20_20)] for group in groups]
 
 
 def _figure(title: str, x_label: str = "", y_label: str = "", **options: Any) -> figure:

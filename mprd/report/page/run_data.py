@@ -15,15 +15,14 @@ from mprd.artifacts import (
     GRAPH,
     INDEX,
     JUDGEMENTS,
-    SPLITS,
     Artifact,
     read_artifact,
 )
 from mprd.clustering.stored import graph_distance
 from mprd.config import Config, load_config
-from mprd.data.cameras import camera_names
+from mprd.data.index import camera_names, split_rows
 from mprd.errors import UserError
-from mprd.graph.cameras import CameraStatistics
+from mprd.graph.cameras import align_cameras
 from mprd.pipeline.layout import RunLayout, epoch_name
 from mprd.report.page.thumbnails import Thumbnails
 from mprd.report.tables import read_table
@@ -42,6 +41,7 @@ class RunData:
             UserError: it has no exported clusters: it is not finished.
         """
         self.layout = RunLayout(folder)
+        self._labels: dict[int, np.ndarray] = {}
         if not self.layout.final.clusters.is_file():
             raise UserError(
                 f"{folder} is not a finished run: {self.layout.final.clusters} is missing. "
@@ -77,14 +77,14 @@ class RunData:
     @cached_property
     def rows(self) -> np.ndarray:
         """Index rows of the training images, int64 (N,)."""
-        return np.flatnonzero(self.index["split"] == SPLITS.index("train"))
+        return split_rows(self.index, "train")
 
-    @property
+    @cached_property
     def identity(self) -> np.ndarray:
         """Identity of each training image, -1 unknown."""
         return self.index["identity"][self.rows]
 
-    @property
+    @cached_property
     def camera(self) -> np.ndarray:
         """Camera of each training image, -1 unknown."""
         return self.index["camera"][self.rows]
@@ -106,7 +106,10 @@ class RunData:
 
     def labels_of(self, epoch: int) -> np.ndarray:
         """Return the clusters that an epoch trained on."""
-        return read_artifact(self.layout.epoch(epoch).clusters, CLUSTERS, ("labels",))["labels"]
+        if epoch not in self._labels:
+            path = self.layout.epoch(epoch).clusters
+            self._labels[epoch] = read_artifact(path, CLUSTERS, ("labels",))["labels"]
+        return self._labels[epoch]
 
     @cached_property
     def graph(self) -> Artifact:
@@ -129,13 +132,7 @@ class RunData:
     def aligned(self) -> np.ndarray:
         """Embeddings of the final model as they were compared: without what cameras share."""
         features = read_artifact(self.layout.final.features, FEATURES)["features"]
-        method = self.config.graph.cameras
-        if method == "none":
-            return features
-        statistics = CameraStatistics.of_images(
-            features, self.camera, standardize=method == "standardize"
-        )
-        return statistics.align(features, self.camera)
+        return align_cameras(features, self.camera, self.config.graph.cameras)
 
     @cached_property
     def thumbnails(self) -> Thumbnails:

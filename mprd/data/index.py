@@ -1,10 +1,16 @@
-"""The names of cameras in an index."""
+"""What an index says: the rows of a split, the names of cameras."""
 
 import json
 
 import numpy as np
 
-from mprd.artifacts import Artifact
+from mprd.artifacts import SPLITS, Artifact
+
+
+def split_rows(index: Artifact, *splits: str) -> np.ndarray:
+    """Return the index rows of the splits, int64, ascending."""
+    wanted = [SPLITS.index(split) for split in splits]
+    return np.flatnonzero(np.isin(index["split"], wanted))
 
 
 def camera_names(index: Artifact) -> list[str]:

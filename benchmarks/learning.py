@@ -60,10 +60,18 @@ def subset(market: Path, out: Path) -> None:
 
 
 class Cell:
-    """One training: a variant with one seed."""
+    """One training: a variant with one seed, and further changes under a name of its own."""
 
-    def __init__(self, folder: Path, variant: str, seed: int, options: argparse.Namespace) -> None:
-        self.variant, self.layout = variant, RunLayout(folder / f"{variant}-{seed}")
+    def __init__(
+        self,
+        folder: Path,
+        variant: str,
+        seed: int,
+        options: argparse.Namespace,
+        change: dict | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.variant, self.layout = variant, RunLayout(folder / f"{name or variant}-{seed}")
         self.shared = RunLayout(folder / f"start-{seed}")
         if options.market:
             values = merge(BASE["market"], {"data": {"root": str(folder / "subset.csv")}})
@@ -73,7 +81,8 @@ class Cell:
             values = merge(values, {"data": images})
         values = merge(values, {"seed": seed, "epochs": options.epochs, "runs": {"x": {}}})
         values = merge(values, {"train": {"iters": options.iters}})
-        self.config = validate(merge(values, EVERY[variant]), variant)
+        values = merge(values, EVERY[variant])
+        self.config = validate(merge(values, change or {}), name or variant)
 
     def run(self) -> dict:
         """Train and evaluate; return the figures of the last epoch."""
@@ -132,20 +141,16 @@ class Cell:
             self._true_clusters(here.clusters)
         judge = RelationFilter.__call__
         if self.variant == "oracle-filter":
-            RelationFilter.__call__ = _with_truth(judge, self._identity())  # type: ignore[method-assign]
+            RelationFilter.__call__ = _with_truth(judge, true_identities(run))  # type: ignore[method-assign]
         try:
             run_train(inputs, out=here, epoch=epoch, config=config)
         finally:
             RelationFilter.__call__ = judge  # type: ignore[method-assign]
 
-    def _identity(self) -> np.ndarray:
-        index = read_artifact(self.layout.index, INDEX)
-        return index["identity"][split_rows(index, "train")]
-
     def _true_clusters(self, path: Path) -> None:
         """Put true identities in the place of pseudo-labels: a ceiling, in this benchmark only."""
         old = read_artifact(path, CLUSTERS)
-        labels = np.unique(self._identity(), return_inverse=True)[1].astype(np.int32)
+        labels = np.unique(true_identities(self.layout), return_inverse=True)[1].astype(np.int32)
         write_artifact(
             path,
             CLUSTERS,
@@ -164,7 +169,7 @@ class Cell:
         labels = read_artifact(last.clusters, CLUSTERS)["labels"]
         index = read_artifact(self.layout.index, INDEX)
         cameras = index["camera"][split_rows(index, "train")]
-        quality = pair_quality(labels, self._identity(), cameras)
+        quality = pair_quality(labels, true_identities(self.layout), cameras)
         metrics = [
             json.loads(self.layout.epoch(e).metrics.read_text())
             for e in range(1, self.config.epochs + 1)
@@ -190,6 +195,12 @@ class Cell:
         }
 
 
+def true_identities(run: RunLayout) -> np.ndarray:
+    """Return the identity of each training image."""
+    index = read_artifact(run.index, INDEX)
+    return index["identity"][split_rows(index, "train")]
+
+
 def _with_truth(judge: Callable, identity: np.ndarray) -> Callable:
     """Return a filter that judges as always, for the record, and keeps what is true."""
     who = torch.from_numpy(identity)
@@ -204,9 +215,9 @@ def _with_truth(judge: Callable, identity: np.ndarray) -> Callable:
     return filter_by_truth
 
 
-def table(cells: pd.DataFrame) -> str:
-    """Return means over seeds, and the paired difference of mAP to plain contrast."""
-    plain = cells[cells["variant"] == "contrast"].set_index("seed")["mAP"]
+def table(cells: pd.DataFrame, base: str = "contrast") -> str:
+    """Return means over seeds, and the paired difference of mAP to a base."""
+    plain = cells[cells["variant"] == base].set_index("seed")["mAP"]
     rows = []
     for variant, group in cells.groupby("variant", sort=False):
         paired = group.set_index("seed")["mAP"] - plain

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test reference bench bench-large bench-gpu learning clean
+.PHONY: demo test reference bench bench-large bench-gpu learning docs tour clean
 
 demo: $(READY)  ## run the default config: synthetic images to an evaluated model
 	$(BIN)/mprd run config/config.yaml
@@ -18,6 +18,12 @@ test: $(READY)  ## static checks and the whole test suite
 
 reference: $(READY)  ## write the generated pages anew: config/README.md, config/schema.json, docs/
 	$(BIN)/mprd config reference
+
+docs: $(READY)  ## the site, into build/site; links are checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+tour: $(READY)  ## execute docs/tour.ipynb anew on the results of `make demo`
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace docs/tour.ipynb
 
 bench: $(READY)  ## measure the speed claims (a quarter of an hour); writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run.py

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -11,35 +12,57 @@ from rich.console import Console
 _LOOK_EVERY = 0.5  # seconds
 
 
-def relay(command: list[str], logs: list[Path]) -> int:
+def relay(command: list[str], logs: list[Path], look: Callable[[], None]) -> int:
     """Run a command and show what it prints; on a terminal also the progress in its logs.
 
     Args:
         command: a child process; it gets interrupts (Ctrl-C) from the terminal itself.
         logs: folders that it writes logs into.
+        look: called every half a second, and at the end.
 
     Returns:
         Its exit status.
     """
-    if not sys.stdout.isatty():
-        return subprocess.run(command, check=False).returncode
+    seen = sys.stdout.isatty()
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if seen else {}
+    child = subprocess.Popen(command, text=True, **output)  # type: ignore[call-overload]
+    try:
+        if seen:
+            _show(child, logs, look)
+        else:
+            _wait(child, look)
+        return child.wait()
+    except KeyboardInterrupt:
+        return child.wait()  # Snakemake has the interrupt, too, and stops its jobs
+    finally:
+        look()
+
+
+def _wait(child: subprocess.Popen, look: Callable[[], None]) -> None:
+    while True:
+        try:
+            child.wait(_LOOK_EVERY)
+            return
+        except subprocess.TimeoutExpired:
+            look()
+
+
+def _show(child: subprocess.Popen, logs: list[Path], look: Callable[[], None]) -> None:
+    """Print what a child prints; below it the newest log's last line."""
     console = Console(highlight=False)
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     ended = threading.Event()
     with console.status("starting") as status:
 
-        def look() -> None:
+        def watch() -> None:
             while not ended.wait(_LOOK_EVERY):
                 status.update(last_line(logs) or "working")
+                look()
 
-        watcher = threading.Thread(target=look, daemon=True)
+        watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         try:
             for line in child.stdout or ():
                 console.print(line.rstrip("\n"), markup=False, soft_wrap=True)
-            return child.wait()
-        except KeyboardInterrupt:
-            return child.wait()  # Snakemake has the interrupt, too, and stops its jobs
         finally:
             ended.set()
             watcher.join()

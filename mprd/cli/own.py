@@ -48,6 +48,9 @@ def run(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(help="Config file (YAML).")],
     cores: Annotated[str, typer.Option(help="CPU cores to use, or all.")] = "all",
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write events for TensorBoard, too.")
+    ] = False,
 ) -> None:
     """Run a config: the whole pipeline.
 
@@ -55,7 +58,10 @@ def run(
 
     Everything behind the config goes to Snakemake: mprd run crops.yaml --dry-run
     """
+    from contextlib import ExitStack, closing
+
     from mprd.cli.console import relay
+    from mprd.cli.follow import Follower
     from mprd.config import expand_runs, read_yaml
     from mprd.pipeline.layout import RunLayout
     from mprd.pipeline.workflow import snakemake
@@ -68,8 +74,21 @@ def run(
             folder = one.config.results / one.name
             epochs = one.config.epochs
             print(f"{one.name}: {epochs} epochs, into {folder} (more: mprd status {folder})")
-    logs = [RunLayout(one.config.results / one.name).logs for one in runs]
-    raise typer.Exit(relay(snakemake(config, *arguments), logs))
+    layouts = [RunLayout(one.config.results / one.name) for one in runs]
+    with ExitStack() as stack:
+        followers = [
+            stack.enter_context(
+                closing(Follower(layout, one.config.epochs, tensorboard=tensorboard))
+            )
+            for layout, one in zip(layouts, runs, strict=True)
+        ]
+
+        def look() -> None:
+            for follower in followers:
+                follower.look()
+
+        status = relay(snakemake(config, *arguments), [layout.logs for layout in layouts], look)
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -76,10 +76,13 @@ def report(
 @config_app.command("check")
 def config_check(file: Annotated[Path, typer.Argument(help="Config file (YAML).")]) -> None:
     """Check a config file and list its runs."""
-    from mprd.config import expand_runs, read_yaml
+    from mprd.config import expand_runs, idle_settings, read_yaml
     from mprd.pipeline.registry import check_names
 
-    for run in expand_runs(read_yaml(file), str(file)):
+    runs = expand_runs(read_yaml(file), str(file))
+    for sentence in idle_settings([run.config for run in runs]):
+        print(f"note: {sentence}")
+    for run in runs:
         check_names(run.config)
         print(f"{run.name}: seed {run.seed}, {run.config.epochs} epochs, {run.config.data.dataset}")
 

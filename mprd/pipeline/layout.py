@@ -139,6 +139,16 @@ class RunLayout(Folder):
         names = (path.stem for path in self.folder.glob("evaluation/*.json"))
         return sorted(name for name in names if not name.isdecimal())
 
+    def reports(self) -> list[Path]:
+        """Return the figures of epochs and evaluations that are on disk, sorted."""
+        metrics = [self.epoch(number).metrics for number in self.epochs_with("metrics")]
+        return metrics + sorted(self.folder.glob("evaluation/*.json"))
+
+    @property
+    def events(self) -> Path:
+        """The folder of TensorBoard's events (`mprd run --tensorboard`)."""
+        return self.folder / "events"
+
     @property
     def logs(self) -> Path:
         """The folder of all logs."""

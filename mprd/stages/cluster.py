@@ -26,7 +26,7 @@ from mprd.clustering.stored import graph_distance, judged_distance, relation_of,
 from mprd.config import ClusterConfig, Config
 from mprd.data.index import split_rows
 from mprd.errors import UserError
-from mprd.pipeline.layout import said_of
+from mprd.pipeline.layout import EpochLayout, said_of
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.system.ram import cluster_bytes, require
@@ -107,7 +107,7 @@ def run_cluster(
     together = share_together(labels, confident)
     cohesion = float(membership(jaccard, labels).mean())
     print(
-        f"{said_of(out)}{len(sizes)} clusters, {outliers} outliers of {count} images at eps "
+        f"{said_of(out)}{len(sizes)} {_kind(out)}, {outliers} outliers of {count} images at eps "
         f"{used.eps:g}; {together:.2f} of the confident pairs together"
     )
     write_artifact(
@@ -159,6 +159,11 @@ def _reliable(
             f"({source.out}). Raise cluster.eps, or set self_paced to false."
         )
     return kept, threshold
+
+
+def _kind(out: Path) -> str:
+    """Return what the clusters of a file are called on the console."""
+    return "clusters by distance" if out.name == EpochLayout.drafts.name else "clusters"
 
 
 def _constraints(path: Path, images: np.ndarray) -> Constraints:

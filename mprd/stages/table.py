@@ -21,25 +21,33 @@ _LAST_ROW = "last epoch"
 def run_table(*, run: Path, out: Path) -> None:
     """Collect what the stages of a run reported into a CSV.
 
-    Rows: baselines, the initial model (`init`), then every epoch that is complete. Figures of
-    retrieval are shares in [0, 1].
-
     Args:
-        run: folder of the run.
+        run: folder of the run, finished or not.
         out: CSV to write.
 
     Raises:
         UserError: the run has no complete epoch or a report is damaged.
     """
-    layout = RunLayout(run)
+    _write_csv(collect(RunLayout(run)), out)
+
+
+def collect(layout: RunLayout) -> pd.DataFrame:
+    """Return what the stages of a run reported so far.
+
+    Rows: baselines, the initial model (`init`), then every epoch that is complete. Figures of
+    retrieval are shares in [0, 1].
+
+    Raises:
+        UserError: the run has no complete epoch or a report is damaged.
+    """
     epochs = layout.epochs_with("metrics")
     if not epochs:
-        raise UserError(f"{run} holds no complete epoch. Train one with `mprd train`.")
+        raise UserError(f"{layout.folder} holds no complete epoch. Train one with `mprd train`.")
     rows = [{"model": name} | _evaluation(layout, name) for name in layout.baselines()]
     rows.append({"model": _INITIAL_ROW} | _evaluation(layout, INITIAL))
     rows = [row for row in rows if len(row) > 1]
     rows += [_epoch_row(layout, epoch) for epoch in epochs]
-    _write_csv(pd.DataFrame(rows, columns=["model", *names()]), out)
+    return pd.DataFrame(rows, columns=["model", *names()])
 
 
 def run_summary(*, tables: Sequence[Path], variants: Sequence[str], out: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from mprd.artifacts.files import atomic
-from mprd.config import dump_yaml, expand_runs
+from mprd.config import dump_yaml, expand_runs, idle_settings
 from mprd.errors import UserError
 from mprd.pipeline.code_digest import code_digest, piece_digest
 from mprd.pipeline.inputs import (
@@ -165,6 +165,12 @@ def final_outputs():
     if len(RUNS) > 1:
         outputs += [summary_table(RESULTS), comparison(RESULTS)]
     return outputs
+
+
+def note_idle_settings():
+    """Say which settings have no effect."""
+    for sentence in idle_settings([run.config for run in RUNS.values()]):
+        print(f"note: {sentence}")
 
 
 def write_configs():

@@ -1,6 +1,8 @@
 """Artifacts: schemas, atomic writing, checked reading (`docs/artifacts.md` is normative)."""
 
+from mprd.artifacts.checksums import content_digest, row_checksums
 from mprd.artifacts.files import atomic, read_json, require_file, sha256_file, write_json
+from mprd.artifacts.rows import read_images, read_rows
 from mprd.artifacts.schema import (
     CLUSTERS,
     FEATURES,
@@ -20,11 +22,9 @@ from mprd.artifacts.schema import (
 from mprd.artifacts.store import (
     Artifact,
     check,
-    content_digest,
     create_artifact,
     open_artifact,
     read_artifact,
-    read_rows,
     write_artifact,
 )
 
@@ -50,9 +50,11 @@ __all__ = [
     "create_artifact",
     "open_artifact",
     "read_artifact",
+    "read_images",
     "read_json",
     "read_rows",
     "require_file",
+    "row_checksums",
     "sha256_file",
     "write_artifact",
     "write_json",

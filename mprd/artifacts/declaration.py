@@ -16,6 +16,7 @@ class Array:
         minimum: smallest value allowed.
         maximum: largest value allowed.
         below: name of a dimension that every value is smaller than (for row indices).
+        unit_rows: rows have length 1.
         finite: NaN and infinities are refused (floats only).
         streamed: too large to be scanned at each read; rows are read by chunk.
     """
@@ -27,6 +28,7 @@ class Array:
     minimum: float | None = None
     maximum: float | None = None
     below: str | None = None
+    unit_rows: bool = False
     finite: bool = True
     streamed: bool = False
 

@@ -70,27 +70,29 @@ def _sync(path: Path) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` as indented JSON, atomically. NaN becomes null."""
-    text = json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n"
+    """Write `content` as indented JSON, atomically, with its digest. NaN becomes null."""
+    plain = _without_nan(content)
+    text = json.dumps(plain | {"digest": _digest(plain)}, indent=2, allow_nan=False) + "\n"
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path, schema: str, command: str) -> dict[str, Any]:
-    """Read a JSON artifact and check its `schema` key.
+    """Read a JSON artifact and check its `schema` and its digest.
 
     Raises:
-        UserError: the file is missing, no JSON, or something else.
+        UserError: the file is missing, no JSON, something else, or changed.
     """
     require_file(path, command)
+    remedy = f"Make it again with `mprd {command}`."
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path} is not JSON ({error}). Make it again with `mprd {command}`."
-        ) from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON ({error}). {remedy}") from None
     if not isinstance(content, dict) or content.get("schema") != schema:
-        raise UserError(f"{path} is not a {schema} file. Make it again with `mprd {command}`.")
+        raise UserError(f"{path} is not a {schema} file. {remedy}")
+    if content.pop("digest", None) != _digest(content):
+        raise UserError(f"{path} was changed after it was written. {remedy}")
     return content
 
 
@@ -104,6 +106,11 @@ def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _digest(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _without_nan(value: Any) -> Any:

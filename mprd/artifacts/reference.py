@@ -22,6 +22,9 @@ checks it.
 - `digest` is the SHA-256 over the schema's data sets (name, dtype, shape, values), not over
   attributes: equal contents have equal digests whenever they were made. A reader compares
   `inputs` with the digests of the files at hand and refuses a stale or foreign file.
+- The first 512 bytes of an HDF5 file are a text (HDF5 calls that a user block) with the CRC-32 of
+  all the rest. It is compared before HDF5 reads anything. Images of `pixels.h5` are left out of it,
+  they have a checksum each. Safetensors and JSON carry a digest, `state.pt` those of its archive.
 - A reader checks schema, version, dtypes, shapes, ranges and NaN. An old or newer version is
   refused with a sentence that says which command makes the file again.
 

@@ -33,16 +33,17 @@ INDEX = Schema(
 
 PIXELS = Schema(
     "mprd.pixels",
-    1,
+    2,
     "pixels",
     "Decoded and resized images, one per row of the index.",
     {
         "pixels": Array(
             "uint8",
             ("n", "H", "W", 3),
-            "RGB image, bicubic resize of the file, chunked by image",
+            "RGB image, bicubic resize of the file",
             streamed=True,
-        )
+        ),
+        "crc32": Array("uint32", ("n",), "CRC-32 of the image"),
     },
 )
 
@@ -52,9 +53,7 @@ FEATURES = Schema(
     "features",
     "Embeddings of the images of one or more splits, in index order.",
     {
-        "features": Array(
-            "float32", ("N", "D"), "L2-normalised embedding", minimum=-1.001, maximum=1.001
-        ),
+        "features": Array("float32", ("N", "D"), "L2-normalised embedding", unit_rows=True),
         "row": Array("int64", ("N",), "row of the image in the index", minimum=0),
     },
     {"splits": "splits covered, comma-separated"},
@@ -253,9 +252,7 @@ GALLERY = Schema(
     "embed",
     "Embeddings of any images, to search among.",
     {
-        "features": Array(
-            "float32", ("n", "D"), "L2-normalised embedding", minimum=-1.001, maximum=1.001
-        ),
+        "features": Array("float32", ("n", "D"), "L2-normalised embedding", unit_rows=True),
         "path": Array("str", ("n",), "image file, absolute"),
     },
 )

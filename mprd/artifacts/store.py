@@ -1,6 +1,5 @@
 """Write and read HDF5 artifacts: provenance, content digest, and checks that name file and key."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,11 +12,19 @@ import h5py
 import numpy as np
 
 from mprd import __version__
+from mprd.artifacts.checksums import (
+    SEAL_BYTES,
+    check_seal,
+    content_digest,
+    require_stored,
+    seal,
+    unreadable,
+)
 from mprd.artifacts.declaration import Array, Schema
 from mprd.artifacts.files import atomic, require_file
 from mprd.errors import UserError
 
-_HASH_BLOCK_BYTES = 64 * 2**20
+_UNIT_TOLERANCE = 1e-2  # of the squared length; bfloat16 networks give 1e-3
 
 
 @dataclass(frozen=True)
@@ -88,28 +95,36 @@ def create_artifact(
     attributes: Mapping[str, Any] | None = None,
 ) -> Iterator[h5py.File]:
     """Like `write_artifact`, for contents that are written piece by piece into the open file."""
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        yield file
-        for key, array in schema.arrays.items():
-            if key not in file:
-                raise ValueError(f"{schema.name} lacks the data set {key}")
-            file[key].attrs["description"] = array.description
-            if array.units:
-                file[key].attrs["units"] = array.units
-        for name, value in (attributes or {}).items():
-            file.attrs[name] = value
-        file.attrs["schema"] = schema.name
-        file.attrs["schema_version"] = schema.version
-        file.attrs["mprd_version"] = __version__
-        file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-        file.attrs["config"] = json.dumps(config, sort_keys=True)
-        file.attrs["inputs"] = json.dumps(dict(inputs), sort_keys=True)
-        file.attrs["seed"] = -1 if seed is None else seed
-        file.attrs["digest"] = content_digest(file, schema)
-        try:
-            check(file, schema, path)
-        except UserError as error:
-            raise ValueError(str(error)) from None
+    with atomic(path) as temporary:
+        with h5py.File(temporary, "w", userblock_size=SEAL_BYTES) as file:
+            yield file
+            _describe(file, schema)
+            for name, value in (attributes or {}).items():
+                file.attrs[name] = value
+            file.attrs["config"] = json.dumps(config, sort_keys=True)
+            file.attrs["inputs"] = json.dumps(dict(inputs), sort_keys=True)
+            file.attrs["seed"] = -1 if seed is None else seed
+            file.flush()
+            try:
+                check(file, schema, path)
+            except UserError as error:
+                raise ValueError(str(error)) from None
+        seal(temporary, schema)
+
+
+def _describe(file: h5py.File, schema: Schema) -> None:
+    """Write what a file holds into its attributes and those of its data sets."""
+    for key, array in schema.arrays.items():
+        if key not in file:
+            raise ValueError(f"{schema.name} lacks the data set {key}")
+        file[key].attrs["description"] = array.description
+        if array.units:
+            file[key].attrs["units"] = array.units
+    file.attrs["schema"] = schema.name
+    file.attrs["schema_version"] = schema.version
+    file.attrs["mprd_version"] = __version__
+    file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+    file.attrs["digest"] = content_digest(file, schema)
 
 
 def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = None) -> Artifact:
@@ -123,7 +138,8 @@ def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = Non
     Raises:
         UserError: missing, not HDF5, another schema or version, or contents that break it.
     """
-    with open_artifact(path, schema) as file:
+    remedy = _remedy(schema)
+    with open_artifact(path, schema) as file, unreadable(path, remedy):
         wanted = keys or tuple(k for k, array in schema.arrays.items() if not array.streamed)
         sizes = check(file, schema, path, scan=False)
         arrays = {key: _read(file[key]) for key in wanted}
@@ -143,33 +159,37 @@ def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = Non
 def open_artifact(path: Path, schema: Schema) -> Iterator[h5py.File]:
     """Open an artifact for reading; its schema, version and provenance are checked."""
     require_file(path, schema.command)
+    check_seal(path, _remedy(schema))
     try:
         file = h5py.File(path, "r")
     except OSError:
         raise UserError(
-            f"{path} is not a readable HDF5 file (cut short, perhaps). "
-            f"Make it again with `mprd {schema.command}`."
+            f"{path} is not a readable HDF5 file (cut short, perhaps). {_remedy(schema)}"
         ) from None
     with file:
-        found = file.attrs.get("schema")
-        if found != schema.name:
-            raise UserError(
-                f"{path} holds {found or 'no mprd artifact'}, expected {schema.name}. "
-                f"Give the file that `mprd {schema.command}` made."
-            )
-        version = int(file.attrs.get("schema_version", 0))
-        if version != schema.version:
-            raise UserError(
-                f"{path} has {schema.name} version {version}, this mprd reads {schema.version}. "
-                f"Make it again with `mprd {schema.command}`."
-            )
-        missing = {"digest", "inputs", "config", *schema.attributes} - set(file.attrs)
-        if missing:
-            raise UserError(
-                f"{path} lacks the attribute {sorted(missing)[0]}. "
-                f"Make it again with `mprd {schema.command}`."
-            )
+        with unreadable(path, _remedy(schema)):
+            _check_head(file, schema, path)
+            check(file, schema, path, scan=False)
         yield file
+
+
+def _check_head(file: h5py.File, schema: Schema, path: Path) -> None:
+    """Check schema, version, and that provenance is there."""
+    found = file.attrs.get("schema")
+    if found != schema.name:
+        raise UserError(
+            f"{path} holds {found or 'no mprd artifact'}, expected {schema.name}. "
+            f"Give the file that `mprd {schema.command}` made."
+        )
+    version = int(file.attrs.get("schema_version", 0))
+    if version != schema.version:
+        raise UserError(
+            f"{path} has {schema.name} version {version}, this mprd reads {schema.version}. "
+            f"{_remedy(schema)}"
+        )
+    missing = {"digest", "inputs", "config", *schema.attributes} - set(file.attrs)
+    if missing:
+        raise UserError(f"{path} lacks the attribute {sorted(missing)[0]}. {_remedy(schema)}")
 
 
 def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dict[str, int]:
@@ -178,7 +198,8 @@ def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dic
     for key, array in schema.arrays.items():
         where = f"{path}: {key}"
         if key not in file:
-            raise UserError(f"{where} is missing. Make it again with `mprd {schema.command}`.")
+            raise UserError(f"{where} is missing. {_remedy(schema)}")
+        require_stored(file, key, where, _remedy(schema))
         _check_dtype(file[key], array, where, schema)
         _check_shape(file[key].shape, array, sizes, where, schema)
     if scan:
@@ -194,9 +215,11 @@ def check_values(
     """Check finiteness and ranges of one data set, else raise a UserError."""
     if array.dtype == "str" or not values.size:
         return
-    remedy = f"Make it again with `mprd {schema.command}`."
+    remedy = _remedy(schema)
     if array.finite and values.dtype.kind == "f" and not np.isfinite(values).all():
         raise UserError(f"{where} holds NaN or infinite values. {remedy}")
+    if array.unit_rows and not _have_unit_rows(values):
+        raise UserError(f"{where} has rows that are not of length 1. {remedy}")
     low, high = np.nanmin(values), np.nanmax(values)
     if array.minimum is not None and low < array.minimum:
         raise UserError(f"{where} holds {low}, below {array.minimum}. {remedy}")
@@ -205,30 +228,10 @@ def check_values(
         raise UserError(f"{where} holds {high}, above {maximum}. {remedy}")
 
 
-def content_digest(file: h5py.File, schema: Schema) -> str:
-    """Return the SHA-256 of names, dtypes, shapes and values of all data sets of the schema."""
-    sha = hashlib.sha256(f"{schema.name}:{schema.version}".encode())
-    for key in sorted(schema.arrays):
-        data = file[key]
-        sha.update(f"{key}:{schema.arrays[key].dtype}:{data.shape}".encode())
-        row_bytes = max(1, data.dtype.itemsize * int(np.prod(data.shape[1:])))
-        step = max(1, _HASH_BLOCK_BYTES // row_bytes)
-        for start in range(0, data.shape[0], step):
-            block = data[start : start + step]
-            if data.dtype.kind == "O":
-                sha.update(b"\0".join(block) + b"\0")
-            else:
-                sha.update(np.ascontiguousarray(block).data)
-    return sha.hexdigest()
-
-
 def _check_dtype(data: h5py.Dataset, array: Array, where: str, schema: Schema) -> None:
     found = "str" if h5py.check_string_dtype(data.dtype) else data.dtype.name
     if found != array.dtype:
-        raise UserError(
-            f"{where} is {found}, expected {array.dtype}. "
-            f"Make it again with `mprd {schema.command}`."
-        )
+        raise UserError(f"{where} is {found}, expected {array.dtype}. {_remedy(schema)}")
 
 
 def _check_shape(
@@ -245,8 +248,7 @@ def _check_shape(
     if not fits:
         raise UserError(
             f"{where} has shape {shape}, expected {array.dims}"
-            f"{' with ' + str(sizes) if sizes else ''}. "
-            f"Make it again with `mprd {schema.command}`."
+            f"{' with ' + str(sizes) if sizes else ''}. {_remedy(schema)}"
         )
 
 
@@ -256,14 +258,14 @@ def _read(data: h5py.Dataset) -> np.ndarray:
     return data[:]
 
 
+def _have_unit_rows(values: np.ndarray) -> bool:
+    squares = np.einsum("nd,nd->n", values, values)
+    return bool((np.abs(squares - 1) < _UNIT_TOLERANCE).all())
+
+
+def _remedy(schema: Schema) -> str:
+    return f"Make it again with `mprd {schema.command}`."
+
+
 def _scalar(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def read_rows(data: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return rows of a data set in any order, repeats allowed; contiguous runs in one read."""
-    rows = np.asarray(rows)
-    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
-        return data[rows[0] : rows[0] + len(rows)]
-    unique, inverse = np.unique(rows, return_inverse=True)
-    return data[unique][inverse]

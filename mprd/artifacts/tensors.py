@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def save_tensors(
     }
     if card:
         header["card"] = card
+    header["checksum"] = _checksum(header)
     with atomic(path) as temporary:
         # One key: safetensors writes several in an order that changes from run to run.
         save_file(tensors, temporary, metadata={"mprd": json.dumps(header, sort_keys=True)})
@@ -77,7 +79,7 @@ def read_safetensors(
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("mprd", "{}"))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:  # ValueError: the JSON in the header
         raise UserError(f"{path} is not a readable safetensors file ({error}). {remedy}") from None
     if header.get("schema") not in schemas:
         raise UserError(f"{path} is not an {' or '.join(schemas)} file. {remedy}")
@@ -86,6 +88,9 @@ def read_safetensors(
             f"{path} has {header['schema']} version {header.get('schema_version')}, this mprd "
             f"reads {SCHEMA_VERSION}. {remedy}"
         )
+    told = header.pop("checksum", "")
+    if told != _checksum(header) or header.get("digest") != tensors_digest(tensors):
+        raise UserError(f"{path} was changed after it was written. {remedy}")
     for key, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise UserError(f"{path}: {key} holds NaN or infinite values. {remedy}")
@@ -102,6 +107,11 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     return sha.hexdigest()
 
 
+def _checksum(header: Mapping[str, str]) -> str:
+    text = json.dumps(dict(header), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write what training goes on from: `optimizer`, `rng` and `epoch`."""
     with atomic(path) as temporary, temporary.open("wb") as stream:
@@ -115,13 +125,18 @@ def read_state(path: Path) -> dict[str, Any]:
         UserError: missing, or no training state.
     """
     require_file(path, "train")
+    remedy = "Make it again with `mprd train`."
     try:
+        with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums in it
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise UserError(f"{path} was changed after it was written. {remedy}")
         state = torch.load(path, map_location="cpu", weights_only=True)
         known = state["schema"] == _STATE_SCHEMA and isinstance(state["epoch"], int)
+    except UserError:
+        raise
     except Exception:  # torch raises a dozen kinds here, all of them "not a state file"
         known = False
     if not known:
-        raise UserError(
-            f"{path} is not a readable training state. Make it again with `mprd train`."
-        )
+        raise UserError(f"{path} is not a readable training state. {remedy}")
     return state

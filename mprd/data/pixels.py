@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mprd.artifacts import PIXELS, open_artifact, read_rows
+from mprd.artifacts import PIXELS, open_artifact, read_images
 from mprd.system.ram import PIXEL_SHARE, held_pixels
 
 
@@ -56,7 +56,7 @@ class PixelStore:
         if self._held is not None:
             return self._held[positions.to(self._held.device)].to(self.device, non_blocking=True)
         with h5py.File(self.path, "r") as file:
-            block = read_rows(file["pixels"], self.rows[positions.cpu().numpy()])
+            block = read_images(file, self.rows[positions.cpu().numpy()])
         return torch.from_numpy(block).to(self.device)
 
     @cached_property
@@ -64,7 +64,7 @@ class PixelStore:
         if not held_pixels(self.size):
             return None
         with h5py.File(self.path, "r") as file:
-            held = torch.from_numpy(read_rows(file["pixels"], self.rows))
+            held = torch.from_numpy(read_images(file, self.rows))
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             if self.size <= PIXEL_SHARE * free:

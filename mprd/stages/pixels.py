@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import INDEX, PIXELS, create_artifact, read_artifact
+from mprd.artifacts import INDEX, PIXELS, create_artifact, read_artifact, row_checksums
 from mprd.config import Config
 from mprd.data.images import decode, resize
 from mprd.pipeline.settings import stage_settings
@@ -42,11 +42,11 @@ def run_pixels(*, index: Path, out: Path, config: Config, threads: int = 1) -> N
         config=stage_settings(config, "pixels"),
         inputs={"index": artifact.digest},
     ) as file:
-        data = file.create_dataset(
-            "pixels", (len(paths), height, width, 3), "uint8", chunks=(1, height, width, 3)
-        )
+        data = file.create_dataset("pixels", (len(paths), height, width, 3), "uint8")
+        checksums = file.create_dataset("crc32", (len(paths),), "uint32")
         for start, block in _blocks(paths, height, width, threads):
             data[start : start + len(block)] = block
+            checksums[start : start + len(block)] = row_checksums(block)
 
 
 def _blocks(

@@ -19,11 +19,14 @@ from mprd.artifacts import (
     write_json,
 )
 from mprd.errors import UserError
+from tests.artifacts.edit import edit, put
+
+UNIT = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
 
 
 def write_features(path, features=None, **kwargs):
     if features is None:
-        features = np.eye(4, 3, dtype=np.float32)
+        features = UNIT
     arrays = {"features": features, "row": np.arange(len(features))}
     options = {"config": {"a": 1}, "inputs": {"model": "abc"}, "attributes": {"splits": "train"}}
     write_artifact(path, FEATURES, arrays, **{**options, **kwargs})
@@ -56,7 +59,7 @@ def write_graph(path, **changes):
 def test_round_trip(tmp_path):
     path = write_features(tmp_path / "f.h5", seed=7)
     artifact = read_artifact(path, FEATURES)
-    assert np.array_equal(artifact["features"], np.eye(4, 3))
+    assert np.array_equal(artifact["features"], UNIT)
     assert artifact.inputs == {"model": "abc"}
     assert artifact.attributes == {"splits": "train"}
     with h5py.File(path) as file:
@@ -90,8 +93,7 @@ def write_index(path, names):
 def test_digest_depends_on_content_alone(tmp_path):
     one = read_artifact(write_features(tmp_path / "1.h5"), FEATURES).digest
     two = read_artifact(write_features(tmp_path / "2.h5", config={"b": 2}), FEATURES).digest
-    changed = np.eye(4, 3, dtype=np.float32)
-    changed[3, 2] = 0.5
+    changed = UNIT[::-1]
     three = read_artifact(write_features(tmp_path / "3.h5", changed), FEATURES).digest
     assert one == two != three
     write_index(tmp_path / "a.h5", ["ab", "c"])
@@ -107,38 +109,25 @@ def test_every_schema_is_described(schema):
     assert all(array.description for array in schema.arrays.values())
 
 
-def damage(path, change):
-    with h5py.File(path, "r+") as file:
-        change(file)
-
-
-def replace(key, values):
-    def change(file):
-        del file[key]
-        file[key] = values
-
-    return change
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda f: f.attrs.__delitem__("schema"), "holds no mprd artifact, expected mprd.graph"),
-        (lambda f: f.attrs.__setitem__("schema", "mprd.index"), "holds mprd.index"),
+        (lambda f: f.attrs.__setitem__("schema", "mprd.features"), "holds mprd.features"),
         (lambda f: f.attrs.__setitem__("schema_version", 99), "version 99, this mprd reads 4"),
         (lambda f: f.attrs.__delitem__("eps_max"), "lacks the attribute eps_max"),
         (lambda f: f.__delitem__("data"), "data is missing"),
-        (replace("data", np.zeros(2)), "data is float64, expected float32"),
-        (replace("data", np.zeros(3, np.float32)), "data has shape"),
-        (replace("data", np.array([0, np.nan], np.float32)), "data holds NaN"),
-        (replace("data", np.array([0, 1.5], np.float32)), "data holds 1.5, above 1"),
-        (replace("neighbors", np.array([[0, 1], [1, 2]], np.int32)), "neighbors holds 2, above 1"),
-        (replace("neighbors", np.array([[0, 1], [-1, 0]], np.int32)), "holds -1, below 0"),
+        (put("data", np.zeros(2)), "data is float64, expected float32"),
+        (put("data", np.zeros(3, np.float32)), "data has shape"),
+        (put("data", np.array([0, np.nan], np.float32)), "data holds NaN"),
+        (put("data", np.array([0, 1.5], np.float32)), "data holds 1.5, above 1"),
+        (put("neighbors", np.array([[0, 1], [1, 2]], np.int32)), "neighbors holds 2, above 1"),
+        (put("neighbors", np.array([[0, 1], [-1, 0]], np.int32)), "holds -1, below 0"),
     ],
 )
 def test_damaged_files_are_refused_with_file_key_and_remedy(tmp_path, change, message):
     path = write_graph(tmp_path / "graph.h5")
-    damage(path, change)
+    edit(path, change)
     with pytest.raises(UserError, match=message) as caught:
         read_artifact(path, GRAPH)
     assert "graph.h5" in str(caught.value)
@@ -150,7 +139,7 @@ def test_missing_cut_and_foreign_files(tmp_path):
         read_artifact(tmp_path / "none.h5", GRAPH)
     path = write_graph(tmp_path / "graph.h5")
     path.write_bytes(path.read_bytes()[:700])
-    with pytest.raises(UserError, match="not a readable HDF5 file"):
+    with pytest.raises(UserError, match="is damaged: it is not what was written"):
         read_artifact(path, GRAPH)
 
 

@@ -88,7 +88,7 @@ def test_inspect_prints_and_checks(cli, market, tmp_path):
         file["camera"][0] = 2
     code, _, err = cli("inspect", out)
     assert code == 2
-    assert "was changed after it was written" in err
+    assert "is not what was written" in err
 
 
 @pytest.mark.parametrize(

@@ -168,5 +168,5 @@ def test_a_changed_file_is_told(judged_run, tmp_path):
     copy.write_bytes(judged_run.final.clusters.read_bytes())
     with h5py.File(copy, "r+") as file:
         file["membership"][0] = 0.123
-    with pytest.raises(UserError, match="was changed after it was written"):
+    with pytest.raises(UserError, match="is not what was written"):
         describe(copy)

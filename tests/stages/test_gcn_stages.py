@@ -23,6 +23,7 @@ from mprd.stages.epochs import begin_relations
 from mprd.stages.pairs import run_pairs
 from mprd.stages.table import run_table
 from mprd.stages.train import run_train
+from tests.artifacts import edit as artifact_edit
 from tests.stages.pipeline import changed, inputs_of, label, metadata, pretrain, start, train
 
 GCN = {
@@ -256,8 +257,7 @@ def test_more_images_than_there_are(copy, config):
 
 
 def edit(path, **attributes):
-    with h5py.File(path, "r+") as file:
-        file.attrs.update(attributes)
+    artifact_edit.edit(path, lambda file: file.attrs.update(attributes))
 
 
 def test_metadata_of_another_data_set(copy, config):
@@ -270,10 +270,8 @@ def test_metadata_of_another_data_set(copy, config):
 
 def test_metadata_of_another_width(copy, config):
     path = copy / "gcn/metadata.h5"
-    with h5py.File(path, "r+") as file:
-        narrow = file["features"][:, :10]
-        del file["features"]
-        file["features"] = narrow
+    narrow = read_artifact(path, METADATA)["features"][:, :10]
+    artifact_edit.edit(path, artifact_edit.put("features", narrow))
     with pytest.raises(UserError, match="embeddings of size 10, the model makes 192"):
         train(copy, 1, config)
 

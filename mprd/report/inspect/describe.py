@@ -84,14 +84,14 @@ def _hdf5(path: Path) -> Description:
         )
     schema = SCHEMAS[name]
     with open_artifact(path, schema) as file:
-        facts = {key: _plain(file.attrs[key]) for key in file.attrs}
-        rows = [_data_set(file[key]) for key in file]
         check(file, schema, path)
         if content_digest(file, schema) != file.attrs["digest"]:
             raise UserError(
                 f"{path} was changed after it was written (its digest differs). "
                 f"Make it again with `mprd {schema.command}`."
             )
+        facts = {key: _plain(file.attrs[key]) for key in file.attrs}
+        rows = [_data_set(file[key]) for key in file]
     columns = ("name", "dtype", "shape", "min", "mean", "max", "description")
     verdict = "Check passed: schema, shapes, ranges and digest."
     return Description(path, name, schema.description, _parsed(facts), columns, rows, verdict)

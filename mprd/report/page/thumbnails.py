@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from mprd.artifacts import PIXELS, open_artifact, read_rows
+from mprd.artifacts import PIXELS, open_artifact, read_images
 
 _QUALITY = 70
 
@@ -36,7 +36,7 @@ class Thumbnails:
         """
         wanted = np.unique(np.fromiter(rows, np.int64))
         with h5py.File(self._path, "r") as file:
-            images = read_rows(file["pixels"], wanted)
+            images = read_images(file, wanted)
         return {
             int(row): picture_address(Image.fromarray(image), height)
             for row, image in zip(wanted, images, strict=True)

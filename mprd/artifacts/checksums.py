@@ -1,0 +1,136 @@
+"""What tells a whole HDF5 artifact from a damaged one, before HDF5 reads a byte of it.
+
+HDF5 does not notice changed values, and on a changed structure it can hang or crash. So a file
+begins with 512 bytes of ours (HDF5's user block; every tool skips it) that hold the checksum of all
+the rest. Of a data set that is too large to be read at every opening, the bytes are left out: its
+rows have checksums of their own.
+"""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mprd.artifacts.declaration import Schema
+from mprd.errors import UserError
+
+SEAL_BYTES = 512
+_SEAL = "mprd artifact, HDF5 from byte 512 on\ncrc32 without bytes {} to {}: {:08x}\n"
+_SEALED = re.compile(rb"mprd artifact, HDF5 .*\ncrc32 without bytes (\d{1,20}) to (\d{1,20}): ")
+_BLOCK_BYTES = 16 * 2**20
+_STRING_BYTES = 16  # what a variable-length string takes in its data set, beside the text
+
+
+def seal(path: Path, schema: Schema) -> None:
+    """Write the checksum of a file that was made with a user block of `SEAL_BYTES`."""
+    begin, end = SEAL_BYTES, SEAL_BYTES
+    with h5py.File(path, "r") as file:
+        for key, array in schema.arrays.items():
+            if array.streamed and file[key].size:
+                begin = file[key].id.get_offset()
+                end = begin + file[key].nbytes
+    with path.open("r+b") as file:
+        file.write(_head(path, begin, end))
+
+
+def check_seal(path: Path, remedy: str) -> None:
+    """Refuse a file that is not what was written.
+
+    Args:
+        path: an HDF5 artifact.
+        remedy: what to do about it, a sentence.
+
+    Raises:
+        UserError: it was changed or cut short, or this mprd did not write it.
+    """
+    with path.open("rb") as file:
+        head = file.read(SEAL_BYTES)
+    if head.startswith(b"\x89HDF"):
+        raise UserError(f"{path} has no checksum: not this mprd wrote it. {remedy}")
+    sealed = _SEALED.match(head)
+    if sealed is None or head != _head(path, int(sealed[1]), int(sealed[2])):
+        raise UserError(f"{path} is damaged: it is not what was written. {remedy}")
+
+
+def row_checksums(rows: np.ndarray) -> np.ndarray:
+    """Return the CRC-32 of each row, uint32 (n,).
+
+    Args:
+        rows: (n, ...), contiguous rows.
+    """
+    return np.array([zlib.crc32(row) for row in np.ascontiguousarray(rows)], np.uint32)
+
+
+def content_digest(file: h5py.File, schema: Schema) -> str:
+    """Return the SHA-256 of names, dtypes, shapes and values of all data sets of the schema."""
+    sha = hashlib.sha256(f"{schema.name}:{schema.version}".encode())
+    for key in sorted(schema.arrays):
+        data = file[key]
+        sha.update(f"{key}:{schema.arrays[key].dtype}:{data.shape}".encode())
+        row_bytes = max(1, data.dtype.itemsize * int(np.prod(data.shape[1:])))
+        step = max(1, _BLOCK_BYTES // row_bytes)
+        for start in range(0, data.shape[0], step):
+            block = data[start : start + step]
+            if data.dtype.kind == "O":
+                sha.update(b"\0".join(block) + b"\0")
+            else:
+                sha.update(np.ascontiguousarray(block).data)
+    return sha.hexdigest()
+
+
+def require_stored(file: h5py.File, key: str, where: str, remedy: str) -> None:
+    """Refuse a data set that lies in another file, or declares more than the file holds.
+
+    Our files are not compressed, so such a data set is not ours: reading it could fill the memory.
+
+    Raises:
+        UserError: it is such a data set.
+    """
+    if not isinstance(file.get(key, getlink=True), h5py.HardLink):
+        raise UserError(f"{where} is a link to somewhere else. {remedy}")
+    data = file[key]
+    if not isinstance(data, h5py.Dataset) or data.is_virtual or data.external:
+        raise UserError(f"{where} is not a plain data set. {remedy}")
+    text = h5py.check_string_dtype(data.dtype)
+    need = data.size * _STRING_BYTES if text else data.nbytes
+    if data.id.get_storage_size() < need:
+        raise UserError(f"{where} declares more values than the file holds. {remedy}")
+
+
+@contextmanager
+def unreadable(where: str | Path, remedy: str) -> Iterator[None]:
+    """Turn what HDF5 says of a damaged file into a sentence.
+
+    Args:
+        where: file, or file and key.
+        remedy: what to do about it, a sentence.
+
+    Raises:
+        UserError: HDF5 found damage.
+    """
+    try:
+        yield
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise UserError(f"{where} is damaged ({str(error)[:200]}). {remedy}") from None
+
+
+def _head(path: Path, begin: int, end: int) -> bytes:
+    """Return the user block of a file: the checksum of all behind it but the bytes begin to end."""
+    return _SEAL.format(begin, end, _file_crc(path, begin, end)).encode().ljust(SEAL_BYTES, b"\0")
+
+
+def _file_crc(path: Path, begin: int, end: int) -> int:
+    value, size = 0, path.stat().st_size
+    if not SEAL_BYTES <= begin <= end <= size:
+        return -1  # no range of this file
+    with path.open("rb") as file:
+        for first, last in ((SEAL_BYTES, begin), (end, size)):
+            file.seek(first)
+            while block := file.read(min(_BLOCK_BYTES, last - file.tell())):
+                value = zlib.crc32(block, value)
+    return value

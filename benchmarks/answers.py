@@ -1,12 +1,14 @@
 """What a person's answers are worth, in the loop: `python benchmarks/answers.py`.
 
-A run is trained, pairs of it are answered (by true identities, without a mistake), and the run is
-trained again from the start with the answers as constraints of its clusters. Asked are the pairs of
-`mprd answer`, or pairs drawn from the graph at random. The runs are cells of learning.py, in the
+A run is trained, pairs of it are answered (by true identities, without a mistake), and a second run
+holds the answers as constraints of its clusters: from the start, or (`--more`) for some epochs from
+the model of the first, beside the same without answers and with true clusters. Asked are the pairs
+of `mprd answer`, or pairs drawn from the graph at random. The runs are cells of learning.py, in the
 same folder; differences to the run without answers are paired by seed.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -59,12 +61,43 @@ def answer(cell: Cell, pairs: np.ndarray, out: Path) -> int:
     return int(same.sum())
 
 
+CHOOSE: dict[str, Callable[[Cell, int], np.ndarray]] = {
+    "asked": asked_pairs,
+    "random": random_pairs,
+}
+
+
+def second(base: Cell, folder: Path, options: argparse.Namespace, kind: str, count: int) -> dict:
+    """Train the second run; return its figures."""
+    seed, change = base.config.seed, {}
+    variant = "oracle-clusters" if kind == "true" else options.base
+    name = f"{options.base}-{kind}-{count}"
+    if kind in CHOOSE:
+        out = folder / f"answers/{name}-{seed}.csv"
+        same = answer(base, CHOOSE[kind](base, count), out)
+        print(f"{name} seed {seed}: {same} of {count} pairs are one identity", flush=True)
+        change = {"cluster": {"constraints": str(out)}}
+    if options.more:
+        name += f"-more-{options.more}"
+        change["epochs"] = options.more
+    cell = Cell(folder, variant, seed, options, change, name)
+    if options.more:
+        start = cell.layout.initial_model
+        start.parent.mkdir(parents=True, exist_ok=True)
+        if not start.exists():
+            start.symlink_to(base.layout.model_after(base.config.epochs).resolve())
+    figures = cell.run()
+    print(f"{name} seed {seed}: mAP {figures['mAP']:.1f}", flush=True)
+    return {"variant": f"{kind} {count or ''}", "seed": seed, **figures}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--market", type=Path, help="folder that holds Market-1501")
     parser.add_argument("--base", default="judged-weights", help="variant of learning.py")
     parser.add_argument("--counts", type=int, nargs="+", default=[50, 100, 300])
-    parser.add_argument("--kinds", nargs="+", default=["asked", "random"])
+    parser.add_argument("--kinds", nargs="+", default=["asked", "random"], choices=CHOOSE)
+    parser.add_argument("--more", type=int, default=0, help="go on for so many epochs")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--iters", type=int, default=40)
@@ -72,25 +105,18 @@ def main() -> None:
     options = parser.parse_args()
     set_up_cpu(None)
     folder = options.work / ("market" if options.market else "synthetic")
-    choose = {"asked": asked_pairs, "random": random_pairs}
     found = []
     for seed in range(options.seeds):
         base = Cell(folder, options.base, seed, options)
-        found.append({"variant": "no answers", "seed": seed, **base.run()})
+        first = base.run()
         finished(base)
-        for kind in options.kinds:
-            for count in options.counts:
-                out = folder / f"answers/{options.base}-{seed}-{kind}-{count}.csv"
-                same = answer(base, choose[kind](base, count), out)
-                name = f"{options.base}-{kind}-{count}"
-                change = {"cluster": {"constraints": str(out)}}
-                figures = Cell(folder, options.base, seed, options, change, name).run()
-                found.append({"variant": f"{count} {kind}", "seed": seed, **figures})
-                print(
-                    f"{name} seed {seed}: {same} of one identity, mAP {figures['mAP']:.1f}",
-                    flush=True,
-                )
-    print(table(pd.DataFrame(found), "no answers"))
+        cells = [(kind, count) for kind in options.kinds for count in options.counts]
+        if options.more:
+            cells = [("none", 0), *cells, ("true", 0)]
+        else:
+            found.append({"variant": "none ", "seed": seed, **first})
+        found += [second(base, folder, options, *cell) for cell in cells]
+    print(table(pd.DataFrame(found), "none "))
 
 
 if __name__ == "__main__":

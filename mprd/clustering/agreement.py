@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mprd.clustering.numbering import with_single_clusters
+from mprd.system.checks import check_integers
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,16 @@ def pair_quality(
         cameras: int (N,), -1 unknown: in no pair of two cameras.
 
     Raises:
-        ValueError: the lengths differ, or no identity is known.
+        ValueError: the lengths differ, no whole numbers, or no identity is known.
     """
-    labels, identities = np.asarray(labels), np.asarray(identities)
-    if labels.ndim != 1 or labels.shape != identities.shape:
-        raise ValueError(
-            f"labels {labels.shape} and identities {identities.shape} differ, or are not flat."
-        )
+    count = len(labels)
+    labels = check_integers(labels, count, "labels")
+    identities = check_integers(identities, count, "identities")
     known = identities >= 0
     if not known.any():
         raise ValueError("no identity is known, there is nothing to compare with.")
-    cameras = np.full(len(labels), -1) if cameras is None else np.asarray(cameras)
+    cameras = np.full(count, -1) if cameras is None else cameras
+    cameras = check_integers(cameras, count, "cameras")
     labels, identities, cameras = labels[known], identities[known], cameras[known]
     labels = with_single_clusters(labels)
     _, cluster, cluster_size = np.unique(labels, return_inverse=True, return_counts=True)

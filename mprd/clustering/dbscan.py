@@ -6,6 +6,7 @@ from scipy.sparse.csgraph import connected_components
 
 from mprd.clustering.methods import CLUSTERINGS
 from mprd.config import ClusterConfig
+from mprd.system.checks import check_distances
 
 
 @CLUSTERINGS.register("dbscan")
@@ -32,11 +33,10 @@ def dbscan(distance: csr_array, eps: float, min_samples: int = 4) -> np.ndarray:
         int32 (N,), -1 for outliers.
 
     Raises:
-        ValueError: the matrix is not square, eps is not positive, or min_samples is below 1.
+        ValueError: no square CSR matrix of distances, eps is not positive, or min_samples is
+            below 1.
     """
-    count = distance.shape[0]
-    if distance.shape != (count, count):
-        raise ValueError(f"distance must be a square matrix, not {distance.shape}.")
+    count = check_distances(distance).shape[0]
     if not eps > 0 or min_samples < 1:
         raise ValueError(
             f"eps must be positive and min_samples at least 1, not {eps} and {min_samples}."

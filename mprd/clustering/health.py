@@ -16,6 +16,7 @@ from mprd.clustering.agreement import pair_quality
 from mprd.clustering.membership import membership
 from mprd.clustering.numbering import with_single_clusters
 from mprd.clustering.operating_point import confident_pairs, share_together
+from mprd.system.checks import check_distances, check_integers
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,13 @@ def cluster_health(
         labels: int (N,), -1 outlier.
         neighbors: int (N, k), nearest rows, the row itself first.
         cameras: int (N,), -1 unknown.
+
+    Raises:
+        ValueError: no square CSR matrix of distances, or labels or cameras that do not fit it.
     """
+    count = check_distances(distance).shape[0]
+    labels = check_integers(labels, count, "labels")
+    cameras = check_integers(cameras, count, "cameras")
     found = share_together(labels, confident_pairs(neighbors, cameras))
     cohesion = float(membership(distance, labels).mean())
     inside = labels >= 0

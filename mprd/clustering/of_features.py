@@ -57,8 +57,10 @@ def cluster_features(
     if config.judged:
         raise UserError("Clusters of features are not judged: set cluster.relation to jaccard.")
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    if not np.isfinite(lengths).all() or (lengths == 0).any():
-        raise UserError("A row of the features is zero, NaN or infinite. Mend or remove it.")
+    fine = np.isfinite(lengths) & (lengths > 0)
+    if not fine.all():
+        row = int(np.argmin(fine))
+        raise UserError(f"Row {row} of the features is zero, NaN or infinite. Mend or remove it.")
     vectors = np.ascontiguousarray(features / lengths, np.float32)
     where = np.full(len(vectors), -1) if cameras is None else np.asarray(cameras)
     settings = config.graph

@@ -1,47 +1,69 @@
-"""Decode image files and resize them, once."""
+"""Decode image files and resize them, once. docs/reliability.md says what comes of odd files."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps
 
+from mprd.artifacts import sha256_file
 from mprd.errors import UserError
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
+# Above 179 megapixels Pillow refuses an image, above 89 it warns: that is for web servers.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+_ORIENTATION = 0x0112  # EXIF
+_TURNED = (5, 6, 7, 8)  # by a quarter: height and width change places
+_WHITE = (255, 255, 255, 255)
 
 
-def decode(path: Path) -> Image.Image:
-    """Read an image file as RGB.
+def decode(path: Path, sha256: str | None = None) -> Image.Image:
+    """Read an image file as `as_rgb` gives it; of an animation the first picture.
+
+    Args:
+        path: the file.
+        sha256: of the file, hexadecimal, if it must be that one.
 
     Raises:
-        UserError: missing, no image, or cut short; names the path.
+        UserError: missing, no image, cut short, or another file; names the path.
     """
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError:
-        raise UserError(f"Image {path} does not exist.") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    if sha256 is not None and path.is_file() and sha256_file(path) != sha256:
         raise UserError(
-            f"Image {path} cannot be read ({error}). Remove or replace it, "
-            "or set data.on_bad_image to skip."
-        ) from None
+            f"Image {path} is not the file that was indexed: it was changed. Run the stage index "
+            "again."
+        )
+    with _opened(path) as image:
+        return as_rgb(image)
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Return an image as a viewer shows it, in RGB.
+
+    EXIF orientation is applied, what is transparent is shown on white, 16 bits become 8.
+
+    Raises:
+        ValueError: its values are floats, whose range nobody knows.
+    """
+    upright = ImageOps.exif_transpose(image)
+    if upright.has_transparency_data:
+        clear = upright.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", clear.size, _WHITE), clear).convert("RGB")
+    return _eight_bits(upright).convert("RGB")
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return width and height from the file's header, without decoding the pixels.
+    """Return width and height, upright, from the file's header, without decoding the pixels.
 
     Raises:
         UserError: as `decode`.
     """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise UserError(
-            f"Image {path} cannot be read ({error}). Remove or replace it, "
-            "or set data.on_bad_image to skip."
-        ) from None
+    with _opened(path) as image:
+        width, height = image.size
+        turned = image.getexif().get(_ORIENTATION) in _TURNED
+        return (height, width) if turned else (width, height)
 
 
 def resize(image: Image.Image, height: int, width: int) -> np.ndarray:
@@ -49,3 +71,29 @@ def resize(image: Image.Image, height: int, width: int) -> np.ndarray:
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image, dtype=np.uint8)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("no regular file")  # reading a pipe would wait for ever
+        with Image.open(path) as image:
+            yield image
+    except FileNotFoundError:
+        raise UserError(f"Image {path} does not exist.") from None
+    except Exception as error:  # a damaged file can raise anything in Pillow's many readers
+        raise UserError(
+            f"Image {path} cannot be read ({error or type(error).__name__}). Remove or replace it, "
+            "or set data.on_bad_image to skip."
+        ) from None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Return an image of 16 bits a value with 8; Pillow would cut the values off at 255."""
+    if image.mode == "F":
+        raise ValueError("its values are floats, of unknown range")
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image).astype(np.int64)
+    return Image.fromarray((values.clip(0, 65535) // 257).astype(np.uint8))

@@ -12,10 +12,10 @@ import numpy as np
 from numba import njit
 from threadpoolctl import threadpool_limits
 
-from mprd.graph.kernels import check_features
 from mprd.graph.neighbors import SPARE, faiss_threads
 from mprd.graph.parallel import map_blocks
 from mprd.graph.refine import Refiner
+from mprd.system.checks import check_features
 
 _SAMPLE = 1000
 _BLOCK_PROBES = 2**22  # rows times lists that a thread looks at: about 120 MiB

@@ -5,6 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from mprd.system.checks import check_features, check_integers
+
 CameraMethod = Literal["none", "center", "standardize"]
 _BLOCK_ELEMENTS = 2**20
 _SMALLEST = 1e-6  # length below which a difference from the mean is rounding
@@ -85,9 +87,14 @@ def align_cameras(features: np.ndarray, cameras: np.ndarray, method: CameraMetho
         features: float32 (N, D), unit rows.
         cameras: int (N,); unknown cameras (-1) count as one camera.
         method: none: they stay as they are; center, standardize: as the functions below.
+
+    Raises:
+        ValueError: features are not a finite matrix, or cameras are not one whole number each.
     """
     if method == "none":
         return features
+    features = check_features(features)
+    cameras = check_integers(cameras, len(features), "cameras")
     standardize = method == "standardize"
     return CameraStatistics.of_images(features, cameras, standardize=standardize).align(
         features, cameras
@@ -107,6 +114,9 @@ def center_cameras(features: np.ndarray, cameras: np.ndarray) -> np.ndarray:
     Returns:
         float32 (N, D), unit rows; a row that equals its camera's mean (the only image of a
         camera) stays as it was.
+
+    Raises:
+        ValueError: features are not a finite matrix, or cameras are not one whole number each.
     """
     return align_cameras(features, cameras, "center")
 
@@ -120,6 +130,9 @@ def standardize_cameras(features: np.ndarray, cameras: np.ndarray) -> np.ndarray
 
     Returns:
         float32 (N, D), unit rows, as `center_cameras`.
+
+    Raises:
+        ValueError: as `center_cameras`.
     """
     return align_cameras(features, cameras, "standardize")
 

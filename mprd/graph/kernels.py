@@ -1,29 +1,11 @@
 """Small numba and array helpers that the graph modules share."""
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 from scipy.sparse import csr_array
 
 # One block of CSR rows: entries per row, column indices, values.
 RowBlock = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-def check_features(features: Any) -> np.ndarray:
-    """Return features as C-contiguous float32 (N, D).
-
-    Raises:
-        ValueError: not two-dimensional, or NaN or infinite somewhere.
-    """
-    array = np.ascontiguousarray(features, dtype=np.float32)
-    if array.ndim != 2:
-        raise ValueError(f"features must be (N, D), not {array.shape}.")
-    finite = np.isfinite(array).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise ValueError(f"features hold NaN or infinite values, first in row {row}.")
-    return array
 
 
 # Summed in float64, four or more lanes at a time (hence reassoc): the same for equal rows

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mprd.graph.kernels import check_features, dot
+from mprd.graph.kernels import dot
 from mprd.graph.refine import Refiner
+from mprd.system.checks import check_features
 
 # First row of the block, similarity float32 (B, width), index int64 (B, width), in any order.
 Candidates = tuple[int, np.ndarray, np.ndarray]

@@ -7,8 +7,9 @@ import numpy as np
 from numba import njit
 from scipy.sparse import csr_array
 
-from mprd.graph.kernels import RowBlock, assemble, check_features, dot, grown
+from mprd.graph.kernels import RowBlock, assemble, dot, grown
 from mprd.graph.parallel import map_blocks
+from mprd.system.checks import check_features
 
 
 def list_sizes(k1: int, k2: int) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from mprd.data.image_paths import image_paths
-from mprd.data.images import decode, resize
+from mprd.data.images import as_rgb, decode, resize
 from mprd.data.normalize import normalize_pixels
 from mprd.inference.search import search
 from mprd.models.network import ReidNetwork
@@ -113,7 +113,7 @@ class Embedder:
             image = decode(Path(image))
         elif isinstance(image, np.ndarray):
             image = Image.fromarray(image)
-        return resize(image.convert("RGB"), shape.height, shape.width)
+        return resize(as_rgb(image), shape.height, shape.width)
 
     def _embed_batch(self, pixels: list[np.ndarray]) -> np.ndarray:
         batch = torch.from_numpy(np.stack(pixels)).to(self.device)

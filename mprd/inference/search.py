@@ -3,6 +3,8 @@
 import faiss
 import numpy as np
 
+from mprd.system.checks import check_features
+
 
 def search(query: np.ndarray, gallery: np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
     """Return the k gallery rows most similar to each query, exactly.
@@ -16,13 +18,14 @@ def search(query: np.ndarray, gallery: np.ndarray, k: int = 10) -> tuple[np.ndar
         Similarity (cosine) float32 (Q, k) and gallery row int64 (Q, k), best first.
 
     Raises:
-        ValueError: the two do not fit together, or k is below 1.
+        ValueError: one is not a finite matrix, the two do not fit together, or k is below 1.
 
     Example:
         >>> search(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32), k=1)[1].tolist()
         [[0], [1]]
     """
-    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1] or k < 1:
+    query, gallery = check_features(query, "query"), check_features(gallery, "gallery")
+    if query.shape[1] != gallery.shape[1] or k < 1:
         raise ValueError(
             f"query {query.shape} and gallery {gallery.shape} must have rows of one length, and "
             f"k = {k} must be at least 1."
@@ -30,10 +33,4 @@ def search(query: np.ndarray, gallery: np.ndarray, k: int = 10) -> tuple[np.ndar
     k = min(k, len(gallery))
     if not len(query) or not k:
         return np.empty((len(query), k), np.float32), np.empty((len(query), k), np.int64)
-    similarity, index = faiss.knn(
-        np.ascontiguousarray(query, np.float32),
-        np.ascontiguousarray(gallery, np.float32),
-        k,
-        metric=faiss.METRIC_INNER_PRODUCT,
-    )
-    return similarity, index
+    return faiss.knn(query, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from mprd.system.checks import check_features, check_integers
 from mprd.system.cpus import worker_count
 
 _CHUNK_BYTES = 128 * 2**20
@@ -70,7 +71,8 @@ def evaluate(
         top: also list so many of the best gallery images of each query.
 
     Raises:
-        ValueError: shapes that do not fit, a query without identity, or no query with a match.
+        ValueError: shapes that do not fit, NaN or infinite values, ids or cameras that are no
+            whole numbers, a query without identity, or no query with a match.
     """
     sides = _Sides(query_ids, query_cameras, gallery_ids, gallery_cameras)
     count = len(sides.query_ids)
@@ -117,14 +119,11 @@ class _Sides:
         gallery_ids: np.ndarray,
         gallery_cameras: np.ndarray,
     ) -> None:
-        self.query_ids, self.query_cameras, self.gallery_ids, self.gallery_cameras = (
-            np.ascontiguousarray(values, np.int64)
-            for values in (query_ids, query_cameras, gallery_ids, gallery_cameras)
-        )
-        if self.query_ids.shape != self.query_cameras.shape:
-            raise ValueError("query_ids and query_cameras differ in length")
-        if self.gallery_ids.shape != self.gallery_cameras.shape:
-            raise ValueError("gallery_ids and gallery_cameras differ in length")
+        queries, gallery = len(query_ids), len(gallery_ids)
+        self.query_ids = check_integers(query_ids, queries, "query_ids")
+        self.query_cameras = check_integers(query_cameras, queries, "query_cameras")
+        self.gallery_ids = check_integers(gallery_ids, gallery, "gallery_ids")
+        self.gallery_cameras = check_integers(gallery_cameras, gallery, "gallery_cameras")
         if (self.query_ids < 0).any():
             raise ValueError("every query needs an identity >= 0")
 
@@ -148,10 +147,15 @@ def _similarities(
     if distance is not None:
         if distance.shape != (queries, gallery):
             raise ValueError(f"distance is {distance.shape}, expected {(queries, gallery)}")
+        finite = np.isfinite(distance).all(axis=1)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise ValueError(f"distance holds NaN or infinite values, first in row {row}")
         for start in range(0, queries, rows):
             yield start, -np.ascontiguousarray(distance[start : start + rows], np.float32)
         return
-    query, other = _normalized(query_features), _normalized(gallery_features)
+    query = _normalized(query_features, "query_features")
+    other = _normalized(gallery_features, "gallery_features")
     if len(query) != queries or len(other) != gallery or query.shape[1] != other.shape[1]:
         raise ValueError(
             f"features {query.shape} and {other.shape} do not fit {queries} queries and "
@@ -163,11 +167,9 @@ def _similarities(
         yield start, np.matmul(part, other.T, out=block[: len(part)])
 
 
-def _normalized(features: np.ndarray) -> np.ndarray:
+def _normalized(features: np.ndarray, name: str) -> np.ndarray:
     """Return unit rows; no copy of those that have unit length up to rounding."""
-    features = np.ascontiguousarray(features, np.float32)
-    if features.ndim != 2:
-        raise ValueError(f"features must be (n, D), not {features.shape}")
+    features = check_features(features, name)
     length = np.sqrt(np.einsum("ij,ij->i", features, features))[:, None]
     if np.abs(length - 1).max(initial=0) < 1e-6:
         return features

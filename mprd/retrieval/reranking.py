@@ -5,6 +5,7 @@ import numpy as np
 from mprd.graph.jaccard import jaccard_distance
 from mprd.graph.neighbors import knn
 from mprd.graph.reciprocal import list_length
+from mprd.system.checks import check_features
 
 _EPS_MAX = 0.9999999
 
@@ -34,11 +35,16 @@ def rerank(
         float32 (Q, G).
 
     Raises:
-        ValueError: weight outside [0, 1], or as `knn` and `jaccard_distance`.
+        ValueError: weight outside [0, 1], features of two widths, or as `knn` and
+            `jaccard_distance`.
     """
     if not 0 <= weight <= 1:
         raise ValueError(f"weight is {weight}, must lie between 0 and 1")
-    features = np.concatenate([query_features, gallery_features]).astype(np.float32)
+    query = check_features(query_features, "query_features")
+    gallery = check_features(gallery_features, "gallery_features")
+    if query.shape[1] != gallery.shape[1]:
+        raise ValueError(f"features {query.shape} and {gallery.shape} differ in width")
+    features = np.concatenate([query, gallery])
     queries = len(query_features)
     width = min(len(features), list_length(k1, k2))
     _, index = knn(features, width, threads=threads)

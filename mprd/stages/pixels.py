@@ -33,6 +33,7 @@ def run_pixels(*, index: Path, out: Path, config: Config, threads: int = 1) -> N
     artifact = read_artifact(index, INDEX)
     root = Path(artifact.attributes["root"])
     paths = [root / path for path in artifact["path"]]
+    sums = [str(sha256) for sha256 in artifact["sha256"]]
     height, width = config.data.height, config.data.width
     need = pixels_bytes(len(paths), height, width)
     require("pixels", need, "Set a smaller data.height and data.width.")
@@ -44,28 +45,32 @@ def run_pixels(*, index: Path, out: Path, config: Config, threads: int = 1) -> N
     ) as file:
         data = file.create_dataset("pixels", (len(paths), height, width, 3), "uint8")
         checksums = file.create_dataset("crc32", (len(paths),), "uint32")
-        for start, block in _blocks(paths, height, width, threads):
+        for start, block in _blocks(paths, sums, height, width, threads):
             data[start : start + len(block)] = block
             checksums[start : start + len(block)] = row_checksums(block)
 
 
 def _blocks(
-    paths: list[Path], height: int, width: int, threads: int
+    paths: list[Path], sums: list[str], height: int, width: int, threads: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield first rows and blocks of images; the next block is decoded while one is written."""
 
-    def load(path: Path) -> np.ndarray:
-        return resize(decode(path), height, width)
+    def load(path: Path, sha256: str) -> np.ndarray:
+        return resize(decode(path, sha256), height, width)
+
+    def loaded(start: int) -> Iterator[np.ndarray]:
+        chosen = slice(start, start + _BLOCK)
+        return pool.map(load, paths[chosen], sums[chosen])
 
     with (
         ThreadPoolExecutor(threads) as pool,
         progress(total=len(paths), desc="pixels", unit="image") as bar,
     ):
         try:
-            ahead = pool.map(load, paths[:_BLOCK])
+            ahead = loaded(0)
             for start in range(0, len(paths), _BLOCK):
                 images = list(ahead)
-                ahead = pool.map(load, paths[start + _BLOCK : start + 2 * _BLOCK])
+                ahead = loaded(start + _BLOCK)
                 bar.update(len(images))
                 yield start, np.stack(images)
         finally:

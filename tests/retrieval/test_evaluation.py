@@ -118,11 +118,11 @@ def test_scale_of_features_does_not_matter_and_zero_rows_are_allowed():
     ("position", "value", "message"),
     [
         (1, np.full(4, -1), "identity >= 0"),
-        (1, np.zeros(3), "query_ids and query_cameras"),
-        (4, np.zeros(3), "gallery_ids and gallery_cameras"),
+        (1, np.zeros(3), r"query_cameras must be \(3,\)"),
+        (4, np.zeros(3), r"gallery_cameras must be \(3,\)"),
         (0, np.zeros((3, 4)), "do not fit"),
         (3, np.zeros((9, 5)), "do not fit"),
-        (0, np.zeros(4), r"must be \(n, D\)"),
+        (0, np.zeros(4), r"must be \(N, D\)"),
     ],
 )
 def test_bad_arguments(position, value, message):

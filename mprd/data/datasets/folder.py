@@ -24,8 +24,9 @@ def read_folder(root: Path) -> Listing:
 
 
 def _read_crops(root: Path) -> Listing:
-    records, others = [], []
+    records, others, links = [], [], []
     for parent, folders, files in os.walk(root):
+        links += [name for name in folders if (Path(parent) / name).is_symlink()]
         folders[:] = sorted(name for name in folders if not is_litter(name))
         for name in sorted(name for name in files if not is_litter(name)):
             path = (Path(parent) / name).relative_to(root).as_posix()
@@ -34,11 +35,17 @@ def _read_crops(root: Path) -> Listing:
             else:
                 others.append(path)
     kinds = ", ".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
+    notes = []
+    if links:
+        notes.append(
+            f"{len(links)} folders are links, first '{links[0]}': not followed. Name what they "
+            "lead to, or list the images in a manifest."
+        )
     if not records:
         raise UserError(
             f"There are no images ({kinds}) in {root}: name the folder that holds your images."
+            + "".join(f" {note}" for note in notes)
         )
-    notes = []
     if others:
         notes.append(f"{len(others)} files are no images ({kinds}), first '{others[0]}': left out.")
     return Listing(root, tuple(records), tuple(notes))

@@ -1,0 +1,109 @@
+"""Every public function refuses what is no feature, distance or label, and says where."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+import mprd
+from mprd.config import Config
+from mprd.errors import UserError
+
+RNG = np.random.default_rng(0)
+FEATURES = RNG.normal(size=(40, 8)).astype(np.float32)
+FEATURES /= np.linalg.norm(FEATURES, axis=1, keepdims=True)
+IDS, CAMERAS = np.repeat(np.arange(10), 4), np.tile(np.arange(4), 10)
+_, NEIGHBORS = mprd.knn(FEATURES, 10)
+DISTANCE = mprd.jaccard_distance(FEATURES, NEIGHBORS, k1=8, k2=2)
+
+# What each function makes of features that may be bad.
+OF_FEATURES = {
+    "knn": lambda f: mprd.knn(f, 5),
+    "approximate_knn": lambda f: mprd.approximate_knn(f, 5),
+    "jaccard_distance": lambda f: mprd.jaccard_distance(f, NEIGHBORS, k1=8, k2=2),
+    "center_cameras": lambda f: mprd.center_cameras(f, CAMERAS),
+    "standardize_cameras": lambda f: mprd.standardize_cameras(f, CAMERAS),
+    "rerank": lambda f: mprd.rerank(f, FEATURES),
+    "rerank, gallery": lambda f: mprd.rerank(FEATURES, f),
+    "search": lambda f: mprd.search(f, FEATURES, 5),
+    "search, gallery": lambda f: mprd.search(FEATURES, f, 5),
+    "evaluate": lambda f: mprd.evaluate(f, IDS, CAMERAS, FEATURES, IDS, CAMERAS),
+    "evaluate, gallery": lambda f: mprd.evaluate(FEATURES, IDS, CAMERAS, f, IDS, CAMERAS),
+    "cluster_features": lambda f: mprd.cluster_features(f, Config()),
+}
+OF_DISTANCES = {
+    "dbscan": lambda d: mprd.dbscan(d, 0.5, 2),
+    "cluster_health": lambda d: mprd.cluster_health(d, IDS, NEIGHBORS, CAMERAS),
+}
+# Functions of labels, identities or cameras, 40 of them.
+OF_INTEGERS = {
+    "pair_quality, labels": lambda v: mprd.pair_quality(v, IDS),
+    "pair_quality, identities": lambda v: mprd.pair_quality(IDS, v),
+    "pair_quality, cameras": lambda v: mprd.pair_quality(IDS, IDS, v),
+    "center_cameras": lambda v: mprd.center_cameras(FEATURES, v),
+    "cluster_health, labels": lambda v: mprd.cluster_health(DISTANCE, v, NEIGHBORS, CAMERAS),
+    "cluster_health, cameras": lambda v: mprd.cluster_health(DISTANCE, IDS, NEIGHBORS, v),
+    "evaluate, ids": lambda v: mprd.evaluate(FEATURES, v, CAMERAS, FEATURES, IDS, CAMERAS),
+    "evaluate, cameras": lambda v: mprd.evaluate(FEATURES, IDS, CAMERAS, FEATURES, IDS, v),
+}
+
+
+def test_nothing_public_is_forgotten():
+    """Functions of `mprd` that take arrays; the others take files, whose checks are elsewhere."""
+    asked = {name.partition(",")[0] for name in (*OF_FEATURES, *OF_DISTANCES, *OF_INTEGERS)}
+    takes_files = {"image_paths", "load_model"}
+    functions = {
+        name for name in mprd.__all__ if callable(getattr(mprd, name)) and name[0].islower()
+    }
+    assert functions == asked | takes_files
+
+
+@pytest.mark.parametrize("name", OF_FEATURES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_features_that_are_not_finite(name, value):
+    features = FEATURES.copy()
+    features[7, 2] = value
+    with pytest.raises((ValueError, UserError), match=r"(?i)row 7\b"):
+        OF_FEATURES[name](features)
+
+
+@pytest.mark.parametrize("name", OF_FEATURES)
+@pytest.mark.parametrize("shape", [(40,), (40, 2, 4)])
+def test_features_of_another_shape(name, shape):
+    features = np.zeros(shape, np.float32)
+    with pytest.raises((ValueError, UserError), match=r"\(N, D\)"):
+        OF_FEATURES[name](features)
+
+
+@pytest.mark.parametrize("name", OF_DISTANCES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.5])
+def test_distances_that_are_none(name, value):
+    bad = DISTANCE.copy()
+    bad.data[bad.indptr[5]] = value
+    with pytest.raises(ValueError, match="first in row 5"):
+        OF_DISTANCES[name](bad)
+
+
+@pytest.mark.parametrize("name", OF_DISTANCES)
+@pytest.mark.parametrize("matrix", [np.eye(40), csr_array((40, 39)), DISTANCE.tocsc()])
+def test_no_matrix_of_distances(name, matrix):
+    with pytest.raises(ValueError, match=r"must be a square scipy\.sparse\.csr_array"):
+        OF_DISTANCES[name](matrix)
+
+
+def test_a_distance_to_rank_by():
+    distance = np.ones((40, 40))
+    distance[3, 9] = np.nan
+    with pytest.raises(ValueError, match="first in row 3"):
+        mprd.evaluate(FEATURES, IDS, CAMERAS, FEATURES, IDS, CAMERAS, distance=distance)
+
+
+@pytest.mark.parametrize("name", OF_INTEGERS)
+def test_integers_that_are_none(name):
+    function = OF_INTEGERS[name]
+    function(IDS.astype(float))  # whole numbers, as pandas stores them beside gaps
+    for bad in (IDS + 0.5, np.full(40, np.nan), np.array(["a"] * 40)):
+        with pytest.raises(ValueError, match="must be whole numbers"):
+            function(bad)
+    for bad in (IDS[:39], IDS[:, None]):
+        with pytest.raises(ValueError, match=r"must be \(\d+,\), not"):
+            function(bad)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +15,15 @@ from mprd.errors import UserError
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, size: int = 0) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it to `path`.
 
-    A lock on the target keeps out a stage that outlived a killed workflow: the second writer
-    waits for the first. On an exception the temporary file is removed and `path` is untouched.
+    A lock on the target keeps out another writer: the second waits for the first. On an exception
+    the temporary file is removed and `path` is untouched.
+
+    Args:
+        path: target.
+        size: bytes that will be written, as far as they are known before.
 
     Raises:
         UserError: the folder cannot be written to, or the disk is full.
@@ -26,7 +31,8 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(path):
+        with only_writer(path):
+            _require_space(path, size)
             try:
                 yield temporary
                 _sync(temporary)
@@ -43,22 +49,71 @@ def atomic(path: Path) -> Iterator[Path]:
         ):
             raise
         raise UserError(
-            f"Cannot write {path}: {error.strerror or error}. Free space or mend the permissions."
+            f"Cannot write {path}: {error.strerror or error} ({_free(path)} are free). Free space "
+            "or mend the permissions."
         ) from error
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+def only_writer(path: Path) -> Iterator[None]:
+    """Keep other processes from writing `path` meanwhile: who comes second waits.
+
+    A stage holds this while it computes, too, so that one that outlived a killed workflow and the
+    one that was started in its place do not do the same work side by side. The same process may
+    enter again. Where the file system grants no locks (some network mounts) there is a note.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.absolute().with_name(f".{path.name}.lock"), is_singleton=True)
     try:
         lock.acquire(timeout=0)
-    except Timeout:
-        print(f"Another mprd process is writing {path}; waiting for it to end.", flush=True)
+    except (Timeout, NotImplementedError):
+        if not _grants_locks(Path(lock.lock_file)):
+            print(
+                f"note: the file system of {path.parent} grants no locks. See to it that no second "
+                "mprd writes there.",
+                flush=True,
+            )
+            yield
+            return
+        print(f"Another mprd process is making {path}; waiting for it to end.", flush=True)
         lock.acquire()
     try:
         yield
     finally:
         lock.release()
+
+
+def _grants_locks(path: Path) -> bool:
+    """Tell whether a lock on a file can be had at all, now or later."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: its locks are part of every file system
+        return True
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return True
+
+
+def _require_space(path: Path, size: int) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Raises:
+        UserError: too little space is free.
+    """
+    if size > shutil.disk_usage(path.parent).free:
+        raise UserError(
+            f"Cannot write {path}: it takes {size / 2**20:,.0f} MiB, {_free(path)} are free. Free "
+            "space, or set another results folder."
+        )
+
+
+def _free(path: Path) -> str:
+    return f"{shutil.disk_usage(path.parent).free / 2**20:,.0f} MiB"
 
 
 def _sync(path: Path) -> None:

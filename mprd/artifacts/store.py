@@ -76,8 +76,9 @@ def write_artifact(
         UserError: the target cannot be written.
         ValueError: the arrays do not fit the schema.
     """
+    size = sum(np.asarray(values).nbytes for values in arrays.values())
     with create_artifact(
-        path, schema, config=config, inputs=inputs, seed=seed, attributes=attributes
+        path, schema, config=config, inputs=inputs, seed=seed, attributes=attributes, size=size
     ) as file:
         for key, values in arrays.items():
             dtype = h5py.string_dtype() if schema.arrays[key].dtype == "str" else values.dtype
@@ -93,9 +94,13 @@ def create_artifact(
     inputs: Mapping[str, str],
     seed: int | None = None,
     attributes: Mapping[str, Any] | None = None,
+    size: int = 0,
 ) -> Iterator[h5py.File]:
-    """Like `write_artifact`, for contents that are written piece by piece into the open file."""
-    with atomic(path) as temporary:
+    """Like `write_artifact`, for contents that are written piece by piece into the open file.
+
+    `size`: bytes of the contents, about.
+    """
+    with atomic(path, size) as temporary:
         with h5py.File(temporary, "w", userblock_size=SEAL_BYTES) as file:
             yield file
             _describe(file, schema)

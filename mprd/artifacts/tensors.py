@@ -57,7 +57,7 @@ def save_tensors(
     if card:
         header["card"] = card
     header["checksum"] = _checksum(header)
-    with atomic(path) as temporary:
+    with atomic(path, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
         # One key: safetensors writes several in an order that changes from run to run.
         save_file(tensors, temporary, metadata={"mprd": json.dumps(header, sort_keys=True)})
 

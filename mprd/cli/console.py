@@ -1,6 +1,7 @@
 """What `mprd run` shows: the lines of the stages, and below them what the newest log says."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -8,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
+
+from mprd.cli.interrupts import Stopped
 
 _LOOK_EVERY = 0.5  # seconds
 
@@ -32,8 +35,12 @@ def relay(command: list[str], logs: list[Path], look: Callable[[], None]) -> int
         else:
             _wait(child, look)
         return child.wait()
-    except KeyboardInterrupt:
-        return child.wait()  # Snakemake has the interrupt, too, and stops its jobs
+    except Stopped as stopped:
+        # Of Ctrl-C the terminal tells Snakemake, too; it stops its jobs.
+        if stopped.signal is not signal.SIGINT:
+            child.send_signal(signal.SIGINT)
+        child.wait()
+        raise
     finally:
         look()
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mprd.cli.app import app
+from mprd.cli.interrupts import Stopped
 from mprd.system.cpus import worker_count
 
 
@@ -128,5 +129,5 @@ def answer(
             webbrowser.open(server.address)
         try:
             server.serve_forever()
-        except KeyboardInterrupt:
+        except Stopped:
             print(f"\n{session.answered} answers in {session.out}")

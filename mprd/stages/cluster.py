@@ -29,6 +29,7 @@ from mprd.errors import UserError
 from mprd.pipeline.layout import EpochLayout, said_of
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
+from mprd.stages.common import exclusive
 from mprd.system.ram import cluster_bytes, require
 
 SETTINGS = ("cluster",)
@@ -38,6 +39,7 @@ DRAFT_GAMMA = 0.05
 _SPARSE = 0.5  # share of outliers from which one cluster means "too strict", not "all joined"
 
 
+@exclusive
 def run_cluster(
     *,
     index: Path,

@@ -16,7 +16,7 @@ from mprd.pipeline.layout import said_of
 from mprd.pipeline.settings import stage_settings
 from mprd.retrieval.evaluation import Evaluation, evaluate
 from mprd.retrieval.reranking import rerank
-from mprd.stages.common import open_store, read_index
+from mprd.stages.common import exclusive, open_store, read_index
 from mprd.system.ram import evaluation_bytes, held_pixels, inference_bytes, require
 from mprd.system.torch_setup import select_device
 
@@ -25,6 +25,7 @@ SETTINGS = ("evaluate.flip", "evaluate.rerank", "model", "seed", "precision")
 _TOP = 50
 
 
+@exclusive
 def run_evaluate(
     *,
     index: Path,

@@ -15,6 +15,7 @@ from mprd.graph.neighbors import knn
 from mprd.graph.reciprocal import list_length
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
+from mprd.stages.common import exclusive
 from mprd.system.cpus import worker_count
 from mprd.system.ram import MIB, graph_bytes, require
 
@@ -22,6 +23,7 @@ SETTINGS = ("graph.k1", "graph.k2", "graph.eps_max", "graph.cameras", "graph.bac
 SETTINGS_WHEN = (({"graph.backend": "ivf"}, ("graph.min_recall",)),)
 
 
+@exclusive
 def run_graph(
     *,
     features: Path,

@@ -13,6 +13,7 @@ from mprd.data.datasets import ImageRecord, Listing, load_plugin, read_dataset
 from mprd.data.images import decode, image_size
 from mprd.errors import UserError
 from mprd.pipeline.settings import data_location, stage_settings
+from mprd.stages.common import exclusive
 from mprd.system.progress import progress
 
 SETTINGS = ("data.dataset", "data.root", "data.reader", "data.camera", "data.on_bad_image")
@@ -26,6 +27,7 @@ class _FileFacts:
     sha256: str
 
 
+@exclusive
 def run_index(*, out: Path, config: Config, data_dir: Path | None = None, threads: int = 1) -> None:
     """List the images of a data set with split, identity, camera, size and checksum.
 

@@ -11,7 +11,7 @@ from mprd.data.index import split_rows
 from mprd.models.build import build_network
 from mprd.models.weights import load_checkpoint, save_network
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import open_store, read_index, require_for_training
+from mprd.stages.common import exclusive, open_store, read_index, require_for_training
 from mprd.system.torch_setup import select_device
 from mprd.training.warmup import warm_up
 
@@ -20,6 +20,7 @@ SETTINGS_WHEN = (({"init.method": "warmup"}, ("init.warmup", "augment.flip", "au
 FILES = ("init.checkpoint",)
 
 
+@exclusive
 def run_init(*, index: Path, pixels: Path, out: Path, metrics: Path | None, config: Config) -> None:
     """Make the initial network by `init.method`.
 

@@ -18,7 +18,7 @@ from mprd.pipeline.inputs import JudgeInputs
 from mprd.pipeline.layout import said_of
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import read_index
+from mprd.stages.common import exclusive, read_index
 from mprd.stages.relation_sources import require_drafts, require_same_data
 from mprd.system.ram import judge_bytes, require
 from mprd.system.torch_setup import select_device
@@ -26,6 +26,7 @@ from mprd.system.torch_setup import select_device
 SETTINGS = ("seed", "gcn.neighbors")
 
 
+@exclusive
 def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
     """Write the probability of every stored pair of a graph that it shows one identity.
 

@@ -32,13 +32,14 @@ from mprd.models.weights import load_network
 from mprd.pipeline.inputs import InitialFiles
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import open_store, read_index, require_for_inference
+from mprd.stages.common import exclusive, open_store, read_index, require_for_inference
 from mprd.system.torch_setup import select_device
 
 SETTINGS = ("gcn.metadata", "augment", "seed", "precision")
 FILES = ("gcn.metadata.file",)
 
 
+@exclusive
 def run_metadata(inputs: InitialFiles, *, out: Path, config: Config) -> None:
     """Write the metadata pairs of `gcn.metadata`.
 

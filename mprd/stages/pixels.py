@@ -10,6 +10,7 @@ from mprd.artifacts import INDEX, PIXELS, create_artifact, read_artifact, row_ch
 from mprd.config import Config
 from mprd.data.images import decode, resize
 from mprd.pipeline.settings import stage_settings
+from mprd.stages.common import exclusive
 from mprd.system.progress import progress
 from mprd.system.ram import pixels_bytes, require
 
@@ -18,6 +19,7 @@ SETTINGS = ("data.height", "data.width")
 _BLOCK = 512
 
 
+@exclusive
 def run_pixels(*, index: Path, out: Path, config: Config, threads: int = 1) -> None:
     """Write the resized images, block by block: memory does not grow with their number.
 
@@ -42,6 +44,7 @@ def run_pixels(*, index: Path, out: Path, config: Config, threads: int = 1) -> N
         PIXELS,
         config=stage_settings(config, "pixels"),
         inputs={"index": artifact.digest},
+        size=len(paths) * height * width * 3,
     ) as file:
         data = file.create_dataset("pixels", (len(paths), height, width, 3), "uint8")
         checksums = file.create_dataset("crc32", (len(paths),), "uint32")

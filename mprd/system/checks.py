@@ -55,4 +55,4 @@ def check_distances(distance: Any) -> csr_array:
     if not fine.all():
         row = int(np.searchsorted(distance.indptr, np.argmin(fine), side="right")) - 1
         raise ValueError(f"distance holds NaN, infinite or negative values, first in row {row}.")
-    return distance
+    return distance if isinstance(distance, csr_array) else csr_array(distance)

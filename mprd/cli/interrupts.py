@@ -1,0 +1,35 @@
+"""Ctrl-C and SIGTERM: files in the making are removed, locks released, and a sentence says so."""
+
+import signal
+from types import FrameType
+
+
+class Stopped(BaseException):
+    """A signal asked the process to end.
+
+    Attributes:
+        signal: which one.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = signal.Signals(number)
+
+    @property
+    def exit_code(self) -> int:
+        """As shells give it: 128 and the number of the signal."""
+        return 128 + self.signal
+
+    def __str__(self) -> str:  # noqa: D105
+        cause = "Ctrl-C" if self.signal is signal.SIGINT else self.signal.name
+        return f"stopped by {cause}; nothing is half-written, the same command goes on from here"
+
+
+def listen() -> None:
+    """Let SIGINT and SIGTERM raise `Stopped` in the main thread."""
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)

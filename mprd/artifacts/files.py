@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mprd.artifacts.remedy import maker, remedy
 from mprd.errors import UserError
 
 
@@ -139,22 +140,22 @@ def read_json(path: Path, schema: str, command: str) -> dict[str, Any]:
         UserError: the file is missing, no JSON, something else, or changed.
     """
     require_file(path, command)
-    remedy = f"Make it again with `mprd {command}`."
+    again = remedy(path, command)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON ({error}). {remedy}") from None
+        raise UserError(f"{path} is not JSON ({error}). {again}") from None
     if not isinstance(content, dict) or content.get("schema") != schema:
-        raise UserError(f"{path} is not a {schema} file. {remedy}")
+        raise UserError(f"{path} is not a {schema} file. {again}")
     if content.pop("digest", None) != _digest(content):
-        raise UserError(f"{path} was changed after it was written. {remedy}")
+        raise UserError(f"{path} was changed after it was written. {again}")
     return content
 
 
 def require_file(path: Path, command: str) -> None:
     """Raise a UserError if `path` is not a file."""
     if not path.is_file():
-        raise UserError(f"{path} does not exist. Make it with `mprd {command}`.")
+        raise UserError(f"{path} does not exist. Make it with `mprd {maker(path, command)}`.")
 
 
 def sha256_file(path: Path) -> str:

@@ -22,6 +22,7 @@ from mprd.artifacts.checksums import (
 )
 from mprd.artifacts.declaration import Array, Schema
 from mprd.artifacts.files import atomic, require_file
+from mprd.artifacts.remedy import remedy
 from mprd.errors import UserError
 
 _UNIT_TOLERANCE = 1e-2  # of the squared length; bfloat16 networks give 1e-3
@@ -143,13 +144,13 @@ def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = Non
     Raises:
         UserError: missing, not HDF5, another schema or version, or contents that break it.
     """
-    remedy = _remedy(schema)
-    with open_artifact(path, schema) as file, unreadable(path, remedy):
+    again = remedy(path, schema.command)
+    with open_artifact(path, schema) as file, unreadable(path, again):
         wanted = keys or tuple(k for k, array in schema.arrays.items() if not array.streamed)
         sizes = check(file, schema, path, scan=False)
         arrays = {key: _read(file[key]) for key in wanted}
         for key in wanted:
-            check_values(arrays[key], schema.arrays[key], sizes, f"{path}: {key}", schema)
+            check_values(arrays[key], schema.arrays[key], sizes, f"{path}: {key}", again)
         return Artifact(
             path,
             schema,
@@ -164,21 +165,22 @@ def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = Non
 def open_artifact(path: Path, schema: Schema) -> Iterator[h5py.File]:
     """Open an artifact for reading; its schema, version and provenance are checked."""
     require_file(path, schema.command)
-    check_seal(path, _remedy(schema))
+    again = remedy(path, schema.command)
+    check_seal(path, again)
     try:
         file = h5py.File(path, "r")
     except OSError:
         raise UserError(
-            f"{path} is not a readable HDF5 file (cut short, perhaps). {_remedy(schema)}"
+            f"{path} is not a readable HDF5 file (cut short, perhaps). {again}"
         ) from None
     with file:
-        with unreadable(path, _remedy(schema)):
-            _check_head(file, schema, path)
+        with unreadable(path, again):
+            _check_head(file, schema, path, again)
             check(file, schema, path, scan=False)
         yield file
 
 
-def _check_head(file: h5py.File, schema: Schema, path: Path) -> None:
+def _check_head(file: h5py.File, schema: Schema, path: Path, again: str) -> None:
     """Check schema, version, and that provenance is there."""
     found = file.attrs.get("schema")
     if found != schema.name:
@@ -189,58 +191,57 @@ def _check_head(file: h5py.File, schema: Schema, path: Path) -> None:
     version = int(file.attrs.get("schema_version", 0))
     if version != schema.version:
         raise UserError(
-            f"{path} has {schema.name} version {version}, this mprd reads {schema.version}. "
-            f"{_remedy(schema)}"
+            f"{path} has {schema.name} version {version}, this mprd reads {schema.version}. {again}"
         )
     missing = {"digest", "inputs", "config", *schema.attributes} - set(file.attrs)
     if missing:
-        raise UserError(f"{path} lacks the attribute {sorted(missing)[0]}. {_remedy(schema)}")
+        raise UserError(f"{path} lacks the attribute {sorted(missing)[0]}. {again}")
 
 
 def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dict[str, int]:
     """Check data sets, shapes and dtypes (and with `scan` every value); return dimension sizes."""
     sizes: dict[str, int] = {}
+    again = remedy(path, schema.command)
     for key, array in schema.arrays.items():
         where = f"{path}: {key}"
         if key not in file:
-            raise UserError(f"{where} is missing. {_remedy(schema)}")
-        require_stored(file, key, where, _remedy(schema))
-        _check_dtype(file[key], array, where, schema)
-        _check_shape(file[key].shape, array, sizes, where, schema)
+            raise UserError(f"{where} is missing. {again}")
+        require_stored(file, key, where, again)
+        _check_dtype(file[key], array, where, again)
+        _check_shape(file[key].shape, array, sizes, where, again)
     if scan:
         for key, array in schema.arrays.items():
             if not array.streamed:
-                check_values(_read(file[key]), array, sizes, f"{path}: {key}", schema)
+                check_values(_read(file[key]), array, sizes, f"{path}: {key}", again)
     return sizes
 
 
 def check_values(
-    values: np.ndarray, array: Array, sizes: dict[str, int], where: str, schema: Schema
+    values: np.ndarray, array: Array, sizes: dict[str, int], where: str, again: str
 ) -> None:
     """Check finiteness and ranges of one data set, else raise a UserError."""
     if array.dtype == "str" or not values.size:
         return
-    remedy = _remedy(schema)
     if array.finite and values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise UserError(f"{where} holds NaN or infinite values. {remedy}")
+        raise UserError(f"{where} holds NaN or infinite values. {again}")
     if array.unit_rows and not _have_unit_rows(values):
-        raise UserError(f"{where} has rows that are not of length 1. {remedy}")
+        raise UserError(f"{where} has rows that are not of length 1. {again}")
     low, high = np.nanmin(values), np.nanmax(values)
     if array.minimum is not None and low < array.minimum:
-        raise UserError(f"{where} holds {low}, below {array.minimum}. {remedy}")
+        raise UserError(f"{where} holds {low}, below {array.minimum}. {again}")
     maximum = sizes[array.below] - 1 if array.below else array.maximum
     if maximum is not None and high > maximum:
-        raise UserError(f"{where} holds {high}, above {maximum}. {remedy}")
+        raise UserError(f"{where} holds {high}, above {maximum}. {again}")
 
 
-def _check_dtype(data: h5py.Dataset, array: Array, where: str, schema: Schema) -> None:
+def _check_dtype(data: h5py.Dataset, array: Array, where: str, again: str) -> None:
     found = "str" if h5py.check_string_dtype(data.dtype) else data.dtype.name
     if found != array.dtype:
-        raise UserError(f"{where} is {found}, expected {array.dtype}. {_remedy(schema)}")
+        raise UserError(f"{where} is {found}, expected {array.dtype}. {again}")
 
 
 def _check_shape(
-    shape: tuple[int, ...], array: Array, sizes: dict[str, int], where: str, schema: Schema
+    shape: tuple[int, ...], array: Array, sizes: dict[str, int], where: str, again: str
 ) -> None:
     fits = len(shape) == len(array.dims)
     for size, dim in zip(shape, array.dims, strict=False):
@@ -253,7 +254,7 @@ def _check_shape(
     if not fits:
         raise UserError(
             f"{where} has shape {shape}, expected {array.dims}"
-            f"{' with ' + str(sizes) if sizes else ''}. {_remedy(schema)}"
+            f"{' with ' + str(sizes) if sizes else ''}. {again}"
         )
 
 
@@ -266,10 +267,6 @@ def _read(data: h5py.Dataset) -> np.ndarray:
 def _have_unit_rows(values: np.ndarray) -> bool:
     squares = np.einsum("nd,nd->n", values, values)
     return bool((np.abs(squares - 1) < _UNIT_TOLERANCE).all())
-
-
-def _remedy(schema: Schema) -> str:
-    return f"Make it again with `mprd {schema.command}`."
 
 
 def _scalar(value: Any) -> Any:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mprd import __version__
 from mprd.artifacts.files import atomic, require_file
+from mprd.artifacts.remedy import remedy
 from mprd.errors import UserError
 
 SCHEMA_VERSION = 1
@@ -74,26 +75,26 @@ def read_safetensors(
     """
     schemas = (schema,) if isinstance(schema, str) else schema
     require_file(path, command)
-    remedy = f"Make it again with `mprd {command}`."
+    again = remedy(path, command)
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("mprd", "{}"))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError) as error:  # ValueError: the JSON in the header
-        raise UserError(f"{path} is not a readable safetensors file ({error}). {remedy}") from None
+        raise UserError(f"{path} is not a readable safetensors file ({error}). {again}") from None
     if header.get("schema") not in schemas:
-        raise UserError(f"{path} is not an {' or '.join(schemas)} file. {remedy}")
+        raise UserError(f"{path} is not an {' or '.join(schemas)} file. {again}")
     if header.get("schema_version") != str(SCHEMA_VERSION):
         raise UserError(
             f"{path} has {header['schema']} version {header.get('schema_version')}, this mprd "
-            f"reads {SCHEMA_VERSION}. {remedy}"
+            f"reads {SCHEMA_VERSION}. {again}"
         )
     told = header.pop("checksum", "")
     if told != _checksum(header) or header.get("digest") != tensors_digest(tensors):
-        raise UserError(f"{path} was changed after it was written. {remedy}")
+        raise UserError(f"{path} was changed after it was written. {again}")
     for key, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
-            raise UserError(f"{path}: {key} holds NaN or infinite values. {remedy}")
+            raise UserError(f"{path}: {key} holds NaN or infinite values. {again}")
     return header, tensors
 
 
@@ -125,12 +126,12 @@ def read_state(path: Path) -> dict[str, Any]:
         UserError: missing, or no training state.
     """
     require_file(path, "train")
-    remedy = "Make it again with `mprd train`."
+    again = remedy(path, "train")
     try:
         with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums in it
             damaged = archive.testzip()
         if damaged is not None:
-            raise UserError(f"{path} was changed after it was written. {remedy}")
+            raise UserError(f"{path} was changed after it was written. {again}")
         state = torch.load(path, map_location="cpu", weights_only=True)
         known = state["schema"] == _STATE_SCHEMA and isinstance(state["epoch"], int)
     except UserError:
@@ -138,5 +139,5 @@ def read_state(path: Path) -> dict[str, Any]:
     except Exception:  # torch raises a dozen kinds here, all of them "not a state file"
         known = False
     if not known:
-        raise UserError(f"{path} is not a readable training state. {remedy}")
+        raise UserError(f"{path} is not a readable training state. {again}")
     return state

@@ -13,6 +13,7 @@ from rich.console import Console
 from mprd.cli.interrupts import Stopped
 
 _LOOK_EVERY = 0.5  # seconds
+_ERROR, _CRASH = "mprd: error:", "Traceback (most recent call last)"
 
 
 def relay(command: list[str], logs: list[Path], look: Callable[[], None]) -> int:
@@ -73,6 +74,24 @@ def _show(child: subprocess.Popen, logs: list[Path], look: Callable[[], None]) -
         finally:
             ended.set()
             watcher.join()
+
+
+def failures(folders: list[Path], since: float) -> list[str]:
+    """Return what the stages that failed said, with the logs.
+
+    Args:
+        folders: where logs are, nested or not.
+        since: seconds since the epoch; older logs are passed over.
+    """
+    found = []
+    for path in sorted(path for folder in folders for path in folder.rglob("*.log")):
+        if path.stat().st_mtime < since:
+            continue
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        said = [n for n, line in enumerate(lines) if line.startswith((_ERROR, _CRASH))]
+        if said:
+            found.append("\n".join([*lines[said[-1] :], f"({path})"]))
+    return found
 
 
 def last_line(folders: list[Path]) -> str:

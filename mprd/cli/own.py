@@ -59,9 +59,10 @@ def run(
 
     Everything behind the config goes to Snakemake: mprd run crops.yaml --dry-run
     """
+    import time
     from contextlib import ExitStack, closing
 
-    from mprd.cli.console import relay
+    from mprd.cli.console import failures, relay
     from mprd.cli.follow import Follower
     from mprd.config import expand_runs, read_yaml
     from mprd.pipeline.layout import RunLayout
@@ -88,7 +89,11 @@ def run(
             for follower in followers:
                 follower.look()
 
-        status = relay(snakemake(config, *arguments), [layout.logs for layout in layouts], look)
+        logs, start = [layout.logs for layout in layouts], time.time()
+        status = relay(snakemake(config, *arguments), logs, look)
+    if status:
+        said = failures(logs, start)
+        print("\n".join(said or ["Snakemake failed. Its log is in .snakemake/log."]))
     raise typer.Exit(status)
 
 

@@ -1,13 +1,30 @@
 """What every section of the settings shares."""
 
-from typing import Annotated
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A part of the configuration; unknown keys are errors."""
+    """A part of the configuration; unknown keys are errors.
+
+    In paths `~` and environment variables stand for what a shell would put there, but if a file of
+    that very name is there. A variable that is not set is an error.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _expanded(cls, value: Any) -> Any:
+        if not isinstance(value, Path) or value.exists():
+            return value
+        path = os.path.expandvars(value.expanduser())
+        if re.search(r"\$[{\w]", path):
+            raise ValueError(f"`{value}` names an environment variable that is not set")
+        return Path(path)

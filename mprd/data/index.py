@@ -5,12 +5,23 @@ import json
 import numpy as np
 
 from mprd.artifacts import SPLITS, Artifact
+from mprd.errors import UserError
 
 
 def split_rows(index: Artifact, *splits: str) -> np.ndarray:
-    """Return the index rows of the splits, int64, ascending."""
+    """Return the index rows of the splits, int64, ascending.
+
+    Raises:
+        UserError: of the training images alone, if there are none.
+    """
     wanted = [SPLITS.index(split) for split in splits]
-    return np.flatnonzero(np.isin(index["split"], wanted))
+    rows = np.flatnonzero(np.isin(index["split"], wanted))
+    if splits == ("train",) and not len(rows):
+        raise UserError(
+            f"{index.path} lists no training images: a model can be evaluated on them (`mprd "
+            "evaluate`), not trained. Give some images the split train."
+        )
+    return rows
 
 
 def camera_names(index: Artifact) -> list[str]:

@@ -56,7 +56,7 @@ def add_card(model: Path, out: Path, card: str) -> None:
     Raises:
         UserError: not one of our models.
     """
-    header, tensors = read_safetensors(model, SCHEMA, "train")
+    header, tensors = read_safetensors(model, SCHEMA, "init")
     seed = int(header["seed"])
     save_tensors(
         out,

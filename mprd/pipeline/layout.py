@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, overload
 
+from mprd.artifacts.remedy import EPOCHS, FINAL
+
 FIRST_EPOCH = 1
 INITIAL = "000"  # names the evaluation of the initial model, as 001 names that after epoch 1
 
@@ -119,12 +121,12 @@ class RunLayout(Folder):
     @property
     def final(self) -> FinalLayout:
         """What a user takes away."""
-        return FinalLayout(self.folder / "final")
+        return FinalLayout(self.folder / FINAL)
 
     def epoch(self, number: int | str) -> EpochLayout:
         """Return the files of an epoch, 1-based (or a wildcard)."""
         name = epoch_name(number) if isinstance(number, int) else number
-        return EpochLayout(self.folder / "epochs" / name)
+        return EpochLayout(self.folder / EPOCHS / name)
 
     def evaluation(self, name: str) -> Path:
         """Return the figures of an evaluation: of an epoch, of `INITIAL`, or of a baseline."""
@@ -203,11 +205,11 @@ def said_of(path: Path) -> str:
         ''
     """
     folders = [parent.name for parent in path.parents]
-    if len(folders) > 1 and folders[0] == "final":
+    if len(folders) > 1 and folders[0] == FINAL:
         return f"{folders[1]}, at the end: "
     for depth, name in enumerate(folders):
-        if name in ("epochs", "evaluation") and depth + 1 < len(folders):
-            number = folders[depth - 1] if name == "epochs" else path.stem
+        if name in (EPOCHS, "evaluation") and depth + 1 < len(folders):
+            number = folders[depth - 1] if name == EPOCHS else path.stem
             what = f"epoch {int(number)}" if number.isdecimal() else number
             return f"{folders[depth + 1]}, {what}: "
     return ""

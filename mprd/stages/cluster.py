@@ -65,7 +65,8 @@ def run_cluster(
             from.
         previous: `clusters.h5` of the epoch before, whose threshold of independence goes on
             (`cluster.self_paced`); None: a first epoch, which sets it.
-        whole: keep the members that `cluster.self_paced` would drop: not for training.
+        whole: not for training: keep the members that `cluster.self_paced` would drop, and write
+            fewer than two clusters, too.
 
     Raises:
         UserError: eps above what the graph stores; fewer than two clusters found; too little
@@ -95,7 +96,7 @@ def run_cluster(
         settings = settings.model_copy(update={"gamma": DRAFT_GAMMA})
     confident = confident_pairs(artifact["neighbors"], cameras)
     source = _Source(artifact, distance, confident, out)
-    labels, used = _cluster(source, settings)
+    labels, used = _cluster(source, settings, training=not whole)
     independence = float("nan")
     if not whole and used.self_paced:
         labels, independence = _reliable(source, labels, used, previous, inputs)
@@ -220,8 +221,12 @@ class _Source:
         return cluster_pairs(near, self.confident, settings)
 
 
-def _cluster(source: _Source, settings: ClusterConfig) -> tuple[np.ndarray, ClusterConfig]:
+def _cluster(
+    source: _Source, settings: ClusterConfig, *, training: bool
+) -> tuple[np.ndarray, ClusterConfig]:
     """Cluster a graph, widening eps where the settings say so.
+
+    Fewer than two clusters are an error only for training: a user gets what there is.
 
     Returns:
         Labels int32 (N,), and the settings with the eps and gamma used.
@@ -242,14 +247,21 @@ def _cluster(source: _Source, settings: ClusterConfig) -> tuple[np.ndarray, Clus
             return labels, used
         joined = count == 1 and (labels < 0).mean() < _SPARSE  # wider would join still more
         if settings.widen_step == 0 or joined or settings.eps >= eps_max:
-            raise UserError(_too_few(count, joined, settings, source.out))
+            if training:
+                raise UserError(_too_few(count, joined, settings, source.out))
+            print(f"Warning: {_found(count, settings)}.")
+            return labels, used
         wider = min(settings.eps + settings.widen_step, eps_max)
         print(f"Warning: {count} clusters at eps {settings.eps:g}; widening to {wider:g}.")
         settings = settings.model_copy(update={"eps": wider})
 
 
+def _found(count: int, settings: ClusterConfig) -> str:
+    clusters = "1 cluster" if count == 1 else f"{count} clusters"
+    return f"{settings.method} found {clusters} at eps {settings.eps:g}"
+
+
 def _too_few(count: int, joined: bool, settings: ClusterConfig, where: Path) -> str:
-    found = f"{settings.method} found {count} cluster{'' if count == 1 else 's'}"
     smaller = "cluster.min_samples" if settings.method == "dbscan" else "cluster.min_size"
     if settings.method != "dbscan":
         remedy = f"{'Raise' if joined else 'Lower'} cluster.gamma, or set it to auto"
@@ -260,7 +272,7 @@ def _too_few(count: int, joined: bool, settings: ClusterConfig, where: Path) -> 
         if settings.widen_step == 0:
             remedy += ", or set cluster.widen_step"
     return (
-        f"{found} at eps {settings.eps:g}, training needs two ({where}). {remedy}; or start from "
+        f"{_found(count, settings)}, training needs two ({where}). {remedy}; or start from "
         "a better model."
     )
 

@@ -56,8 +56,8 @@ def run_index(*, out: Path, config: Config, data_dir: Path | None = None, thread
     skipped = len(listing.records) - len(records)
     if skipped:
         print(f"Left out {skipped} unreadable images.")
-    if not any(record.split == "train" for record in records):
-        raise UserError(f"{listing.root} holds no readable training image.")
+    if not records:
+        raise UserError(f"{listing.root} holds no readable image.")
     counts = {s: sum(record.split == s for record in records) for s in SPLITS}
     print(f"{config.data.dataset}: " + ", ".join(f"{counts[s]:,} {s}" for s in SPLITS) + " images")
     write_artifact(

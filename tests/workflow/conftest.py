@@ -13,6 +13,6 @@ def values(tiny_values):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, values):
-    """A finished workflow: its folder and what it printed."""
-    folder = configure(tmp_path_factory.mktemp("workflow"), values)
+    """A finished workflow, in a folder that shells would stumble over, and what it printed."""
+    folder = configure(tmp_path_factory.mktemp('it\'s a `$HOME` "work" (ü)'), values)
     return folder, snakemake(folder)

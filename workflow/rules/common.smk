@@ -1,6 +1,7 @@
 # Runs and their settings, and what decides that a job runs again. Paths come from mprd.pipeline.layout.
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -52,7 +53,7 @@ EPOCH = RUN.epoch("{epoch}")
 
 # The stages run in the environment that runs Snakemake, activated or not.
 shell.prefix(
-    f'set -euo pipefail; export PATH="{os.path.dirname(sys.executable)}:$PATH"; '
+    f"set -euo pipefail; export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; "
 )
 
 
@@ -67,10 +68,9 @@ def layout(run):
 
 
 def options(files):
-    """Command line options that name files, by role."""
-    return " ".join(
-        f"--{role.replace('_', '-')} {path}" for role, path in files.items()
-    )
+    """Command line options that name files, by role; in a shell command to be quoted, `:q`."""
+    pairs = [(f"--{role.replace('_', '-')}", str(path)) for role, path in files.items()]
+    return [part for pair in pairs for part in pair]
 
 
 def version(run, *stages):
@@ -128,9 +128,9 @@ def sharers(*stages):
     return runs_where(lambda run: owner(run, *stages) != run)
 
 
-def link_target(wildcards, input, output):
+def link_target(shared, link):
     """The shared file as seen from the link, so that a results folder can be moved."""
-    return os.path.relpath(input[0], os.path.dirname(output[0]))
+    return os.path.relpath(shared, os.path.dirname(link))
 
 
 def evaluations(run):
@@ -181,9 +181,10 @@ def write_configs():
 
 
 def print_tables():
-    tables = [layout(run).table for run in RUNS]
+    paths = [layout(run).table for run in RUNS]
     if len(RUNS) > 1:
-        tables.append(summary_table(RESULTS))
-    for table in tables:
-        if table.is_file():
-            shell(f"mprd table {table}")
+        paths.append(summary_table(RESULTS))
+    for path in paths:
+        if path.is_file():
+            table = str(path)
+            shell("mprd table -- {table:q}")

@@ -16,10 +16,10 @@ if SYNTHETIC:
         threads: 16
         params:
             version=lambda wildcards: version(SYNTHETIC[wildcards.folder], "synthesize"),
-            config=lambda wildcards: layout(SYNTHETIC[wildcards.folder]).config,
+            config=lambda wildcards: str(layout(SYNTHETIC[wildcards.folder]).config),
         shell:
-            "mprd synthesize --config {params.config} --out {output} --threads {threads}"
-            " 2> {log}"
+            "mprd synthesize --config {params.config:q} --out {output:q} --threads {threads}"
+            " 2> {log:q}"
 
 
 def data_listing(wildcards):
@@ -48,7 +48,7 @@ rule index:
         listing=data_listing,
         config=str(RUN.config),
     shell:
-        "mprd index --config {params.config} --out {output} --threads {threads} 2> {log}"
+        "mprd index --config {params.config:q} --out {output:q} --threads {threads} 2> {log:q}"
 
 
 rule pixels:
@@ -67,8 +67,8 @@ rule pixels:
         version=version_of("pixels"),
         config=str(RUN.config),
     shell:
-        "mprd pixels --config {params.config} --index {input.index} --out {output}"
-        " --threads {threads} 2> {log}"
+        "mprd pixels --config {params.config:q} --index {input.index:q} --out {output:q}"
+        " --threads {threads} 2> {log:q}"
 
 
 # Runs of a sweep with equal settings share these files by links: no time, no space.
@@ -82,9 +82,9 @@ rule share_index:
     wildcard_constraints:
         run=sharers("index"),
     params:
-        target=link_target,
+        target=lambda wildcards, input, output: link_target(input[0], output[0]),
     shell:
-        "ln -sf {params.target} {output}"
+        "ln -sf -- {params.target:q} {output:q}"
 
 
 rule share_pixels:
@@ -95,6 +95,6 @@ rule share_pixels:
     wildcard_constraints:
         run=sharers("index", "pixels"),
     params:
-        target=link_target,
+        target=lambda wildcards, input, output: link_target(input[0], output[0]),
     shell:
-        "ln -sf {params.target} {output}"
+        "ln -sf -- {params.target:q} {output:q}"

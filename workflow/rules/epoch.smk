@@ -52,8 +52,8 @@ rule features:
         version=version_of("features"),
         config=str(RUN.config),
     shell:
-        "mprd features --config {params.config} --index {input.index} --pixels {input.pixels}"
-        " --model {input.model} --out {output} --threads {threads} 2> {log}"
+        "mprd features --config {params.config:q} --index {input.index:q} --pixels {input.pixels:q}"
+        " --model {input.model:q} --out {output:q} --threads {threads} 2> {log:q}"
 
 
 rule graph:
@@ -70,10 +70,12 @@ rule graph:
     params:
         version=version_of("graph"),
         config=str(RUN.config),
-        index=lambda wildcards, input: f"--index {input.index}" if input.index else "",
+        index=lambda wildcards, input: options(
+            {"index": input.index} if input.index else {}
+        ),
     shell:
-        "mprd graph --config {params.config} --features {input.features} {params.index}"
-        " --out {output} --threads {threads} 2> {log}"
+        "mprd graph --config {params.config:q} --features {input.features:q} {params.index:q}"
+        " --out {output:q} --threads {threads} 2> {log:q}"
 
 
 rule cluster:
@@ -93,12 +95,12 @@ rule cluster:
     params:
         version=version_of("cluster"),
         config=str(RUN.config),
-        previous=lambda wildcards, input: (
-            f"--previous {input.previous}" if input.previous else ""
+        previous=lambda wildcards, input: options(
+            {"previous": input.previous} if input.previous else {}
         ),
     shell:
-        "mprd cluster --config {params.config} --index {input.index} --graph {input.graph}"
-        " {params.previous} --out {output} 2> {log}"
+        "mprd cluster --config {params.config:q} --index {input.index:q} --graph {input.graph:q}"
+        " {params.previous:q} --out {output:q} 2> {log:q}"
 
 
 # `cluster.relation: judged`: clusters by distance are drafts, the GCN judges, then clusters follow.
@@ -132,8 +134,8 @@ rule judge:
         config=str(RUN.config),
         files=lambda wildcards: options(judging_files(wildcards)),
     shell:
-        "mprd judge --config {params.config} {params.files} --out {output}"
-        " --threads {threads} 2> {log}"
+        "mprd judge --config {params.config:q} {params.files:q} --out {output:q}"
+        " --threads {threads} 2> {log:q}"
 
 
 rule cluster_judged:
@@ -154,8 +156,8 @@ rule cluster_judged:
         version=version_of("cluster"),
         config=str(RUN.config),
     shell:
-        "mprd cluster --config {params.config} --index {input.index} --graph {input.graph}"
-        " --judgements {input.judgements} --out {output} 2> {log}"
+        "mprd cluster --config {params.config:q} --index {input.index:q} --graph {input.graph:q}"
+        " --judgements {input.judgements:q} --out {output:q} 2> {log:q}"
 
 
 rule train:
@@ -179,8 +181,8 @@ rule train:
         folder=str(EPOCH.folder),
         files=lambda wildcards: options(training_files(wildcards)),
     shell:
-        "mprd train --config {params.config} {params.files} --epoch {params.number}"
-        " --out {params.folder} --threads {threads} 2> {log}"
+        "mprd train --config {params.config:q} {params.files:q} --epoch {params.number}"
+        " --out {params.folder:q} --threads {threads} 2> {log:q}"
 
 
 # With `use_gcn` an epoch also leaves the GCN for the next one, and its judgements.

@@ -63,13 +63,13 @@ for number, (run, first, last) in enumerate(BLOCKS):
         params:
             version=version(run, *epoch_stages(run)),
             code=code_digest("epochs", RUNS[run].config),
-            config=layout(run).config,
-            folder=layout(run).folder,
+            config=str(layout(run).config),
+            folder=str(layout(run).folder),
             first=first,
             last=last,
         shell:
-            "mprd epochs --config {params.config} --run {params.folder} --first {params.first}"
-            " --last {params.last} --threads {threads} 2> {log}"
+            "mprd epochs --config {params.config:q} --run {params.folder:q} --first {params.first}"
+            " --last {params.last} --threads {threads} 2> {log:q}"
 
     workflow.ruleorder(
         f"epochs_{number}",

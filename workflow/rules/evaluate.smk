@@ -33,9 +33,9 @@ rule evaluate:
         version=version_of("evaluate"),
         config=str(RUN.config),
     shell:
-        "mprd evaluate --config {params.config} --index {input.index} --pixels {input.pixels}"
-        " --model {input.model} --out {output.figures} --rankings {output.rankings}"
-        " --threads {threads} 2> {log}"
+        "mprd evaluate --config {params.config:q} --index {input.index:q} --pixels {input.pixels:q}"
+        " --model {input.model:q} --out {output.figures:q} --rankings {output.rankings:q}"
+        " --threads {threads} 2> {log:q}"
 
 
 rule baseline:
@@ -58,9 +58,9 @@ rule baseline:
         code=lambda wildcards: piece_digest("evaluate.baselines", wildcards.baseline),
         config=str(RUN.config),
     shell:
-        "mprd evaluate --config {params.config} --index {input.index} --pixels {input.pixels}"
-        " --baseline {wildcards.baseline} --out {output.figures} --rankings {output.rankings}"
-        " --threads {threads} 2> {log}"
+        "mprd evaluate --config {params.config:q} --index {input.index:q} --pixels {input.pixels:q}"
+        " --baseline {wildcards.baseline:q} --out {output.figures:q} --rankings {output.rankings:q}"
+        " --threads {threads} 2> {log:q}"
 
 
 rule export:
@@ -86,8 +86,8 @@ rule export:
         folder=str(RUN.final.folder),
         files=lambda wildcards: options(export_files(wildcards)),
     shell:
-        "mprd export --config {params.config} --index {input.index} --pixels {input.pixels}"
-        " {params.files} --out {params.folder} --threads {threads} 2> {log}"
+        "mprd export --config {params.config:q} --index {input.index:q} --pixels {input.pixels:q}"
+        " {params.files:q} --out {params.folder:q} --threads {threads} 2> {log:q}"
 
 
 # With judged clusters the judgements of the last model's pairs are left, too.

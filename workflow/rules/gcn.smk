@@ -18,10 +18,10 @@ rule metadata:
     params:
         version=version_of("metadata"),
         config=str(RUN.config),
-        files=options(INITIAL_FILES),
+        files=lambda wildcards: options(vars(initial_files(layout(wildcards.run)))),
     shell:
-        "mprd metadata --config {params.config} {params.files} --out {output}"
-        " --threads {threads} 2> {log}"
+        "mprd metadata --config {params.config:q} {params.files:q} --out {output:q}"
+        " --threads {threads} 2> {log:q}"
 
 
 rule pretrain:
@@ -44,8 +44,8 @@ rule pretrain:
     params:
         version=version_of("pretrain"),
         config=str(RUN.config),
-        files=options(INITIAL_FILES),
+        files=lambda wildcards: options(vars(initial_files(layout(wildcards.run)))),
     shell:
-        "mprd pretrain --config {params.config} {params.files} --clusters {input.clusters}"
-        " --metadata {input.metadata} --out {output.gcn} --metrics {output.metrics}"
-        " --threads {threads} 2> {log}"
+        "mprd pretrain --config {params.config:q} {params.files:q} --clusters {input.clusters:q}"
+        " --metadata {input.metadata:q} --out {output.gcn:q} --metrics {output.metrics:q}"
+        " --threads {threads} 2> {log:q}"

@@ -23,8 +23,8 @@ rule init:
         version=version_of("init"),
         config=str(RUN.config),
     shell:
-        "mprd init --config {params.config} --index {input.index} --pixels {input.pixels}"
-        " --out {output.model} --metrics {output.metrics} --threads {threads} 2> {log}"
+        "mprd init --config {params.config:q} --index {input.index:q} --pixels {input.pixels:q}"
+        " --out {output.model:q} --metrics {output.metrics:q} --threads {threads} 2> {log:q}"
 
 
 rule share_init:
@@ -37,7 +37,10 @@ rule share_init:
     wildcard_constraints:
         run=sharers(*START),
     params:
-        target=link_target,
+        model=lambda wildcards, input, output: link_target(input.model, output.model),
+        metrics=lambda wildcards, input, output: link_target(
+            input.metrics, output.metrics
+        ),
     shell:
-        "ln -sf {params.target} {output.model};"
-        " ln -sf $(dirname {params.target})/$(basename {output.metrics}) {output.metrics}"
+        "ln -sf -- {params.model:q} {output.model:q};"
+        " ln -sf -- {params.metrics:q} {output.metrics:q}"

@@ -17,7 +17,7 @@ rule table:
         version=version_of("table"),
         folder=str(RUN.folder),
     shell:
-        "mprd table {params.folder} --out {output} > {log} 2>&1"
+        "mprd table --out {output:q} -- {params.folder:q} > {log:q} 2>&1"
 
 
 rule summary:
@@ -32,7 +32,7 @@ rule summary:
     params:
         tables=[f"{run.variant}={layout(run.name).table}" for run in RUNS.values()],
     shell:
-        "mprd summary --out {output} {params.tables} > {log} 2>&1"
+        "mprd summary --out {output:q} -- {params.tables:q} > {log:q} 2>&1"
 
 
 rule report:
@@ -56,7 +56,7 @@ rule report:
         version=version_of("report"),
         folder=str(RUN.folder),
     shell:
-        "mprd report {params.folder} --out {output} > {log} 2>&1"
+        "mprd report --out {output:q} -- {params.folder:q} > {log:q} 2>&1"
 
 
 rule compare:
@@ -71,4 +71,4 @@ rule compare:
         version=[version(run, "report") for run in RUNS],
         folders=[str(layout(run).folder) for run in RUNS],
     shell:
-        "mprd report {params.folders} --out {output} > {log} 2>&1"
+        "mprd report --out {output:q} -- {params.folders:q} > {log:q} 2>&1"

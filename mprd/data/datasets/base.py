@@ -107,9 +107,13 @@ def _notes(records: list[ImageRecord]) -> list[str]:
     off = [user for user, cameras in users if -1 in cameras]
     if off:
         missing = sum(record.camera < 0 for record in records)
+        one, plural = len(off) == 1, missing != 1
+        means = f"{'does' if one else 'do'} not apply to {'them' if plural else 'it'}"
+        if missing == len(records):
+            means = f"{'is' if one else 'are'} off"
         notes.append(
-            f"{missing} of {len(records)} images have no camera: {' and '.join(off)} "
-            f"{'is' if len(off) == 1 else 'are'} off."
+            f"{missing} of {len(records)} images {'have' if plural else 'has'} no camera: "
+            f"{' and '.join(off)} {means}."
         )
     if not train:
         notes.append("There are no train images: this data set can be evaluated, not trained on.")

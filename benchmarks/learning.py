@@ -74,7 +74,8 @@ class Cell:
         self.variant, self.layout = variant, RunLayout(folder / f"{name or variant}-{seed}")
         self.shared = RunLayout(folder / f"start-{seed}")
         if options.market:
-            values = merge(BASE["market"], {"data": {"root": str(folder / "subset.csv")}})
+            images = {"root": str(folder / "subset.csv"), "allow_outside": True}
+            values = merge(BASE["market"], {"data": images})
         else:
             values = merge(read_yaml(ROOT / "config/config.yaml"), BASE["synthetic"])
             images = {"root": str(folder / "images"), "synthetic": {"seed": seed}}

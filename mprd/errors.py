@@ -1,7 +1,10 @@
-"""The one exception that a user is meant to read, and a helper to word it."""
+"""The one exception that a user is meant to read, and helpers to word it."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+
+EPOCHS, FINAL = "epochs", "final"  # folders of a run
 
 
 class UserError(Exception):
@@ -21,3 +24,21 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)`, or nothing where no known word is near."""
     near = nearest_words(word, known)
     return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+
+
+def maker(path: Path, command: str) -> str:
+    """Return the command that makes a file.
+
+    Args:
+        path: the file.
+        command: that makes such files by hand, or before the first epoch.
+    """
+    if path.parent.name == FINAL:
+        return "export"
+    weights = path.suffix == ".safetensors"
+    return "train" if weights and path.parent.parent.name == EPOCHS else command
+
+
+def remedy(path: Path, command: str) -> str:
+    """Return a sentence for the end of a message; arguments as `maker`."""
+    return f"Make it again with `mprd {maker(path, command)}`."

@@ -11,8 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mprd.artifacts.remedy import maker, remedy
-from mprd.errors import UserError
+from mprd.errors import UserError, maker, remedy
 
 
 @contextmanager

@@ -6,7 +6,7 @@ SPLITS = ("train", "query", "gallery")
 
 INDEX = Schema(
     "mprd.index",
-    2,
+    3,
     "index",
     "Every image of a data set, in the order that all later artifacts follow.",
     {
@@ -19,6 +19,9 @@ INDEX = Schema(
         "width": Array("int32", ("n",), "width of the image file", units="pixels", minimum=1),
         "height": Array("int32", ("n",), "height of the image file", units="pixels", minimum=1),
         "sha256": Array("str", ("n",), "SHA-256 of the image file, hexadecimal"),
+        "identity_names": Array(
+            "str", ("I",), "names of the identities 0, 1, ...; none: they have numbers only"
+        ),
     },
     {
         "dataset": "name of the data set",

@@ -22,8 +22,7 @@ from mprd.artifacts.checksums import (
 )
 from mprd.artifacts.declaration import Array, Schema
 from mprd.artifacts.files import atomic, require_file
-from mprd.artifacts.remedy import remedy
-from mprd.errors import UserError
+from mprd.errors import UserError, remedy
 
 _UNIT_TOLERANCE = 1e-2  # of the squared length; bfloat16 networks give 1e-3
 

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from mprd import __version__
 from mprd.artifacts.files import atomic, require_file
-from mprd.artifacts.remedy import remedy
-from mprd.errors import UserError
+from mprd.errors import UserError, remedy
 
 SCHEMA_VERSION = 1
 _STATE_SCHEMA = "mprd.state"

@@ -27,6 +27,21 @@ def main() -> None:
     except UserError as error:
         print(f"mprd: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"):
+            raise
+        print(f"mprd: error: {_out_of_memory(error)}", file=sys.stderr)
+        sys.exit(2)
     except Stopped as stopped:
         print(f"mprd: {stopped}", file=sys.stderr)
         sys.exit(stopped.exit_code)
+
+
+def _out_of_memory(error: BaseException) -> str:
+    """Return a sentence: which memory, and which settings need less of it."""
+    where = "the GPU's memory is" if type(error).__name__ == "OutOfMemoryError" else "memory is"
+    return (
+        f"{where} too small ({str(error).splitlines()[0] if str(error) else 'no details'}). Set a "
+        "smaller batch (train.identities x train.instances), data.height or data.width, or "
+        "another device; docs/memory.md has the formulas."
+    )

@@ -52,6 +52,11 @@ class DataConfig(Section):
         description="own images: regular expression with one group that finds the camera's name in "
         "the path of an image, such as `cam_([a-z]+)`; null: cameras are unknown",
     )
+    allow_outside: bool = Field(
+        False,
+        description="read images that a manifest names outside of its folder, by an absolute path "
+        "or by `..`",
+    )
     height: int = Field(256, ge=16, le=2048, description="height of the resized image, pixels")
     width: int = Field(128, ge=16, le=2048, description="width of the resized image, pixels")
     on_bad_image: Literal["error", "skip"] = Field(

@@ -35,6 +35,19 @@ def camera_names(index: Artifact) -> list[str]:
     return given or [str(camera + 1) for camera in range(count)]
 
 
+def name_identities(index: Artifact, rows: np.ndarray) -> np.ndarray:
+    """Return the identity of some rows of an `index.h5` as given, "" where unknown.
+
+    Args:
+        index: with the arrays `identity` and `identity_names`.
+        rows: int (n,).
+    """
+    identity = index["identity"][rows]
+    if len(index["identity_names"]):
+        return np.array([*index["identity_names"], ""], dtype=object)[identity]
+    return np.array([str(one) if one >= 0 else "" for one in identity], dtype=object)
+
+
 def name_cameras(index: Artifact, rows: np.ndarray) -> np.ndarray:
     """Return the camera of some rows of an `index.h5` by name, "" where unknown.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, overload
 
-from mprd.artifacts.remedy import EPOCHS, FINAL
+from mprd.errors import EPOCHS, FINAL
 
 FIRST_EPOCH = 1
 INITIAL = "000"  # names the evaluation of the initial model, as 001 names that after epoch 1
@@ -95,7 +95,9 @@ class FinalLayout(Folder):
     drafts = File("drafts.h5", "their clusters by Jaccard distance (judged)")
     judgements = File("judgements.h5", "what the last relation GCN says of their pairs (judged)")
     clusters = File("clusters.h5", "the clusters that the last model finds")
-    table = File("clusters.csv", "the same as a table: path, cluster, confidence, camera")
+    table = File(
+        "clusters.csv", "the same as a table: path, cluster, confidence, camera (identity)"
+    )
 
     def files(self, judged: bool) -> dict[str, Path]:
         """Return all of them, by role; `judged`: by `cluster.relation`."""

@@ -1,6 +1,6 @@
 """What several stages share: the index of a run, the images of a split, a lock on the result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
@@ -10,6 +10,8 @@ import numpy as np
 
 from mprd.artifacts import INDEX, Artifact, read_artifact
 from mprd.artifacts.files import only_writer
+from mprd.config import Config
+from mprd.data.datasets.base import outside
 from mprd.errors import UserError
 from mprd.pipeline.layout import EpochLayout, FinalLayout
 
@@ -44,6 +46,25 @@ def exclusive(stage: Callable[_P, _R]) -> Callable[_P, _R]:
             return stage(*args, **kwargs)
 
     return run
+
+
+def require_inside(root: Path, paths: Sequence[str], config: Config) -> None:
+    """Check that no image lies outside of the folder of its data set, unless that is allowed.
+
+    Args:
+        root: the folder.
+        paths: of the images, relative to it or absolute.
+        config: `data.allow_outside` is read.
+
+    Raises:
+        UserError: one lies outside.
+    """
+    found = [] if config.data.allow_outside else [path for path in paths if outside(path)]
+    if found:
+        raise UserError(
+            f"'{found[0]}' lies outside of {root} ({len(found)} of {len(paths)} images do). If "
+            "they are meant to be read, set data.allow_outside to true."
+        )
 
 
 def read_index(path: Path) -> Artifact:

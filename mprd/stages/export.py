@@ -16,7 +16,7 @@ from mprd.artifacts import (
     write_artifact,
 )
 from mprd.config import Config
-from mprd.data.index import camera_names, name_cameras, split_rows
+from mprd.data.index import camera_names, name_cameras, name_identities, split_rows
 from mprd.errors import UserError
 from mprd.models.card import model_card
 from mprd.models.weights import add_card, read_architecture
@@ -117,6 +117,8 @@ def run_export(
             "camera": name_cameras(artifact, rows),
         }
     )
+    if (artifact["identity"][rows] >= 0).any():
+        table["identity"] = name_identities(artifact, rows)
     with atomic(out.table) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
 

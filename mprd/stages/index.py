@@ -1,6 +1,8 @@
 """Stage `index`: list every image of a data set, once and for all."""
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +15,17 @@ from mprd.data.datasets import ImageRecord, Listing, load_plugin, read_dataset
 from mprd.data.images import decode, image_size
 from mprd.errors import UserError
 from mprd.pipeline.settings import data_location, stage_settings
-from mprd.stages.common import exclusive
+from mprd.stages.common import exclusive, require_inside
 from mprd.system.progress import progress
 
-SETTINGS = ("data.dataset", "data.root", "data.reader", "data.camera", "data.on_bad_image")
+SETTINGS = (
+    "data.dataset",
+    "data.root",
+    "data.reader",
+    "data.camera",
+    "data.allow_outside",
+    "data.on_bad_image",
+)
 FILES = ("data.reader", "data.root")  # the root may be a manifest
 
 
@@ -49,6 +58,7 @@ def run_index(*, out: Path, config: Config, data_dir: Path | None = None, thread
     listing = read_dataset(
         config.data.dataset, data_dir or data_location(config), config.data.camera
     )
+    require_inside(listing.root, [r.path for r in listing.records], config)
     for note in listing.notes:
         print(note)
     skip = config.data.on_bad_image == "skip"
@@ -58,12 +68,15 @@ def run_index(*, out: Path, config: Config, data_dir: Path | None = None, thread
         print(f"Left out {skipped} unreadable images.")
     if not records:
         raise UserError(f"{listing.root} holds no readable image.")
+    for note in _copies(records, facts):
+        print(note)
     counts = {s: sum(record.split == s for record in records) for s in SPLITS}
     print(f"{config.data.dataset}: " + ", ".join(f"{counts[s]:,} {s}" for s in SPLITS) + " images")
     write_artifact(
         out,
         INDEX,
-        _columns(records, facts),
+        _columns(records, facts)
+        | {"identity_names": np.array(listing.identity_names, dtype=object)},
         config=stage_settings(config, "index"),
         inputs={},
         attributes={
@@ -98,6 +111,27 @@ def _inspect(
         found = list(progress(facts_of, total=len(ordered), desc="index", unit="image"))
     both = [(r, f) for r, f in zip(ordered, found, strict=True) if f is not None]
     return [record for record, _ in both], [fact for _, fact in both]
+
+
+def _copies(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str]:
+    """Yield notes about files that are equal byte for byte."""
+    sums = {
+        split: Counter(f.sha256 for r, f in zip(records, facts, strict=True) if r.split == split)
+        for split in SPLITS
+    }
+    both = sums["query"].keys() & sums["gallery"].keys()
+    if both:
+        count = sum(sums["query"][one] for one in both)
+        yield (
+            f"Warning: {count} query images are in the gallery, too, as the same file. They find "
+            "themselves unless both name one camera; figures are too good."
+        )
+    most = max(sums["train"].values(), default=0)
+    if most > 2:
+        yield (
+            f"One training image is there {most} times, as the same file. Copies are each other's "
+            f"nearest neighbours: keep graph.k1 well above {most}, or remove them."
+        )
 
 
 def _columns(records: list[ImageRecord], facts: list[_FileFacts]) -> dict[str, np.ndarray]:

@@ -10,11 +10,11 @@ from mprd.artifacts import INDEX, PIXELS, create_artifact, read_artifact, row_ch
 from mprd.config import Config
 from mprd.data.images import decode, resize
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import exclusive
+from mprd.stages.common import exclusive, require_inside
 from mprd.system.progress import progress
 from mprd.system.ram import pixels_bytes, require
 
-SETTINGS = ("data.height", "data.width")
+SETTINGS = ("data.height", "data.width", "data.allow_outside")
 
 _BLOCK = 512
 
@@ -34,6 +34,7 @@ def run_pixels(*, index: Path, out: Path, config: Config, threads: int = 1) -> N
     """
     artifact = read_artifact(index, INDEX)
     root = Path(artifact.attributes["root"])
+    require_inside(root, artifact["path"].tolist(), config)
     paths = [root / path for path in artifact["path"]]
     sums = [str(sha256) for sha256 in artifact["sha256"]]
     height, width = config.data.height, config.data.width

@@ -86,6 +86,7 @@ def write_index(path, names):
         "width": np.ones(n, np.int32),
         "height": np.ones(n, np.int32),
         "sha256": np.array(["0"] * n, dtype=object),
+        "identity_names": np.array([], dtype=object),
     }
     write_artifact(path, INDEX, arrays, config={}, inputs={}, attributes=attributes)
 

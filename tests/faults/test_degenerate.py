@@ -137,7 +137,7 @@ def test_a_data_set_without_training_images(judged_run, tmp_path):
     ]
     table = pd.DataFrame(rows, columns=["path", "split", "identity", "camera"])
     table.to_csv(tmp_path / "test.csv", index=False)
-    config = configured(tmp_path / "test.csv")
+    config = configured(tmp_path / "test.csv", data={"allow_outside": True})
     paths = {"index": tmp_path / "i.h5", "pixels": tmp_path / "p.h5"}
     run_index(out=paths["index"], config=config)
     run_pixels(index=paths["index"], out=paths["pixels"], config=config)

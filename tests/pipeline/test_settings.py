@@ -237,7 +237,8 @@ def test_declared_keys_exist():
 
 def test_settings_are_nested_as_in_the_config():
     config = Config()
-    assert stage_settings(config, "pixels") == {"data": {"height": 256, "width": 128}}
+    sizes = {"height": 256, "width": 128, "allow_outside": False}
+    assert stage_settings(config, "pixels") == {"data": sizes}
     assert stage_settings(config, "features") == {"precision": "auto"}
     assert stage_settings(config, "cluster") == {"cluster": config.cluster.model_dump(mode="json")}
 

@@ -233,7 +233,7 @@ def test_export(copy, tiny_config):
     assert after.keys() == before.keys()
     assert all(torch.equal(after[key], before[key]) for key in before)
     table = pd.read_csv(copy / "final/clusters.csv")
-    assert table.columns.tolist() == ["path", "cluster", "confidence", "camera"]
+    assert table.columns.tolist() == ["path", "cluster", "confidence", "camera", "identity"]
     clusters = read_artifact(copy / "final/clusters.h5", CLUSTERS)
     assert table["cluster"].tolist() == clusters["labels"].tolist()
     np.testing.assert_allclose(table["confidence"], clusters["membership"], atol=6e-4)

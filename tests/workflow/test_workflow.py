@@ -176,13 +176,15 @@ def test_one_file_alone(again):
     assert "1 of 1 steps" in output
 
 
-def test_runs_and_seeds_share_what_is_equal(tmp_path, tiny_values):
+def test_runs_and_seeds_share_what_is_equal(tmp_path, tiny_values, market):
+    crops = market / "market1501/Market-1501-v15.09.15/bounding_box_train"
     values = {
         **tiny_values,
+        # Unlabelled crops: nothing is evaluated, which would take half of the time.
+        "data": {**tiny_values["data"], "dataset": "folder", "root": str(crops)},
         "epochs": 1,
         "seeds": [0, 1],
         "runs": {"hsd": {}, "plain": {"train": {"use_hsd": False, "use_ppa": False}}},
-        "evaluate": {"every": 0},
     }
     folder = configure(tmp_path / "sweep", values)
     plan = planned(folder)
@@ -197,10 +199,10 @@ def test_runs_and_seeds_share_what_is_equal(tmp_path, tiny_values):
     ends = {(results / n / "epochs/001/model.safetensors").read_bytes() for n in names}
     assert len(ends) == 4
     summary = pd.read_csv(results / "summary.csv")
-    assert summary["variant"].tolist() == ["hsd", "hsd", "plain", "plain"]
-    assert summary["seeds"].tolist() == [2] * 4
-    last = [pd.read_csv(results / n / "metrics.csv")["mAP"].iloc[-1] for n in names[:2]]
-    assert summary["mAP"].iloc[1] == pytest.approx(sum(last) / 2, abs=1e-5)
+    assert summary["variant"].tolist() == ["hsd", "plain"]
+    assert summary["seeds"].tolist() == [2, 2]
+    last = [pd.read_csv(results / n / "metrics.csv")["loss"].iloc[-1] for n in names[:2]]
+    assert summary["loss"].iloc[0] == pytest.approx(sum(last) / 2, rel=1e-4)
     assert "Nothing to be done" in snakemake(folder, "results/summary.csv")
 
 

@@ -1,5 +1,6 @@
 """What a reader returns, and the checks that every listing passes."""
 
+import os
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -39,12 +40,19 @@ class Listing:
         records: the images.
         notes: lines about it that the user should read.
         camera_names: of the cameras 0, 1, ...; empty: they have numbers only.
+        identity_names: of the identities 0, 1, ...; empty: they have numbers only.
     """
 
     root: Path
     records: tuple[ImageRecord, ...]
     notes: tuple[str, ...] = ()
     camera_names: tuple[str, ...] = ()
+    identity_names: tuple[str, ...] = ()
+
+
+def outside(path: str) -> bool:
+    """Tell whether a path relative to a folder leads out of it."""
+    return os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir
 
 
 def is_litter(name: str) -> bool:

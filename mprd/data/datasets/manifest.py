@@ -1,5 +1,6 @@
 """A table of images, CSV or Parquet, with the columns path[,split][,identity][,camera]."""
 
+import codecs
 import os
 import re
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("path", "split", "identity", "camera")
 _UNKNOWN = ("", "-1", "-1.0")
+_NOTHING = ("nan", "na", "n/a", "none", "null")  # as other programs write an empty cell
 _WHOLE = re.compile(r"(\d+)(\.0+)?")  # a column with gaps often holds 3.0 for 3
 _LARGEST = 2**31 - 1
 
@@ -23,22 +25,28 @@ def read_manifest(path: Path) -> Listing:
 
     Without a split column every image is a train image. An empty cell or -1 is an unknown
     identity or camera. Whole numbers stay as identities; other identities are numbered in sorted
-    order, and so are cameras, whose names are kept.
+    order, and so are cameras; the names of both are kept.
 
     Raises:
         UserError: the file cannot be read or holds no rows; a column or split is unknown; an
             image does not exist.
     """
     table = _read_table(path)
-    paths = _image_paths(path, table)
+    paths, notes = _image_paths(path, table)
     splits: list[Split] = ["train"] * len(table)
     if "split" in table:
         splits = [_split(path, row, cell) for row, cell in table["split"].items()]
-    identities, notes = _identities(table.get("identity"), len(table))
+    for column in {"identity", "camera"} & set(table.columns):
+        empty = table[column].str.lower().isin(_NOTHING)
+        if empty.any():
+            first = table[column][empty].iloc[0]
+            notes.append(f"{empty.sum()} cells '{first}' of {column} are taken as unknown.")
+            table.loc[empty, column] = ""
+    identities, people = _identities(table.get("identity"), len(table))
     cameras, names = _cameras(table.get("camera"), len(table))
     fields = zip(paths, splits, identities, cameras, strict=True)
     records = tuple(ImageRecord(*values) for values in fields)
-    return Listing(path.parent, records, notes, names)
+    return Listing(path.parent, records, tuple(notes), names, people)
 
 
 def _read_table(path: Path) -> "pd.DataFrame":
@@ -50,7 +58,13 @@ def _read_table(path: Path) -> "pd.DataFrame":
         raise UserError(f"{path} is no folder of images and no manifest: use .csv or .parquet.")
     try:
         if kind == ".csv":
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
+            table = pd.read_csv(
+                path,
+                dtype=str,
+                keep_default_na=False,
+                skip_blank_lines=False,
+                encoding=_encoding(path),
+            )
             if not isinstance(table.index, pd.RangeIndex):
                 raise ValueError("its rows have more cells than its header")
         else:
@@ -59,6 +73,10 @@ def _read_table(path: Path) -> "pd.DataFrame":
         raise UserError(
             f"Reading {path} needs pyarrow: run `pip install pyarrow`, or save it as .csv."
         ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"The manifest {path} is not UTF-8 (byte {error.start} is not). Save it as UTF-8."
+        ) from None
     except (ValueError, OSError) as error:
         raise UserError(f"The manifest {path} cannot be read: {error}") from error
     _check_columns(path, table)
@@ -68,6 +86,13 @@ def _read_table(path: Path) -> "pd.DataFrame":
     if table.empty:
         raise UserError(f"The manifest {path} holds no rows: give it one row per image.")
     return table
+
+
+def _encoding(path: Path) -> str:
+    """Return the encoding that the first bytes of a CSV file name: UTF-8 but for a UTF-16 mark."""
+    with path.open("rb") as file:
+        head = file.read(2)
+    return "utf-16" if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _check_columns(path: Path, table: "pd.DataFrame") -> None:
@@ -83,16 +108,29 @@ def _check_columns(path: Path, table: "pd.DataFrame") -> None:
         raise UserError(f"The manifest {path} has no column 'path': add it, one image per row.")
 
 
-def _image_paths(path: Path, table: "pd.DataFrame") -> list[str]:
+def _image_paths(path: Path, table: "pd.DataFrame") -> tuple[list[str], list[str]]:
+    """Return the paths of the images, and notes about how they were read."""
+    notes = []
+    back = table["path"].str.contains("\\", regex=False)
+    turned = table["path"].str.replace("\\", "/", regex=False)
+    there = table["path"].map(lambda cell: os.path.isfile(path.parent / cell))
+    turn = back & ~there.astype(bool)
+    if turn.any():
+        table.loc[turn, "path"] = turned[turn]
+        notes.append(f"{turn.sum()} paths are written with \\; they are read with /.")
+    # os.path: a name that no file can have is no image, and no error.
     cells = table["path"].items()
-    missing = [(row, cell) for row, cell in cells if not (path.parent / cell).is_file()]
+    missing = [(row, cell) for row, cell in cells if not os.path.isfile(path.parent / cell)]
     if missing:
         row, cell = missing[0]
+        drive = re.match(r"[A-Za-z]:/", cell)
+        hint = " It names a drive of Windows: write paths as they are here." if drive else ""
         raise UserError(
-            f"Row {row} of {path}: there is no image '{cell}' "
+            f"Row {row} of {path}: there is no image '{cell[:200]}' "
             f"({len(missing)} of {len(table)} rows are so). Paths are relative to {path.parent}."
+            f"{hint}"
         )
-    return [_posix(path.parent, cell) for cell in table["path"]]
+    return [_posix(path.parent, cell) for cell in table["path"]], notes
 
 
 def _posix(root: Path, path: str) -> str:
@@ -113,15 +151,14 @@ def _split(path: Path, row: Any, cell: str) -> Split:
 
 
 def _identities(column: "pd.Series[str] | None", count: int) -> tuple[list[int], tuple[str, ...]]:
-    """Return one number per row, -1 where unknown, and a note when they are not as written."""
+    """Return one number per row, -1 where unknown, and the names if they are not numbers."""
     cells = [""] * count if column is None else list(column)
     known = sorted({cell for cell in cells if cell not in _UNKNOWN})
     whole = {cell: int(match[1]) for cell in known if (match := _WHOLE.fullmatch(cell))}
     if len(whole) == len(known) and max(whole.values(), default=0) <= _LARGEST:
         return [whole.get(cell, -1) for cell in cells], ()
     codes = {cell: code for code, cell in enumerate(known)}
-    note = f"The identities '{known[0]}' to '{known[-1]}' are numbered 0 to {len(known) - 1}."
-    return [codes.get(cell, -1) for cell in cells], (note,)
+    return [codes.get(cell, -1) for cell in cells], tuple(known)
 
 
 def _cameras(column: "pd.Series[str] | None", count: int) -> tuple[list[int], tuple[str, ...]]:

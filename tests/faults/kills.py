@@ -1,0 +1,225 @@
+"""Kill a run at random moments, resume it as documented, compare the bytes: `make test-kills`.
+
+Each chain is one run from the start to the end. At random moments a stage, Snakemake alone (its
+stage lives on), or everything is killed with SIGKILL, or Snakemake gets SIGTERM or Ctrl-C; then the
+lock is taken away and the same command goes on, beside the orphan if there is one. At the end all
+results must have the bytes of a run that nobody disturbed, nothing half-written may be left, and no
+file may have been made again but those of interrupted jobs.
+"""
+
+import argparse
+import base64
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import yaml
+
+from mprd.config import merge
+from tests.conftest import TINY, draw_market
+from tests.workflow.runs import GCN
+from tests.workflow.test_workflow import contents
+
+ROOT = Path(__file__).parents[2]
+WAYS = ("stage", "snakemake", "everything", "terminate", "interrupt")
+KILLED = {"stage", "everything", "snakemake"}
+RUN = Path("results/tiny")
+
+
+@dataclass
+class Chain:
+    """What happened to one run.
+
+    Attributes:
+        moments: way and stage that was running, of each kill.
+        wrong: sentences about what must not be.
+    """
+
+    moments: list[tuple[str, str]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+def configured(folder: Path, values: dict) -> Path:
+    """Write images and a config."""
+    folder.mkdir()
+    data = {"data": {"root": str(draw_market(folder / "images"))}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(merge(values, data)))
+    return folder
+
+
+def command(*arguments: str) -> list[str]:
+    mprd = [sys.executable, "-m", "mprd.cli", "run", "config.yaml"]
+    return [*mprd, "--cores", "2", *arguments]
+
+
+def start(folder: Path) -> subprocess.Popen:
+    log = (folder / "output.log").open("ab")
+    return subprocess.Popen(
+        command(), cwd=folder, stdout=log, stderr=log, start_new_session=True, env=environment()
+    )
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def finish(folder: Path) -> str:
+    """Resume as documented; return what was printed."""
+    unlock = subprocess.run(
+        command("--unlock"),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    done = subprocess.run(
+        command(), cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, unlock.stdout + unlock.stderr + done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def stages(process: psutil.Process) -> list[psutil.Process]:
+    """Return the stage processes below a run: `mprd <stage> ...` that are not `mprd run`."""
+    found = []
+    for child in process.children(recursive=True):
+        try:
+            line = child.cmdline()
+        except psutil.Error:
+            continue
+        if any(part.endswith("/mprd") for part in line[:3]) and "snakemake" not in line[0]:
+            found.append(child)
+    return found
+
+
+def snakemakes(process: psutil.Process) -> list[psutil.Process]:
+    return [p for p in process.children(recursive=True) if "snakemake" in " ".join(p.cmdline()[:4])]
+
+
+def incomplete(folder: Path) -> set[str]:
+    """Return the files that Snakemake knows to be unfinished."""
+    names = (folder / ".snakemake/incomplete").glob("*")
+    return {base64.b64decode(path.name).decode() for path in names if path.is_file()}
+
+
+def times(folder: Path) -> dict[str, int]:
+    results = folder / "results"
+    kept = (p for p in results.rglob("*") if p.is_file() and p.suffix in (".h5", ".json", ".pt"))
+    kept = [*kept, *results.rglob("*.safetensors")]
+    return {str(p.relative_to(folder)): p.lstat().st_mtime_ns for p in kept if not p.is_symlink()}
+
+
+def kill(folder: Path, run: subprocess.Popen, way: str) -> str:
+    """Kill in one way; return the stage that was running."""
+    process = psutil.Process(run.pid)
+    running = stages(process)
+    stage = " ".join(running[0].cmdline()[2:3]) if running else "none"
+    if way == "stage" and running:
+        for one in running:
+            one.kill()
+    elif way == "snakemake":
+        for one in [*snakemakes(process), process]:
+            one.kill()
+    elif way == "terminate":
+        run.send_signal(signal.SIGTERM)
+    elif way == "interrupt":
+        os.killpg(run.pid, signal.SIGINT)
+    else:
+        for one in [process, *process.children(recursive=True)]:
+            one.kill()
+    try:
+        run.wait(60)
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"{way} in {stage}: the run did not end in a minute") from None
+    return stage
+
+
+def disturb(
+    folder: Path, reference: dict[str, str], seconds: float, seed: int, kills: int
+) -> Chain:
+    """Take one run through its kills and compare its end with the reference."""
+    rng, chain = random.Random(seed), Chain()
+    for _ in range(kills):
+        if "unlock" and chain.moments:
+            subprocess.run(
+                command("--unlock"), cwd=folder, env=environment(), capture_output=True, check=False
+            )
+        before = times(folder)
+        allowed = incomplete(folder)
+        run = start(folder)
+        time.sleep(rng.uniform(1.5, seconds / kills + 6))
+        if run.poll() is not None:
+            break
+        way = rng.choice(WAYS)
+        chain.moments.append((way, kill(folder, run, way)))
+        chain.wrong += remade(before, folder, allowed)
+    before, allowed = times(folder), incomplete(folder)
+    finish(folder)
+    chain.wrong += remade(before, folder, allowed)
+    chain.wrong += [f"left behind: {p}" for p in (folder / "results").rglob("*.partial")]
+    found = contents(folder / RUN)
+    chain.wrong += [
+        f"other bytes: {name}"
+        for name in sorted(reference.keys() | found.keys())
+        if reference.get(name) != found.get(name)
+    ]
+    return chain
+
+
+def remade(before: dict[str, int], folder: Path, allowed: set[str]) -> list[str]:
+    """Return the files that were made again although their job was complete."""
+    after = times(folder)
+    return [
+        f"made again: {name}"
+        for name, when in before.items()
+        if name not in allowed and after.get(name) not in (when, None)
+    ]
+
+
+def values(epochs: int) -> dict:
+    return merge(merge(TINY, GCN), {"epochs": epochs, "evaluate": {"every": 0}})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chains", type=int, default=6)
+    parser.add_argument("--kills", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=2)
+    options = parser.parse_args()
+    work = Path(tempfile.mkdtemp(prefix="mprd-kills-"))
+    whole = configured(work / "whole", values(options.epochs))
+    begin = time.perf_counter()
+    finish(whole)
+    seconds = time.perf_counter() - begin
+    reference = contents(whole / RUN)
+    print(f"undisturbed: {seconds:.0f} s, {len(reference)} files", flush=True)
+    met, wrong = Counter(), []
+    for seed in range(options.chains):
+        folder = work / f"chain-{seed}"
+        folder.mkdir()
+        # The images are those of the reference: their place is part of the index.
+        shutil.copy(whole / "config.yaml", folder)
+        chain = disturb(folder, reference, seconds, seed, options.kills)
+        met.update(chain.moments)
+        wrong += chain.wrong
+        print(f"chain {seed}: {len(chain.moments)} kills, {len(chain.wrong)} wrong", flush=True)
+        print("\n".join(chain.wrong), flush=True)
+    for (way, stage), count in sorted(met.items()):
+        print(f"{count:4d}  {way:10s} {stage}")
+    print(f"{sum(met.values())} kills, {len(wrong)} things wrong")
+    shutil.rmtree(work)
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()

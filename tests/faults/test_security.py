@@ -1,0 +1,189 @@
+"""Nobody is let in: no code in files, no way out of the data folder, no shell in names."""
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from mprd.artifacts import INDEX, read_artifact
+from mprd.artifacts.tensors import read_safetensors, read_state
+from mprd.config import merge, read_yaml, validate
+from mprd.errors import UserError
+from mprd.inference.gallery import read_array
+from mprd.models.weights import load_checkpoint
+from mprd.stages.index import run_index
+from mprd.stages.pixels import run_pixels
+from tests.artifacts.edit import edit, put
+from tests.conftest import TINY
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [*(ROOT / "mprd").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk")]
+
+
+class Exploit:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (self.target,))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        (r"\bpickle\b(?!=)", "pickle runs code"),
+        (r"\b(?:c?pickle|joblib|dill|shelve|marshal)\.", "pickles"),
+        (r"yaml\.(?:load|unsafe_load|full_load)\(", "only safe_load"),
+        (r"torch\.load\((?![^)]*weights_only=True)", "weights_only"),
+        (r"np\.load\((?![^)]*allow_pickle=False)", "allow_pickle"),
+        (r"\b(?:eval|exec)\(", "runs code"),
+        (r"shell=True|os\.system", "a shell"),
+        (r"read_pickle|to_pickle", "pickles"),
+    ],
+)
+def test_no_source_does_what_it_must_not(pattern, why):
+    for path in SOURCES:
+        text = re.sub(r'""".*?"""', "", path.read_text(), flags=re.S)
+        text = re.sub(r"#.*|\.eval\(\)", "", text)
+        found = [line for line in text.splitlines() if re.search(pattern, line)]
+        assert not found, f"{path}: {why}: {found}"
+
+
+def test_every_value_in_a_shell_command_is_quoted():
+    for path in (ROOT / "workflow").rglob("*.smk"):
+        for line in re.findall(r'^\s*"(?:mprd| ).*"$', path.read_text(), re.MULTILINE):
+            names = re.findall(r"\{([^{}]+)\}", line)
+            numbers = {"threads", "params.number", "params.first", "params.last"}
+            assert all(name.endswith(":q") or name in numbers for name in names), f"{path}: {line}"
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors", ".npy", ".h5"])
+def test_a_malicious_file_is_refused_by_every_reader(tmp_path, suffix, judged_run):
+    target, path = tmp_path / "gotcha", tmp_path / f"evil{suffix}"
+    if suffix == ".npy":
+        np.save(path, np.array([Exploit(target)], dtype=object), allow_pickle=True)
+    elif suffix in (".pt", ".pth"):
+        torch.save({"schema": "mprd.state", "epoch": 1, "optimizer": Exploit(target)}, path)
+    else:
+        path.write_bytes(pickle.dumps(Exploit(target)))
+    from mprd.models.weights import load_network
+
+    network, _ = load_network(judged_run.epoch(2).model)
+    readers = {
+        "state": lambda: read_state(path),
+        "weights": lambda: load_checkpoint(network, path),
+        "model": lambda: read_safetensors(path, "mprd.model", "train"),
+        "array": lambda: read_array(path),
+        "artifact": lambda: read_artifact(path, INDEX),
+    }
+    for name, reader in readers.items():
+        with pytest.raises(UserError):
+            reader()
+        assert not target.exists(), name
+
+
+def test_a_pickle_inside_a_sound_archive(tmp_path):
+    """The checksums of the archive are right; what is in it is not."""
+    target, path = tmp_path / "gotcha", tmp_path / "state.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(Exploit(target)))
+        archive.writestr("archive/version", "3")
+    with pytest.raises(UserError, match="not a readable training state"):
+        read_state(path)
+    assert not target.exists()
+
+
+def test_yaml_makes_no_objects(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"seed: !!python/object/apply:pathlib.Path.touch [{tmp_path / 'gotcha'}]\n")
+    with pytest.raises(UserError):
+        read_yaml(path)
+    assert not (tmp_path / "gotcha").exists()
+
+
+def test_a_yaml_bomb_is_a_sentence(tmp_path):
+    """References of references: a billion entries if they were written out."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    (tmp_path / "c.yaml").write_text("\n".join(lines))
+    with pytest.raises(UserError, match="unknown"):
+        validate(read_yaml(tmp_path / "c.yaml"), "c.yaml")
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "a b", "$(id)", "", "a;b", "-", "a\nb", "é"])
+def test_run_names_are_plain(name):
+    if name == "-":
+        validate({"runs": {name: {}}}, "x")
+        return
+    with pytest.raises(UserError):
+        validate({"runs": {name: {}}}, "x")
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """A manifest that names images beside and above its folder."""
+    (tmp_path / "data").mkdir()
+    for name in ("secret.png", "data/in.png"):
+        Image.new("RGB", (16, 32)).save(tmp_path / name)
+    return tmp_path
+
+
+def configured(path, **data):
+    values = merge(TINY, {"data": {"dataset": "folder", "root": str(path), **data}})
+    return validate(values, "x")
+
+
+@pytest.mark.parametrize("way", ["../secret.png", "in/../../secret.png", "absolute"])
+def test_no_path_of_a_manifest_leads_out_unless_allowed(outside, way):
+    path = str(outside / "secret.png") if way == "absolute" else way
+    (outside / "data/in").mkdir()
+    pd.DataFrame({"path": ["in.png", path]}).to_csv(outside / "data/m.csv", index=False)
+    out = outside / "index.h5"
+    with pytest.raises(UserError, match=r"lies outside of .*set data\.allow_outside"):
+        run_index(out=out, config=configured(outside / "data/m.csv"))
+    run_index(out=out, config=configured(outside / "data/m.csv", allow_outside=True))
+    assert len(read_artifact(out, INDEX)["path"]) == 2
+
+
+def test_no_path_of_an_index_leads_out(outside):
+    pd.DataFrame({"path": ["in.png"]}).to_csv(outside / "data/m.csv", index=False)
+    config, index = configured(outside / "data/m.csv"), outside / "index.h5"
+    run_index(out=index, config=config)
+    edit(index, put("path", np.array(["../secret.png"], dtype=object)))
+    with pytest.raises(UserError, match="lies outside of"):
+        run_pixels(index=index, out=outside / "p.h5", config=config)
+
+
+def test_same_files_on_both_sides_are_told(tmp_path, capsys):
+    Image.new("RGB", (16, 32), "red").save(tmp_path / "a.png")
+    for n in range(4):
+        (tmp_path / f"copy{n}.png").write_bytes((tmp_path / "a.png").read_bytes())
+    rows = [("a.png", "query", 1), ("copy0.png", "gallery", 1)]
+    rows += [(f"copy{n}.png", "train", "") for n in (1, 2, 3)]
+    table = pd.DataFrame(rows, columns=["path", "split", "identity"])
+    table.to_csv(tmp_path / "m.csv", index=False)
+    run_index(out=tmp_path / "i.h5", config=configured(tmp_path / "m.csv"))
+    said = capsys.readouterr().out
+    assert "Warning: 1 query images are in the gallery, too, as the same file" in said
+    assert "One training image is there 3 times" in said
+
+
+def test_names_of_identities_are_given_back(tmp_path):
+    from mprd.data.index import name_identities, split_rows
+
+    for name in "abc":
+        Image.new("RGB", (16, 32)).save(tmp_path / f"{name}.png")
+    table = pd.DataFrame({"path": ["a.png", "b.png", "c.png"], "identity": ["zoe", "ann", ""]})
+    table.to_csv(tmp_path / "m.csv", index=False)
+    run_index(out=tmp_path / "i.h5", config=configured(tmp_path / "m.csv"))
+    index = read_artifact(tmp_path / "i.h5", INDEX)
+    assert index["identity"].tolist() == [1, 0, -1]
+    assert name_identities(index, split_rows(index, "train")).tolist() == ["zoe", "ann", ""]

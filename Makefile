@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test reference bench bench-large bench-gpu learning docs tour clean
+.PHONY: demo test reference bench bench-large bench-gpu learning docs tour test-kills test-fuzz clean
 
 demo: $(READY)  ## run the default config: synthetic images to an evaluated model
 	$(BIN)/mprd run config/config.yaml
@@ -18,6 +18,12 @@ test: $(READY)  ## static checks and the whole test suite
 
 reference: $(READY)  ## write the generated pages anew: config/README.md, config/schema.json, docs/
 	$(BIN)/mprd config reference
+
+test-kills: $(READY)  ## kill runs at 48 random moments, resume, compare the bytes (half an hour)
+	PYTHONPATH=. $(BIN)/python -m tests.faults.kills
+
+test-fuzz: $(READY)  ## feed 200,000 damaged files to the readers (ten minutes; needs `make demo`)
+	PYTHONPATH=. $(BIN)/python -m tests.faults.fuzz
 
 docs: $(READY)  ## the site, into build/site; links are checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build

@@ -15,8 +15,13 @@ import numpy as np
 import torch
 from common import compare, embeddings, median
 from evaluation import problem
+from sklearn.cluster import DBSCAN
+from sklearn.metrics import adjusted_rand_score
 
+from mprd.clustering.dbscan import dbscan
+from mprd.clustering.numbering import with_single_clusters
 from mprd.graph import jaccard_distance, knn
+from mprd.inference.gallery import read_array
 from mprd.retrieval.evaluation import evaluate
 
 
@@ -34,10 +39,13 @@ def load(path: Path, package: str) -> types.ModuleType:
     return module
 
 
-def jaccard(checkout: Path, count: int, dim: int) -> None:
-    """Compare neighbours and Jaccard graph together, as theirs does both in one function."""
+def jaccard(checkout: Path, features: np.ndarray) -> None:
+    """Compare neighbours and Jaccard graph together, as theirs does both in one function.
+
+    Then DBSCAN by scikit-learn on their distances, as they do it, and ours on ours.
+    """
     theirs = load(checkout / "clustercontrast/utils/faiss_rerank.py", "peer_jaccard")
-    features, _ = embeddings(count, dim)
+    count, dim = features.shape
     tensor = torch.from_numpy(features)
     kept: dict = {}
 
@@ -57,6 +65,14 @@ def jaccard(checkout: Path, count: int, dim: int) -> None:
     print(f"  about {rest:.0f}x without the neighbour search, which is the larger part of ours")
     print(f"  memory {found.peak:,.0f} against {found.reference_peak:,.0f} MiB")
     print(f"  {near.mean():.2%} of our distances are theirs to 1e-5")
+    for eps in (0.4, 0.5, 0.6):
+        ours = dbscan(graph, eps, 4)
+        wanted = DBSCAN(eps=eps, min_samples=4, metric="precomputed").fit_predict(kept["distance"])
+        alike = adjusted_rand_score(with_single_clusters(ours), with_single_clusters(wanted))
+        print(
+            f"  DBSCAN at eps {eps}: {ours.max() + 1} and {wanted.max() + 1} clusters, "
+            f"{(ours < 0).sum()} and {(wanted < 0).sum()} outliers, ARI {alike:.5f}"
+        )
 
 
 def ranking(checkout: Path, queries: int, gallery: int, dim: int) -> None:
@@ -83,11 +99,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cluster-contrast", type=Path, help="folder of a checkout")
     parser.add_argument("--fast-reid", type=Path, help="folder of a checkout")
+    parser.add_argument("--features", type=Path, help="features.h5; else fabricated ones")
     parser.add_argument("-n", type=int, default=12_936, help="images")
     parser.add_argument("--dim", type=int, default=2048)
     options = parser.parse_args()
     if options.cluster_contrast:
-        jaccard(options.cluster_contrast, options.n, options.dim)
+        features, _ = embeddings(options.n, options.dim)
+        if options.features:
+            features = read_array(options.features)
+        jaccard(options.cluster_contrast, features)
     if options.fast_reid:
         ranking(options.fast_reid, 3368, 15_913, options.dim)
 

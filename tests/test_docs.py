@@ -15,7 +15,12 @@ from typer.main import get_command
 from mprd.cli import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "SECURITY.md",
+    ROOT / "config/README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 def links(page: Path) -> list[str]:
@@ -92,7 +97,14 @@ def test_the_site_does_not_build_with_a_broken_link(tmp_path):
     copy = tmp_path / "copy"
     for name in ("docs", "config", "benchmarks"):
         shutil.copytree(ROOT / name, copy / name)
-    for name in ("README.md", "CHANGELOG.md", "CITATION.cff", "LICENSE", "mkdocs.yml"):
+    for name in (
+        "README.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "CITATION.cff",
+        "LICENSE",
+        "mkdocs.yml",
+    ):
         shutil.copy(ROOT / name, copy / name)
     (copy / "docs/scale.md").write_text("[gone](gone.md)\n")
     done = build_site(tmp_path / "site", copy / "mkdocs.yml")

@@ -16,6 +16,7 @@ _ROOT = Path(__file__).parents[2]
 _FILES = (
     "README.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "CITATION.cff",
     "LICENSE",
     "benchmarks/RESULTS.md",

@@ -29,7 +29,7 @@ from mprd.errors import UserError
 from mprd.pipeline.layout import EpochLayout, said_of
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import exclusive
+from mprd.stages.guards import exclusive
 from mprd.system.ram import cluster_bytes, require
 
 SETTINGS = ("cluster",)

@@ -16,7 +16,8 @@ from mprd.pipeline.layout import said_of
 from mprd.pipeline.settings import stage_settings
 from mprd.retrieval.evaluation import Evaluation, evaluate
 from mprd.retrieval.reranking import rerank
-from mprd.stages.common import exclusive, open_store, read_index
+from mprd.stages.common import open_store, read_index
+from mprd.stages.guards import exclusive
 from mprd.system.ram import evaluation_bytes, held_pixels, inference_bytes, require
 from mprd.system.torch_setup import select_device
 

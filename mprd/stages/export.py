@@ -24,9 +24,10 @@ from mprd.pipeline.inputs import JudgeInputs
 from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.cluster import run_cluster
-from mprd.stages.common import exclusive, read_index
+from mprd.stages.common import read_index
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
+from mprd.stages.guards import exclusive
 
 SETTINGS = (
     "graph.k1",

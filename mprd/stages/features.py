@@ -8,7 +8,8 @@ from mprd.data.index import split_rows
 from mprd.inference.embed import embed_store
 from mprd.models.weights import load_network
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import exclusive, open_store, read_index, require_for_inference
+from mprd.stages.common import open_store, read_index, require_for_inference
+from mprd.stages.guards import exclusive
 from mprd.system.torch_setup import select_device
 
 SETTINGS = ("precision",)

@@ -15,7 +15,7 @@ from mprd.data.datasets import ImageRecord, Listing, load_plugin, read_dataset
 from mprd.data.images import decode, image_size
 from mprd.errors import UserError
 from mprd.pipeline.settings import data_location, stage_settings
-from mprd.stages.common import exclusive, require_inside
+from mprd.stages.guards import exclusive, require_inside
 from mprd.system.progress import progress
 
 SETTINGS = (

@@ -11,7 +11,8 @@ from mprd.data.index import split_rows
 from mprd.models.build import build_network
 from mprd.models.weights import load_checkpoint, save_network
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import exclusive, open_store, read_index, require_for_training
+from mprd.stages.common import open_store, read_index, require_for_training
+from mprd.stages.guards import exclusive
 from mprd.system.torch_setup import select_device
 from mprd.training.warmup import warm_up
 

@@ -18,7 +18,8 @@ from mprd.pipeline.inputs import JudgeInputs
 from mprd.pipeline.layout import said_of
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import exclusive, read_index
+from mprd.stages.common import read_index
+from mprd.stages.guards import exclusive
 from mprd.stages.relation_sources import require_drafts, require_same_data
 from mprd.system.ram import judge_bytes, require
 from mprd.system.torch_setup import select_device

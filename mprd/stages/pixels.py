@@ -10,7 +10,7 @@ from mprd.artifacts import INDEX, PIXELS, create_artifact, read_artifact, row_ch
 from mprd.config import Config
 from mprd.data.images import decode, resize
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import exclusive, require_inside
+from mprd.stages.guards import exclusive, require_inside
 from mprd.system.progress import progress
 from mprd.system.ram import pixels_bytes, require
 

@@ -23,7 +23,8 @@ from mprd.models.weights import load_network
 from mprd.pipeline.inputs import InitialFiles
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import exclusive, open_store, read_index, require_for_inference
+from mprd.stages.common import open_store, read_index, require_for_inference
+from mprd.stages.guards import exclusive
 from mprd.stages.relation_sources import read_metadata, require_drafts, unlabelled_tasks
 from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device

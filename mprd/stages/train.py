@@ -26,7 +26,8 @@ from mprd.pairs.hard_pairs import HardPairs
 from mprd.pipeline.inputs import EpochInputs
 from mprd.pipeline.layout import FIRST_EPOCH, EpochLayout, said_of
 from mprd.pipeline.lineage import require_parent
-from mprd.stages.common import exclusive, open_store, read_index, require_for_training
+from mprd.stages.common import open_store, read_index, require_for_training
+from mprd.stages.guards import exclusive
 from mprd.stages.train_files import read_networks, restore_state, write_networks
 from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device

@@ -322,7 +322,8 @@ def test_a_manifest_is_an_input(tmp_path, asked):
     manifest = tmp_path / "images.csv"
     lines = [f"{path},{path.name[:4]}" for path in sorted(root.iterdir())]
     manifest.write_text("path,identity\n" + "\n".join(lines) + "\n")
-    config = {**asked, "data": {**asked["data"], "dataset": "folder", "root": str(manifest)}}
+    data = {"dataset": "folder", "root": str(manifest), "allow_outside": True}
+    config = {**asked, "data": {**asked["data"], **data}}
     folder = configure(tmp_path / "run", {**config, "runs": {"gcn": {}}})
     target = "results/gcn/pixels.h5"
     run_snakemake(folder, target)

@@ -3,6 +3,7 @@
 Apart from `common`, which knows networks: the code of a network must not count for stage `index`.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import wraps
@@ -11,7 +12,6 @@ from typing import ParamSpec, TypeVar
 
 from mprd.artifacts.files import only_writer
 from mprd.config import Config
-from mprd.data.datasets.base import outside
 from mprd.errors import UserError
 from mprd.pipeline.layout import EpochLayout, FinalLayout
 
@@ -53,9 +53,14 @@ def require_inside(root: Path, paths: Sequence[str], config: Config) -> None:
     Raises:
         UserError: one lies outside.
     """
-    found = [] if config.data.allow_outside else [path for path in paths if outside(path)]
+    found = [] if config.data.allow_outside else [path for path in paths if _outside(path)]
     if found:
         raise UserError(
             f"'{found[0]}' lies outside of {root} ({len(found)} of {len(paths)} images do). If "
             "they are meant to be read, set data.allow_outside to true."
         )
+
+
+def _outside(path: str) -> bool:
+    """Tell whether a path relative to a folder leads out of it."""
+    return os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir

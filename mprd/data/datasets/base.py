@@ -1,6 +1,5 @@
 """What a reader returns, and the checks that every listing passes."""
 
-import os
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -48,11 +47,6 @@ class Listing:
     notes: tuple[str, ...] = ()
     camera_names: tuple[str, ...] = ()
     identity_names: tuple[str, ...] = ()
-
-
-def outside(path: str) -> bool:
-    """Tell whether a path relative to a folder leads out of it."""
-    return os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir
 
 
 def is_litter(name: str) -> bool:

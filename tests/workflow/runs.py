@@ -17,12 +17,14 @@ def snakemake(folder: Path, *args: str, check: bool = True) -> str:
     """Run Snakemake on `folder`/config.yaml with `folder` as working directory."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
+    # Two jobs of one thread beside each other: these jobs are mostly the start of a process.
+    command += ["--resources", "gpu=2", "--max-threads", "1", "--cores", "2"]
     done = subprocess.run(
-        [*command, "--cores", "2", *args],
+        [*command, *args],
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=False,
     )
     output = done.stdout + done.stderr

@@ -92,7 +92,7 @@ class Cell:
         if stored.is_file() and stored.read_text() != dump_yaml(self.config):
             raise SystemExit(f"{stored} has other settings. Name another folder by --work.")
         if not report.is_file():
-            self._start()
+            self.start()
             for epoch in range(1, self.config.epochs + 1):
                 if not self.layout.epoch(epoch).metrics.is_file():
                     self._epoch(epoch)
@@ -106,7 +106,7 @@ class Cell:
             )
         return self._figures(json.loads(report.read_text()))
 
-    def _start(self) -> None:
+    def start(self) -> None:
         """Make images and the initial model once for all variants of a seed."""
         start, config = self.shared, self.config
         if not start.initial_model.is_file():

@@ -1,0 +1,70 @@
+"""What an epoch of each rival costs: `python benchmarks/cost.py`.
+
+Each variant of learning.py runs two epochs in a process of its own; of the second: images a second
+in training, seconds for labelling (features, graph, judgements, clusters), and the peak memory.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+from learning import EVERY, RIVALS, ROOT, Cell
+
+from mprd.pipeline.inputs import epoch_inputs
+from mprd.stages.epochs import label_epoch
+from mprd.stages.train import run_train
+from mprd.system.torch_setup import set_up_cpu
+
+EPOCHS = 2
+
+
+def measure(variant: str, work: Path, iters: int) -> dict:
+    """Run the epochs of one variant here; return the figures of the last."""
+    options = argparse.Namespace(market=None, epochs=EPOCHS, iters=iters)
+    cell = Cell(work / "synthetic", variant, 0, options)
+    cell.start()
+    for epoch in range(1, EPOCHS + 1):
+        here = cell.layout.epoch(epoch)
+        begin = time.perf_counter()
+        label_epoch(cell.layout, epoch, cell.config)
+        labelled = time.perf_counter()
+        inputs = epoch_inputs(cell.layout, epoch, cell.config)
+        run_train(inputs, out=here, epoch=epoch, config=cell.config)
+        trained = time.perf_counter()
+    images = cell.config.train.identities * cell.config.train.instances * iters
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {
+        "variant": variant,
+        "images/s": images / (trained - labelled),
+        "labelling, s": labelled - begin,
+        "peak, GiB": peak,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--variant", choices=EVERY, help="only this one, and print JSON")
+    parser.add_argument("--iters", type=int, default=40)
+    parser.add_argument("--work", type=Path, default=ROOT / "results/cost")
+    options = parser.parse_args()
+    set_up_cpu(None)
+    if options.variant:
+        print(json.dumps(measure(options.variant, options.work, options.iters)))
+        return
+    rows = []
+    for variant in RIVALS:
+        command = [sys.executable, __file__, "--variant", variant, "--iters", str(options.iters)]
+        done = subprocess.run(
+            [*command, "--work", str(options.work)], capture_output=True, text=True, check=True
+        )
+        rows.append(json.loads(done.stdout.splitlines()[-1]))
+    print(pd.DataFrame(rows).round(2).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -49,8 +49,8 @@ def atomic(path: Path, size: int = 0) -> Iterator[Path]:
         ):
             raise
         raise UserError(
-            f"Cannot write {path}: {error.strerror or error} ({_free(path)} are free). Free space "
-            "or mend the permissions."
+            f"Cannot write {path}: {os.strerror(error.errno) if error.errno else error} "
+            f"({_free(path)} are free). Free space or mend the permissions."
         ) from error
 
 
@@ -66,7 +66,7 @@ def only_writer(path: Path) -> Iterator[None]:
     lock = FileLock(path.absolute().with_name(f".{path.name}.lock"), is_singleton=True)
     try:
         lock.acquire(timeout=0)
-    except (Timeout, NotImplementedError):
+    except (Timeout, NotImplementedError, OSError) as error:
         if not _grants_locks(Path(lock.lock_file)):
             print(
                 f"note: the file system of {path.parent} grants no locks. See to it that no second "
@@ -75,6 +75,8 @@ def only_writer(path: Path) -> Iterator[None]:
             )
             yield
             return
+        if not isinstance(error, Timeout):
+            raise
         print(f"Another mprd process is making {path}; waiting for it to end.", flush=True)
         lock.acquire()
     try:

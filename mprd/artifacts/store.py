@@ -21,6 +21,7 @@ from mprd.artifacts.checksums import (
     unreadable,
 )
 from mprd.artifacts.declaration import Array, Schema
+from mprd.artifacts.disk import new_file
 from mprd.artifacts.files import atomic, require_file
 from mprd.errors import UserError, remedy
 
@@ -101,7 +102,7 @@ def create_artifact(
     `size`: bytes of the contents, about.
     """
     with atomic(path, size) as temporary:
-        with h5py.File(temporary, "w", userblock_size=SEAL_BYTES) as file:
+        with new_file(temporary, SEAL_BYTES) as file:
             yield file
             _describe(file, schema)
             for name, value in (attributes or {}).items():

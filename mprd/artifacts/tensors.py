@@ -59,7 +59,10 @@ def save_tensors(
     header["checksum"] = _checksum(header)
     with atomic(path, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
         # One key: safetensors writes several in an order that changes from run to run.
-        save_file(tensors, temporary, metadata={"mprd": json.dumps(header, sort_keys=True)})
+        try:
+            save_file(tensors, temporary, metadata={"mprd": json.dumps(header, sort_keys=True)})
+        except SafetensorError as error:
+            raise OSError(str(error)) from None
 
 
 def read_safetensors(

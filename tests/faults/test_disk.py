@@ -1,0 +1,89 @@
+"""A disk that fills up while a stage writes: a sentence, nothing else touched, and it goes on."""
+
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mprd.artifacts.files import atomic
+from mprd.errors import UserError
+
+# Files may not grow beyond so many bytes: like a full disk, in the middle of a write.
+LIMIT = 4096
+
+
+def run_limited(limit: int | None, *arguments: object) -> subprocess.CompletedProcess:
+    """Run a command in a process whose files must stay small."""
+
+    def restrict() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.run(
+        [sys.executable, "-m", "mprd.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=restrict,
+    )
+
+
+@pytest.fixture
+def copy(judged_run, tmp_path):
+    shutil.copytree(judged_run.folder, tmp_path / "run")
+    return type(judged_run)(tmp_path / "run")
+
+
+def stages(run) -> dict[str, tuple[list[object], Path]]:
+    """Return the arguments of stages, and the file that each writes first."""
+    here, config = run.epoch(1), ["--config", run.config]
+    aligned = ["--index", run.index]
+    images = ["--index", run.index, "--pixels", run.pixels]
+    return {
+        "pixels": (["pixels", *config, "--index", run.index, "--out", run.pixels], run.pixels),
+        "features": (
+            ["features", *config, *images, "--model", run.initial_model, "--out", here.features],
+            here.features,
+        ),
+        "graph": (
+            ["graph", *config, *aligned, "--features", here.features, "--out", here.graph],
+            here.graph,
+        ),
+        "init": (
+            ["init", *config, *images, "--out", run.initial_model],
+            run.initial_model,
+        ),
+    }
+
+
+@pytest.mark.parametrize("stage", ["pixels", "features", "graph", "init"])
+def test_a_full_disk_is_one_sentence(copy, stage):
+    arguments, target = stages(copy)[stage]
+    before = target.read_bytes()
+    others = {path: path.stat().st_mtime_ns for path in copy.folder.rglob("*.*") if path != target}
+    done = run_limited(LIMIT, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert f"Cannot write {target}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert target.read_bytes() == before, "the file of the run before is intact"
+    assert not list(copy.folder.rglob("*.partial"))
+    kept = [path for path in others if path.suffix in (".h5", ".safetensors", ".pt", ".json")]
+    assert all(path.stat().st_mtime_ns == others[path] for path in kept)
+    done = run_limited(None, *arguments)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_the_disk_cannot_hold_is_not_begun(tmp_path):
+    wanted = pytest.raises(UserError, match=r"it takes .* MiB, .* MiB are free")
+    with wanted, atomic(tmp_path / "big.h5", size=2**60):
+        raise AssertionError("begun")
+    assert not (tmp_path / "big.h5").exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="Cannot write"), atomic(tmp_path / "file/graph.h5"):
+        raise AssertionError("begun")

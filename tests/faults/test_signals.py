@@ -1,0 +1,129 @@
+"""Kills, signals and two at once, for single stages; whole pipelines are in kills.py."""
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mprd.artifacts.files import only_writer
+from mprd.config import dump_yaml, load_config
+from tests.stages.pipeline import changed
+
+BEGUN = re.compile(r"epoch \d+:")
+
+
+@pytest.fixture
+def training(judged_run, tmp_path):
+    """A run whose second epoch is not trained yet, and the command that trains it for long."""
+    shutil.copytree(judged_run.folder, tmp_path / "run")
+    run = type(judged_run)(tmp_path / "run")
+    here, before = run.epoch(2), run.epoch(1)
+    for path in here.trained(use_gcn=True, teacher=False).values():
+        path.unlink(missing_ok=True)
+    config = changed(load_config(run.config), train={"iters": 100_000})
+    (tmp_path / "long.yaml").write_text(dump_yaml(config))
+    files = {
+        "config": tmp_path / "long.yaml",
+        "index": run.index,
+        "pixels": run.pixels,
+        "features": here.features,
+        "clusters": here.clusters,
+        "drafts": here.drafts,
+        "graph": here.graph,
+        "metadata": run.metadata,
+        "model": before.model,
+        "gcn": before.gcn,
+        "state": before.state,
+        "previous-clusters": before.clusters,
+    }
+    options = [str(part) for name, path in files.items() for part in (f"--{name}", path)]
+    command = [sys.executable, "-m", "mprd.cli", "train", *options, "--epoch", "2"]
+    return here, [*command, "--out", str(here.folder)]
+
+
+class Stage:
+    """A stage in a process, with what it printed so far."""
+
+    def __init__(self, command, log):
+        self.log = log
+        with log.open("w") as stream:
+            self.process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+
+    def wait_for(self, pattern, seconds=60):
+        end = time.monotonic() + seconds
+        while not re.search(pattern, self.said):
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < end, self.said
+            time.sleep(0.05)
+
+    @property
+    def said(self):
+        return self.log.read_text()
+
+    def stop(self, number):
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [
+        (signal.SIGINT, 130, "mprd: stopped by Ctrl-C; nothing is half-written"),
+        (signal.SIGTERM, 143, "mprd: stopped by SIGTERM; nothing is half-written"),
+        (signal.SIGKILL, -9, ""),
+    ],
+)
+def test_a_stage_that_is_stopped_leaves_nothing(training, tmp_path, number, code, message):
+    here, command = training
+    stage = Stage(command, tmp_path / "log")
+    stage.wait_for(BEGUN)
+    assert stage.stop(number) == code
+    assert message in stage.said
+    assert "Traceback" not in stage.said
+    trained = here.trained(use_gcn=True, teacher=False).values()
+    assert not any(path.exists() for path in trained)
+    with only_writer(here.model):
+        pass  # the lock is free
+
+
+def test_a_second_stage_waits_for_an_orphan(training, tmp_path):
+    """The lock covers the stage, not only its writing; a killed holder frees it."""
+    _, command = training
+    orphan = Stage(command, tmp_path / "first")
+    orphan.wait_for(BEGUN)
+    second = Stage(command, tmp_path / "second")
+    second.wait_for("Another mprd process is making .*model.safetensors; waiting for it to end")
+    assert not BEGUN.search(second.said)
+    orphan.stop(signal.SIGKILL)
+    second.wait_for(BEGUN)
+    assert second.stop(signal.SIGTERM) == 143
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch, capsys):
+    def refuse(*arguments):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with only_writer(tmp_path / "graph.h5"):
+        (tmp_path / "graph.h5").write_text("x")
+    assert "grants no locks" in capsys.readouterr().out
+
+
+def test_a_reader_keeps_the_file_that_it_opened(judged_run, tmp_path):
+    """A file is replaced, never changed: who reads the old one meanwhile reads it to its end."""
+    from mprd.artifacts import FEATURES, open_artifact, read_artifact
+
+    path = tmp_path / "features.h5"
+    shutil.copy(judged_run.epoch(1).features, path)
+    old = read_artifact(path, FEATURES)["features"]
+    with open_artifact(path, FEATURES) as file:
+        shutil.copy(judged_run.epoch(2).features, tmp_path / "new.h5")
+        os.replace(tmp_path / "new.h5", path)
+        assert (file["features"][:] == old).all()
+    assert not (read_artifact(path, FEATURES)["features"] == old).all()

@@ -66,7 +66,7 @@ def run(
     from mprd.cli.follow import Follower
     from mprd.config import expand_runs, read_yaml
     from mprd.pipeline.layout import RunLayout
-    from mprd.pipeline.workflow import snakemake
+    from mprd.pipeline.workflow import snakemake, why_failed
 
     runs = expand_runs(read_yaml(config), str(config))
     arguments = ["--cores", cores, *context.args]
@@ -93,7 +93,7 @@ def run(
         status = relay(snakemake(config, *arguments), logs, look)
     if status:
         said = failures(logs, start)
-        print("\n".join(said or ["Snakemake failed. Its log is in .snakemake/log."]))
+        print("\n".join(said or [why_failed(config)]))
     raise typer.Exit(status)
 
 

@@ -1,6 +1,7 @@
 """Where the workflow lies: in the repository, or inside the installed package."""
 
 import csv
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,20 @@ def snakemake(config: Path, *arguments: str) -> list[str]:
     if "--profile" not in arguments:
         command += ["--profile", str(profile())]
     return [*command, "--configfile", str(config), *arguments]
+
+
+def why_failed(config: Path) -> str:
+    """Return a sentence about a run that ended before any stage could say something.
+
+    Args:
+        config: YAML file of the run, which was started in the current folder.
+    """
+    if any(Path(".snakemake/locks").glob("*")):
+        return (
+            f"mprd: error: another run works in {Path.cwd()}, or was killed hard. Wait for it; if "
+            f"there is none: mprd run {config} --unlock, then the same command again."
+        )
+    return f"mprd: error: Snakemake failed. To see why: {shlex.join(snakemake(config))} --cores 1"
 
 
 def stale_files(config: Path, run: Path) -> dict[str, str]:

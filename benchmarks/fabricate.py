@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 from common import embeddings
 
-from mprd.artifacts import FEATURES, INDEX, PIXELS, create_artifact, write_artifact
+from mprd.artifacts import FEATURES, INDEX, PIXELS, create_artifact, row_checksums, write_artifact
 from mprd.config import Config, merge, validate
 from mprd.pipeline.layout import RunLayout
 from mprd.stages.cluster import run_cluster
@@ -38,12 +38,14 @@ def write_index(folder: Path, train: int, query: int = 0, gallery: int = 0) -> N
             "width": np.full(count, 64, np.int32),
             "height": np.full(count, 128, np.int32),
             "sha256": np.full(count, "0" * 64, object),
+            "identity_names": np.array([], object),
         },
         config={},
         inputs={},
         attributes={
             "dataset": "fabricated",
             "root": str(folder),
+            "camera_names": "[]",
             "num_train": train,
             "num_query": query,
             "num_gallery": gallery,
@@ -63,12 +65,14 @@ def write_pixels(folder: Path, height: int, width: int) -> None:
     half = np.repeat([0, 1], [height // 2, height - height // 2])
     with create_artifact(folder / "pixels.h5", PIXELS, config={}, inputs={"index": index}) as file:
         shape = (len(identity), height, width, 3)
-        data = file.create_dataset("pixels", shape, "uint8", chunks=(1, *shape[1:]))
+        data = file.create_dataset("pixels", shape, "uint8")
+        checksums = file.create_dataset("crc32", shape[:1], "uint32")
         for start in range(0, len(identity), 512):
             rows = slice(start, start + 512)
             block = colors[identity[rows]][:, half, None] * light[camera[rows]][:, None, None, None]
             block = block + rng.normal(0, 25, (*block.shape[:2], width, 3))
-            data[rows] = block.clip(0, 255).astype(np.uint8)
+            data[rows] = images = block.clip(0, 255).astype(np.uint8)
+            checksums[rows] = row_checksums(images)
 
 
 def write_features(folder: Path, dim: int, out: str = "epochs/001/features.h5") -> None:

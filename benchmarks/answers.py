@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from learning import ROOT, Cell, table, true_identities
+from learning import Cell, cell_folder, cell_options, table, true_identities
 
 from mprd.artifacts import GRAPH, INDEX, read_artifact
 from mprd.clustering.stored import graph_distance
@@ -92,19 +92,14 @@ def second(base: Cell, folder: Path, options: argparse.Namespace, kind: str, cou
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--market", type=Path, help="folder that holds Market-1501")
+    parser = cell_options(__doc__)
     parser.add_argument("--base", default="judged-weights", help="variant of learning.py")
     parser.add_argument("--counts", type=int, nargs="+", default=[50, 100, 300])
     parser.add_argument("--kinds", nargs="+", default=["asked", "random"], choices=CHOOSE)
     parser.add_argument("--more", type=int, default=0, help="go on for so many epochs")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--iters", type=int, default=40)
-    parser.add_argument("--work", type=Path, default=ROOT / "results/learning")
     options = parser.parse_args()
     set_up_cpu(None)
-    folder = options.work / ("market" if options.market else "synthetic")
+    folder = cell_folder(options)
     found = []
     for seed in range(options.seeds):
         base = Cell(folder, options.base, seed, options)

@@ -230,20 +230,32 @@ def table(cells: pd.DataFrame, base: str = "contrast") -> str:
     return pd.DataFrame(rows).round(3).to_string(index=False)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def cell_options(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of what all cells of a table share."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--market", type=Path, help="folder that holds Market-1501")
-    parser.add_argument("--variant", action="append", choices=EVERY)
-    parser.add_argument("--rivals", action="store_true", help="the method beside its relatives")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--iters", type=int, default=40)
     parser.add_argument("--work", type=Path, default=ROOT / "results/learning")
-    options = parser.parse_args()
-    set_up_cpu(None)
+    return parser
+
+
+def cell_folder(options: argparse.Namespace) -> Path:
+    """Return the folder of the cells; of Market-1501 with the list of the images in it."""
     folder = options.work / ("market" if options.market else "synthetic")
     if options.market and not (folder / "subset.csv").is_file():
         subset(options.market, folder / "subset.csv")
+    return folder
+
+
+def main() -> None:
+    parser = cell_options(__doc__)
+    parser.add_argument("--variant", action="append", choices=EVERY)
+    parser.add_argument("--rivals", action="store_true", help="the method beside its relatives")
+    options = parser.parse_args()
+    set_up_cpu(None)
+    folder = cell_folder(options)
     found = []
     variants = options.variant or (RIVALS if options.rivals else VARIANTS)
     for seed in range(options.seeds):

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
-EPOCHS, FINAL = "epochs", "final"  # folders of a run
+# Folders of a run; `pipeline.layout` builds its paths on them.
+EPOCHS, FINAL = "epochs", "final"
 
 
 class UserError(Exception):

@@ -64,25 +64,29 @@ def only_writer(path: Path) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.absolute().with_name(f".{path.name}.lock"), is_singleton=True)
+    _acquire(lock, path)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, path: Path) -> None:
+    """Take a lock, or wait for it; go on without it where there are none."""
     try:
         lock.acquire(timeout=0)
-    except (Timeout, NotImplementedError, OSError) as error:
+    except (NotImplementedError, OSError) as error:
         if not _grants_locks(Path(lock.lock_file)):
             print(
                 f"note: the file system of {path.parent} grants no locks. See to it that no second "
                 "mprd writes there.",
                 flush=True,
             )
-            yield
             return
         if not isinstance(error, Timeout):
             raise
         print(f"Another mprd process is making {path}; waiting for it to end.", flush=True)
         lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _grants_locks(path: Path) -> bool:
@@ -129,7 +133,7 @@ def _sync(path: Path) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` as indented JSON, atomically, with its digest. NaN becomes null."""
     plain = _without_nan(content)
-    text = json.dumps(plain | {"digest": _digest(plain)}, indent=2, allow_nan=False) + "\n"
+    text = json.dumps(plain | {"digest": json_digest(plain)}, indent=2, allow_nan=False) + "\n"
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -148,7 +152,7 @@ def read_json(path: Path, schema: str, command: str) -> dict[str, Any]:
         raise UserError(f"{path} is not JSON ({error}). {again}") from None
     if not isinstance(content, dict) or content.get("schema") != schema:
         raise UserError(f"{path} is not a {schema} file. {again}")
-    if content.pop("digest", None) != _digest(content):
+    if content.pop("digest", None) != json_digest(content):
         raise UserError(f"{path} was changed after it was written. {again}")
     return content
 
@@ -165,9 +169,9 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _digest(content: dict[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def json_digest(content: dict[str, Any]) -> str:
+    """Return the SHA-256 of a JSON object, hexadecimal; the order of its keys does not count."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _without_nan(value: Any) -> Any:

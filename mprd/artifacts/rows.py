@@ -1,11 +1,13 @@
 """Reading some rows of a large data set."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 
 from mprd.artifacts.checksums import row_checksums
 from mprd.artifacts.schema import PIXELS
-from mprd.errors import UserError
+from mprd.errors import UserError, remedy
 
 
 def read_rows(data: h5py.Dataset, rows: np.ndarray) -> np.ndarray:
@@ -35,6 +37,6 @@ def read_images(file: h5py.File, rows: np.ndarray) -> np.ndarray:
     if wrong.any():
         raise UserError(
             f"{file.filename}: pixels of row {int(np.asarray(rows)[wrong][0])} are damaged. "
-            f"Make it again with `mprd {PIXELS.command}`."
+            f"{remedy(Path(file.filename), PIXELS.command)}"
         )
     return images

@@ -145,9 +145,8 @@ def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = Non
         UserError: missing, not HDF5, another schema or version, or contents that break it.
     """
     again = remedy(path, schema.command)
-    with open_artifact(path, schema) as file, unreadable(path, again):
+    with _opened(path, schema) as (file, sizes), unreadable(path, again):
         wanted = keys or tuple(k for k, array in schema.arrays.items() if not array.streamed)
-        sizes = check(file, schema, path, scan=False)
         arrays = {key: _read(file[key]) for key in wanted}
         for key in wanted:
             check_values(arrays[key], schema.arrays[key], sizes, f"{path}: {key}", again)
@@ -163,7 +162,14 @@ def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = Non
 
 @contextmanager
 def open_artifact(path: Path, schema: Schema) -> Iterator[h5py.File]:
-    """Open an artifact for reading; its schema, version and provenance are checked."""
+    """Open an artifact for reading; all but the values is checked."""
+    with _opened(path, schema) as (file, _):
+        yield file
+
+
+@contextmanager
+def _opened(path: Path, schema: Schema) -> Iterator[tuple[h5py.File, dict[str, int]]]:
+    """Open an artifact; return it and the sizes of its dimensions."""
     require_file(path, schema.command)
     again = remedy(path, schema.command)
     check_seal(path, again)
@@ -176,8 +182,8 @@ def open_artifact(path: Path, schema: Schema) -> Iterator[h5py.File]:
     with file:
         with unreadable(path, again):
             _check_head(file, schema, path, again)
-            check(file, schema, path, scan=False)
-        yield file
+            sizes = check(file, schema, path, scan=False)
+        yield file, sizes
 
 
 def _check_head(file: h5py.File, schema: Schema, path: Path, again: str) -> None:

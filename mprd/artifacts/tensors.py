@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mprd import __version__
-from mprd.artifacts.files import atomic, require_file
+from mprd.artifacts.files import atomic, json_digest, require_file
 from mprd.errors import UserError, remedy
 
 SCHEMA_VERSION = 1
@@ -56,7 +56,7 @@ def save_tensors(
     }
     if card:
         header["card"] = card
-    header["checksum"] = _checksum(header)
+    header["checksum"] = json_digest(header)
     with atomic(path, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
         # One key: safetensors writes several in an order that changes from run to run.
         try:
@@ -92,7 +92,7 @@ def read_safetensors(
             f"reads {SCHEMA_VERSION}. {again}"
         )
     told = header.pop("checksum", "")
-    if told != _checksum(header) or header.get("digest") != tensors_digest(tensors):
+    if told != json_digest(header) or header.get("digest") != tensors_digest(tensors):
         raise UserError(f"{path} was changed after it was written. {again}")
     for key, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
@@ -108,11 +108,6 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
         sha.update(f"{key}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
         sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
-
-
-def _checksum(header: Mapping[str, str]) -> str:
-    text = json.dumps(dict(header), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:

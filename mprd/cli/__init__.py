@@ -28,20 +28,21 @@ def main() -> None:
         print(f"mprd: error: {error}", file=sys.stderr)
         sys.exit(2)
     except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"):
+        on_gpu = type(error).__name__ == "OutOfMemoryError"  # of torch, which may not be loaded
+        if not (on_gpu or isinstance(error, MemoryError)):
             raise
-        print(f"mprd: error: {_out_of_memory(error)}", file=sys.stderr)
+        print(f"mprd: error: {_out_of_memory(error, on_gpu=on_gpu)}", file=sys.stderr)
         sys.exit(2)
     except Stopped as stopped:
         print(f"mprd: {stopped}", file=sys.stderr)
         sys.exit(stopped.exit_code)
 
 
-def _out_of_memory(error: BaseException) -> str:
+def _out_of_memory(error: BaseException, *, on_gpu: bool) -> str:
     """Return a sentence: which memory, and which settings need less of it."""
-    where = "the GPU's memory is" if type(error).__name__ == "OutOfMemoryError" else "memory is"
+    details = str(error).splitlines() or ["no details"]
     return (
-        f"{where} too small ({str(error).splitlines()[0] if str(error) else 'no details'}). Set a "
+        f"{'the memory of the GPU' if on_gpu else 'memory'} is too small ({details[0]}). Set a "
         "smaller batch (train.identities x train.instances), data.height or data.width, or "
         "another device; docs/memory.md has the formulas."
     )

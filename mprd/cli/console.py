@@ -28,8 +28,8 @@ def relay(command: list[str], logs: list[Path], look: Callable[[], None]) -> int
         Its exit status.
     """
     seen = sys.stdout.isatty()
-    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if seen else {}
-    child = subprocess.Popen(command, text=True, **output)  # type: ignore[call-overload]
+    output, errors = (subprocess.PIPE, subprocess.STDOUT) if seen else (None, None)
+    child = subprocess.Popen(command, text=True, stdout=output, stderr=errors)
     try:
         if seen:
             _show(child, logs, look)

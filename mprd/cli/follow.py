@@ -1,8 +1,42 @@
 """The figures of a run while it runs: its table, and if wanted TensorBoard's events."""
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
+from mprd.config import Run
+from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
+
+
+@contextmanager
+def following(runs: Sequence[Run], *, tensorboard: bool) -> Iterator[Callable[[], None]]:
+    """Yield what brings the figures of some runs up to date, to be called now and then.
+
+    Raises:
+        UserError: TensorBoard is not installed.
+    """
+    with ExitStack() as stack:
+        followers = [
+            stack.enter_context(
+                closing(Follower(layout_of(run), run.config.epochs, tensorboard=tensorboard))
+            )
+            for run in runs
+        ]
+
+        def look() -> None:
+            for follower in followers:
+                # A stage makes a file again at this very moment: at the next look it is there. One
+                # that is damaged stops the stages that read it, with a sentence.
+                with suppress(UserError, FileNotFoundError):
+                    follower.look()
+
+        yield look
+
+
+def layout_of(run: Run) -> RunLayout:
+    """Return the layout of a run of a config."""
+    return RunLayout(run.config.results / run.name)
 
 
 class Follower:
@@ -39,17 +73,17 @@ class Follower:
         from it.
 
         Raises:
-            UserError: a report is damaged.
+            UserError: a report is damaged, or gone.
+            FileNotFoundError: a report is gone.
         """
         from mprd.stages.table import collect, run_table
 
-        reports = self._run.reports()
-        seen = {path: path.stat().st_mtime_ns for path in reports}
+        seen = {path: path.stat().st_mtime_ns for path in self._run.reports()}
         trained = self._run.epochs_with("metrics")
         if seen == self._seen or not trained:
             return
-        self._seen = seen
         if trained[-1] < self._epochs:
             run_table(run=self._run.folder, out=self._run.table)
         if self._events is not None:
             self._events.write(collect(self._run))
+        self._seen = seen

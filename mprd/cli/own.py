@@ -60,12 +60,10 @@ def run(
     Everything behind the config goes to Snakemake: mprd run crops.yaml --dry-run
     """
     import time
-    from contextlib import ExitStack, closing
 
     from mprd.cli.console import failures, relay
-    from mprd.cli.follow import Follower
+    from mprd.cli.follow import following, layout_of
     from mprd.config import expand_runs, read_yaml
-    from mprd.pipeline.layout import RunLayout
     from mprd.pipeline.workflow import snakemake, why_failed
 
     runs = expand_runs(read_yaml(config), str(config))
@@ -73,23 +71,10 @@ def run(
     if not {"-n", "--dry-run", "--quiet", "-q"} & set(context.args):
         arguments += ["--quiet", "all"]
         for one in runs:
-            folder = one.config.results / one.name
-            epochs = one.config.epochs
+            folder, epochs = layout_of(one).folder, one.config.epochs
             print(f"{one.name}: {epochs} epochs, into {folder} (more: mprd status {folder})")
-    layouts = [RunLayout(one.config.results / one.name) for one in runs]
-    with ExitStack() as stack:
-        followers = [
-            stack.enter_context(
-                closing(Follower(layout, one.config.epochs, tensorboard=tensorboard))
-            )
-            for layout, one in zip(layouts, runs, strict=True)
-        ]
-
-        def look() -> None:
-            for follower in followers:
-                follower.look()
-
-        logs, start = [layout.logs for layout in layouts], time.time()
+    logs, start = [layout_of(one).logs for one in runs], time.time()
+    with following(runs, tensorboard=tensorboard) as look:
         status = relay(snakemake(config, *arguments), logs, look)
     if status:
         said = failures(logs, start)

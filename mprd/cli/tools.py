@@ -76,7 +76,8 @@ def report(
 @config_app.command("check")
 def config_check(file: Annotated[Path, typer.Argument(help="Config file (YAML).")]) -> None:
     """Check a config file and list its runs."""
-    from mprd.config import expand_runs, idle_settings, read_yaml
+    from mprd.config import expand_runs, read_yaml
+    from mprd.pipeline.idle import idle_settings
     from mprd.pipeline.registry import check_names
 
     runs = expand_runs(read_yaml(file), str(file))

@@ -3,7 +3,6 @@
 from mprd.config.clusters import ClusterConfig, GraphConfig
 from mprd.config.data import DataConfig, SyntheticConfig
 from mprd.config.gcn import GcnConfig
-from mprd.config.idle import idle_settings
 from mprd.config.load import Run, dump_yaml, expand_runs, load_config, merge, read_yaml, validate
 from mprd.config.network import InitConfig, ModelConfig, WarmupConfig
 from mprd.config.sections import (
@@ -29,7 +28,6 @@ __all__ = [
     "WarmupConfig",
     "dump_yaml",
     "expand_runs",
-    "idle_settings",
     "load_config",
     "merge",
     "read_yaml",

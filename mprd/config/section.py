@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+_SHORTHAND = re.compile(r"^~|\$")
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -22,7 +23,7 @@ class Section(BaseModel):
     @field_validator("*", mode="after")
     @classmethod
     def _expanded(cls, value: Any) -> Any:
-        if not isinstance(value, Path) or value.exists():
+        if not isinstance(value, Path) or not _SHORTHAND.search(str(value)) or value.exists():
             return value
         path = os.path.expandvars(value.expanduser())
         if re.search(r"\$[{\w]", path):

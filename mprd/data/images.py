@@ -1,5 +1,7 @@
 """Decode image files and resize them, once. docs/reliability.md says what comes of odd files."""
 
+import hashlib
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
-from mprd.artifacts import sha256_file
 from mprd.errors import UserError
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -30,12 +31,8 @@ def decode(path: Path, sha256: str | None = None) -> Image.Image:
     Raises:
         UserError: missing, no image, cut short, or another file; names the path.
     """
-    if sha256 is not None and path.is_file() and sha256_file(path) != sha256:
-        raise UserError(
-            f"Image {path} is not the file that was indexed: it was changed. Run the stage index "
-            "again."
-        )
-    with _opened(path) as image:
+    source = path if sha256 is None else _unchanged(path, sha256)
+    with _readable(path), Image.open(source) as image:
         return as_rgb(image)
 
 
@@ -60,7 +57,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         UserError: as `decode`.
     """
-    with _opened(path) as image:
+    with _readable(path), Image.open(path) as image:
         width, height = image.size
         turned = image.getexif().get(_ORIENTATION) in _TURNED
         return (height, width) if turned else (width, height)
@@ -73,13 +70,25 @@ def resize(image: Image.Image, height: int, width: int) -> np.ndarray:
     return np.asarray(image, dtype=np.uint8)
 
 
+def _unchanged(path: Path, sha256: str) -> io.BytesIO:
+    """Return the bytes of a file: those that are compared are those that are decoded."""
+    with _readable(path):
+        content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise UserError(
+            f"Image {path} is not the file that was indexed: it was changed. Run the stage index "
+            "again."
+        )
+    return io.BytesIO(content)
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _readable(path: Path) -> Iterator[None]:
+    """Turn whatever is wrong with an image file into a sentence."""
     try:
         if path.exists() and not path.is_file():
             raise ValueError("no regular file")  # reading a pipe would wait for ever
-        with Image.open(path) as image:
-            yield image
+        yield
     except FileNotFoundError:
         raise UserError(f"Image {path} does not exist.") from None
     except Exception as error:  # a damaged file can raise anything in Pillow's many readers

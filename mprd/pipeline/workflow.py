@@ -48,7 +48,8 @@ def why_failed(config: Path) -> str:
     if any(Path(".snakemake/locks").glob("*")):
         return (
             f"mprd: error: another run works in {Path.cwd()}, or was killed hard. Wait for it; if "
-            f"there is none: mprd run {config} --unlock, then the same command again."
+            f"there is none: {shlex.join(['mprd', 'run', str(config), '--unlock'])}, then the same "
+            "command again."
         )
     return f"mprd: error: Snakemake failed. To see why: {shlex.join(snakemake(config))} --cores 1"
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mprd.cli.follow import Follower
+from mprd.cli.follow import Follower, following, layout_of
+from mprd.config import expand_runs
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
 from mprd.stages.table import collect
@@ -78,3 +79,17 @@ def test_without_tensorboard_there_is_a_sentence(half, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     with pytest.raises(UserError, match="pip install 'mprd"):
         Follower(half, epochs=2, tensorboard=True)
+
+
+def test_a_file_that_a_stage_makes_again_is_looked_at_later(half, judged_run):
+    """Snakemake removes what a job is about to write; the run goes on meanwhile."""
+    values = {"results": str(half.folder.parent), "epochs": 2, "runs": {half.folder.name: {}}}
+    (run,) = expand_runs(values, "half")
+    assert layout_of(run) == half
+    half.epoch(1).clusters.unlink()
+    with following([run], tensorboard=False) as look:
+        look()
+        assert not half.table.exists()
+        shutil.copy(judged_run.epoch(1).clusters, half.epoch(1).clusters)
+        look()
+        assert pd.read_csv(half.table)["model"].tolist()[-1] == "1"

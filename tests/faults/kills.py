@@ -26,8 +26,7 @@ import yaml
 
 from mprd.config import merge
 from tests.conftest import TINY, draw_market
-from tests.workflow.runs import GCN
-from tests.workflow.test_workflow import contents
+from tests.workflow.runs import GCN, contents
 
 ROOT = Path(__file__).parents[2]
 WAYS = ("stage", "snakemake", "everything", "terminate", "interrupt")
@@ -72,21 +71,21 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
-def finish(folder: Path) -> str:
-    """Resume as documented; return what was printed."""
-    unlock = subprocess.run(
-        command("--unlock"),
+def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(*arguments),
         cwd=folder,
         env=environment(),
         capture_output=True,
         text=True,
         check=False,
     )
-    done = subprocess.run(
-        command(), cwd=folder, env=environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, unlock.stdout + unlock.stderr + done.stdout + done.stderr
-    return done.stdout + done.stderr
+
+
+def finish(folder: Path) -> None:
+    """Resume as documented, to the end."""
+    unlocked, done = call(folder, "--unlock"), call(folder)
+    assert done.returncode == 0, "".join([unlocked.stderr, done.stdout, done.stderr])
 
 
 def stages(process: psutil.Process) -> list[psutil.Process]:
@@ -119,7 +118,7 @@ def times(folder: Path) -> dict[str, int]:
     return {str(p.relative_to(folder)): p.lstat().st_mtime_ns for p in kept if not p.is_symlink()}
 
 
-def kill(folder: Path, run: subprocess.Popen, way: str) -> str:
+def kill(run: subprocess.Popen, way: str) -> str:
     """Kill in one way; return the stage that was running."""
     process = psutil.Process(run.pid)
     running = stages(process)
@@ -151,9 +150,7 @@ def disturb(
     rng, chain = random.Random(seed), Chain()
     for _ in range(kills):
         if chain.moments:
-            subprocess.run(
-                command("--unlock"), cwd=folder, env=environment(), capture_output=True, check=False
-            )
+            call(folder, "--unlock")
         before = times(folder)
         allowed = incomplete(folder)
         run = start(folder)
@@ -161,7 +158,7 @@ def disturb(
         if run.poll() is not None:
             break
         way = rng.choice(WAYS)
-        chain.moments.append((way, kill(folder, run, way)))
+        chain.moments.append((way, kill(run, way)))
         chain.wrong += remade(before, folder, allowed)
     before, allowed = times(folder), incomplete(folder)
     finish(folder)

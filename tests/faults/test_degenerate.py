@@ -12,13 +12,12 @@ from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.config import Config, dump_yaml, merge, validate
 from mprd.errors import UserError
 from mprd.stages.evaluate import run_evaluate
-from mprd.stages.export import run_export
 from mprd.stages.index import run_index
 from mprd.stages.pixels import run_pixels
 from mprd.stages.report import run_report
 from mprd.stages.table import run_table
 from tests.conftest import TINY
-from tests.stages.pipeline import finish
+from tests.stages.pipeline import export, finish
 from tests.stages.test_gcn_stages import GCN
 from tests.stages.test_judged import JUDGED
 
@@ -105,15 +104,7 @@ def test_the_last_model_finds_no_two_clusters(market, tmp_path, capsys, case):
     config = validate(merge(values, trained), "trained")
     run = finish(tmp_path / "run", config)
     config = validate(merge(merge(values, trained), exported), "exported")
-    last = run.epoch(1)
-    run_export(
-        index=run.index,
-        pixels=run.pixels,
-        model=last.model,
-        out=run.final,
-        config=config,
-        gcn=last.gcn if config.judged else None,
-    )
+    export(run, config)
     run.config.write_text(dump_yaml(config))
     count = 1 if case.startswith("one") else 0
     assert len(read_artifact(run.final.clusters, CLUSTERS)["sizes"]) == count

@@ -66,6 +66,18 @@ def pretrain(folder: Path, config: Config) -> None:
     )
 
 
+def export(run: RunLayout, config: Config) -> None:
+    last = run.epoch(config.epochs)
+    run_export(
+        index=run.index,
+        pixels=run.pixels,
+        model=last.model,
+        gcn=last.gcn if config.judged else None,
+        out=run.final,
+        config=config,
+    )
+
+
 def finish(folder: Path, config: Config) -> RunLayout:
     """Do a whole run, as the workflow would; the evaluations are those of the first and last."""
     run = RunLayout(folder)
@@ -82,14 +94,7 @@ def finish(folder: Path, config: Config) -> RunLayout:
             rankings=run.rankings(name),
             config=config,
         )
-    run_export(
-        index=run.index,
-        pixels=run.pixels,
-        model=run.epoch(epoch).model,
-        gcn=run.epoch(epoch).gcn if config.judged else None,
-        out=run.final,
-        config=config,
-    )
+    export(run, config)
     with atomic(run.config) as temporary:
         temporary.write_text(dump_yaml(config), encoding="utf-8")
     run_table(run=folder, out=run.table)

@@ -1,11 +1,13 @@
 """The finished workflow that the tests of this folder share, and how they run Snakemake."""
 
+import hashlib
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import yaml
 
 from mprd.config import merge
@@ -44,6 +46,23 @@ def planned(folder: Path) -> dict[str, int]:
     output = snakemake(folder, "--dry-run", "--quiet", "host")
     table = output.partition("job")[2].partition("total")[0]
     return {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
+
+
+def contents(run: Path) -> dict[str, str]:
+    """Digest of every result: file bytes of weights and state, data sets of HDF5 files."""
+    found = {}
+    for path in sorted(run.rglob("*")):
+        name = str(path.relative_to(run))
+        if path.suffix in (".safetensors", ".pt", ".csv", ".json"):
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        elif path.suffix == ".h5":
+            with h5py.File(path) as file:
+                found[name] = hashlib.sha256(
+                    b"".join(k.encode() + bytes(file[k][()].tobytes()) for k in sorted(file))
+                    if file.attrs["schema"] != "mprd.index"
+                    else file.attrs["digest"].encode()
+                ).hexdigest()
+    return found
 
 
 GCN = {

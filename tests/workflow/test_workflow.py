@@ -1,36 +1,17 @@
 """The workflow end to end on tiny data: what runs, what is run again, and the same bytes."""
 
-import hashlib
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import h5py
 import pandas as pd
 import pytest
 import yaml
 
 from mprd.config import merge
-from tests.workflow.runs import ROOT, configure, planned, snakemake
-
-
-def contents(run: Path) -> dict[str, str]:
-    """Digest of every result: file bytes of weights and state, data sets of HDF5 files."""
-    found = {}
-    for path in sorted(run.rglob("*")):
-        name = str(path.relative_to(run))
-        if path.suffix in (".safetensors", ".pt", ".csv", ".json"):
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-        elif path.suffix == ".h5":
-            with h5py.File(path) as file:
-                found[name] = hashlib.sha256(
-                    b"".join(k.encode() + bytes(file[k][()].tobytes()) for k in sorted(file))
-                    if file.attrs["schema"] != "mprd.index"
-                    else file.attrs["digest"].encode()
-                ).hexdigest()
-    return found
+from tests.workflow.runs import ROOT, configure, contents, planned, snakemake
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from mprd.artifacts.files import atomic
-from mprd.config import dump_yaml, expand_runs, idle_settings
+from mprd.config import dump_yaml, expand_runs
 from mprd.errors import UserError
 from mprd.pipeline.code_digest import code_digest, piece_digest
+from mprd.pipeline.idle import idle_settings
 from mprd.pipeline.inputs import (
     epoch_inputs,
     initial_files,

@@ -36,7 +36,7 @@ def read_manifest(path: Path) -> Listing:
     splits: list[Split] = ["train"] * len(table)
     if "split" in table:
         splits = [_split(path, row, cell) for row, cell in table["split"].items()]
-    for column in {"identity", "camera"} & set(table.columns):
+    for column in [name for name in ("identity", "camera") if name in table]:
         empty = table[column].str.lower().isin(_NOTHING)
         if empty.any():
             first = table[column][empty].iloc[0]
@@ -110,15 +110,12 @@ def _check_columns(path: Path, table: "pd.DataFrame") -> None:
 
 def _image_paths(path: Path, table: "pd.DataFrame") -> tuple[list[str], list[str]]:
     """Return the paths of the images, and notes about how they were read."""
-    notes = []
-    back = table["path"].str.contains("\\", regex=False)
-    turned = table["path"].str.replace("\\", "/", regex=False)
-    there = table["path"].map(lambda cell: os.path.isfile(path.parent / cell))
-    turn = back & ~there.astype(bool)
-    if turn.any():
-        table.loc[turn, "path"] = turned[turn]
-        notes.append(f"{turn.sum()} paths are written with \\; they are read with /.")
     # os.path: a name that no file can have is no image, and no error.
+    back = table["path"][table["path"].str.contains("\\", regex=False)].items()
+    turned = {row: cell for row, cell in back if not os.path.isfile(path.parent / cell)}
+    for row, cell in turned.items():
+        table.loc[row, "path"] = cell.replace("\\", "/")
+    notes = [f"{len(turned)} paths are written with \\; they are read with /."] if turned else []
     cells = table["path"].items()
     missing = [(row, cell) for row, cell in cells if not os.path.isfile(path.parent / cell)]
     if missing:

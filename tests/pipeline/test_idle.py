@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from mprd.config import expand_runs, idle_settings, read_yaml, validate
-from mprd.config.idle import READERS
+from mprd.config import expand_runs, read_yaml, validate
 from mprd.config.load import known_keys
 from mprd.config.sections import Config
+from mprd.pipeline.idle import READERS, idle_settings
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from mprd.config.sections import Config
+from mprd.config import Config
+from mprd.pipeline.settings import is_synthetic
 
 
 class _Reader(NamedTuple):
@@ -29,9 +30,7 @@ READERS: dict[str, _Reader] = {
         "cluster.method: dbscan",
     ),
     "cluster.eps_gap": _Reader(lambda c: c.cluster.self_paced, "cluster.self_paced"),
-    "data.synthetic": _Reader(
-        lambda c: c.data.dataset.lower() == "synthetic", "data.dataset: synthetic"
-    ),
+    "data.synthetic": _Reader(is_synthetic, "data.dataset: synthetic"),
     "gcn": _Reader(lambda c: c.use_gcn, "use_gcn"),
     "graph.min_recall": _IVF,
     "init.warmup": _Reader(lambda c: c.init.method == "warmup", "init.method: warmup"),

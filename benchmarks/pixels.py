@@ -21,7 +21,8 @@ def repeated(index: Path, out: Path, count: int) -> None:
     """Write an index of `count` rows that go round the images of another."""
     artifact = read_artifact(index, INDEX)
     rows = np.resize(np.arange(len(artifact["path"])), count)
-    arrays = {name: values[rows] for name, values in artifact.arrays.items()}
+    per_image = [name for name, array in INDEX.arrays.items() if array.dims == ("n",)]
+    arrays = artifact.arrays | {name: artifact[name][rows] for name in per_image}
     attributes = artifact.attributes
     write_artifact(out, INDEX, arrays, config={}, inputs={}, attributes=attributes)
 

@@ -64,6 +64,7 @@ def test_losses_one_by_one_are_the_same():
     ("name", "options", "count"),
     [
         ("neighbors", ["--n", 300, "--dim", 16, "--runs", 1], 2),
+        ("pixels", ["--n", 40], 2),
         ("losses", ["--n", 200, "--dim", 16, "--clusters", 20, "--batch", 8, "--runs", 1], 1),
         ("training", ["--n", 300, "--backbone", "mini", "--height", 32, "--width", 16,
                       "--steps", 2, "--runs", 1], 1),

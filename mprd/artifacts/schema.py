@@ -92,12 +92,19 @@ GRAPH = Schema(
 
 CLUSTERS = Schema(
     "mprd.clusters",
-    4,
+    5,
     "cluster",
     "Pseudo-labels of the training images.",
     {
         "labels": Array("int32", ("N",), "cluster, -1 outlier", minimum=-1, below="N"),
         "sizes": Array("int32", ("K",), "images in each cluster", minimum=1),
+        "number": Array(
+            "int32",
+            ("K",),
+            "what people call each cluster: its label, unless `export.numbers` gives it the "
+            "number of an earlier run",
+            minimum=0,
+        ),
         "membership": Array(
             "float32",
             ("N",),

@@ -1,6 +1,7 @@
 """Commands that use a model, or features of any network."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,6 +68,10 @@ def search(
         Path, typer.Option(help="Folder of images, or HDF5 of `mprd embed` or of a run.")
     ],
     k: Annotated[int, typer.Option("--top", "-k", min=1, help="Matches of each query.")] = 10,
+    at_least: Annotated[
+        float,
+        typer.Option(min=-1, max=1, help="Least similarity of a match; see `mprd threshold`."),
+    ] = -1.0,
     as_json: JsonOption = False,
     html: Annotated[Path | None, typer.Option(help="Page with pictures to write.")] = None,
 ) -> None:
@@ -87,13 +92,14 @@ def search(
     if html is not None:
         from mprd.report.page.search_page import search_page
 
-        page = search_page(files, among.paths, similarity, index)
+        page = search_page(files, among.paths, similarity, index, at_least)
         with atomic(html) as temporary:
             temporary.write_text(page, encoding="utf-8")
     found = {
         str(query): [
             {"path": str(among.paths[row]), "similarity": round(float(near), 4)}
             for near, row in zip(similarity[n], index[n], strict=True)
+            if near >= at_least
         ]
         for n, query in enumerate(files)
     }
@@ -104,6 +110,41 @@ def search(
         print(query)
         for match in matches:
             print(f"  {match['similarity']:.3f}  {match['path']}")
+
+
+@app.command()
+def threshold(
+    run: Annotated[Path, typer.Option(help="Folder of a finished run.")],
+    precision: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the pairs above it that must be right.")
+    ] = 0.8,
+    pairs: Annotated[
+        Path | None, typer.Option(help="CSV of `mprd answer`; else the relation GCN judges.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Suggest from which similarity on two images are the same.
+
+    Example: mprd threshold --run results/demo --precision 0.8
+    """
+    from dataclasses import asdict
+
+    from mprd.inference.threshold import threshold_of_run
+
+    found = threshold_of_run(run, precision, pairs)
+    if math.isnan(found.similarity):
+        raise UserError(
+            f"No similarity promises {precision:.2f} by {found.judge}'s word on {found.pairs:,} "
+            "pairs. Ask for a lower --precision, or judge more pairs with `mprd answer`."
+        )
+    if as_json:
+        print(json.dumps(asdict(found), indent=2))
+        return
+    print(
+        f"{found.similarity:.3f}: {found.promised:.2f} of the pairs above it are right and "
+        f"{found.found:.2f} of the right pairs are found, by {found.judge}'s word on "
+        f"{found.pairs:,} pairs."
+    )
 
 
 @app.command()

@@ -35,3 +35,46 @@ def number_clusters(group: np.ndarray, min_size: int) -> np.ndarray:
     number = np.full(len(sizes), -1, np.int32)
     number[kept[np.argsort(first[kept])]] = np.arange(len(kept))
     return number[inverse]
+
+
+def numbers_of(labels: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """Return the number of each image's cluster.
+
+    Args:
+        labels: int (N,), -1 outlier.
+        number: int32 (K,), what people call each cluster.
+
+    Returns:
+        int32 (N,), -1 outlier.
+    """
+    return np.append(number, np.int32(-1))[labels]
+
+
+def keep_numbers(labels: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Return a number for each cluster that goes on from earlier clusters.
+
+    The largest overlaps are served first: a cluster takes the number of the earlier one with
+    which it shares most images, if no other shares more with it. Of equal overlaps the smaller
+    earlier number comes first, then the smaller label. The rest get new numbers, from the largest
+    earlier one on.
+
+    Args:
+        labels: int (N,), -1 outlier.
+        before: int (N,), the earlier number of each image's cluster, -1 outlier or new image.
+
+    Returns:
+        int32 (K,), all different.
+    """
+    result = np.full(int(labels.max(initial=-1)) + 1, -1, np.int32)
+    both = (labels >= 0) & (before >= 0)
+    shared, count = np.unique(
+        np.stack([before[both], labels[both]], axis=1), axis=0, return_counts=True
+    )
+    taken: set[int] = set()
+    for earlier, label in shared[np.argsort(-count, kind="stable")].tolist():
+        if result[label] < 0 and earlier not in taken:
+            result[label] = earlier
+            taken.add(earlier)
+    new = result < 0
+    result[new] = int(before.max(initial=-1)) + 1 + np.arange(new.sum())
+    return result

@@ -155,6 +155,16 @@ class EvaluateConfig(Section):
     rerank: bool = Field(False, description="k-reciprocal re-ranking (k1=20, k2=6, lambda=0.3)")
 
 
+class ExportConfig(Section):
+    """What a user takes away from a run."""
+
+    numbers: Path | None = Field(
+        None,
+        description="clusters.csv of an earlier run: a cluster that shares images with one of its "
+        "clusters keeps that number, others get new ones",
+    )
+
+
 class Config(Section):
     """All settings of a run."""
 
@@ -170,6 +180,13 @@ class Config(Section):
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="auto (a GPU where there is one), cpu, cuda or cuda:N",
+    )
+    processes: int = Field(
+        1,
+        ge=1,
+        description="processes that share the work of each stage of the network (init, features, "
+        "judge, train, evaluate, export), on as many GPUs where there are some; results are those "
+        "of one, but for rounding",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
@@ -193,6 +210,9 @@ class Config(Section):
     train: TrainConfig = Field(default_factory=TrainConfig, description="training")
     gcn: GcnConfig = Field(default_factory=GcnConfig, description="relation GCN")
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="evaluation")
+    export: ExportConfig = Field(
+        default_factory=ExportConfig, description="what a user takes away from a run"
+    )
 
     @property
     def judged(self) -> bool:
@@ -209,6 +229,12 @@ class Config(Section):
         if widest > self.graph.eps_max:
             raise ValueError(
                 f"cluster.eps + eps_gap ({widest:g}) is above graph.eps_max ({self.graph.eps_max})"
+            )
+        batch, group = self.train.identities * self.train.instances, self.model.bn_group_size
+        if self.processes > 1 and (group == 0 or batch % (self.processes * group)):
+            raise ValueError(
+                f"{self.processes} processes cannot share a batch of {batch} images: each wants "
+                f"whole batch-norm groups, as many as any other, and model.bn_group_size is {group}"
             )
         if self.judged and not self.use_gcn:
             raise ValueError("cluster.relation is judged, but there is no judge: set use_gcn")

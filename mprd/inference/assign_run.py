@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mprd.artifacts import CLUSTERS, FEATURES, INDEX, read_artifact
+from mprd.clustering.numbering import numbers_of
 from mprd.config import load_config
 from mprd.data.image_paths import image_paths
 from mprd.data.index import camera_names, split_rows
@@ -41,7 +42,7 @@ def assign_images(run: Path, images: Sequence[Path]) -> pd.DataFrame:
     index = read_artifact(layout.index, INDEX)
     known = index["camera"][split_rows(index, "train")]
     features = read_artifact(layout.final.features, FEATURES)["features"]
-    labels = read_artifact(layout.final.clusters, CLUSTERS)["labels"]
+    clusters = read_artifact(layout.final.clusters, CLUSTERS)
     paths, found = _with_cameras(images, config.data.camera)
     names = camera_names(index)
     camera = np.array([names.index(name) if name in names else -1 for name in found], np.int64)
@@ -50,13 +51,13 @@ def assign_images(run: Path, images: Sequence[Path]) -> pd.DataFrame:
         standardize = config.graph.cameras == "standardize"
         features, embedded = _aligned(features, known, embedded, camera, standardize=standardize)
     try:
-        result = Clusters(features, labels).assign(embedded)
+        result = Clusters(features, clusters["labels"]).assign(embedded)
     except ValueError as error:
         raise UserError(f"{layout.final.clusters}: {error}; nothing can be assigned.") from None
     return pd.DataFrame(
         {
             "path": [str(path) for path in paths],
-            "cluster": result.cluster,
+            "cluster": numbers_of(result.cluster, clusters["number"]),
             "similarity": result.similarity,
             "margin": result.margin,
             "camera": [names[number] if number >= 0 else "" for number in camera],

@@ -1,6 +1,40 @@
 """From which similarity on are two images the same? A suggestion, with what it promises."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from mprd.artifacts import FEATURES, GRAPH, INDEX, JUDGEMENTS, read_artifact
+from mprd.data.index import split_rows
+from mprd.errors import UserError
+from mprd.gcn.calibration import at_prior, estimate_prior
+from mprd.pairs.answers import read_answers
+from mprd.pipeline.layout import RunLayout
+
+_SAMPLE, _NEAREST = 1000, 1000  # images; pairs of each: those behind are not the same
+_BLOCK = 16
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A similarity and what pairs above it are worth.
+
+    Attributes:
+        similarity: cosine of embeddings; NaN: none promises as much as was asked for.
+        promised: share of right pairs from there on.
+        found: share of all right pairs that lie there, 0 to 1.
+        pairs: how many pairs say so.
+        judge: who judged them.
+    """
+
+    similarity: float
+    promised: float
+    found: float
+    pairs: int
+    judge: str
 
 
 def suggest_threshold(
@@ -27,3 +61,65 @@ def suggest_threshold(
         return float("nan"), float("nan"), 0.0
     at = int(good[-1])
     return float(sorted_similarity[at]), float(promised[at]), float(right[at] / right[-1])
+
+
+def threshold_of_run(run: Path, precision: float = 0.8, answers: Path | None = None) -> Threshold:
+    """Suggest a threshold for the final model of a run.
+
+    Args:
+        run: folder of a finished run.
+        precision: share of the pairs above it that must be right.
+        answers: `pairs.csv` of a person's answers on training images, who promises for pairs like
+            these; None: what the relation GCN says of the pairs of a sample of 1,000 images, at the
+            share of true ones that it estimates. Pairs that the graph does not store are wrong.
+
+    Raises:
+        UserError: the run is not finished; there are no answers, or they cannot be read; without
+            answers, a run whose GCN did not judge.
+    """
+    final = RunLayout(run).final
+    features = read_artifact(final.features, FEATURES)["features"]
+    if answers is not None:
+        similarity, probability = _answered(run, features, answers)
+    else:
+        similarity, probability = _judged(run, features)
+    found = suggest_threshold(similarity, probability, precision)
+    judge = "the relation GCN" if answers is None else "a person"
+    return Threshold(*found, pairs=len(similarity), judge=judge)
+
+
+def _answered(run: Path, features: np.ndarray, answers: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return similarity and answer, 0 or 1, of the pairs that a person judged."""
+    index = read_artifact(RunLayout(run).index, INDEX)
+    paths = index["path"][split_rows(index, "train")]
+    pairs, same = read_answers(answers, {str(path): n for n, path in enumerate(paths)})
+    if not len(pairs):
+        raise UserError(f"{answers} has no judged pair.")
+    i, j = pairs.T
+    return np.einsum("pd,pd->p", features[i], features[j]), same.astype(np.float64)
+
+
+def _judged(run: Path, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return similarity and probability of the nearest pairs of a sample of images."""
+    final, count = RunLayout(run).final, len(features)
+    if not final.judgements.is_file():
+        raise UserError(
+            f"{run} has no judged pairs. Judge some (`mprd answer --run {run}`) and name them "
+            "with --pairs, or set cluster.relation to judged."
+        )
+    graph = read_artifact(final.graph, GRAPH, ("indptr", "indices"))
+    told = torch.from_numpy(read_artifact(final.judgements, JUDGEMENTS)["probability"])
+    own = graph["indices"] == np.repeat(np.arange(count), np.diff(graph["indptr"]))
+    stored = at_prior(told, estimate_prior(told[~torch.from_numpy(own)])).numpy()
+    relation = csr_array((stored, graph["indices"], graph["indptr"]), shape=(count, count))
+    sample = np.random.default_rng(0).permutation(count)[:_SAMPLE]
+    width = min(_NEAREST, count - 1)
+    parts = []
+    for rows in np.array_split(sample, max(1, len(sample) // _BLOCK)):
+        cosine = features[rows] @ features.T
+        cosine[np.arange(len(rows)), rows] = -np.inf
+        near = np.argpartition(-cosine, width - 1, axis=1)[:, :width]
+        values = (cosine, relation[rows].toarray())
+        parts.append([np.take_along_axis(value, near, axis=1).ravel() for value in values])
+    similarity, probability = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return similarity, probability

@@ -10,13 +10,12 @@ from mprd.artifacts import (
     CLUSTERS,
     GRAPH,
     INDEX,
-    JUDGEMENTS,
     Artifact,
     read_artifact,
     write_artifact,
 )
 from mprd.clustering.agreement import pair_quality
-from mprd.clustering.constraints import Constraints, ContradictionError, constrain
+from mprd.clustering.constraints import constrain
 from mprd.clustering.health import health_score
 from mprd.clustering.membership import membership
 from mprd.clustering.of_pairs import cluster_pairs
@@ -29,6 +28,7 @@ from mprd.errors import UserError
 from mprd.pipeline.layout import EpochLayout, said_of
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
+from mprd.stages.cluster_files import cluster_numbers, read_constraints, read_judgements
 from mprd.stages.guards import exclusive
 from mprd.system.ram import cluster_bytes, require
 
@@ -49,6 +49,7 @@ def run_cluster(
     judgements: Path | None = None,
     previous: Path | None = None,
     whole: bool = False,
+    numbers: Path | None = None,
 ) -> None:
     """Write the pseudo-labels of the training images.
 
@@ -67,10 +68,11 @@ def run_cluster(
             (`cluster.self_paced`); None: a first epoch, which sets it.
         whole: not for training: keep the members that `cluster.self_paced` would drop, and write
             fewer than two clusters, too.
+        numbers: `clusters.csv` of an earlier run, whose numbers go on.
 
     Raises:
         UserError: eps above what the graph stores; fewer than two clusters found; too little
-            memory.
+            memory; `numbers` is no such table.
     """
     images = read_artifact(index, INDEX, ("split", "identity", "camera"))
     artifact = read_artifact(graph, GRAPH, ("neighbors", "indptr", "indices", "data"))
@@ -88,7 +90,7 @@ def run_cluster(
     inputs = {**artifact.inputs, "graph": artifact.digest}
     distance = jaccard = graph_distance(artifact)
     if judgements is not None:
-        judged = _read_judgements(judgements, artifact, config.cluster)
+        judged = read_judgements(judgements, artifact, config.cluster)
         inputs["judgements"] = judged.digest
         distance = judged_distance(artifact, judged)
     settings = config.cluster
@@ -103,7 +105,7 @@ def run_cluster(
     near = within(distance, artifact["data"] <= used.eps)
     if used.constraints is not None:
         paths = read_artifact(index, INDEX, ("path",))["path"][rows]
-        labels = constrain(labels, relation_of(near), _constraints(used.constraints, paths))
+        labels = constrain(labels, relation_of(near), read_constraints(used.constraints, paths))
     sizes = np.bincount(labels[labels >= 0]).astype(np.int32)
     outliers = int((labels < 0).sum())
     quality = _quality(labels, identities, cameras)
@@ -116,7 +118,12 @@ def run_cluster(
     write_artifact(
         out,
         CLUSTERS,
-        {"labels": labels, "sizes": sizes, "membership": membership(near, labels)},
+        {
+            "labels": labels,
+            "sizes": sizes,
+            "number": cluster_numbers(labels, numbers, index, rows),
+            "membership": membership(near, labels),
+        },
         config=stage_settings(config, "cluster"),
         inputs=inputs,
         attributes={
@@ -167,36 +174,6 @@ def _reliable(
 def _kind(out: Path) -> str:
     """Return what the clusters of a file are called on the console."""
     return "clusters by distance" if out.name == EpochLayout.drafts.name else "clusters"
-
-
-def _constraints(path: Path, images: np.ndarray) -> Constraints:
-    """Read answers on training images and draw their consequences.
-
-    Raises:
-        UserError: an answer cannot be read, or some exclude each other; names them.
-    """
-    from mprd.pairs.answers import read_answers
-
-    pairs, same = read_answers(path, {str(image): n for n, image in enumerate(images)})
-    try:
-        return Constraints.of_answers(len(images), pairs, same)
-    except ContradictionError as error:
-        names = [str(images[row]) for row in error.chain]
-        raise UserError(
-            f"{path} contradicts itself: {names[0]} and {names[-1]} are said to be different, but "
-            f"the same follows from {' = '.join(names)}. Correct one of these answers."
-        ) from None
-
-
-def _read_judgements(path: Path, graph: Artifact, settings: ClusterConfig) -> Artifact:
-    if settings.relation != "judged":
-        raise UserError(
-            f"{path} holds judgements, but cluster.relation is {settings.relation}. Set it to "
-            "judged, or leave out --judgements."
-        )
-    judged = read_artifact(path, JUDGEMENTS)
-    require_parent(judged, "graph", graph.digest, graph.path)
-    return judged
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from mprd.artifacts import (
     read_artifact,
     write_artifact,
 )
+from mprd.clustering.numbering import numbers_of
 from mprd.config import Config
 from mprd.data.index import camera_names, name_cameras, name_identities, split_rows
 from mprd.errors import UserError
@@ -28,6 +29,7 @@ from mprd.stages.common import read_index
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
 from mprd.stages.guards import exclusive
+from mprd.system import group
 
 SETTINGS = (
     "graph.k1",
@@ -43,9 +45,10 @@ SETTINGS = (
     "cluster.min_samples",
     "cluster.widen_step",
     "cluster.constraints",
+    "export.numbers",
     "precision",
 )
-FILES = ("cluster.constraints",)
+FILES = ("cluster.constraints", "export.numbers")
 SETTINGS_WHEN = (
     ({"graph.backend": "ivf"}, ("graph.min_recall",)),
     ({"cluster.relation": "judged"}, ("seed", "gcn.neighbors")),
@@ -87,6 +90,10 @@ def run_export(
     run_features(
         index=index, pixels=pixels, model=model, out=out.embeddings, config=config, splits=SPLITS
     )
+    writes = group.writes()
+    group.leave()  # what follows takes no network; a process alone does it
+    if not writes:
+        return
     _keep_train(index=index, embeddings=out.embeddings, out=out.features, config=config)
     run_graph(features=out.features, index=index, out=out.graph, config=config, threads=threads)
     judgements = None
@@ -106,6 +113,7 @@ def run_export(
         config=config,
         judgements=judgements,
         whole=True,
+        numbers=config.export.numbers,
     )
     artifact, clusters = read_index(index), read_artifact(out.clusters, CLUSTERS)
     add_card(model, out.model, _card(model, artifact, clusters))
@@ -113,7 +121,7 @@ def run_export(
     table = pd.DataFrame(
         {
             "path": artifact["path"][rows],
-            "cluster": clusters["labels"],
+            "cluster": numbers_of(clusters["labels"], clusters["number"]),
             "confidence": clusters["membership"],
             "camera": name_cameras(artifact, rows),
         }

@@ -22,6 +22,7 @@ SETTINGS = (
     "train",
     "gcn",
     "evaluate",
+    "export",
 )
 
 

@@ -217,6 +217,7 @@ def test_clusters_schema_refuses_empty_clusters(tmp_path):
     arrays = {
         "labels": np.array([0, 0], np.int32),
         "sizes": np.array([2, 0], np.int32),
+        "number": np.array([0, 1], np.int32),
         "membership": np.zeros(2, np.float32),
     }
     with pytest.raises(ValueError, match="sizes holds 0, below 1"):

@@ -5,16 +5,28 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from typer.testing import CliRunner
 
 import mprd
-from mprd.artifacts import CLUSTERS, FEATURES, GALLERY, read_artifact
+from mprd.artifacts import (
+    CLUSTERS,
+    FEATURES,
+    GALLERY,
+    GRAPH,
+    INDEX,
+    JUDGEMENTS,
+    read_artifact,
+)
 from mprd.cli.app import app
 from mprd.config import validate
 from mprd.data.image_paths import image_paths
+from mprd.data.index import split_rows
 from mprd.errors import UserError
+from mprd.gcn.calibration import at_prior, estimate_prior
 from mprd.inference.assign import Clusters
 from mprd.inference.threshold import suggest_threshold
 
@@ -156,6 +168,54 @@ def test_known_images_get_their_cluster_again(judged_run, crops, tmp_path):
     assert call("assign", crops, "--run", judged_run.folder).count("\n") == 55
     with pytest.raises(UserError, match="does not exist"):
         call("assign", crops, "--run", tmp_path / "none")
+
+
+def test_a_search_leaves_out_what_is_too_far(judged_run, crops, tmp_path):
+    query, page = sorted(crops.iterdir())[7], tmp_path / "found.html"
+    options = [query, "--model", judged_run.final.model, "--gallery", crops, "--json"]
+    every = json.loads(call("search", *options))[str(query)]
+    least = every[4]["similarity"] - 1e-4
+    near = json.loads(call("search", *options, "--at-least", least, "--html", page))[str(query)]
+    assert near == [match for match in every if match["similarity"] >= least]
+    assert 5 <= len(near) < len(every)
+    assert len(re.findall("<img ", page.read_text())) == 1 + len(near)
+
+
+def test_a_threshold_by_the_gcn_and_by_a_person(judged_run, bare_run, tmp_path):
+    judged = json.loads(call("threshold", "--run", judged_run.folder, "--precision", 0.1, "--json"))
+    assert (judged["pairs"], judged["judge"]) == (54 * 53, "the relation GCN")
+    final = judged_run.final
+    graph, every = read_artifact(final.graph, GRAPH), read_artifact(final.features, FEATURES)
+    told = read_artifact(final.judgements, JUDGEMENTS)["probability"]
+    relation = csr_array((told, graph["indices"], graph["indptr"]), shape=(54, 54)).toarray()
+    off = ~np.eye(54, dtype=bool)
+    stored = torch.from_numpy(relation[off & (relation > 0)])
+    right = at_prior(torch.from_numpy(relation), estimate_prior(stored)).numpy()[off]
+    similarity = (every["features"] @ every["features"].T)[off]
+    expected = suggest_threshold(similarity, right, 0.1)
+    found = [judged[key] for key in ("similarity", "promised", "found")]
+    assert found == pytest.approx(expected, abs=1e-4)
+    index = read_artifact(bare_run.index, INDEX)
+    paths = index["path"][split_rows(index, "train")]
+    answers = tmp_path / "pairs.csv"
+    lines = [f"{paths[0]},{paths[n]},{int(n < 6)}\n" for n in range(1, 12)]
+    answers.write_text("path_a,path_b,same\n" + "".join(lines))
+    options = ["--run", bare_run.folder, "--pairs", answers]
+    bare = read_artifact(bare_run.final.features, FEATURES)["features"]
+    right = (np.arange(1, 12) < 6).astype(float)
+    least, promised, found = suggest_threshold(bare[1:12] @ bare[0], right, 0.45)
+    said = json.loads(call("threshold", *options, "--precision", 0.45, "--json"))
+    assert said["similarity"] == pytest.approx(least, abs=1e-5)
+    assert (said["promised"], said["found"]) == pytest.approx((promised, found), abs=1e-6)
+    assert f"{least:.3f}: {promised:.2f} of" in call("threshold", *options, "--precision", 0.45)
+    answers.write_text(f"path_a,path_b,same\n{paths[0]},{paths[1]},0\n")
+    with pytest.raises(UserError, match=r"No similarity promises 0.80 by a person's word on 1"):
+        call("threshold", *options)
+    answers.write_text("path_a,path_b,same\n")
+    with pytest.raises(UserError, match=r"pairs.csv has no judged pair"):
+        call("threshold", *options)
+    with pytest.raises(UserError, match=r"has no judged pairs. Judge some"):
+        call("threshold", "--run", bare_run.folder)
 
 
 def test_features_of_any_network(judged_run, tmp_path):

@@ -152,6 +152,7 @@ def doubtful_run(judged_run, tmp_path):
     labels = old["labels"].copy()
     labels[np.flatnonzero(labels == 0)[::2]] = len(old["sizes"])
     arrays = {"labels": labels, "sizes": np.bincount(labels).astype(np.int32)}
+    arrays["number"] = np.arange(len(arrays["sizes"]), dtype=np.int32)
     arrays["membership"] = old["membership"]
     write_artifact(
         run.final.clusters,

@@ -36,7 +36,7 @@ SECTIONS = {
 }
 FIELDS = sorted(set(known_keys(Config)) - SECTIONS)
 # They decide where and how fast a stage computes, or what memory it is said to need.
-NOT_RESULTS = {"device", "graph.search_memory_mb"}
+NOT_RESULTS = {"device", "processes", "graph.search_memory_mb"}
 ESTIMATES = {"train": {"graph.k1"}, "pretrain": {"graph.k1"}}
 
 
@@ -206,7 +206,7 @@ def labels_of(run: RunLayout) -> str:
 def test_every_stage_is_checked():
     stages = {path.stem for path in (Path(run_train.__code__.co_filename).parent).glob("*.py")}
     helpers = {"__init__", "common", "epochs", "pairs", "relation_epoch", "relation_sources"}
-    helpers |= {"guards", "train_files"}
+    helpers |= {"cluster_files", "guards", "needs", "train_files"}
     assert set(VARIANTS) == stages - helpers - {"report"}
     with pytest.raises(ValueError, match="unknown stage 'trian'"):
         declared("trian")
@@ -216,7 +216,7 @@ def test_every_stage_is_checked():
 
 def test_a_report_is_of_all_settings():
     """It names each that differs from its default, but those that do not change a result."""
-    elsewhere = {"results", "runs", "seeds", "device", "epochs_per_job"}
+    elsewhere = {"results", "runs", "seeds", "device", "processes", "epochs_per_job"}
     assert expanded(declared("report").settings) == set(FIELDS) - elsewhere
     values = {"device": "cpu", "seed": 3, "train": {"iters": 7, "extra_losses": {"mine": 2.0}}}
     assert differing_settings(Config.model_validate(values)) == [

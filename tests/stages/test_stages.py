@@ -20,6 +20,7 @@ from mprd.errors import UserError
 from mprd.graph import center_cameras, knn, standardize_cameras
 from mprd.models.weights import SCHEMA, load_network
 from mprd.pipeline.layout import EpochLayout, FinalLayout, RunLayout
+from mprd.report.inspect.lookup import cluster_table
 from mprd.stages.cluster import run_cluster
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.export import run_export
@@ -240,6 +241,32 @@ def test_export(copy, tiny_config):
     embeddings = read_artifact(copy / "final/embeddings.h5", FEATURES)
     assert len(embeddings["features"]) == 81
     assert embeddings.attributes["splits"] == "train,query,gallery"
+
+
+def test_an_export_keeps_the_numbers_of_an_earlier_run(copy, tiny_config, capsys):
+    files = {"index": copy / "index.h5", "pixels": copy / "pixels.h5"}
+    files["model"] = copy / "epochs/002/model.safetensors"
+    out = FinalLayout(copy / "final")
+    run_export(**files, out=out, config=tiny_config)
+    table = pd.read_csv(out.table)
+    assert table["cluster"].max() >= 1
+    earlier = copy / "earlier.csv"
+    moved = {-1: -1, 0: 7, 1: 3}  # the clusters from 2 on are new
+    old = table.assign(cluster=table["cluster"].map(moved).fillna(-1).astype(int))
+    old.to_csv(earlier, index=False)
+    config = changed(tiny_config, export={"numbers": str(earlier)})
+    run_export(**files, out=out, config=config)
+    expected = [moved.get(label, label + 6) for label in table["cluster"]]
+    assert pd.read_csv(out.table)["cluster"].tolist() == expected
+    clusters = read_artifact(out.clusters, CLUSTERS)
+    assert clusters["number"][:2].tolist() == [7, 3]
+    members = cluster_table(out.clusters, 7)
+    assert sorted(members["path"]) == sorted(table["path"][table["cluster"] == 0])
+    with pytest.raises(UserError, match=r"has no cluster 0: 3 to"):
+        cluster_table(out.clusters, 0)
+    old.assign(cluster="a").to_csv(earlier, index=False)
+    with pytest.raises(UserError, match=r"earlier.csv must give each path one whole number"):
+        run_export(**files, out=out, config=config)
 
 
 def test_unlabelled_folder_trains_and_skips_evaluation(tmp_path, market, tiny_config, capsys):

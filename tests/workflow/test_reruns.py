@@ -59,6 +59,7 @@ VALUES: dict[str, Any] = {
     "data.reader": "my_reader.py",
     "data.camera": "cam_(.)",
     "cluster.constraints": "answers.csv",
+    "export.numbers": "earlier.csv",
     "model.backbone": "resnet18",
     "model.bn_group_size": 4,
     "init.method": "random",
@@ -80,7 +81,7 @@ WITH = {
     "cluster.self_paced": {"cluster": {"method": "dbscan", "relation": "jaccard"}},
 }
 # No rule of a run depends on these; what they do is tested where they belong.
-OF_THE_DAG = {"results", "runs", "seeds", "epochs", "epochs_per_job", "use_gcn"}
+OF_THE_DAG = {"results", "runs", "seeds", "epochs", "epochs_per_job", "use_gcn", "processes"}
 OF_THE_DAG |= {"cluster.relation"}
 OF_THE_DAG |= {"evaluate.every", "evaluate.baselines"}
 # Only one piece of each kind is shipped that could be named.

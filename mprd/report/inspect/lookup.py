@@ -14,6 +14,7 @@ from mprd.artifacts import (
     Artifact,
     read_artifact,
 )
+from mprd.clustering.numbering import numbers_of
 from mprd.data.index import name_cameras, split_rows
 from mprd.errors import UserError, did_you_mean
 from mprd.pipeline.layout import EpochLayout, RunLayout
@@ -30,9 +31,11 @@ def cluster_table(clusters: Path, number: int) -> pd.DataFrame:
         UserError: there is no such cluster, or the file lies in no run.
     """
     artifact = read_artifact(clusters, CLUSTERS)
-    rows = np.flatnonzero(artifact["labels"] == number)
+    numbers = artifact["number"]
+    rows = np.flatnonzero(numbers_of(artifact["labels"], numbers) == number)
     if not len(rows):
-        raise UserError(f"{clusters} has no cluster {number}: 0 to {len(artifact['sizes']) - 1}.")
+        known = f"{numbers.min()} to {numbers.max()}" if len(numbers) else "it has none"
+        raise UserError(f"{clusters} has no cluster {number}: {known}.")
     table = _images(clusters, rows)
     table["membership"] = artifact["membership"][rows].round(3)
     return table.sort_values("membership", ascending=False, kind="stable").reset_index(drop=True)

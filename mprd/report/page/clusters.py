@@ -54,7 +54,7 @@ def _sheet(run: RunData, title: str, numbers: np.ndarray) -> Strips:
 
 def _strip(run: RunData, number: int) -> Strip:
     members = np.flatnonzero(run.labels == number)
-    return Strip(f"cluster {number}, {len(members)} images", _members(run, members))
+    return Strip(f"cluster {run.number(number)}, {len(members)} images", _members(run, members))
 
 
 def _members(run: RunData, members: np.ndarray) -> list[Picture]:

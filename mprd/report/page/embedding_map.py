@@ -29,7 +29,8 @@ def embedding_map(run: RunData) -> Section:
     }
     pictures = run.thumbnails.addresses(run.rows[chosen], _HEIGHT)
     texts = [
-        f"{train_picture(run, row).title}, cluster {run.labels[row]}" for row in chosen.tolist()
+        f"{train_picture(run, row).title}, cluster {run.number(run.labels[row])}"
+        for row in chosen.tolist()
     ]
     images = [pictures[int(row)] for row in run.rows[chosen]]
     some = "" if len(chosen) == count else f" {len(chosen):,} images, drawn at random."

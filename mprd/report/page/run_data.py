@@ -104,6 +104,10 @@ class RunData:
         """Cluster of each training image, -1 outlier."""
         return self.clusters["labels"]
 
+    def number(self, label: int) -> int:
+        """Return what people call a cluster, as in `clusters.csv`; -1 for outliers."""
+        return int(self.clusters["number"][label]) if label >= 0 else -1
+
     def labels_of(self, epoch: int) -> np.ndarray:
         """Return the clusters that an epoch trained on."""
         if epoch not in self._labels:

@@ -32,6 +32,7 @@ def search_page(
     gallery: Sequence[Path],
     similarity: np.ndarray,
     index: np.ndarray,
+    at_least: float = -1.0,
 ) -> str:
     """Return a page with a row for each query.
 
@@ -40,11 +41,14 @@ def search_page(
         gallery: G image files.
         similarity: float (Q, k).
         index: int (Q, k), rows of the gallery.
+        at_least: less similar images are not shown.
     """
     strips = []
     for number, query in enumerate(queries):
         pictures = [Picture(number, -1, "", str(query), "query", "query")]
         for near, row in zip(similarity[number], index[number].tolist(), strict=True):
+            if near < at_least:
+                break
             title = str(gallery[row])
             pictures.append(Picture(len(queries) + row, -1, "", title, f"{near:.2f}"))
         strips.append(Strip(query.name, pictures))

@@ -1,0 +1,93 @@
+"""What the stage `cluster` reads beside the graph: answers, judgements, earlier numbers."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mprd.artifacts import INDEX, JUDGEMENTS, Artifact, read_artifact
+from mprd.clustering.constraints import Constraints, ContradictionError
+from mprd.clustering.numbering import keep_numbers
+from mprd.config import ClusterConfig
+from mprd.errors import UserError
+from mprd.pipeline.lineage import require_parent
+
+if TYPE_CHECKING:  # slow to load, and most runs have no such files
+    import pandas as pd
+
+
+def read_constraints(path: Path, images: np.ndarray) -> Constraints:
+    """Read answers on training images and draw their consequences.
+
+    Raises:
+        UserError: an answer cannot be read, or some exclude each other; names them.
+    """
+    from mprd.pairs.answers import read_answers
+
+    pairs, same = read_answers(path, {str(image): n for n, image in enumerate(images)})
+    try:
+        return Constraints.of_answers(len(images), pairs, same)
+    except ContradictionError as error:
+        names = [str(images[row]) for row in error.chain]
+        raise UserError(
+            f"{path} contradicts itself: {names[0]} and {names[-1]} are said to be different, but "
+            f"the same follows from {' = '.join(names)}. Correct one of these answers."
+        ) from None
+
+
+def read_judgements(path: Path, graph: Artifact, settings: ClusterConfig) -> Artifact:
+    """Read the relation GCN's word on the pairs of a graph.
+
+    Raises:
+        UserError: the settings do not ask for it, or it is on another graph.
+    """
+    if settings.relation != "judged":
+        raise UserError(
+            f"{path} holds judgements, but cluster.relation is {settings.relation}. Set it to "
+            "judged, or leave out --judgements."
+        )
+    judged = read_artifact(path, JUDGEMENTS)
+    require_parent(judged, "graph", graph.digest, graph.path)
+    return judged
+
+
+def cluster_numbers(
+    labels: np.ndarray, earlier: Path | None, index: Path, rows: np.ndarray
+) -> np.ndarray:
+    """Return what people call each cluster.
+
+    Args:
+        labels: int32 (N,), -1 outlier.
+        earlier: `clusters.csv` of an earlier run, whose numbers go on; None: labels are numbers.
+        index: `index.h5`.
+        rows: training rows of the index.
+
+    Returns:
+        int32 (K,).
+
+    Raises:
+        UserError: `earlier` is no table of clusters.
+    """
+    count = int(labels.max(initial=-1)) + 1
+    if earlier is None:
+        return np.arange(count, dtype=np.int32)
+    import pandas as pd
+
+    paths = pd.Index(read_artifact(index, INDEX, ("path",))["path"][rows])
+    return keep_numbers(labels, _read_numbers(earlier).reindex(paths, fill_value=-1).to_numpy())
+
+
+def _read_numbers(table: Path) -> "pd.Series":
+    """Return the number of the cluster of each image of a `clusters.csv`, by path."""
+    import pandas as pd
+
+    from mprd.pairs.answers import read_csv
+
+    known = read_csv(table, ("path", "cluster"))
+    number = pd.to_numeric(known["cluster"], errors="coerce")
+    if number.isna().any() or (number % 1 != 0).any() or known["path"].duplicated().any():
+        raise UserError(
+            f"{table} must give each path one whole number as its cluster. Name the "
+            "final/clusters.csv of an earlier run in export.numbers."
+        )
+    return pd.Series(number.to_numpy(np.int64), index=pd.Index(known["path"]))

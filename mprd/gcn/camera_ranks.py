@@ -1,11 +1,18 @@
 """The rank of an image among the images of its camera, as another image sees it.
 
 For each image and camera only the similarities at a few ranks are kept, so that the table stays
-small for any number of images.
+small for any number of images. Where the graph's neighbours were searched approximately, these
+similarities are too, with an inverted file for each camera: comparing all images with all others is
+what would break first.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from mprd.graph.inverted_file import InvertedFile, single_threads
+from mprd.graph.neighbors import faiss_threads
+from mprd.graph.parallel import map_blocks
 
 # Fine where it matters: most identities have a handful of images in a camera.
 LEVELS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128)
@@ -43,6 +50,52 @@ def camera_profile(looking: Tensor, seen: Tensor, cameras: Tensor, first: int | 
             inside = ranks < width
             profile[start : start + step, camera, inside] = best[:, ranks[inside]]
     return profile
+
+
+def approximate_profile(features: Tensor, cameras: Tensor, min_recall: float) -> Tensor:
+    """Return nearly the cosine at each level of every camera's images, for all images.
+
+    An image that a camera's inverted file misses lets those behind it move up: a cosine is at most
+    the exact one.
+
+    Args:
+        features: float32 (N, D), unit rows, on the CPU.
+        cameras: int64 (N,), 0..C-1.
+        min_recall: share of the 128 nearest images of a camera that must be found; of a sample.
+
+    Returns:
+        float32 (N, C, L); -2 where a camera has fewer images.
+    """
+    rows, of_row = features.numpy(), cameras.numpy()
+    count, threads = int(of_row.max(initial=-1)) + 1, torch.get_num_threads()
+    profile = np.full((len(rows), count, len(LEVELS)), _ABSENT, np.float32)
+    for camera in range(count):
+        members = np.flatnonzero(of_row == camera)
+        _profile_of(rows, members, min_recall, threads, profile[:, camera])
+    return torch.from_numpy(profile)
+
+
+def _profile_of(
+    rows: np.ndarray, members: np.ndarray, min_recall: float, threads: int, profile: np.ndarray
+) -> None:
+    """Write the cosines at the levels of one camera's images, (N, L); members int64 (m,)."""
+    width = min(len(members), LEVELS[-1] + 1)  # one more: an image does not see itself
+    with faiss_threads(threads):
+        lists = InvertedFile(rows[members], seed=0)
+        probes, _ = lists.probes_for(rows, width, min_recall, seed=0)
+    own = np.full(len(rows), -2)
+    own[members] = np.arange(len(members))
+    ranks = np.array(LEVELS)[np.array(LEVELS) <= width] - 1
+
+    def search(start: int, stop: int) -> None:
+        found = np.empty((stop - start, width), np.int32)
+        cosine = lists.search(rows[start:stop], probes, found)
+        cosine[(found < 0) | (found == own[start:stop, None])] = _ABSENT
+        cosine = np.sort(cosine, axis=1)[:, ::-1]
+        profile[start:stop, : len(ranks)] = cosine[:, ranks]
+
+    with single_threads():
+        map_blocks(search, len(rows), threads, lists.block(probes, len(rows)))
 
 
 def levels_above(profile: Tensor, cosine: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from mprd.gcn.camera_frame import CameraFrame, inner_products
-from mprd.gcn.camera_ranks import camera_profile, levels_above
+from mprd.gcn.camera_ranks import approximate_profile, camera_profile, levels_above
 from mprd.gcn.jaccard_table import JaccardTable
 from mprd.gcn.node_features import RELATIONAL_FEATURES, ToEnd, relational_features
 from mprd.gcn.subgraphs import PairGraphs, pair_graphs
@@ -62,6 +62,7 @@ class EpochContext:
         star: int,
         aligned: CameraMethod = "none",
         keep_ranks: bool = False,
+        min_recall: float = 1.0,
     ) -> "EpochContext":
         """Return the context of an epoch's graph.
 
@@ -73,9 +74,15 @@ class EpochContext:
             star: neighbours that join an end in a subgraph.
             aligned: what was taken from the embeddings to find the neighbours.
             keep_ranks: ranks within cameras stay those of now, whatever the memory will be.
+            min_recall: share of the nearest images of a camera that the ranks must know; below 1
+                they are searched approximately (on a GPU, which can bear it, all are compared).
         """
         frame = CameraFrame.of_images(memory, cameras)
         centred = frame.centred(memory, frame.cameras)
+        if min_recall < 1 and memory.device.type == "cpu":
+            profile = approximate_profile(centred, frame.cameras, min_recall)
+        else:
+            profile = camera_profile(centred, centred, frame.cameras, 0)
         return cls(
             memory=memory,
             neighbors=torch.from_numpy(neighbors[:, 1:].astype(np.int64)).to(memory.device),
@@ -83,7 +90,7 @@ class EpochContext:
             aligned=aligned,
             jaccard_table=JaccardTable(distance, memory.device),
             frame=frame,
-            profile=camera_profile(centred, centred, frame.cameras, 0),
+            profile=profile,
             ranked=centred if keep_ranks else None,
         )
 

@@ -64,6 +64,7 @@ class EpochRelations:
             star=settings.neighbors,
             aligned=graph.attributes["cameras"],
             keep_ranks=keep_ranks,
+            min_recall=float(graph.attributes["recall"]),
         )
         self.doubtful = doubtful_pairs(labels, generator)
         order = torch.randperm(len(self.doubtful), generator=generator)

@@ -41,7 +41,7 @@ def relations_of(epoch: int, network, labels, generator) -> EpochRelations:
     stored = ("indptr", "indices", "data")
     arrays = {"neighbors": neighbors} | {key: getattr(distance, key) for key in stored}
 
-    graph = Artifact(Path("graph.h5"), GRAPH, arrays, {"cameras": "none"}, "", {})
+    graph = Artifact(Path("graph.h5"), GRAPH, arrays, {"cameras": "none", "recall": 1.0}, "", {})
     return EpochRelations(
         network=network,
         memory=torch.from_numpy(features),

@@ -1,9 +1,12 @@
 """The inverted file against the exact search."""
 
+import threading
+
 import numpy as np
 import pytest
 
-from mprd.graph import approximate, approximate_knn, jaccard_distance, knn
+from mprd.graph import approximate_knn, jaccard_distance, knn
+from mprd.graph.inverted_file import InvertedFile
 from mprd.graph.refine import Refiner
 
 
@@ -92,12 +95,14 @@ def test_workers_search_with_one_thread_each(monkeypatch):
     import faiss
 
     seen = []
-    search = approximate._Lists.search
-    monkeypatch.setattr(
-        approximate._Lists,
-        "search",
-        lambda *args: seen.append(faiss.omp_get_max_threads()) or search(*args),
-    )
+    nearest = InvertedFile._nearest
+
+    def watched(*args):
+        if threading.current_thread() is not threading.main_thread():
+            seen.append(faiss.omp_get_max_threads())
+        return nearest(*args)
+
+    monkeypatch.setattr(InvertedFile, "_nearest", watched)
     approximate_knn(clustered(2000), 10, threads=3)
     assert len(seen) > 3
     assert set(seen) == {1}

@@ -1,0 +1,98 @@
+"""Ranks within cameras: searched by an inverted file, against all comparisons and by definition."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mprd.gcn.camera_ranks import (
+    LEVELS,
+    approximate_profile,
+    camera_profile,
+    level_of,
+    levels_above,
+)
+from mprd.gcn.context import EpochContext
+from mprd.graph import jaccard_distance, knn
+
+
+def scene(count, cameras, identities, seed=0, dim=16):
+    """Unit rows with identities and cameras."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(identities, dim))[rng.integers(0, identities, count)]
+    camera = rng.integers(0, cameras, count)
+    x = x + 0.6 * rng.normal(size=(count, dim))
+    x = torch.nn.functional.normalize(torch.from_numpy(x.astype(np.float32)), dim=1)
+    camera = np.unique(camera, return_inverse=True)[1]
+    return x, torch.from_numpy(camera)
+
+
+def literal_profile(x, camera):
+    profile = np.full((len(x), int(camera.max()) + 1, len(LEVELS)), -2.0)
+    cosine = (x.double() @ x.double().T).numpy()
+    for i in range(len(x)):
+        for c in range(profile.shape[1]):
+            others = [j for j in range(len(x)) if j != i and camera[j] == c]
+            near = sorted((cosine[i, j] for j in others), reverse=True)
+            for n, level in enumerate(LEVELS):
+                if level <= len(near):
+                    profile[i, c, n] = near[level - 1]
+    return profile
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 3), st.integers(0, 99))
+def test_both_are_the_definition_where_lists_are_few(count, cameras, seed):
+    x, camera = scene(count, cameras, 5, seed)
+    expected = literal_profile(x, camera)
+    np.testing.assert_allclose(camera_profile(x, x, camera, 0), expected, atol=1e-5)
+    np.testing.assert_allclose(approximate_profile(x, camera, 0.9), expected, atol=1e-5)
+
+
+def test_with_full_recall_nothing_is_lost():
+    x, camera = scene(4000, 3, 200)
+    exact = camera_profile(x, x, camera, 0)
+    np.testing.assert_allclose(approximate_profile(x, camera, 1.0), exact, atol=1e-5)
+
+
+@pytest.mark.parametrize("recall", [0.8, 0.95])
+def test_what_is_missed_moves_few_levels(recall):
+    x, camera = scene(6000, 3, 100)
+    exact = camera_profile(x, x, camera, 0)
+    found = approximate_profile(x, camera, recall)
+    assert (found <= exact + 1e-5).all()
+    lost = (found < exact - 1e-5).float().mean()
+    assert lost > 0, "else nothing was searched approximately"
+    near = torch.from_numpy(knn(x.numpy(), 30)[1][:, 1:]).long()
+    rows = torch.arange(len(x))[:, None].expand_as(near)
+    cosine = (x[rows] * x[near]).sum(dim=-1)
+    exact_level, level = (levels_above(p[rows, camera[near]], cosine) for p in (exact, found))
+    assert (level <= exact_level).all()
+    moved = (exact_level - level).mean()
+    assert moved < 2 * (1 - recall), f"{moved:.3f} levels of {len(LEVELS)}"
+
+
+def test_a_context_searches_approximately_where_the_graph_did(monkeypatch):
+    x, camera = scene(400, 2, 10)
+    near = knn(x.numpy(), 11)[1]
+    distance = jaccard_distance(x.numpy(), near, k1=11, k2=3)
+    graph = {"memory": x, "neighbors": near, "distance": distance}
+    graph |= {"cameras": camera.numpy(), "star": 3}
+    asked = []
+
+    def searched(features, cameras, min_recall):
+        asked.append(min_recall)
+        return approximate_profile(features, cameras, min_recall)
+
+    monkeypatch.setattr("mprd.gcn.context.approximate_profile", searched)
+    exact = EpochContext.of_graph(**graph)
+    assert asked == []
+    nearly = EpochContext.of_graph(**graph, min_recall=0.9)
+    assert asked == [0.9]
+    assert nearly.profile.shape == exact.profile.shape
+    assert (nearly.profile <= exact.profile + 1e-5).all()
+
+
+def test_levels_of_ranks():
+    assert [level_of(rank) for rank in (1, 2, 3, 5, 129)] == [0, 1, 2, 4, len(LEVELS)]

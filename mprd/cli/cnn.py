@@ -14,6 +14,7 @@ from mprd.cli.app import (
     ThreadsOption,
     app,
 )
+from mprd.cli.launch import processes
 from mprd.errors import UserError
 from mprd.pipeline.inputs import EpochInputs
 from mprd.pipeline.layout import EpochLayout, FinalLayout
@@ -35,10 +36,11 @@ def init(
     """
     from mprd.config import load_config
     from mprd.stages.init import run_init
-    from mprd.system.torch_setup import set_up_cpu
 
-    set_up_cpu(threads)
-    run_init(index=index, pixels=pixels, out=out, metrics=metrics, config=load_config(config))
+    settings = load_config(config)
+    with processes(settings, threads) as here:
+        if here:
+            run_init(index=index, pixels=pixels, out=out, metrics=metrics, config=settings)
 
 
 @app.command()
@@ -57,21 +59,17 @@ def features(
     from mprd.artifacts import SPLITS
     from mprd.config import load_config
     from mprd.stages.features import run_features
-    from mprd.system.torch_setup import set_up_cpu
 
     splits = tuple(split.split(","))
     unknown = set(splits) - set(SPLITS)
     if unknown:
         raise UserError(f"--split {sorted(unknown)[0]} is not one of {', '.join(SPLITS)}.")
-    set_up_cpu(threads)
-    run_features(
-        index=index,
-        pixels=pixels,
-        model=model,
-        out=out,
-        config=load_config(config),
-        splits=splits,
-    )
+    settings = load_config(config)
+    with processes(settings, threads) as here:
+        if here:
+            run_features(
+                index=index, pixels=pixels, model=model, out=out, config=settings, splits=splits
+            )
 
 
 @app.command()
@@ -152,9 +150,7 @@ def train(
     """Train the CNN for one epoch."""
     from mprd.config import load_config
     from mprd.stages.train import run_train
-    from mprd.system.torch_setup import set_up_cpu
 
-    set_up_cpu(threads)
     inputs = EpochInputs(
         index=index,
         pixels=pixels,
@@ -169,7 +165,10 @@ def train(
         drafts=drafts,
         student=student,
     )
-    run_train(inputs, out=EpochLayout(out), epoch=epoch, config=load_config(config))
+    settings = load_config(config)
+    with processes(settings, threads) as here:
+        if here:
+            run_train(inputs, out=EpochLayout(out), epoch=epoch, config=settings)
 
 
 @app.command()
@@ -183,14 +182,14 @@ def epochs(
     """Do several epochs in one process."""
     from mprd.config import load_config
     from mprd.stages.epochs import run_epochs
-    from mprd.system.torch_setup import set_up_cpu
 
     if last < first:
         raise UserError(f"--last {last} is before --first {first}.")
-    set_up_cpu(threads)
-    run_epochs(
-        run, first=first, last=last, config=load_config(config), threads=worker_count(threads)
-    )
+    settings = load_config(config)
+    with processes(settings, threads) as here:
+        if here:
+            workers = worker_count(threads)
+            run_epochs(run, first=first, last=last, config=settings, threads=workers)
 
 
 @app.command()
@@ -209,20 +208,21 @@ def evaluate(
     """Measure mAP, CMC and mINP of a model or a baseline."""
     from mprd.config import load_config
     from mprd.stages.evaluate import run_evaluate
-    from mprd.system.torch_setup import set_up_cpu
 
     if (model is None) == (baseline is None):
         raise UserError("Give either --model or --baseline.")
-    set_up_cpu(threads)
-    run_evaluate(
-        index=index,
-        pixels=pixels,
-        out=out,
-        rankings=rankings,
-        config=load_config(config),
-        model=model,
-        baseline=baseline,
-    )
+    settings = load_config(config)
+    with processes(settings, threads) as here:
+        if here:
+            run_evaluate(
+                index=index,
+                pixels=pixels,
+                out=out,
+                rankings=rankings,
+                config=settings,
+                model=model,
+                baseline=baseline,
+            )
 
 
 @app.command()
@@ -240,15 +240,16 @@ def export(
     """Write the final model, embeddings and clusters."""
     from mprd.config import load_config
     from mprd.stages.export import run_export
-    from mprd.system.torch_setup import set_up_cpu
 
-    set_up_cpu(threads)
-    run_export(
-        index=index,
-        pixels=pixels,
-        model=model,
-        out=FinalLayout(out),
-        config=load_config(config),
-        threads=threads,
-        gcn=gcn,
-    )
+    settings = load_config(config)
+    with processes(settings, threads) as here:
+        if here:
+            run_export(
+                index=index,
+                pixels=pixels,
+                model=model,
+                out=FinalLayout(out),
+                config=settings,
+                threads=threads,
+                gcn=gcn,
+            )

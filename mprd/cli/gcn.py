@@ -13,6 +13,7 @@ from mprd.cli.app import (
     ThreadsOption,
     app,
 )
+from mprd.cli.launch import processes
 from mprd.pipeline.inputs import InitialFiles, JudgeInputs
 
 
@@ -84,11 +85,12 @@ def judge(
     """Ask the relation GCN about every stored pair of a graph."""
     from mprd.config import load_config
     from mprd.stages.judge import run_judge
-    from mprd.system.torch_setup import set_up_cpu
 
-    set_up_cpu(threads)
     inputs = JudgeInputs(index=index, features=features, graph=graph, drafts=drafts, gcn=gcn)
-    run_judge(inputs, out=out, config=load_config(config))
+    settings = load_config(config)
+    with processes(settings, threads) as here:
+        if here:
+            run_judge(inputs, out=out, config=settings)
 
 
 @app.command()

@@ -78,7 +78,7 @@ def run(
         status = relay(snakemake(config, *arguments), logs, look)
     if status:
         said = failures(logs, start)
-        print("\n".join(said or [why_failed(config)]))
+        print("\n".join(said or [why_failed(config, *arguments)]))
     raise typer.Exit(status)
 
 

@@ -1,14 +1,12 @@
 """Tables, artifacts and configurations for people."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mprd.cli.app import (
-    OutOption,
-    app,
-)
+from mprd.cli.app import ConfigOption, IndexOption, OutOption, app
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout, describe
 
@@ -48,6 +46,33 @@ def summary(
         variants=[variant for variant, _, _ in pairs],
         out=out,
     )
+
+
+@app.command()
+def needs(
+    index: IndexOption,
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Estimate the memory and time that each stage will take.
+
+    Upper estimates, as the cluster profiles ask for; minutes are those of one CPU core.
+
+    Example: mprd needs --config results/demo/config.yaml --index results/demo/index.h5
+    """
+    from dataclasses import asdict
+
+    from mprd.config import load_config
+    from mprd.stages.needs import stage_needs
+
+    found = stage_needs(index, load_config(config))
+    if as_json:
+        print(json.dumps({stage: asdict(need) for stage, need in found.items()}))
+        return
+    print(f"{'stage':<10}{'GiB':>8}{'minutes':>10}{'with a GPU':>12}")
+    for stage, need in found.items():
+        minutes = (need.seconds / 60, need.gpu_seconds / 60)
+        print(f"{stage:<10}{need.memory / 2**30:>8.1f}{minutes[0]:>10.0f}{minutes[1]:>12.0f}")
 
 
 @app.command()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mprd.artifacts import PIXELS, open_artifact, read_images
+from mprd.data.read_ahead import ReadAhead
 from mprd.system.ram import PIXEL_SHARE, held_pixels
 
 
@@ -17,7 +18,7 @@ class PixelStore:
     """Chosen rows of `pixels.h5`, given as batches on a device.
 
     The rows are held in main memory if they take at most 40 % of what is free, and then on the GPU
-    under the same rule; else they are read from the file batch by batch. The batches are equal.
+    under the same rule; else they are read from the file, a batch ahead. The batches are equal.
     """
 
     def __init__(self, path: Path, rows: np.ndarray, device: torch.device) -> None:
@@ -55,9 +56,21 @@ class PixelStore:
         positions = torch.as_tensor(positions)
         if self._held is not None:
             return self._held[positions.to(self._held.device)].to(self.device, non_blocking=True)
-        with h5py.File(self.path, "r") as file:
-            block = read_images(file, self.rows[positions.cpu().numpy()])
+        block = self._file.read(self.rows[positions.cpu().numpy()])
         return torch.from_numpy(block).to(self.device)
+
+    def ahead(self, positions: Tensor | np.ndarray) -> None:
+        """Begin to read the batch that will be asked for next, where images are not held.
+
+        Args:
+            positions: int64 (B,), positions in `rows`.
+        """
+        if self._held is None:
+            self._file.begin(self.rows[torch.as_tensor(positions).cpu().numpy()])
+
+    @cached_property
+    def _file(self) -> ReadAhead:
+        return ReadAhead(self.path)
 
     @cached_property
     def _held(self) -> Tensor | None:

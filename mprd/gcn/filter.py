@@ -134,7 +134,7 @@ class RelationFilter:
         owner = torch.cat([positives.owner, negatives.owner])
         pairs = torch.stack([rows[owner], torch.cat([positives.member, negatives.member])], dim=1)
         distinct, inverse = torch.unique(canonical(pairs), dim=0, return_inverse=True)
-        return self.judge.probability(distinct)[inverse]
+        return self.judge.shared_probability(distinct)[inverse]
 
     def _note(self, rows: Tensor, pairs: PairList, now: bool, probability: Tensor) -> None:
         self._log.append(_Log(rows[pairs.owner], pairs.member, now, probability, self._step))

@@ -6,6 +6,7 @@ from torch import Tensor
 from mprd.gcn.context import EpochContext, Scaling
 from mprd.gcn.networks.base import RelationNetwork
 from mprd.pairs.pair_list import canonical
+from mprd.system import group
 
 _BLOCK = 256
 
@@ -63,6 +64,14 @@ class Judge:
         self.network.eval()
         parts = [self._block(block) for block in canonical(pairs).split(_BLOCK)]
         return torch.cat(parts) if parts else torch.empty(0, device=pairs.device)
+
+    def shared_probability(self, pairs: Tensor) -> Tensor:
+        """Return p(i, j) of pairs, as `probability`; a group shares the work.
+
+        To be called in all processes of a group, with the same pairs.
+        """
+        own = pairs[group.share(len(pairs), _BLOCK)]
+        return group.gather(self.probability(own), len(pairs), _BLOCK)
 
     def refresh(self, rows: Tensor) -> None:
         """Take note that rows of the memory have changed."""

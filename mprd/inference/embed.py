@@ -9,6 +9,7 @@ from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
 from mprd.models.footprint import footprint
 from mprd.models.network import ReidNetwork
+from mprd.system import group
 from mprd.system.progress import progress
 
 CPU_BATCH = 64  # images that are embedded at once
@@ -22,7 +23,7 @@ def embed_store(
     flip: bool = False,
     batch_size: int | None = None,
 ) -> np.ndarray:
-    """Return the embeddings of all images of a store, in eval mode.
+    """Return the embeddings of all images of a store, in eval mode; a group shares the work.
 
     Args:
         network: on `device`.
@@ -44,17 +45,22 @@ def embed_store(
             f"for {shape.height}x{shape.width}. Make both again from the same config."
         )
     network.eval()
-    features = np.empty((len(store), network.dim), np.float32)
     batch_size = batch_size or _batch_size(device)
-    starts = range(0, len(store), batch_size)
-    for start in progress(starts, desc="features", unit="batch"):
-        positions = torch.arange(start, min(start + batch_size, len(store)))
+    # Whole batches go to one process, so that each is what it is in a process alone.
+    mine = group.share(len(store), batch_size)
+    positions = torch.arange(mine.start, mine.stop)
+    batches = positions.split(batch_size) if len(positions) else ()
+    features = np.empty((len(positions), network.dim), np.float32)
+    for number, batch in enumerate(progress(batches, desc="features", unit="batch")):
         with torch.inference_mode():
-            images = normalize_pixels(store.batch(positions))
+            images = normalize_pixels(store.batch(batch))
+            if number + 1 < len(batches):
+                store.ahead(batches[number + 1])
             embedded = network(images)
             if flip:
                 embedded = F.normalize(embedded + network(images.flip(3)), dim=1)
-        features[start : start + len(positions)] = embedded.float().cpu().numpy()
+        features[batch - mine.start] = embedded.float().cpu().numpy()
+    features = group.gather(torch.from_numpy(features), len(store), batch_size).numpy()
     if not np.isfinite(features).all():
         raise UserError("The model returns NaN embeddings: its training has diverged.")
     return features

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mprd.system import group
+
 
 class _Grouped(nn.modules.batchnorm._BatchNorm):
     """Mix-in: training statistics come from `group_size` consecutive images each.
@@ -13,21 +15,25 @@ class _Grouped(nn.modules.batchnorm._BatchNorm):
     Each group passes through the layer's own `forward`, so layers that also activate (timm's
     `BatchNormAct2d`) stay what they are. Parameters and running statistics keep their names, so
     weights are exchangeable with plain layers. One training step moves the running statistics as
-    far as one step of the plain layer: each of G groups moves them by 1 - (1 - momentum)^(1/G).
+    far as one step of the plain layer: each of G groups, those of all processes that share the
+    batch, moves them by 1 - (1 - momentum)^(1/G).
     """
 
     group_size: int
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, C, ...)."""
-        if not self.training or len(x) <= self.group_size:
+        if not self.training:
             return super().forward(x)
-        groups = _split(x, self.group_size)
+        groups = _split(x, self.group_size) if len(x) > self.group_size else [x]
+        count = len(groups) * group.size()
+        if count == 1:
+            return super().forward(x)
         momentum = self.momentum
         if momentum is not None:
-            self.momentum = 1 - (1 - momentum) ** (1 / len(groups))
+            self.momentum = 1 - (1 - momentum) ** (1 / count)
         try:
-            return torch.cat([super(_Grouped, self).forward(group) for group in groups])
+            return torch.cat([super(_Grouped, self).forward(part) for part in groups])
         finally:
             self.momentum = momentum
 
@@ -52,6 +58,12 @@ def group_batchnorm(module: nn.Module, group_size: int) -> nn.Module:
             child.__class__ = _grouped_kind(kind)  # type: ignore[assignment]
             child.group_size = group_size  # type: ignore[assignment]
     return module
+
+
+def grouped_layers(module: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """Return the grouped batch normalisations below a module that keep running statistics."""
+    layers = [child for child in module.modules() if isinstance(child, _Grouped)]
+    return [layer for layer in layers if layer.running_mean is not None]
 
 
 def _split(x: Tensor, group_size: int) -> list[Tensor]:

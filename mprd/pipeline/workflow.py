@@ -34,16 +34,20 @@ def snakemake(config: Path, *arguments: str) -> list[str]:
         arguments: more of Snakemake's.
     """
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile())]
-    if "--profile" not in arguments:
+    if not any(part.partition("=")[0] == "--profile" for part in arguments):
         command += ["--profile", str(profile())]
+    elif not any(part.partition("=")[0] == "--workflow-profile" for part in arguments):
+        # Else Snakemake puts the default one, which is for one machine, on top of the user's.
+        command += ["--workflow-profile", "none"]
     return [*command, "--configfile", str(config), *arguments]
 
 
-def why_failed(config: Path) -> str:
+def why_failed(config: Path, *arguments: str) -> str:
     """Return a sentence about a run that ended before any stage could say something.
 
     Args:
         config: YAML file of the run, which was started in the current folder.
+        arguments: as it was started.
     """
     if any(Path(".snakemake/locks").glob("*")):
         return (
@@ -51,7 +55,8 @@ def why_failed(config: Path) -> str:
             f"there is none: {shlex.join(['mprd', 'run', str(config), '--unlock'])}, then the same "
             "command again."
         )
-    return f"mprd: error: Snakemake failed. To see why: {shlex.join(snakemake(config))} --cores 1"
+    again = shlex.join(snakemake(config, *arguments)).replace(" --quiet all", "")
+    return f"mprd: error: Snakemake failed. To see why: {again}"
 
 
 def stale_files(config: Path, run: Path) -> dict[str, str]:

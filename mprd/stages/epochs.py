@@ -9,6 +9,7 @@ from mprd.stages.cluster import run_cluster
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
 from mprd.stages.train import run_train
+from mprd.system import group
 
 
 def run_epochs(
@@ -35,6 +36,7 @@ def run_epochs(
             label_epoch(layout, epoch, config, threads)
         inputs = epoch_inputs(layout, epoch, config)
         run_train(inputs, out=layout.epoch(epoch), epoch=epoch, config=config)
+        group.wait()
 
 
 def label_epoch(run: RunLayout, epoch: int, config: Config, threads: int | None = None) -> None:
@@ -80,16 +82,22 @@ def distance_epoch(run: RunLayout, epoch: int, config: Config, threads: int | No
         out=here.features,
         config=config,
     )
-    run_graph(
-        features=here.features, index=inputs.index, out=here.graph, config=config, threads=threads
-    )
-    run_cluster(
-        index=inputs.index,
-        graph=here.graph,
-        out=here.doubtful(config.judged),
-        config=config,
-        previous=previous_labels(run, epoch, config),
-    )
+    if group.writes():  # a group shares what takes the network
+        run_graph(
+            features=here.features,
+            index=inputs.index,
+            out=here.graph,
+            config=config,
+            threads=threads,
+        )
+        run_cluster(
+            index=inputs.index,
+            graph=here.graph,
+            out=here.doubtful(config.judged),
+            config=config,
+            previous=previous_labels(run, epoch, config),
+        )
+    group.wait()
 
 
 def judge_epoch(run: RunLayout, epoch: int, config: Config) -> None:
@@ -107,13 +115,15 @@ def judge_epoch(run: RunLayout, epoch: int, config: Config) -> None:
 
     here = run.epoch(epoch)
     run_judge(judge_inputs(run, epoch), out=here.judgements, config=config)
-    run_cluster(
-        index=run.index,
-        graph=here.graph,
-        judgements=here.judgements,
-        out=here.clusters,
-        config=config,
-    )
+    if group.writes():
+        run_cluster(
+            index=run.index,
+            graph=here.graph,
+            judgements=here.judgements,
+            out=here.clusters,
+            config=config,
+        )
+    group.wait()
 
 
 def begin_relations(run: RunLayout, config: Config) -> None:

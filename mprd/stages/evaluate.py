@@ -18,6 +18,7 @@ from mprd.retrieval.evaluation import Evaluation, evaluate
 from mprd.retrieval.reranking import rerank
 from mprd.stages.common import open_store, read_index
 from mprd.stages.guards import exclusive
+from mprd.system import group
 from mprd.system.ram import evaluation_bytes, held_pixels, inference_bytes, require
 from mprd.system.torch_setup import select_device
 
@@ -69,9 +70,10 @@ def run_evaluate(
         remedy = f"Leave {baseline} out of evaluate.baselines."
     _require_memory(descriptor, store, len(query), config.evaluate.rerank, remedy)
     report: dict[str, Any] = {"schema": "mprd.evaluation", "inputs": inputs}
-    result, tables = _evaluate(
-        descriptor.embed(store), artifact, query, gallery, config.evaluate.rerank
-    )
+    embedded = descriptor.embed(store)
+    if not group.writes():
+        return
+    result, tables = _evaluate(embedded, artifact, query, gallery, config.evaluate.rerank)
     write_artifact(
         rankings,
         RANKINGS,

@@ -10,6 +10,7 @@ from mprd.models.weights import load_network
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_inference
 from mprd.stages.guards import exclusive
+from mprd.system import group
 from mprd.system.torch_setup import select_device
 
 SETTINGS = ("precision",)
@@ -46,6 +47,8 @@ def run_features(
     network, header = load_network(model, config.precision)
     require_for_inference("features", network, store)
     features = embed_store(network.to(device), store, device)
+    if not group.writes():
+        return
     write_artifact(
         out,
         FEATURES,

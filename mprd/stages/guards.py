@@ -14,6 +14,7 @@ from mprd.artifacts.files import only_writer
 from mprd.config import Config
 from mprd.errors import UserError
 from mprd.pipeline.layout import EpochLayout, FinalLayout
+from mprd.system import group
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -36,7 +37,8 @@ def exclusive(stage: Callable[_P, _R]) -> Callable[_P, _R]:
             out = out.model
         assert isinstance(out, Path)
         # Nothing is left behind by a stage that refuses; Snakemake makes the folder before.
-        with only_writer(out) if out.parent.is_dir() else nullcontext():
+        writes = group.writes() and out.parent.is_dir()
+        with only_writer(out) if writes else nullcontext():
             return stage(*args, **kwargs)
 
     return run

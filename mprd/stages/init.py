@@ -13,6 +13,7 @@ from mprd.models.weights import load_checkpoint, save_network
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_training
 from mprd.stages.guards import exclusive
+from mprd.system import group
 from mprd.system.torch_setup import select_device
 from mprd.training.warmup import warm_up
 
@@ -53,6 +54,8 @@ def run_init(*, index: Path, pixels: Path, out: Path, metrics: Path | None, conf
             network, store, config.init.warmup, config.augment, device, generator
         )
         print(f"Warm-up: loss {report['loss'][0]:.3f} -> {report['loss'][-1]:.3f}.")
+    if not group.writes():
+        return
     save_network(
         out,
         network,

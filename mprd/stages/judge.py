@@ -21,6 +21,7 @@ from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import read_index
 from mprd.stages.guards import exclusive
 from mprd.stages.relation_sources import require_drafts, require_same_data
+from mprd.system import group
 from mprd.system.ram import judge_bytes, require
 from mprd.system.torch_setup import select_device
 
@@ -76,7 +77,9 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
         generator=torch.Generator().manual_seed(config.seed),
     )
     pairs, place = stored_pairs(graph["indptr"], graph["indices"])
-    probability = relations.judge.probability(pairs.to(device)).cpu()
+    probability = relations.judge.shared_probability(pairs.to(device)).cpu()
+    if not group.writes():
+        return
     # A row's entry for itself is behind the pairs: it is certain.
     spread = torch.cat([probability, torch.ones(1)])[place]
     quality = _quality(pairs, probability, identity)

@@ -29,6 +29,7 @@ from mprd.pipeline.lineage import require_parent
 from mprd.stages.common import open_store, read_index, require_for_training
 from mprd.stages.guards import exclusive
 from mprd.stages.train_files import read_networks, restore_state, write_networks
+from mprd.system import group
 from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device
 from mprd.training.epoch import (
@@ -132,6 +133,8 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
     )
     began = time.perf_counter()
     result = train_epoch(trainer, store, cameras, epoch, np.random.default_rng(plan_seed))
+    if not group.writes():
+        return
     if previous is not None:
         digests["previous_clusters"] = previous.digest
     write_networks(out, networks, trainer_state(optimizer, generator, epoch), config, digests)

@@ -5,6 +5,10 @@ fitted to measurements (`benchmarks/memory.py`, docs/scale.md): N images, D dime
 bytes. A process that the system kills after hours says nothing; this says it at once.
 """
 
+import functools
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -161,8 +165,27 @@ def usable(root: Path = Path("/")) -> int:
 
 
 def _free(root: Path) -> int:
-    """Return the bytes free on the machine and in the control groups of this process."""
-    return min([psutil.virtual_memory().available, *_group_free(root)])
+    """Return the bytes free on the machine, in the control groups and the batch job around us."""
+    return min([psutil.virtual_memory().available, *_group_free(root), *_job_free()])
+
+
+def _job_free() -> list[int]:
+    """Return what a SLURM job leaves of the memory it asked for; not each cluster has groups."""
+    job = os.environ.get("SLURM_JOB_ID", "")
+    limit = _job_memory(job) if job.isdigit() else 0
+    return [max(0, limit - psutil.Process().memory_info().rss)] if limit else []
+
+
+@functools.cache
+def _job_memory(job: str) -> int:
+    """Return the bytes that a SLURM job asked for on this node; 0: the whole node, or unknown."""
+    asked = ["scontrol", "show", "job", "--oneliner", job]
+    try:
+        text = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return 0  # a node without the command; control groups may still tell
+    found = re.search(r"\bMinMemoryNode=([\d.]+)([MGT])\b", text)
+    return int(float(found[1]) * MIB * 1024 ** "MGT".index(found[2])) if found else 0
 
 
 def _group_free(root: Path) -> list[int]:

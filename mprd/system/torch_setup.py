@@ -5,6 +5,7 @@ import ctypes
 import torch
 
 from mprd.errors import UserError
+from mprd.system import group
 
 
 def has_gpu() -> bool:
@@ -26,7 +27,7 @@ def select_device(name: str) -> torch.device:
         raise UserError(
             f"device is {name} but torch sees {count} CUDA devices. Set device to auto or cpu."
         )
-    return device
+    return group.own_device(device)
 
 
 # Parameters of glibc's mallopt (malloc.h).

@@ -20,6 +20,7 @@ from mprd.pairs.hard_pairs import HardPairs
 from mprd.pairs.pair_filter import PairFilter
 from mprd.pairs.pair_list import PairList, random_member, without
 from mprd.system.progress import progress
+from mprd.training.sharing import add_gradients, embed
 from mprd.training.teacher import MeanTeacher
 
 _CHECK_EVERY = 20
@@ -122,22 +123,28 @@ class EpochTrainer:
         """Where the epoch is trained."""
         return self.memory.instances.device
 
-    def step(self, store: PixelStore, rows: Tensor) -> Tensor:
+    def step(self, store: PixelStore, rows: Tensor, following: np.ndarray | None = None) -> Tensor:
         """Train on one batch.
 
         Args:
             store: the training images.
             rows: int64 (B,), training rows.
+            following: int64 (B,), those of the next step, to be read meanwhile.
 
         Returns:
             (1 + L,): the total and each of the L losses, detached.
         """
         pairs = self.choose_pairs(rows)
-        shown = rows if pairs.partners is None else torch.cat([rows, pairs.partners])
-        x, x_partner = self._embed(store.batch(shown), len(rows))
+        images = store.batch(rows)
+        if pairs.partners is not None:
+            images = torch.cat([images, store.batch(pairs.partners)])
+        if following is not None:
+            store.ahead(following)
+        x, x_partner = self._embed(images, len(rows))
         losses = self.losses(x, x_partner, rows, pairs)
         self._optimizer.zero_grad(set_to_none=True)
         losses[0].backward()
+        add_gradients(self.network.parameters())
         self._optimizer.step()
         if self._teacher is not None:
             self._teacher.follow(self.network)
@@ -198,8 +205,8 @@ class EpochTrainer:
     def _embed(self, images: Tensor, batch: int) -> tuple[Tensor, Tensor | None]:
         views = augment(images, self._augmentation, self._generator)
         # Two passes, not one of 2B: batch-norm statistics are those of a batch, as without PPA.
-        x = self.network(views[:batch])
-        return x, self.network(views[batch:]) if len(views) > batch else None
+        x = embed(self.network, views[:batch])
+        return x, embed(self.network, views[batch:]) if len(views) > batch else None
 
 
 def train_epoch(
@@ -238,7 +245,8 @@ def train_epoch(
     bar = progress(range(settings.iters), desc=f"epoch {epoch}", unit="step")
     for step in bar:
         rows = torch.from_numpy(plan[step]).to(trainer.device)
-        log[step] = trainer.step(store, rows)
+        following = plan[step + 1] if step + 1 < settings.iters else None
+        log[step] = trainer.step(store, rows, following)
         if step % _CHECK_EVERY == _CHECK_EVERY - 1:
             _require_finite(log[: step + 1, 0], epoch, settings)
             recent = log[step + 1 - _CHECK_EVERY : step + 1, 0]

@@ -15,6 +15,7 @@ from mprd.errors import UserError
 from mprd.losses.contrast import nt_xent_loss
 from mprd.models.network import ReidNetwork
 from mprd.system.progress import progress
+from mprd.training.sharing import add_gradients, embed
 
 _RAMP = 0.05
 
@@ -62,7 +63,7 @@ def warm_up(
     for step, rows in enumerate(bar):
         images = store.batch(rows)
         first, second = (
-            head(network(augment_warmup(images, settings, augmentation, generator)))
+            head(embed(network, augment_warmup(images, settings, augmentation, generator)))
             for _ in range(2)
         )
         loss = nt_xent_loss(
@@ -70,6 +71,7 @@ def warm_up(
         )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        add_gradients(network.parameters())  # the head saw all images, everywhere
         optimizer.step()
         schedule.step()
         log[step] = loss.detach()

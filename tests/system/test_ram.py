@@ -104,3 +104,27 @@ def test_footprint_counts_feature_maps_and_leaves_the_network_as_it_was():
     assert sizes.weights == sum(4 * p.numel() for p in network.parameters())
     assert not any(m._forward_hooks for m in network.modules())
     assert not network.training
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"), [("2048M", 2), ("2G", 2), ("1.5G", 1.5), ("0", 8), ("", 8)]
+)
+def test_what_a_slurm_job_asked_for_counts(root, monkeypatch, tmp_path, asked, expected):
+    """Not each cluster puts its jobs into control groups, and executors hide its variables."""
+    command = tmp_path / "scontrol"
+    command.write_text(f"#!/bin/sh\necho JobId=$5 MinMemoryNode={asked} MinTmpDiskNode=0\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    memory._job_memory.cache_clear()
+    assert memory.usable(root) == expected * GIB
+    info = type("Info", (), {"rss": GIB})
+    monkeypatch.setattr(psutil.Process, "memory_info", lambda self: info)
+    assert memory.usable(root) == (expected if asked not in ("0", "") else 9) * GIB
+
+
+def test_a_job_without_the_command_is_not_limited(root, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("SLURM_JOB_ID", "18")
+    memory._job_memory.cache_clear()
+    assert memory.usable(root) == 8 * GIB

@@ -1,0 +1,103 @@
+"""A stage in several processes, as `processes` says: torchrun starts them, one of them speaks."""
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mprd.cli.interrupts import Stopped
+from mprd.config import Config
+from mprd.errors import UserError
+from mprd.system import group
+from mprd.system.cpus import worker_count
+
+_USER_ERROR = 2  # exit code of a user's mistake, which the first process has explained
+_LOST = 75  # of a process whose group broke: another one tells why
+
+
+@contextmanager
+def processes(config: Config, threads: int | None) -> Iterator[bool]:
+    """Prepare this process for a stage of the network; tell whether the stage is to be run in it.
+
+    Where the config asks for several processes, this one starts them, waits, and is told False.
+
+    Args:
+        config: `processes` is read.
+        threads: of the CPU, of all processes together; None: all.
+
+    Raises:
+        UserError: a process of the group was killed, or failed.
+    """
+    if config.processes > 1 and group.size() == 1:
+        _launch(config.processes)
+        yield False
+        return
+    from mprd.system.torch_setup import set_up_cpu
+
+    if group.size() > 1:
+        threads = max(1, worker_count(threads) // group.size())
+    set_up_cpu(threads)
+    group.join()
+    try:
+        yield True
+    except RuntimeError as error:
+        if group.size() > 1 and "peer" in str(error):  # the words of gloo and NCCL
+            raise SystemExit(_LOST) from None
+        raise
+    group.leave()
+
+
+def _launch(count: int) -> None:
+    """Run this command line in a group of processes, and wait for them."""
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    # What went wrong is said in a sentence below.
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as folder:
+        quiet = dict.fromkeys(range(1, count), Std.ALL)
+        launch = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=count,
+            run_id=f"mprd-{os.getpid()}",
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            max_restarts=0,
+            monitor_interval=0.2,
+            start_method="spawn",
+            logs_specs=DefaultLogsSpecs(log_dir=folder, redirects=quiet),
+        )
+        os.environ[group.WORKER] = "1"
+        # Connections go by this machine's own loop, whatever its name is known as.
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        try:
+            elastic_launch(launch, sys.executable)("-m", "mprd.cli", *sys.argv[1:])
+        except SignalException as stopped:
+            raise Stopped(stopped.sigval) from None
+        except ChildFailedError as error:
+            raise _explained(error, Path(folder), count) from None
+        finally:
+            del os.environ[group.WORKER]
+
+
+def _explained(error: Exception, logs: Path, count: int) -> BaseException:
+    """Return what a user is told of a group that failed: one sentence, by the first to fail."""
+    codes = {rank: f.exitcode for rank, f in error.failures.items()}  # type: ignore[attr-defined]
+    # Those that torchrun stopped, or that lost the others, are not the cause.
+    causes = {rank: code for rank, code in codes.items() if code not in (-signal.SIGTERM, _LOST)}
+    rank = min(causes or codes)
+    if codes[rank] < 0:
+        return UserError(
+            f"Process {rank + 1} of {count} was killed ({signal.Signals(-codes[rank]).name}); the "
+            "others were stopped, and nothing was written. Run the same command again."
+        )
+    if codes.get(0) == _USER_ERROR:
+        return SystemExit(_USER_ERROR)
+    said = "".join(p.read_text() for p in sorted(logs.rglob(f"{rank}/stderr.log"))).strip()
+    return UserError(f"Process {rank + 1} of {count} failed, and the others were stopped. {said}")

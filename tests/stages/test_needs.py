@@ -1,0 +1,79 @@
+"""What a batch system is told of each stage; against the stages themselves in tests/workflow."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from mprd.cli.app import app
+from mprd.config import dump_yaml
+from mprd.stages.needs import stage_needs
+from tests.stages.pipeline import changed
+
+GIB = 2**30
+
+
+@pytest.fixture(scope="module")
+def index(judged_run):
+    return judged_run.index
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ({"data": {"height": 256, "width": 128}}, {"features", "train", "evaluate", "export"}),
+        ({"train": {"iters": 4000}}, {"train"}),
+        ({"init": {"method": "warmup", "warmup": {"steps": 9000}}}, {"init"}),
+        ({"evaluate": {"flip": True}}, {"evaluate"}),
+    ],
+)
+def test_more_work_takes_longer(index, tiny_config, change, stages):
+    before = stage_needs(index, tiny_config)
+    after = stage_needs(index, changed(tiny_config, **change))
+    longer = {name for name in before if after[name].seconds > before[name].seconds + 1e-9}
+    assert longer - {"init", "epoch"} == stages - {"init"}
+    assert all(need.gpu_seconds <= need.seconds for need in after.values())
+
+
+def test_large_batches_take_memory(index, tiny_config):
+    large = {"data": {"height": 256, "width": 128}, "train": {"identities": 64, "instances": 16}}
+    before, after = (
+        stage_needs(index, tiny_config),
+        stage_needs(index, changed(tiny_config, **large)),
+    )
+    assert after["train"].memory > before["train"].memory + GIB
+    assert after["epoch"].memory == after["train"].memory
+    assert min(need.memory for need in before.values()) >= GIB
+
+
+def test_stages_are_those_of_the_config(index, tiny_config):
+    plain = {
+        "pixels",
+        "init",
+        "features",
+        "graph",
+        "cluster",
+        "train",
+        "evaluate",
+        "export",
+        "epoch",
+    }
+    assert set(stage_needs(index, tiny_config)) == plain
+    judged = {
+        "use_gcn": True,
+        "graph": {"k1": 12},
+        "cluster": {"relation": "judged", "method": "community"},
+    }
+    found = set(stage_needs(index, changed(tiny_config, **judged)))
+    assert found == plain | {"metadata", "pretrain", "judge"}
+
+
+def test_the_command(index, tiny_config, tmp_path):
+    (tmp_path / "c.yaml").write_text(dump_yaml(tiny_config))
+    line = ["needs", "--config", str(tmp_path / "c.yaml"), "--index", str(index)]
+    text = CliRunner().invoke(app, line, catch_exceptions=False).output
+    assert text.splitlines()[0].split() == ["stage", "GiB", "minutes", "with", "a", "GPU"]
+    found = json.loads(CliRunner().invoke(app, [*line, "--json"], catch_exceptions=False).output)
+    expected = stage_needs(index, tiny_config)
+    assert found["train"]["memory"] == expected["train"].memory
+    assert len(text.splitlines()) == 1 + len(found)

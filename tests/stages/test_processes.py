@@ -1,0 +1,107 @@
+"""Stages in several processes, by their commands: the same results; a lost process stops all."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from mprd.artifacts import read_json
+from mprd.config import dump_yaml
+from mprd.pipeline.layout import RunLayout
+from tests.stages.pipeline import changed, label, start
+from tests.training.test_sharing import environment
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config):
+    return changed(tiny_config, model={"bn_group_size": 4}, device="cpu", precision="float32")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, config):
+    """A run before its first training."""
+    folder = tmp_path_factory.mktemp("shared")
+    start(folder, config)
+    label(folder, 1, config)
+    return RunLayout(folder)
+
+
+def command(stage: str, run: RunLayout, config: Path, *options: object) -> list[str]:
+    given = ["--config", config, "--index", run.index, "--pixels", run.pixels, "--threads", 2]
+    return [sys.executable, "-m", "mprd.cli", stage, *map(str, [*given, *options])]
+
+
+def training(run: RunLayout, config: Path, out: Path) -> list[str]:
+    first = run.epoch(1)
+    given = ["--features", first.features, "--clusters", first.clusters]
+    given += ["--model", run.initial_model, "--epoch", 1, "--out", out]
+    return command("train", run, config, *given)
+
+
+def written(path: Path, config, **values) -> Path:
+    path.write_text(dump_yaml(changed(config, **values)))
+    return path
+
+
+def test_two_processes_do_the_work_of_one(run, config, tmp_path):
+    for processes in (1, 2):
+        file = written(tmp_path / f"{processes}.yaml", config, processes=processes)
+        out = tmp_path / str(processes)
+        embed = command("features", run, file, "--model", run.initial_model, "--out", f"{out}.h5")
+        for line in (embed, training(run, file, out)):
+            done = subprocess.run(line, env=environment(), capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.count("steps in") == (line[3] == "train"), "one of them speaks"
+    alone, shared = (h5py.File(tmp_path / f"{n}.h5") for n in (1, 2))
+    assert alone.attrs["digest"] == shared.attrs["digest"]
+    np.testing.assert_array_equal(alone["features"], shared["features"])
+    one, two = (
+        read_json(tmp_path / n / "metrics.json", "mprd.metrics", "train") for n in ("1", "2")
+    )
+    # From the second step on, rounding tells: test_sharing.py compares them in float64.
+    assert one["step_loss"][0] == pytest.approx(two["step_loss"][0], abs=1e-6)
+    assert two["step_loss"] == pytest.approx(one["step_loss"], rel=0.05)
+
+
+def test_a_lost_process_stops_all_with_one_sentence(run, config, tmp_path):
+    out, log = tmp_path / "lost", tmp_path / "said"
+    file = written(tmp_path / "c.yaml", config, processes=2, train={"iters": 100_000})
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            training(run, file, out), env=environment(), stdout=said, stderr=said
+        )
+    end = time.monotonic() + 120
+    while "epoch 1" not in log.read_text():
+        assert time.monotonic() < end, log.read_text()
+        time.sleep(0.2)
+    workers = children(process.pid)
+    assert len(workers) == 2
+    os.kill(workers[1], signal.SIGKILL)
+    assert process.wait(timeout=60) == 2
+    said = log.read_text()
+    assert re.search(r"mprd: error: Process \d of 2 was killed \(SIGKILL\)", said), said
+    assert "Traceback" not in said, said[-1500:]
+    assert not list(out.rglob("*.safetensors")) + list(out.rglob("*.partial"))
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers), "no orphan"
+
+
+def test_a_mistake_is_told_once(run, config, tmp_path):
+    file = written(tmp_path / "c.yaml", config, processes=2)
+    line = command("features", run, file, "--model", tmp_path / "none", "--out", tmp_path / "f.h5")
+    done = subprocess.run(line, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("mprd: error:") == 1
+    assert f"{tmp_path}/none does not exist" in done.stderr
+
+
+def children(pid: int) -> list[int]:
+    asked = ["pgrep", "-P", str(pid), "-f", "mprd.cli"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=True)
+    return [int(line) for line in found.stdout.split()]

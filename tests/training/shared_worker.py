@@ -1,0 +1,89 @@
+"""A process of a group, or alone, for test_sharing.py: twenty training steps, features, judgements.
+
+In float64, for in float32 rounding alone makes a difference that grows from step to step.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+# The network turns to float32 where bfloat16 would lose digits; here float64 must stay.
+torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
+
+from mprd.config import AugmentConfig, TrainConfig  # noqa: E402
+from mprd.gcn.judge import Judge  # noqa: E402
+from mprd.gcn.networks.base import GcnShape  # noqa: E402
+from mprd.gcn.networks.dgcnn import Dgcnn  # noqa: E402
+from mprd.losses.memories.cluster import ClusterMemory  # noqa: E402
+from mprd.models.architecture import Architecture  # noqa: E402
+from mprd.models.network import ReidNetwork  # noqa: E402
+from mprd.pairs.hard_pairs import HardPairs  # noqa: E402
+from mprd.system import group  # noqa: E402
+from mprd.training.epoch import EpochTrainer, make_optimizer  # noqa: E402
+from tests.gcn.conftest import make_epoch  # noqa: E402
+
+STEPS, BATCH, GROUP = 20, 16, 4
+
+
+class Store:
+    """Random images, as `PixelStore` gives them."""
+
+    def __init__(self, count: int) -> None:
+        generator = torch.Generator().manual_seed(5)
+        self.images = torch.randint(0, 256, (count, 32, 16, 3), generator=generator).byte()
+
+    def batch(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.images[rows]
+
+
+def train() -> dict:
+    torch.manual_seed(0)
+    network = ReidNetwork(Architecture("mini", "gem", GROUP, 32, 16)).double().train()
+    network.precision = "float32"
+    labels = torch.arange(40) // 5
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.randn(40, network.dim, generator=generator, dtype=torch.float64)
+    settings = TrainConfig(identities=4, instances=4, use_hsd=True, use_ppa=True)
+    trainer = EpochTrainer(
+        network=network,
+        optimizer=make_optimizer(network, settings, 1),
+        memory=ClusterMemory(torch.nn.functional.normalize(rows, dim=1), labels, 0.1, "hard"),
+        pairs=HardPairs(labels, torch.arange(40) // 8),
+        settings=settings,
+        augmentation=AugmentConfig(),
+        generator=generator,
+    )
+    plan = torch.Generator().manual_seed(2)
+    store, losses = Store(40), []
+    for _ in range(STEPS):
+        batch = torch.randperm(40, generator=plan)[:BATCH]
+        losses.append(trainer.step(store, batch))
+    return {"loss": torch.stack(losses), **network.state_dict(), "memory": trainer.memory.instances}
+
+
+def judge() -> torch.Tensor:
+    torch.manual_seed(0)
+    context = make_epoch().context()
+    context = replace(context, memory=context.memory.double())
+    shape = GcnShape("raw", 16, hidden=(8, 8), sort_k=10, conv=(4, 6), mlp=8)
+    asked = Judge(Dgcnn(shape).double(), context, None)
+    pairs = torch.combinations(torch.arange(60))
+    return asked.shared_probability(pairs)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    group.join()
+    found = {"train": train(), "judge": judge()}
+    parts = [torch.arange(n)[group.share(n, 4)] for n in (0, 1, 8, 30)]
+    found["gathered"] = [
+        group.gather(part, n, 4) for part, n in zip(parts, (0, 1, 8, 30), strict=True)
+    ]
+    torch.save(found, Path(sys.argv[1]) / f"{group.size()}-{group.rank()}.pt")
+    group.leave()
+
+
+if __name__ == "__main__":
+    main()

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test reference bench bench-large bench-gpu learning docs tour test-kills test-fuzz clean
+.PHONY: demo test coverage test-mutation reference bench bench-large bench-gpu learning docs tour test-kills test-fuzz test-slurm clean
 
 demo: $(READY)  ## run the default config: synthetic images to an evaluated model
 	$(BIN)/mprd run config/config.yaml
@@ -19,11 +19,25 @@ test: $(READY)  ## static checks and the whole test suite
 reference: $(READY)  ## write the generated pages anew: config/README.md, config/schema.json, docs/
 	$(BIN)/mprd config reference
 
+coverage: $(READY)  ## the tests with their coverage of mprd/ (twenty minutes); fails below 95 %
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --sort cover
+
+test-mutation: $(READY)  ## wrong code in the kernels: does a test fail? (two hours)
+	PYTHONPATH=. $(BIN)/python -m tests.faults.mutation
+
 test-kills: $(READY)  ## kill runs at 48 random moments, resume, compare the bytes (half an hour)
 	PYTHONPATH=. $(BIN)/python -m tests.faults.kills
 
 test-fuzz: $(READY)  ## feed 200,000 damaged files to the readers (ten minutes; needs `make demo`)
 	PYTHONPATH=. $(BIN)/python -m tests.faults.fuzz
+
+test-slurm: $(READY)  ## the workflow on a real SLURM on this machine (ten minutes; Debian, root)
+	command -v slurmctld > /dev/null || apt-get install --yes --quiet slurm-wlm munge || true
+	$(BIN)/python -m pip install --quiet --editable '.[slurm]'
+	MPRD_SLURM=1 $(BIN)/python -m pytest -rs tests/cluster
 
 docs: $(READY)  ## the site, into build/site; links are checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build

@@ -20,7 +20,7 @@ def snakemake(folder: Path, *args: str, check: bool = True) -> str:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
     # Two jobs of one thread beside each other: these jobs are mostly the start of a process.
-    command += ["--resources", "gpu=2", "--max-threads", "1", "--cores", "2"]
+    command += ["--resources", "device=2", "--max-threads", "1", "--cores", "2"]
     done = subprocess.run(
         [*command, *args],
         capture_output=True,

@@ -1,6 +1,7 @@
 """The workflow end to end on tiny data: what runs, what is run again, and the same bytes."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from mprd.config import merge
+from mprd.config import load_config, merge
+from mprd.pipeline.layout import RunLayout
+from mprd.stages.needs import stage_needs
 from tests.workflow.runs import ROOT, configure, contents, planned, snakemake
 
 
@@ -223,6 +226,40 @@ def test_graph_of_many_epochs_is_planned(tmp_path, tiny_values):
     folder = configure(tmp_path / "long", {**tiny_values, "epochs": 200})
     plan = planned(folder)
     assert plan["train"] == 200
+
+
+@pytest.mark.parametrize("run", ["tiny", "gcn"])
+def test_stages_need_no_more_than_is_told_to_a_batch_system(finished, run):
+    """What each stage said of itself, against the estimate that is made before it runs."""
+    layout = RunLayout(finished[0] / "results" / run)
+    told = stage_needs(layout.index, load_config(layout.config))
+    seen = set()
+    for log in layout.folder.rglob("logs/**/*.log"):
+        for stage, gib in re.findall(r"mprd (\w+): needs about ([\d.]+) GiB", log.read_text()):
+            assert float(gib) * 2**30 <= told[stage].memory * 1.01, (stage, log)
+            seen.add(stage)
+        step = pd.read_csv(path, sep="\t") if (path := benchmark_of(log)).is_file() else None
+        if step is not None and log.stem in told:
+            assert step["s"].max() < min(told[log.stem].seconds, told[log.stem].gpu_seconds)
+    assert seen >= {"features", "graph", "cluster", "train", "evaluate"}
+    assert ("judge" in seen) == (run == "gcn")
+
+
+def benchmark_of(log: Path) -> Path:
+    return Path(str(log).replace("/logs/", "/benchmarks/")).with_suffix(".tsv")
+
+
+def test_a_limit_of_memory_is_kept_here_too(again):
+    """Without one nobody is asked; with one each job says what its stage needs."""
+    plan = snakemake(again, "--dry-run", "--forceall")
+    assert set(re.findall(r" mem_mb=(\d+)", plan)) == {"0"}
+    limit = ["--resources", "device=2", "mem_mb=9000"]
+    plan = snakemake(again, "--dry-run", "--forceall", *limit)
+    blocks = re.findall(r"^rule (\w+):.*? mem_mb=(\d+)", plan, re.MULTILINE | re.DOTALL)
+    asked = {rule: int(mib) for rule, mib in blocks}
+    layout = RunLayout(again / "results/tiny")
+    train = stage_needs(layout.index, load_config(layout.config))["train"].memory / 2**20
+    assert asked["train"] == pytest.approx(train + 512, abs=2)
 
 
 def test_profiles_are_found():

@@ -43,6 +43,8 @@ rule index:
     wildcard_constraints:
         run=owners("index"),
     threads: 16
+    resources:
+        **job(),
     params:
         version=version_of("index"),
         listing=data_listing,
@@ -63,6 +65,8 @@ rule pixels:
     wildcard_constraints:
         run=owners("index", "pixels"),
     threads: 16
+    resources:
+        **job("pixels"),
     params:
         version=version_of("pixels"),
         config=str(RUN.config),

@@ -47,7 +47,7 @@ rule features:
         RUN.benchmark("epochs", "{epoch}", "features")
     threads: 16
     resources:
-        gpu=1,
+        **job("features", device=True),
     params:
         version=version_of("features"),
         config=str(RUN.config),
@@ -67,6 +67,8 @@ rule graph:
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "graph")
     threads: 16
+    resources:
+        **job("graph"),
     params:
         version=version_of("graph"),
         config=str(RUN.config),
@@ -92,6 +94,8 @@ rule cluster:
         RUN.benchmark("epochs", "{epoch}", "cluster")
     wildcard_constraints:
         run=runs_where(lambda run: not RUNS[run].config.judged),
+    resources:
+        **job("cluster"),
     params:
         version=version_of("cluster"),
         config=str(RUN.config),
@@ -128,7 +132,7 @@ rule judge:
         run=runs_where(lambda run: RUNS[run].config.judged),
     threads: 16
     resources:
-        gpu=1,
+        **job("judge", device=True),
     params:
         version=version_of("judge"),
         config=str(RUN.config),
@@ -152,6 +156,8 @@ rule cluster_judged:
         RUN.benchmark("epochs", "{epoch}", "cluster")
     wildcard_constraints:
         run=runs_where(lambda run: RUNS[run].config.judged),
+    resources:
+        **job("cluster"),
     params:
         version=version_of("cluster"),
         config=str(RUN.config),
@@ -173,7 +179,7 @@ rule train:
         run=runs_that_train(use_gcn=False, teacher=False),
     threads: 16
     resources:
-        gpu=1,
+        **job("train", device=True),
     params:
         version=version_of("train"),
         config=str(RUN.config),

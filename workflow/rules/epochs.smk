@@ -57,9 +57,7 @@ for number, (run, first, last) in enumerate(BLOCKS):
             layout(run).benchmark("epochs", f"{epoch_name(first)}-{epoch_name(last)}")
         threads: 16
         resources:
-            gpu=1,
-            slurm_extra="'--gres=gpu:1'",
-            runtime=60 * (last - first + 1),
+            **job("epoch", run, last - first + 1, device=True),
         params:
             version=version(run, *epoch_stages(run)),
             code=code_digest("epochs", RUNS[run].config),

@@ -28,7 +28,7 @@ rule evaluate:
     priority: 10
     threads: 16
     resources:
-        gpu=1,
+        **job("evaluate", device=True),
     params:
         version=version_of("evaluate"),
         config=str(RUN.config),
@@ -52,7 +52,7 @@ rule baseline:
     priority: 10
     threads: 16
     resources:
-        gpu=1,
+        **job("evaluate", device=True),
     params:
         version=version_of("evaluate"),
         code=lambda wildcards: piece_digest("evaluate.baselines", wildcards.baseline),
@@ -79,7 +79,7 @@ rule export:
         run=runs_where(lambda run: not RUNS[run].config.judged),
     threads: 16
     resources:
-        gpu=1,
+        **job("export", device=True),
     params:
         version=version_of("export"),
         config=str(RUN.config),

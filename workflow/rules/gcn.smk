@@ -14,7 +14,7 @@ rule metadata:
         RUN.benchmark("gcn", "metadata")
     threads: 16
     resources:
-        gpu=1,
+        **job("metadata", device=True),
     params:
         version=version_of("metadata"),
         config=str(RUN.config),
@@ -40,7 +40,7 @@ rule pretrain:
         RUN.benchmark("gcn", "pretrain")
     threads: 16
     resources:
-        gpu=1,
+        **job("pretrain", device=True),
     params:
         version=version_of("pretrain"),
         config=str(RUN.config),

@@ -18,7 +18,7 @@ rule init:
         run=owners(*START),
     threads: 16
     resources:
-        gpu=1,
+        **job("init", device=True),
     params:
         version=version_of("init"),
         config=str(RUN.config),

@@ -27,12 +27,19 @@ NORMAL = {
     "training": [],
     "relations": [],
     "pixels": [],
+    "reading": [],
+    "camera_ranks": [],
     "startup": [],
     "dag": [],
     "memory": [],
     "growth": [],
 }
-LARGE = {"jaccard": ["--large"], "growth": ["--large"], "memory": ["--large"]}
+LARGE = {
+    "jaccard": ["--large"],
+    "camera_ranks": ["--large"],
+    "growth": ["--large"],
+    "memory": ["--large"],
+}
 GPU = {
     "training": ["--device", "cuda", "--n", "12936"],
     "relations": ["--device", "cuda"],

@@ -1,0 +1,155 @@
+"""Mutation testing of the kernels: does a test fail where the code is made wrong?
+
+`python -m tests.faults.mutation [--count 30] [--seed 0] [--only graph]` (`make test-mutation`).
+cosmic-ray knows the mutations (an operator replaced, a comparison turned, a number moved, a branch
+never taken ...); a seeded sample of those of each package is put, one by one, into a copy of the
+repository, and the tests of that package are run until one fails. A mutant that no test notices is
+printed with its line, to be judged by a person: some change nothing that anybody could see.
+"""
+
+import argparse
+import ast
+import difflib
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosmic_ray import plugins
+from cosmic_ray.mutating import mutate_code
+
+ROOT = Path(__file__).parents[2]
+TESTS = {
+    "graph": ["tests/graph"],
+    "losses": ["tests/losses", "tests/training"],
+    "gcn": ["tests/gcn", "tests/stages/test_judged.py"],
+    "retrieval": ["tests/retrieval"],
+}
+SECONDS = 600  # then it hangs, which is noticed, too
+# Those about the names of variables want to be told which.
+OPERATORS = sorted(name for name in plugins.operator_names() if "variable" not in name.lower())
+MOST = 400  # occurrences of one mutation in a file that are looked for
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one file."""
+
+    file: Path
+    operator: str
+    occurrence: int
+    text: str
+
+    def line(self) -> str:
+        """Return what it changes, before and after."""
+        before = (ROOT / self.file).read_text().splitlines()
+        lines = difflib.unified_diff(before, self.text.splitlines(), n=0, lineterm="")
+        return " -> ".join(line[1:].strip() for line in list(lines)[3:])
+
+
+def mutants(package: str) -> Iterator[Mutant]:
+    """Yield all mutants of a package but those of annotations and docstrings."""
+    for path in sorted((ROOT / "mprd" / package).rglob("*.py")):
+        code = path.read_text()
+        meaning = ast.dump(without_types(code))
+        for name in OPERATORS:
+            operator = plugins.get_operator(name)()
+            for occurrence in range(MOST):
+                text = mutate_code(code, operator, occurrence)
+                if text is None:
+                    break
+                try:
+                    changed = ast.dump(without_types(text)) != meaning
+                except SyntaxError:
+                    continue
+                if changed:
+                    yield Mutant(path.relative_to(ROOT), name, occurrence, text)
+
+
+def without_types(code: str) -> ast.Module:
+    """Parse code and take away what says nothing to the computer."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value = ast.Constant("")
+    return tree
+
+
+def survives(mutant: Mutant, copy: Path, tests: list[str]) -> bool:
+    """Tell whether all tests pass with a mutant in a copy of the repository."""
+    target = copy / mutant.file
+    original = target.read_text()
+    target.write_text(mutant.text)
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    environment = {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
+    environment |= {"NUMBA_CACHE_DIR": str(copy / ".numba")}
+    try:
+        done = subprocess.run(
+            command, cwd=copy, env=environment, capture_output=True, timeout=SECONDS, check=False
+        )
+        return done.returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        target.write_text(original)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=30, help="mutants of each package")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=TESTS)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mprd-mutation-") as name:
+        copy = Path(name) / "repository"
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout.split("\n")  # fmt: skip
+        for file in filter(None, listed):
+            (copy / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / file, copy / file)
+        for package, tests in TESTS.items():
+            if options.only in (None, package):
+                report(package, tests, copy, options.count, options.seed)
+
+
+def report(package: str, tests: list[str], copy: Path, count: int, seed: int) -> None:
+    """Try a mutant of each line of a sample; print the survivors and the share that was killed."""
+    every, draw = list(mutants(package)), random.Random(seed)
+    places: dict[tuple[Path, str], list[Mutant]] = {}
+    for mutant in every:
+        places.setdefault((mutant.file, mutant.line().partition(" -> ")[0]), []).append(mutant)
+    # A place first: a product has a dozen mutants, a comparison five, and most of them die alike.
+    lines = draw.sample(sorted(places, key=str), min(count, len(places)))
+    chosen = [draw.choice(places[line]) for line in lines]
+    unchanged = Mutant(chosen[0].file, "", 0, (copy / chosen[0].file).read_text())
+    if not survives(unchanged, copy, tests):
+        raise SystemExit(f"the tests of {package} fail on the code as it is")
+    killed = 0
+    for mutant in chosen:
+        if survives(mutant, copy, tests):
+            print(f"SURVIVED {mutant.file} {mutant.operator.split('/')[-1]}: {mutant.line()}")
+        else:
+            killed += 1
+        sys.stdout.flush()
+    print(
+        f"{package}: {killed} of {len(chosen)} killed; there are {len(every)} mutants in "
+        f"{len(places)} lines",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

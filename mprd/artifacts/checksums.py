@@ -52,6 +52,8 @@ def check_seal(path: Path, remedy: str) -> None:
         head = file.read(SEAL_BYTES)
     if head.startswith(b"\x89HDF"):
         raise UserError(f"{path} has no checksum: not this mprd wrote it. {remedy}")
+    if path.suffix != ".h5":
+        raise UserError(f"{path} is no HDF5 artifact of mprd. Name a file that ends in .h5.")
     sealed = _SEALED.match(head)
     if sealed is None or head != _head(path, int(sealed[1]), int(sealed[2])):
         raise UserError(f"{path} is damaged: it is not what was written. {remedy}")

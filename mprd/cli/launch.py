@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from mprd.system.cpus import worker_count
 
 _USER_ERROR = 2  # exit code of a user's mistake, which the first process has explained
 _LOST = 75  # of a process whose group broke: another one tells why
+_LOST_WORDS = re.compile("(closed|reset) by peer|Broken pipe|remote process exited")  # gloo, NCCL
 
 
 @contextmanager
@@ -33,6 +35,7 @@ def processes(config: Config, threads: int | None) -> Iterator[bool]:
         UserError: a process of the group was killed, or failed.
     """
     if config.processes > 1 and group.size() == 1:
+        _require_gpus(config)
         _launch(config.processes)
         yield False
         return
@@ -41,14 +44,28 @@ def processes(config: Config, threads: int | None) -> Iterator[bool]:
     if group.size() > 1:
         threads = max(1, worker_count(threads) // group.size())
     set_up_cpu(threads)
-    group.join()
+    group.join(config.device)
     try:
         yield True
     except RuntimeError as error:
-        if group.size() > 1 and "peer" in str(error):  # the words of gloo and NCCL
+        if group.size() > 1 and _LOST_WORDS.search(str(error)):
             raise SystemExit(_LOST) from None
         raise
     group.leave()
+
+
+def _require_gpus(config: Config) -> None:
+    """Check that each process will have a GPU of its own, if GPUs are used."""
+    if not group.uses_gpus(config.device):
+        return
+    import torch
+
+    there = torch.cuda.device_count()
+    if there < config.processes:
+        raise UserError(
+            f"processes is {config.processes}, but torch sees {there} CUDA devices. Set processes "
+            "to that number or fewer, or device to cpu."
+        )
 
 
 def _launch(count: int) -> None:
@@ -68,14 +85,15 @@ def _launch(count: int) -> None:
             run_id=f"mprd-{os.getpid()}",
             rdzv_backend="c10d",
             rdzv_endpoint="localhost:0",
+            local_addr="localhost",  # whatever name this machine is known by
             max_restarts=0,
             monitor_interval=0.2,
             start_method="spawn",
             logs_specs=DefaultLogsSpecs(log_dir=folder, redirects=quiet),
         )
         os.environ[group.WORKER] = "1"
-        # Connections go by this machine's own loop, whatever its name is known as.
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        if sys.platform == "linux":
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         try:
             elastic_launch(launch, sys.executable)("-m", "mprd.cli", *sys.argv[1:])
         except SignalException as stopped:
@@ -95,9 +113,11 @@ def _explained(error: Exception, logs: Path, count: int) -> BaseException:
     if codes[rank] < 0:
         return UserError(
             f"Process {rank + 1} of {count} was killed ({signal.Signals(-codes[rank]).name}); the "
-            "others were stopped, and nothing was written. Run the same command again."
+            "others were stopped, nothing is half-written. Run the same command again."
         )
     if codes.get(0) == _USER_ERROR:
         return SystemExit(_USER_ERROR)
-    said = "".join(p.read_text() for p in sorted(logs.rglob(f"{rank}/stderr.log"))).strip()
+    logged = [p.read_text().strip() for p in sorted(logs.rglob(f"{rank}/stderr.log"))]
+    last = logged[-1].splitlines()[-1:] if logged else []
+    said = last[0].removeprefix("mprd: error: ") if last else "Above is what it said."
     return UserError(f"Process {rank + 1} of {count} failed, and the others were stopped. {said}")

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mprd.cli.app import ConfigOption, IndexOption, OutOption, app
+from mprd.cli.app import ConfigOption, OutOption, app
 from mprd.errors import UserError
-from mprd.pipeline.layout import RunLayout, describe
+from mprd.pipeline.layout import RunLayout, describe, run_of
 
 config_app = typer.Typer(help="Check, complete and document configurations.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
@@ -24,6 +24,7 @@ def table(
     from mprd.stages.table import run_table
 
     if run.is_dir():
+        run_of(run)
         out = out or RunLayout(run).table
         run_table(run=run, out=out)
         run = out
@@ -50,13 +51,14 @@ def summary(
 
 @app.command()
 def needs(
-    index: IndexOption,
+    index: Annotated[Path, typer.Option(help="index.h5 of a run, or of `mprd index`.")],
     config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Estimate the memory and time that each stage will take.
 
-    Upper estimates, as the cluster profiles ask for; minutes are those of one CPU core.
+    Upper estimates, as the cluster profiles ask for: minutes of one CPU core, three times what was
+    measured and five more. Stages of an epoch (the line sums them up) run once an epoch.
 
     Example: mprd needs --config results/demo/config.yaml --index results/demo/index.h5
     """
@@ -100,16 +102,25 @@ def report(
 
 @config_app.command("check")
 def config_check(file: Annotated[Path, typer.Argument(help="Config file (YAML).")]) -> None:
-    """Check a config file and list its runs."""
+    """Check a config file and list its runs.
+
+    Settings, names, and that the files and folders it names are there.
+    """
     from mprd.config import expand_runs, read_yaml
+    from mprd.data.datasets.registry import canonical_name
     from mprd.pipeline.idle import idle_settings
     from mprd.pipeline.registry import check_names
+    from mprd.pipeline.settings import missing_files
 
     runs = expand_runs(read_yaml(file), str(file))
     for sentence in idle_settings([run.config for run in runs]):
         print(f"note: {sentence}")
     for run in runs:
         check_names(run.config)
+        if run.config.data.reader is None:
+            canonical_name(run.config.data.dataset)
+        for sentence in missing_files(run.config):
+            print(f"note: {sentence}")
         print(f"{run.name}: seed {run.seed}, {run.config.epochs} epochs, {run.config.data.dataset}")
 
 

@@ -14,6 +14,8 @@ from mprd.system.cpus import worker_count
 if TYPE_CHECKING:
     import numpy as np
 
+_BELIEVED = 0.8  # largest precision at which the relation GCN's promise held
+
 ModelFile = Annotated[Path, typer.Option("--model", help="model.safetensors of a run.")]
 Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -65,7 +67,8 @@ def search(
     queries: Images,
     model: ModelFile,
     gallery: Annotated[
-        Path, typer.Option(help="Folder of images, or HDF5 of `mprd embed` or of a run.")
+        Path,
+        typer.Option(help="Folder of images, HDF5 of `mprd embed`, or a run's embeddings.h5."),
     ],
     k: Annotated[int, typer.Option("--top", "-k", min=1, help="Matches of each query.")] = 10,
     at_least: Annotated[
@@ -76,6 +79,9 @@ def search(
     html: Annotated[Path | None, typer.Option(help="Page with pictures to write.")] = None,
 ) -> None:
     """Find the most similar gallery images of each query.
+
+    It compares plain embeddings, as the evaluation does; `mprd assign` compares them as the run's
+    clusters do, around what the images of a camera share.
 
     Example: mprd search q.jpg --model M.safetensors --gallery crops/ --html found.html
     """
@@ -108,6 +114,8 @@ def search(
         return
     for query, matches in found.items():
         print(query)
+        if not matches:
+            print(f"  no match of {at_least:g} or more")
         for match in matches:
             print(f"  {match['similarity']:.3f}  {match['path']}")
 
@@ -141,10 +149,12 @@ def threshold(
         print(json.dumps(asdict(found), indent=2))
         return
     print(
-        f"{found.similarity:.3f}: {found.promised:.2f} of the pairs above it are right and "
-        f"{found.found:.2f} of the right pairs are found, by {found.judge}'s word on "
-        f"{found.pairs:,} pairs."
+        f"{found.similarity:.3f}: {found.promised:.2f} of the pairs above it are right; they are "
+        f"{found.found:.2f} of those that {found.judge} calls right among {found.pairs:,} pairs of "
+        "training images. Of new identities fewer are found."
     )
+    if precision > _BELIEVED and pairs is None:
+        print(f"Above {_BELIEVED} the promise has been too optimistic: see docs/report.md.")
 
 
 @app.command()

@@ -50,17 +50,17 @@ def numbers_of(labels: np.ndarray, number: np.ndarray) -> np.ndarray:
     return np.append(number, np.int32(-1))[labels]
 
 
-def keep_numbers(labels: np.ndarray, before: np.ndarray) -> np.ndarray:
+def keep_numbers(labels: np.ndarray, before: np.ndarray, following: int) -> np.ndarray:
     """Return a number for each cluster that goes on from earlier clusters.
 
     The largest overlaps are served first: a cluster takes the number of the earlier one with
     which it shares most images, if no other shares more with it. Of equal overlaps the smaller
-    earlier number comes first, then the smaller label. The rest get new numbers, from the largest
-    earlier one on.
+    earlier number comes first, then the smaller label.
 
     Args:
         labels: int (N,), -1 outlier.
         before: int (N,), the earlier number of each image's cluster, -1 outlier or new image.
+        following: number of the first cluster that shares nothing; above all earlier ones.
 
     Returns:
         int32 (K,), all different.
@@ -76,5 +76,5 @@ def keep_numbers(labels: np.ndarray, before: np.ndarray) -> np.ndarray:
             result[label] = earlier
             taken.add(earlier)
     new = result < 0
-    result[new] = int(before.max(initial=-1)) + 1 + np.arange(new.sum())
+    result[new] = following + np.arange(new.sum())
     return result

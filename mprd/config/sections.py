@@ -230,6 +230,11 @@ class Config(Section):
             raise ValueError(
                 f"cluster.eps + eps_gap ({widest:g}) is above graph.eps_max ({self.graph.eps_max})"
             )
+        if self.processes > 1 and self.device.startswith("cuda:"):
+            raise ValueError(
+                f"device {self.device} is one GPU, {self.processes} processes want as many: set "
+                "device to cuda"
+            )
         batch, group = self.train.identities * self.train.instances, self.model.bn_group_size
         if self.processes > 1 and (group == 0 or batch % (self.processes * group)):
             raise ValueError(

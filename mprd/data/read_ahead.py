@@ -78,7 +78,10 @@ class ReadAhead:
         for place in places.tolist():
             row = int(rows[place])
             view = memoryview(images[place]).cast("B")
-            found = os.preadv(self._file, [view], self._offset + row * size)
+            try:
+                found = os.preadv(self._file, [view], self._offset + row * size)
+            except OSError as error:
+                raise UserError(f"{self._path} cannot be read ({error.strerror}).") from None
             if found != size or row_checksums(images[place][None])[0] != self._checksums[row]:
                 raise UserError(
                     f"{self._path}: pixels of row {row} are damaged. "

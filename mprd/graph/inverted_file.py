@@ -59,6 +59,7 @@ class InvertedFile:
             niter=10,
             spherical=True,
             seed=seed + 1,
+            min_points_per_centroid=1,  # of a single list, whose size nobody chose
             max_points_per_centroid=_TRAINING_ROWS_PER_LIST,
         )
         kmeans.train(features)

@@ -16,7 +16,7 @@ from mprd.errors import UserError
 from mprd.graph.cameras import CameraStatistics
 from mprd.inference.assign import Clusters
 from mprd.inference.embedder import load_model
-from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.layout import run_of
 
 
 def assign_images(run: Path, images: Sequence[Path]) -> pd.DataFrame:
@@ -37,7 +37,7 @@ def assign_images(run: Path, images: Sequence[Path]) -> pd.DataFrame:
     Raises:
         UserError: the run is not finished, or an image cannot be read.
     """
-    layout = RunLayout(run)
+    layout = run_of(run)
     config = load_config(layout.config)
     index = read_artifact(layout.index, INDEX)
     known = index["camera"][split_rows(index, "train")]

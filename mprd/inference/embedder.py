@@ -10,6 +10,7 @@ from PIL import Image
 from mprd.data.image_paths import image_paths
 from mprd.data.images import as_rgb, decode, resize
 from mprd.data.normalize import normalize_pixels
+from mprd.errors import UserError
 from mprd.inference.search import search
 from mprd.models.network import ReidNetwork
 from mprd.models.precision import Precision
@@ -132,5 +133,9 @@ def load_model(path: str | Path, device: str = "auto", precision: Precision = "a
     Raises:
         UserError: not one of our models, or no such device.
     """
+    if not Path(path).is_file():
+        raise UserError(
+            f"{path} does not exist. Name the final/model.safetensors of a run, or of an epoch."
+        )
     network, header = load_network(Path(path), precision)
     return Embedder(network, select_device(device), header["digest"])

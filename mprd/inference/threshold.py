@@ -12,7 +12,7 @@ from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.gcn.calibration import at_prior, estimate_prior
 from mprd.pairs.answers import read_answers
-from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.layout import RunLayout, run_of
 
 _SAMPLE, _NEAREST = 1000, 1000  # images; pairs of each: those behind are not the same
 _BLOCK = 16
@@ -57,7 +57,7 @@ def suggest_threshold(
     # Pairs of equal similarity are above the threshold together.
     last = np.append(sorted_similarity[1:] < sorted_similarity[:-1], True)[: len(right)]
     good = np.flatnonzero((promised >= precision) & last)
-    if not len(good):
+    if not len(good) or right[-1] == 0:
         return float("nan"), float("nan"), 0.0
     at = int(good[-1])
     return float(sorted_similarity[at]), float(promised[at]), float(right[at] / right[-1])
@@ -77,7 +77,7 @@ def threshold_of_run(run: Path, precision: float = 0.8, answers: Path | None = N
         UserError: the run is not finished; there are no answers, or they cannot be read; without
             answers, a run whose GCN did not judge.
     """
-    final = RunLayout(run).final
+    final = run_of(run).final
     features = read_artifact(final.features, FEATURES)["features"]
     if answers is not None:
         similarity, probability = _answered(run, features, answers)

@@ -13,7 +13,7 @@ from mprd.config import load_config, validate
 from mprd.data.index import name_cameras, split_rows
 from mprd.judging.session import Shown
 from mprd.pairs.to_judge import pairs_to_judge
-from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.layout import run_of
 
 # Stricter and more generous clusterings that those of a run are compared with.
 _EPS = (0.4, 0.5, 0.6)
@@ -31,7 +31,7 @@ def questions(run: Path, count: int) -> list[Shown]:
     Raises:
         UserError: the run is not finished.
     """
-    layout = RunLayout(run)
+    layout = run_of(run)
     config = load_config(layout.config)
     clusters = read_artifact(layout.final.clusters, CLUSTERS)["labels"]
     graph = read_artifact(layout.final.graph, GRAPH)

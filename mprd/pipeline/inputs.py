@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mprd.config import Config
-from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
+from mprd.errors import UserError
+from mprd.pipeline.layout import FIRST_EPOCH, FinalLayout, RunLayout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,3 +148,17 @@ def initial_files(run: RunLayout) -> InitialFiles:
         features=first.features,
         graph=first.graph,
     )
+
+
+def require_other(config: Config, final: FinalLayout) -> None:
+    """Check that a run is not to take the numbers of its clusters from the file that it writes.
+
+    Raises:
+        UserError: it is.
+    """
+    numbers = config.export.numbers
+    if numbers is not None and numbers.resolve() == final.table.resolve():
+        raise UserError(
+            f"export.numbers names {numbers}, which this run writes anew. Copy it to another place "
+            "first, and name the copy."
+        )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, overload
 
-from mprd.errors import EPOCHS, FINAL
+from mprd.errors import EPOCHS, FINAL, UserError
 
 FIRST_EPOCH = 1
 INITIAL = "000"  # names the evaluation of the initial model, as 001 names that after epoch 1
@@ -247,3 +247,22 @@ def comparison(results: Path) -> Path:
 
 def _lines(folder: Folder) -> list[tuple[Path, str]]:
     return [(folder.folder / file.name, file.holds) for file in folder.declared()]
+
+
+def run_of(folder: Path) -> RunLayout:
+    """Return the layout of a folder that a user calls a run.
+
+    Raises:
+        UserError: no run was started there; one above or below is offered.
+    """
+    layout = RunLayout(folder)
+    if layout.config.is_file():
+        return layout
+    name = layout.config.name
+    near = [path for path in folder.absolute().parents if (path / name).is_file()][:1]
+    near += sorted(path.parent for path in folder.glob(f"*/{name}"))
+    offer = f" Perhaps {near[0]}?" if near else ""
+    raise UserError(
+        f"{folder} is no folder of a run: there is no {name}, which a run writes when it starts."
+        f"{offer}"
+    )

@@ -94,6 +94,20 @@ def user_files(config: Config, stage: str) -> list[Path]:
     return [path for path in named if path is not None and path.is_file()]
 
 
+def missing_files(config: Config) -> list[str]:
+    """Return a sentence for each file or folder that a config names and that is not there."""
+    stages = sorted(path.stem for path in _STAGES.glob("*.py") if "FILES = (" in path.read_text())
+    keys = dict.fromkeys(key for stage in stages for key in declared(stage).files)
+    named = {key: _value(config, key) for key in keys}
+    if is_synthetic(config):
+        del named["data.root"]  # the images will be made there
+    return [
+        f"{key} names {path}, which is not there"
+        for key, path in named.items()
+        if path is not None and not path.exists()
+    ]
+
+
 def synthetic_folder(config: Config) -> Path:
     """Return the folder of the synthetic images of these settings, below `data.root`."""
     settings = {"synthetic": config.data.synthetic.model_dump(mode="json")}

@@ -34,12 +34,21 @@ def snakemake(config: Path, *arguments: str) -> list[str]:
         arguments: more of Snakemake's.
     """
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile())]
+    arguments = tuple(_own_profile(part) for part in arguments)
     if not any(part.partition("=")[0] == "--profile" for part in arguments):
         command += ["--profile", str(profile())]
     elif not any(part.partition("=")[0] == "--workflow-profile" for part in arguments):
         # Else Snakemake puts the default one, which is for one machine, on top of the user's.
         command += ["--workflow-profile", "none"]
     return [*command, "--configfile", str(config), *arguments]
+
+
+def _own_profile(word: str) -> str:
+    """Return the folder of one of our profiles where its name is given, else the word."""
+    option, sign, name = word.rpartition("=")
+    own = profile(name)
+    is_name = bool(name) and "/" not in name and own.is_dir() and not Path(name).exists()
+    return f"{option}{sign}{own}" if is_name and option in ("", "--profile") else word
 
 
 def why_failed(config: Path, *arguments: str) -> str:
@@ -67,7 +76,7 @@ def stale_files(config: Path, run: Path) -> dict[str, str]:
         run: its folder.
 
     Raises:
-        UserError: Snakemake cannot plan the run.
+        UserError: Snakemake cannot plan the run, or the config makes another one.
     """
     done = subprocess.run(
         snakemake(config, "--summary"), capture_output=True, text=True, check=False
@@ -76,11 +85,20 @@ def stale_files(config: Path, run: Path) -> dict[str, str]:
         raise UserError(f"Snakemake cannot plan {config}: {done.stderr.strip().splitlines()[-1]}")
     lines = done.stdout.splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("output_file\t"))
-    inside = f"{run.as_posix().rstrip('/')}/"
+    folder = run.resolve()
+    rows = [
+        row
+        for row in csv.DictReader(lines[start:], delimiter="\t")
+        if folder in Path(row["output_file"]).resolve().parents
+        or folder in Path(row["output_file"]).absolute().parents  # a link to another run's file
+    ]
+    if not rows:
+        raise UserError(
+            f"{config} makes no file in {run}: it has other runs, or another results folder (it is "
+            "read as by a run started here)."
+        )
     return {
         row["output_file"]: "follows from others" if row["status"] == "ok" else row["status"]
-        for row in csv.DictReader(lines[start:], delimiter="\t")
-        if row["output_file"].startswith(inside)
-        and row["plan"] == "update pending"
-        and row["status"] != "missing"
+        for row in rows
+        if row["plan"] == "update pending" and row["status"] != "missing"
     }

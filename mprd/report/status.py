@@ -6,8 +6,7 @@ from pathlib import Path
 
 from mprd.artifacts import read_json
 from mprd.config import Config, load_config
-from mprd.errors import UserError
-from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, epoch_name
+from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, epoch_name, run_of
 
 _START = ("index", "pixels", "initial_model")
 _RELATIONS = ("metadata", "initial_gcn")
@@ -61,12 +60,7 @@ def run_status(folder: Path) -> RunStatus:
     Raises:
         UserError: no run was started there, or a report is damaged.
     """
-    layout = RunLayout(folder)
-    if not layout.config.is_file():
-        raise UserError(
-            f"{folder} is no folder of a run: there is no {layout.config.name}. A run writes it "
-            "when it starts."
-        )
+    layout = run_of(folder)
     config = load_config(layout.config)
     numbers = range(FIRST_EPOCH, config.epochs + 1)
     final = layout.final.files(config.judged)

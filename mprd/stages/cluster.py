@@ -85,7 +85,12 @@ def run_cluster(
             f"{graph} covers {count} images, the train split of {index} has {len(identities)}. "
             "Make the features of the train split with `mprd features`."
         )
-    need = cluster_bytes(count, len(artifact["indices"]), artifact["neighbors"].shape[1])
+    need = cluster_bytes(
+        count,
+        len(artifact["indices"]),
+        artifact["neighbors"].shape[1],
+        community=config.cluster.method != "dbscan",
+    )
     require("cluster", need, "Take a machine with more memory, or a smaller graph.eps_max.")
     inputs = {**artifact.inputs, "graph": artifact.digest}
     distance = jaccard = graph_distance(artifact)

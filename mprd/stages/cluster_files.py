@@ -15,6 +15,8 @@ from mprd.pipeline.lineage import require_parent
 if TYPE_CHECKING:  # slow to load, and most runs have no such files
     import pandas as pd
 
+_LARGEST = 10**9  # number of a cluster, so that new ones behind it fit into the file
+
 
 def read_constraints(path: Path, images: np.ndarray) -> Constraints:
     """Read answers on training images and draw their consequences.
@@ -71,23 +73,30 @@ def cluster_numbers(
     count = int(labels.max(initial=-1)) + 1
     if earlier is None:
         return np.arange(count, dtype=np.int32)
-    import pandas as pd
+    paths = read_artifact(index, INDEX, ("path",))["path"][rows]
+    known = read_numbers(earlier)
+    before = known.reindex(paths, fill_value=-1).to_numpy()
+    if not known.index.isin(paths).any():
+        print(f"Warning: {earlier} names none of these images; all clusters get new numbers.")
+    return keep_numbers(labels, before, int(known.max()) + 1)
 
-    paths = pd.Index(read_artifact(index, INDEX, ("path",))["path"][rows])
-    return keep_numbers(labels, _read_numbers(earlier).reindex(paths, fill_value=-1).to_numpy())
 
+def read_numbers(table: Path) -> "pd.Series":
+    """Return the number of the cluster of each image of a `clusters.csv`, by path.
 
-def _read_numbers(table: Path) -> "pd.Series":
-    """Return the number of the cluster of each image of a `clusters.csv`, by path."""
+    Raises:
+        UserError: no such table.
+    """
     import pandas as pd
 
     from mprd.pairs.answers import read_csv
 
     known = read_csv(table, ("path", "cluster"))
     number = pd.to_numeric(known["cluster"], errors="coerce")
-    if number.isna().any() or (number % 1 != 0).any() or known["path"].duplicated().any():
+    sound = (number % 1 == 0) & number.between(-1, _LARGEST)
+    if not len(known) or not sound.all() or known["path"].duplicated().any():
         raise UserError(
-            f"{table} must give each path one whole number as its cluster. Name the "
-            "final/clusters.csv of an earlier run in export.numbers."
+            f"{table} must give each path one whole number as its cluster, -1 to {_LARGEST:,}. "
+            "Name the final/clusters.csv of an earlier run in export.numbers."
         )
     return pd.Series(number.to_numpy(np.int64), index=pd.Index(known["path"]))

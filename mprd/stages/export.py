@@ -21,10 +21,11 @@ from mprd.data.index import camera_names, name_cameras, name_identities, split_r
 from mprd.errors import UserError
 from mprd.models.card import model_card
 from mprd.models.weights import add_card, read_architecture
-from mprd.pipeline.inputs import JudgeInputs
+from mprd.pipeline.inputs import JudgeInputs, require_other
 from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.cluster import run_cluster
+from mprd.stages.cluster_files import read_numbers
 from mprd.stages.common import read_index
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
@@ -87,6 +88,9 @@ def run_export(
     """
     if config.judged and gcn is None:
         raise UserError("cluster.relation is judged: give --gcn of the last epoch.")
+    if config.export.numbers is not None:
+        require_other(config, out)
+        read_numbers(config.export.numbers)  # a mistake in it is told now, not at the end
     run_features(
         index=index, pixels=pixels, model=model, out=out.embeddings, config=config, splits=SPLITS
     )

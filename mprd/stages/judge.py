@@ -22,7 +22,7 @@ from mprd.stages.common import read_index
 from mprd.stages.guards import exclusive
 from mprd.stages.relation_sources import require_drafts, require_same_data
 from mprd.system import group
-from mprd.system.ram import judge_bytes, require
+from mprd.system.ram import judge_bytes, ranks_bytes, require
 from mprd.system.torch_setup import select_device
 
 SETTINGS = ("seed", "gcn.neighbors")
@@ -63,6 +63,8 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
     cameras, identity = index["camera"][rows], index["identity"][rows]
     count, dim = features["features"].shape
     need = judge_bytes(count, dim, len(np.unique(cameras)), len(graph["indices"]))
+    if graph.attributes["recall"] < 1:
+        need += ranks_bytes(count, dim)
     require("judge", need, "Take a machine with more memory, or a smaller graph.eps_max.")
     device = select_device(config.device)
     gcn, header = load_gcn(inputs.gcn, dim)

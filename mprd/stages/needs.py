@@ -4,7 +4,7 @@ The memory is what the stages themselves ask for (`mprd.system.ram`). Times come
 on one CPU core, and from a ratio on a GPU; they are meant to be too long, not right.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from mprd.config import Config
 from mprd.inference.embed import CPU_BATCH
 from mprd.models.build import build_network
 from mprd.models.footprint import footprint
+from mprd.pipeline.shared import SHARED
 from mprd.system.ram import (
     MIB,
     PIXEL_SHARE,
@@ -23,6 +24,7 @@ from mprd.system.ram import (
     inference_bytes,
     judge_bytes,
     pixels_bytes,
+    ranks_bytes,
     relation_bytes,
     training_bytes,
 )
@@ -87,7 +89,7 @@ class _Estimate:
             "init": self._init(),
             "features": self._embed(self.train),
             "graph": self._need(self._graph(), cpu=self._search()),
-            "cluster": self._need(cluster_bytes(self.train, self.stored, self.config.graph.k1)),
+            "cluster": self._cluster(),
             "evaluate": self._evaluate(),
             "train": self._train(),
             "export": self._export(every),
@@ -96,6 +98,9 @@ class _Estimate:
             found |= {"metadata": self._embed(self.train), "pretrain": self._pretrain()}
         if self.config.judged:
             found["judge"] = self._judge()
+        for stage in SHARED & set(found):
+            alone = found[stage]
+            found[stage] = replace(alone, memory=alone.memory * self.config.processes)
         steps = [found[name] for name in _EPOCH if name in found]
         found["epoch"] = Need(
             max(step.memory for step in steps),
@@ -151,9 +156,14 @@ class _Estimate:
         network = self._passes(settings.iters * batch, _TRAIN_SECONDS)
         cpu = 0.0
         if self.config.use_gcn:
-            memory += relation_bytes(self.train, self.cameras, self.config.graph.k1)
+            memory += self._relations()
             cpu = self._ranks()
         return self._need(self._with_room(memory, self.train), network, cpu)
+
+    def _cluster(self) -> Need:
+        community = self.config.cluster.method != "dbscan"
+        sizes = self.train, self.stored, self.config.graph.k1
+        return self._need(cluster_bytes(*sizes, community=community))
 
     def _graph(self) -> int:
         settings = self.config.graph
@@ -174,10 +184,18 @@ class _Estimate:
     def _ranks(self) -> float:
         return self._search() * (1 if self.config.graph.backend != "ivf" else self.cameras)
 
+    def _relations(self) -> int:
+        more = relation_bytes(self.train, self.cameras, self.config.graph.k1)
+        return more + self._approximate()
+
+    def _approximate(self) -> int:
+        ivf = self.config.graph.backend == "ivf"
+        return ranks_bytes(self.train, self.dim) if ivf else 0
+
     def _pretrain(self) -> Need:
         tasks = self.config.gcn.pretrain
         pairs = (tasks.metadata + tasks.unlabelled) * self.config.gcn.batch
-        more = relation_bytes(self.train, self.cameras, self.config.graph.k1)
+        more = self._relations()
         pairs *= self.config.gcn.inner_steps
         return self._need(
             self._inference(self.train) + more, cpu=3 * pairs * _JUDGE_SECONDS + self._ranks()
@@ -185,6 +203,7 @@ class _Estimate:
 
     def _judge(self) -> Need:
         memory = judge_bytes(self.train, self.dim, self.cameras, self.stored)
+        memory += self._approximate()
         return self._need(memory, self.stored / 2 * _JUDGE_SECONDS, self._ranks())
 
     def _evaluate(self) -> Need:
@@ -198,7 +217,7 @@ class _Estimate:
 
     def _export(self, every: int) -> Need:
         parts = [self._embed(every), self._need(self._graph(), cpu=self._search())]
-        parts.append(self._need(cluster_bytes(self.train, self.stored, self.config.graph.k1)))
+        parts.append(self._cluster())
         parts += [self._judge()] if self.config.judged else []
         return Need(
             max(part.memory for part in parts),

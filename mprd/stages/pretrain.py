@@ -26,7 +26,7 @@ from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_inference
 from mprd.stages.guards import exclusive
 from mprd.stages.relation_sources import read_metadata, require_drafts, unlabelled_tasks
-from mprd.system.ram import relation_bytes
+from mprd.system.ram import ranks_bytes, relation_bytes
 from mprd.system.torch_setup import select_device
 
 SETTINGS = (
@@ -88,6 +88,8 @@ def run_pretrain(
     store = open_store(inputs.pixels, index, rows, device)
     cameras = index["camera"][rows]
     more = relation_bytes(len(rows), len(np.unique(cameras)), config.graph.k1)
+    if config.graph.backend == "ivf":
+        more += ranks_bytes(len(rows), cnn.dim)
     require_for_inference("pretrain", cnn, store, more)
     network, report = _pretrain(
         found, cnn.to(device), store, cameras, index["identity"][rows], config

@@ -30,7 +30,7 @@ from mprd.stages.common import open_store, read_index, require_for_training
 from mprd.stages.guards import exclusive
 from mprd.stages.train_files import read_networks, restore_state, write_networks
 from mprd.system import group
-from mprd.system.ram import relation_bytes
+from mprd.system.ram import ranks_bytes, relation_bytes
 from mprd.system.torch_setup import select_device
 from mprd.training.epoch import (
     EpochResult,
@@ -237,6 +237,8 @@ def _require_memory(
     more = 4 * rows  # as features, as memory, and their copies
     if config.use_gcn:
         more += relation_bytes(len(store), len(np.unique(cameras)), config.graph.k1)
+        if config.graph.backend == "ivf":
+            more += ranks_bytes(len(store), network.dim)
     require_for_training("train", network, store, images, more)
 
 

@@ -9,6 +9,7 @@ and all of this costs nothing; torch is loaded only where a group is.
 """
 
 import os
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -34,16 +35,29 @@ def writes() -> bool:
     return rank() == 0
 
 
-def join() -> None:
-    """Meet the other processes of the group, if there is one; GPUs talk by NCCL, CPUs by gloo."""
+def join(device: str) -> None:
+    """Meet the other processes of the group, if there is one; GPUs talk by NCCL, CPUs by gloo.
+
+    Args:
+        device: of the config.
+    """
     if size() == 1:
         return
     import torch
 
-    cuda = torch.cuda.is_available()
+    cuda = uses_gpus(device)
     if cuda:
         torch.cuda.set_device(_device())
-    torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+    # One process may do hours of other work while the rest wait for it.
+    torch.distributed.init_process_group(backend, timeout=timedelta(days=30))
+
+
+def uses_gpus(device: str) -> bool:
+    """Tell whether a config's device is a GPU here."""
+    import torch
+
+    return device != "cpu" and torch.cuda.is_available()
 
 
 def leave() -> None:
@@ -64,9 +78,7 @@ def wait() -> None:
 
 
 def _device() -> int:
-    import torch
-
-    return int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
+    return int(os.environ["LOCAL_RANK"])
 
 
 def own_device(device: "torch.device") -> "torch.device":

@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 
 from mprd.errors import UserError
+from mprd.system import group
+from mprd.system.cpus import worker_count
 
 MIB = 2**20
 PIXEL_SHARE = 0.4  # pixels are held in memory if they take at most this share of what is free
@@ -56,15 +58,17 @@ def graph_bytes(
     return base + 4 * count * dim * copies + 115 * k1 * count + 120 * MIB * ivf_threads
 
 
-def cluster_bytes(count: int, stored: int, k1: int) -> int:
+def cluster_bytes(count: int, stored: int, k1: int, *, community: bool) -> int:
     """Return the peak of stage `cluster`; confident pairs are found in blocks of rows.
 
     Args:
         count: N.
         stored: distances in the graph.
         k1: neighbours kept in the graph.
+        community: Leiden keeps the graph and its communities.
     """
-    return 150 * MIB + (200 + 4 * k1) * count + 60 * stored
+    leiden = 350 * count + 60 * stored if community else 0
+    return 150 * MIB + (200 + 4 * k1) * count + 60 * stored + leiden
 
 
 def inference_bytes(largest: int, pixels: int, embeddings: int) -> int:
@@ -99,6 +103,16 @@ def relation_bytes(count: int, cameras: int, k1: int) -> int:
         k1: neighbours kept in the graph.
     """
     return 600 * MIB + count * (2 * 4 * 14 * cameras + 60 * k1)
+
+
+def ranks_bytes(count: int, dim: int) -> int:
+    """Return what approximate ranks within cameras take beside: sorted rows, work space.
+
+    Args:
+        count: N, perhaps all of one camera.
+        dim: D.
+    """
+    return 8 * count * dim + 120 * MIB * worker_count(None)
 
 
 def judge_bytes(count: int, dim: int, cameras: int, stored: int) -> int:
@@ -165,14 +179,18 @@ def usable(root: Path = Path("/")) -> int:
 
 
 def _free(root: Path) -> int:
-    """Return the bytes free on the machine, in the control groups and the batch job around us."""
-    return min([psutil.virtual_memory().available, *_group_free(root), *_job_free()])
+    """Return the bytes free on the machine, in the control groups and the batch job around us.
+
+    Processes that share a stage have equal parts of it.
+    """
+    free = min([psutil.virtual_memory().available, *_group_free(root)]) // group.size()
+    return min([free, *_job_free()])
 
 
 def _job_free() -> list[int]:
     """Return what a SLURM job leaves of the memory it asked for; not each cluster has groups."""
     job = os.environ.get("SLURM_JOB_ID", "")
-    limit = _job_memory(job) if job.isdigit() else 0
+    limit = (_job_memory(job) if job.isdigit() else 0) // group.size()
     return [max(0, limit - psutil.Process().memory_info().rss)] if limit else []
 
 

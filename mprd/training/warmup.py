@@ -60,8 +60,10 @@ def warm_up(
     log = torch.zeros(settings.steps, device=device)
     batches = _batches(len(store), batch, settings.steps, generator)
     bar = progress(batches, total=settings.steps, desc="warm-up", unit="step")
-    for step, rows in enumerate(bar):
+    for step, (rows, following) in enumerate(bar):
         images = store.batch(rows)
+        if len(following):
+            store.ahead(following)
         first, second = (
             head(embed(network, augment_warmup(images, settings, augmentation, generator)))
             for _ in range(2)
@@ -98,11 +100,15 @@ def _projection(dim: int, size: int) -> nn.Module:
 
 def _batches(
     count: int, batch: int, steps: int, generator: torch.Generator
-) -> Iterator[torch.Tensor]:
-    """Yield shuffled batches of distinct rows, pass after pass over the images."""
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield shuffled batches of distinct rows, pass after pass over the images.
+
+    With each comes the next one; none at the end of a pass, for the next pass is not drawn yet.
+    """
     per_pass = count // batch
     for step in range(steps):
         if step % per_pass == 0:
             order = torch.randperm(count, generator=generator, device=generator.device)
         start = step % per_pass * batch
-        yield order[start : start + batch]
+        following = order[start + batch : start + 2 * batch]
+        yield order[start : start + batch], following if len(following) == batch else order[:0]

@@ -32,12 +32,16 @@ def test_groups_are_numbered_by_their_first_member(group, least):
     assert number_clusters(np.array(group, np.int64), least).tolist() == expected
 
 
-@given(st.lists(st.tuples(st.integers(-1, 4), st.sampled_from([-1, 0, 3, 4, 9])), max_size=14))
-def test_numbers_go_on_where_most_images_are_shared(pairs):
+@given(
+    st.lists(st.tuples(st.integers(-1, 4), st.sampled_from([-1, 0, 3, 4, 9])), max_size=14),
+    st.integers(0, 3),
+)
+def test_numbers_go_on_where_most_images_are_shared(pairs, gone):
     labels = number_clusters(np.array([new for new, _ in pairs if new >= 0], np.int64), 1)
     labels = np.concatenate([labels, np.full(len(pairs) - len(labels), -1, np.int32)])
     before = np.array([old for _, old in pairs], np.int64)
-    found = keep_numbers(labels, before).tolist()
+    above = int(before.max(initial=-1)) + 1 + gone  # the clusters of images that are gone
+    found = keep_numbers(labels, before, above).tolist()
     count = int(labels.max(initial=-1)) + 1
     shared = {
         (old, new): sum((labels == new) & (before == old))
@@ -49,7 +53,7 @@ def test_numbers_go_on_where_most_images_are_shared(pairs):
         old, new = min(shared, key=lambda pair: (-shared[pair], pair))
         expected[new] = old
         shared = {pair: n for pair, n in shared.items() if pair[0] != old and pair[1] != new}
-    following = int(before.max(initial=-1)) + 1
+    following = above
     for new in range(count):
         if new not in expected:
             expected[new] = following

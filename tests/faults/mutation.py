@@ -119,7 +119,7 @@ def main() -> None:
         ).stdout.split("\n")  # fmt: skip
         for file in filter(None, listed):
             (copy / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / file, copy / file)
+            shutil.copy2(ROOT / file, copy / file, follow_symlinks=False)  # a folder is one
         for package, tests in TESTS.items():
             if options.only in (None, package):
                 report(package, tests, copy, options.count, options.seed)

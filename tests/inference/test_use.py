@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -166,7 +167,7 @@ def test_known_images_get_their_cluster_again(judged_run, crops, tmp_path):
     assert agree.mean() > 0.7
     assert f"{(table['cluster'] >= 0).sum()} of 54 images" in text
     assert call("assign", crops, "--run", judged_run.folder).count("\n") == 55
-    with pytest.raises(UserError, match="does not exist"):
+    with pytest.raises(UserError, match="is no folder of a run"):
         call("assign", crops, "--run", tmp_path / "none")
 
 
@@ -179,6 +180,14 @@ def test_a_search_leaves_out_what_is_too_far(judged_run, crops, tmp_path):
     assert near == [match for match in every if match["similarity"] >= least]
     assert 5 <= len(near) < len(every)
     assert len(re.findall("<img ", page.read_text())) == 1 + len(near)
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(sorted(crops.iterdir())[30], other)
+    options = [query, "--model", judged_run.final.model, "--gallery", other, "--at-least", 1]
+    assert "no match of 1 or more" in call("search", *options, "--html", page)
+    assert "no match of 1 or more" in page.read_text()
+    with pytest.raises(UserError, match=r"does not exist. Name the final/model.safetensors"):
+        call("search", query, "--model", tmp_path / "none", "--gallery", crops)
 
 
 def test_a_threshold_by_the_gcn_and_by_a_person(judged_run, bare_run, tmp_path):
@@ -208,6 +217,10 @@ def test_a_threshold_by_the_gcn_and_by_a_person(judged_run, bare_run, tmp_path):
     assert said["similarity"] == pytest.approx(least, abs=1e-5)
     assert (said["promised"], said["found"]) == pytest.approx((promised, found), abs=1e-6)
     assert f"{least:.3f}: {promised:.2f} of" in call("threshold", *options, "--precision", 0.45)
+    text = call("threshold", "--run", judged_run.folder, "--precision", 0.1)
+    assert "has been too optimistic" not in text
+    with pytest.raises(UserError, match=rf"is no folder of a run.* Perhaps {judged_run.folder}\?"):
+        call("threshold", "--run", judged_run.final.folder)
     answers.write_text(f"path_a,path_b,same\n{paths[0]},{paths[1]},0\n")
     with pytest.raises(UserError, match=r"No similarity promises 0.80 by a person's word on 1"):
         call("threshold", *options)

@@ -37,7 +37,7 @@ SECTIONS = {
 FIELDS = sorted(set(known_keys(Config)) - SECTIONS)
 # They decide where and how fast a stage computes, or what memory it is said to need.
 NOT_RESULTS = {"device", "processes", "graph.search_memory_mb"}
-ESTIMATES = {"train": {"graph.k1"}, "pretrain": {"graph.k1"}}
+ESTIMATES = {"train": {"graph.k1", "graph.backend"}, "pretrain": {"graph.k1", "graph.backend"}}
 
 
 class Reader:

@@ -9,12 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from mprd.artifacts import CLUSTERS, GRAPH, INDEX, JUDGEMENTS, RELATIONS, read_artifact
+from mprd.artifacts import (
+    CLUSTERS,
+    GRAPH,
+    INDEX,
+    JUDGEMENTS,
+    RELATIONS,
+    read_artifact,
+    write_artifact,
+)
 from mprd.cli.app import app
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
 from mprd.report.inspect.describe import describe
-from mprd.report.inspect.difference import compare
+from mprd.report.inspect.difference import compare, compare_files
 from mprd.report.inspect.lookup import cluster_table, pair_table
 
 LABELS = st.lists(st.integers(-1, 3), min_size=12, max_size=12).map(np.array)
@@ -170,3 +178,27 @@ def test_a_changed_file_is_told(judged_run, tmp_path):
         file["membership"][0] = 0.123
     with pytest.raises(UserError, match="is not what was written"):
         describe(copy)
+
+
+def test_another_kind_of_file_is_not_called_damaged(judged_run):
+    for path in (judged_run.final.table, judged_run.final.model):
+        with pytest.raises(UserError, match="is no HDF5 artifact of mprd"):
+            cluster_table(path, 0)
+
+
+def test_a_difference_speaks_of_numbers(judged_run, tmp_path):
+    """As clusters.csv and the report do, where a run goes on with those of an earlier one."""
+    old = read_artifact(judged_run.final.clusters, CLUSTERS)
+    moved = tmp_path / "clusters.h5"
+    arrays = dict(old.arrays)
+    arrays["number"] = arrays["number"] + 100
+    arrays["labels"] = np.where(arrays["labels"] == 0, -1, arrays["labels"]).astype(np.int32)
+    arrays["labels"][arrays["labels"] > 0] -= 1
+    arrays["sizes"], arrays["number"] = arrays["sizes"][1:], arrays["number"][1:]
+    attributes = dict(old.attributes)
+    write_artifact(moved, CLUSTERS, arrays, config={}, inputs=old.inputs, attributes=attributes)
+    assert compare_files(judged_run.final.clusters, moved).dissolved == [0]
+    assert compare_files(moved, judged_run.final.clusters).new == [0]
+    back = compare_files(moved, judged_run.final.clusters)
+    assert back.dissolved == []
+    assert back.unchanged == len(old["sizes"]) - 1

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from mprd.cli.app import app
 from mprd.config import dump_yaml
+from mprd.pipeline.shared import SHARED
 from mprd.stages.needs import stage_needs
 from tests.stages.pipeline import changed
 
@@ -21,9 +22,12 @@ def index(judged_run):
 @pytest.mark.parametrize(
     ("change", "stages"),
     [
-        ({"data": {"height": 256, "width": 128}}, {"features", "train", "evaluate", "export"}),
+        (
+            {"data": {"height": 256, "width": 128}},
+            {"init", "features", "train", "evaluate", "export"},
+        ),
         ({"train": {"iters": 4000}}, {"train"}),
-        ({"init": {"method": "warmup", "warmup": {"steps": 9000}}}, {"init"}),
+        ({"init": {"warmup": {"steps": 9000}}}, {"init"}),
         ({"evaluate": {"flip": True}}, {"evaluate"}),
     ],
 )
@@ -31,7 +35,8 @@ def test_more_work_takes_longer(index, tiny_config, change, stages):
     before = stage_needs(index, tiny_config)
     after = stage_needs(index, changed(tiny_config, **change))
     longer = {name for name in before if after[name].seconds > before[name].seconds + 1e-9}
-    assert longer - {"init", "epoch"} == stages - {"init"}
+    assert longer - {"epoch"} == stages
+    assert ("epoch" in longer) == bool(stages & {"features", "train"})
     assert all(need.gpu_seconds <= need.seconds for need in after.values())
 
 
@@ -66,6 +71,17 @@ def test_stages_are_those_of_the_config(index, tiny_config):
     }
     found = set(stage_needs(index, changed(tiny_config, **judged)))
     assert found == plain | {"metadata", "pretrain", "judge"}
+
+
+def test_processes_take_memory_each(index, tiny_config):
+    batch = {"model": {"bn_group_size": 4}, "train": {"identities": 4, "instances": 4}}
+    alone = stage_needs(index, changed(tiny_config, **batch))
+    shared = stage_needs(index, changed(tiny_config, **batch, processes=2))
+    for stage in shared.keys() - {"epoch"}:
+        times = 2 if stage in SHARED else 1
+        assert shared[stage].memory == times * alone[stage].memory, stage
+    steps = ("features", "graph", "cluster", "train")
+    assert shared["epoch"].memory == max(shared[stage].memory for stage in steps)
 
 
 def test_the_command(index, tiny_config, tmp_path):

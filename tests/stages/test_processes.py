@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,9 @@ import pytest
 from mprd.artifacts import read_json
 from mprd.config import dump_yaml
 from mprd.pipeline.layout import RunLayout
-from tests.stages.pipeline import changed, label, start
+from tests.stages.pipeline import changed, label, start, train
 from tests.training.test_sharing import environment
+from tests.workflow.runs import GCN
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +107,43 @@ def children(pid: int) -> list[int]:
     asked = ["pgrep", "-P", str(pid), "-f", "mprd.cli"]
     found = subprocess.run(asked, capture_output=True, text=True, check=True)
     return [int(line) for line in found.stdout.split()]
+
+
+def test_epochs_and_the_export_in_two_processes(judged_config, tmp_path):
+    """All that is shared, with waits between: the same features, judgements and clusters."""
+    folder = tmp_path / "one"
+    start(folder, judged_config)
+    label(folder, 1, judged_config)
+    train(folder, 1, judged_config)
+    shutil.copytree(folder, tmp_path / "two")
+    for processes, name in ((1, "one"), (2, "two")):
+        run = RunLayout(tmp_path / name)
+        file = written(tmp_path / f"{name}.yaml", judged_config, processes=processes)
+        line = ["epochs", "--config", file, "--run", run.folder, "--first", 2, "--last", 2]
+        last = run.epoch(1)  # of which both have the same bytes
+        export = ["--model", last.model, "--gcn", last.gcn, "--out", run.final.folder]
+        mprd = [sys.executable, "-m", "mprd.cli"]
+        lines = [[*mprd, *map(str, line)], command("export", run, file, *export)]
+        for one in lines:
+            done = subprocess.run(one, env=environment(), capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+    one, two = (RunLayout(tmp_path / name) for name in ("one", "two"))
+    for path in ("features", "graph", "judgements", "clusters"):
+        assert arrays(getattr(one.epoch(2), path)) == arrays(getattr(two.epoch(2), path)), path
+        assert arrays(getattr(one.final, path)) == arrays(getattr(two.final, path)), path
+    assert one.final.table.read_bytes() == two.final.table.read_bytes()
+    losses = [
+        read_json(run.epoch(2).metrics, "mprd.metrics", "train")["step_loss"][0]
+        for run in (one, two)
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+def arrays(path: Path) -> dict[str, bytes]:
+    with h5py.File(path) as file:
+        return {key: file[key][()].tobytes() for key in file}
+
+
+@pytest.fixture(scope="module")
+def judged_config(config):
+    return changed(config, **GCN)

@@ -264,8 +264,28 @@ def test_an_export_keeps_the_numbers_of_an_earlier_run(copy, tiny_config, capsys
     assert sorted(members["path"]) == sorted(table["path"][table["cluster"] == 0])
     with pytest.raises(UserError, match=r"has no cluster 0: 3 to"):
         cluster_table(out.clusters, 0)
-    old.assign(cluster="a").to_csv(earlier, index=False)
+    gone = pd.DataFrame({"path": ["gone.jpg"], "cluster": [40]})
+    pd.concat([old, gone]).to_csv(earlier, index=False)
+    run_export(**files, out=out, config=config)
+    numbers = read_artifact(out.clusters, CLUSTERS)["number"].tolist()
+    assert numbers == [7, 3, *range(41, 39 + len(numbers))], "the number of what is gone is not"
+    gone.to_csv(earlier, index=False)
+    capsys.readouterr()
+    run_export(**files, out=out, config=config)
+    assert "names none of these images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", ["a", "", "1.5", "-2", "3000000000"])
+def test_a_table_of_numbers_is_checked_before_any_work(copy, tiny_config, number):
+    earlier = copy / "earlier.csv"
+    earlier.write_text(f"path,cluster\nx.jpg,{number}\n")
+    files = {"index": copy / "index.h5", "pixels": copy / "pixels.h5", "model": copy / "none"}
+    out = FinalLayout(copy / "final")
+    config = changed(tiny_config, export={"numbers": str(earlier)})
     with pytest.raises(UserError, match=r"earlier.csv must give each path one whole number"):
+        run_export(**files, out=out, config=config)
+    config = changed(tiny_config, export={"numbers": str(out.table)})
+    with pytest.raises(UserError, match="which this run writes anew"):
         run_export(**files, out=out, config=config)
 
 

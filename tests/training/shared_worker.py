@@ -1,8 +1,10 @@
-"""A process of a group, or alone, for test_sharing.py: twenty training steps, features, judgements.
+"""Processes alone and in groups, for test_sharing.py: twenty training steps, and judgements.
 
 In float64, for in float32 rounding alone makes a difference that grows from step to step.
 """
 
+import os
+import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -73,17 +75,42 @@ def judge() -> torch.Tensor:
     return asked.shared_probability(pairs)
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    group.join()
+def main(folder: Path) -> None:
+    group.join("cpu")
     found = {"train": train(), "judge": judge()}
     parts = [torch.arange(n)[group.share(n, 4)] for n in (0, 1, 8, 30)]
     found["gathered"] = [
         group.gather(part, n, 4) for part, n in zip(parts, (0, 1, 8, 30), strict=True)
     ]
-    torch.save(found, Path(sys.argv[1]) / f"{group.size()}-{group.rank()}.pt")
+    torch.save(found, folder / f"{group.size()}-{group.rank()}.pt")
     group.leave()
 
 
+def free_port() -> int:
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return asked.getsockname()[1]
+
+
+def fork(folder: Path) -> None:
+    """Do the work alone and in groups of two and four, in children that need not import torch."""
+    torch.set_num_threads(1)
+    children = []
+    for size in (1, 2, 4):
+        shared = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1"}
+        shared["MASTER_PORT"] = str(free_port())
+        for rank in range(size):
+            child = os.fork()
+            if child == 0:
+                if size > 1:
+                    own = {group.WORKER: "1", "RANK": str(rank), "LOCAL_RANK": str(rank)}
+                    os.environ.update(shared | own)
+                main(folder)
+                os._exit(0)
+            children.append(child)
+    if any(os.waitpid(child, 0)[1] for child in children):
+        raise SystemExit("a process failed")
+
+
 if __name__ == "__main__":
-    main()
+    fork(Path(sys.argv[1]))

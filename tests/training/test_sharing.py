@@ -1,7 +1,6 @@
 """One, two and four processes give one result; a lost one stops all with a sentence."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mprd.cli.launch import processes
 from mprd.config import validate
 from mprd.errors import UserError
 from mprd.system import group
@@ -22,24 +22,12 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, **quiet, "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT), **more}
 
 
-def free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return asked.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """What each process of each group found: size -> one result per rank."""
     folder = tmp_path_factory.mktemp("shared")
-    started = []
-    for size in (1, 2, 4):
-        shared = {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
-        for rank in range(size):
-            more = {group.WORKER: 1, "RANK": rank, "LOCAL_RANK": rank} | shared if size > 1 else {}
-            where = environment(**{key: str(value) for key, value in more.items()})
-            started.append(subprocess.Popen([sys.executable, "-m", WORKER, folder], env=where))
-    assert {process.wait(timeout=300) for process in started} == {0}
+    line = [sys.executable, "-m", "tests.training.shared_worker", folder]
+    subprocess.run(line, env=environment(), check=True, timeout=300)
     return {
         size: [torch.load(folder / f"{size}-{rank}.pt") for rank in range(size)]
         for size in (1, 2, 4)
@@ -86,3 +74,17 @@ def test_batches_that_cannot_be_shared_are_refused(processes, groups):
     values["train"] = {"identities": 4, "instances": 4}
     with pytest.raises(UserError, match=f"{processes} processes cannot share a batch of 16 images"):
         validate(values, "config.yaml")
+
+
+def test_one_gpu_is_not_several(monkeypatch):
+    values = {"processes": 2, "model": {"bn_group_size": 4}, "device": "cuda:1"}
+    with pytest.raises(UserError, match="cuda:1 is one GPU, 2 processes want as many"):
+        validate(values, "config.yaml")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    config = validate({**values, "device": "auto"}, "config.yaml")
+    with (
+        pytest.raises(UserError, match="processes is 2, but torch sees 1 CUDA devices"),
+        processes(config, 2),
+    ):
+        pytest.fail("started")

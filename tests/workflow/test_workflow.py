@@ -69,18 +69,19 @@ def test_status_tells_what_a_change_makes_stale(finished, tmp_path):
     changed = merge(yaml.safe_load((folder / "config.yaml").read_text()), {"train": {"lr": 0.5}})
     (tmp_path / "changed.yaml").write_text(yaml.safe_dump(changed))
 
-    def stale(config):
-        command = [sys.executable, "-m", "mprd.cli", "status", "results/tiny", "--stale", config]
-        done = subprocess.run(
-            [*command, "--json"], cwd=folder, capture_output=True, text=True, check=True
-        )
-        return json.loads(done.stdout)["stale"]
+    def stale(config, run="results/tiny"):
+        command = [sys.executable, "-m", "mprd.cli", "status", run, "--stale", config]
+        done = subprocess.run([*command, "--json"], cwd=folder, capture_output=True, text=True)
+        return json.loads(done.stdout)["stale"] if done.returncode == 0 else done.stderr
 
     assert stale(folder / "config.yaml") == {}
     found = stale(tmp_path / "changed.yaml")
     assert found["results/tiny/epochs/001/model.safetensors"] == "params changed"
     assert found["results/tiny/epochs/002/features.h5"] == "follows from others"
     assert "results/tiny/epochs/001/clusters.h5" not in found
+    assert stale(tmp_path / "changed.yaml", str(folder / "results/tiny")) == found
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump({**changed, "runs": {"other": {}}}))
+    assert "makes no file in results/tiny" in stale(tmp_path / "changed.yaml")
 
 
 def test_deleting_middle_artifacts_gives_the_same_bytes(again):

@@ -17,6 +17,7 @@ from mprd.pipeline.inputs import (
     initial_files,
     judge_inputs,
     previous_labels,
+    require_other,
 )
 from mprd.pipeline.layout import (
     FIRST_EPOCH,
@@ -27,6 +28,7 @@ from mprd.pipeline.layout import (
     summary_table,
 )
 from mprd.pipeline.registry import check_names, spelling_key
+from mprd.pipeline.shared import SHARED
 from mprd.pipeline.settings import (
     data_location,
     is_synthetic,
@@ -45,6 +47,7 @@ try:
     RUNS = {run.name: run for run in expand_runs(dict(config), CONFIG_FILES)}
     for run in RUNS.values():
         check_names(run.config)
+        require_other(run.config, RunLayout(run.config.results / run.name).final)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

@@ -3,6 +3,7 @@ import errno
 import functools
 import math
 import subprocess
+import tempfile
 
 SMALL_JOB = {"memory": 2**30, "seconds": 1800, "gpu_seconds": 1800}
 OWN_MEMORY = 512  # MiB of a batch job for the Snakemake that runs in it
@@ -17,10 +18,14 @@ def tells(resource):
 @functools.cache
 def stage_needs(run):
     """What all stages will take; found by a process of its own, since it needs the network."""
-    files = layout(run)
     command = [sys.executable, "-m", "mprd.cli", "needs", "--json"]
-    command += ["--config", str(files.config), "--index", str(files.index)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
+        config.write(
+            dump_yaml(RUNS[run].config)
+        )  # that of the run is written when it begins
+        config.flush()
+        command += ["--config", config.name, "--index", str(layout(run).index)]
+        done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise WorkflowError(done.stderr.strip())
     return json.loads(done.stdout)
@@ -58,7 +63,7 @@ def job(stage=None, run=None, times=1, device=False):
     def gpu(wildcards):
         config = RUNS[run or wildcards.run].config
         wanted = workflow.non_local_exec and config.device != "cpu"
-        return config.processes if wanted else 0
+        return (config.processes if stage in SHARED | {"epoch"} else 1) if wanted else 0
 
     def device_here(wildcards):
         return int(workflow.local_exec)

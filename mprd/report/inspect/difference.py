@@ -1,6 +1,6 @@
 """What became of the clusters between two clusterings of the same images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -79,12 +79,21 @@ def compare_files(a: Path, b: Path) -> Difference:
     Raises:
         UserError: they are of different images.
     """
-    one, other = (read_artifact(path, CLUSTERS)["labels"] for path in (a, b))
+    files = [read_artifact(path, CLUSTERS) for path in (a, b)]
+    one, other = (file["labels"] for file in files)
     if len(one) != len(other):
         raise UserError(
             f"{a} clusters {len(one)} images, {b} {len(other)}: give two of one data set."
         )
-    return compare(one, other)
+    found, (of_a, of_b) = compare(one, other), (file["number"] for file in files)
+    # As people know them; the lists are of clusters of a or of b.
+    return replace(
+        found,
+        merged=[(int(of_b[k]), of_a[group].tolist()) for k, group in found.merged],
+        split=[(int(of_a[k]), of_b[group].tolist()) for k, group in found.split],
+        dissolved=of_a[found.dissolved].tolist(),
+        new=of_b[found.new].tolist(),
+    )
 
 
 def _heir(of: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:

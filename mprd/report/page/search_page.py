@@ -51,7 +51,8 @@ def search_page(
                 break
             title = str(gallery[row])
             pictures.append(Picture(len(queries) + row, -1, "", title, f"{near:.2f}"))
-        strips.append(Strip(query.name, pictures))
+        none = "" if len(pictures) > 1 else f": no match of {at_least:g} or more"
+        strips.append(Strip(query.name + none, pictures))
     text = "Below each image: its cosine similarity to the query."
     section = Section("results", "Results", text, (Strips("", strips),))
     return render("mprd: search", [section], FileThumbnails([*queries, *gallery]))

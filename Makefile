@@ -19,9 +19,10 @@ test: $(READY)  ## static checks and the whole test suite
 reference: $(READY)  ## write the generated pages anew: config/README.md, config/schema.json, docs/
 	$(BIN)/mprd config reference
 
+# On a full disk the coverage of a process cannot be written either.
 coverage: $(READY)  ## the tests with their coverage of mprd/ (twenty minutes); fails below 95 %
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --deselect tests/faults/test_disk.py::test_a_full_disk_is_one_sentence
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort cover
 

@@ -148,3 +148,6 @@ def test_rerank_equals_the_dense_formula(k1, k2, weight):
     assert np.allclose(found, literal_rerank(x[:10], x[10:], k1, k2, weight), atol=1e-5)
     with pytest.raises(ValueError, match="weight is 2"):
         rerank(x[:10], x[10:], weight=2)
+    for query, gallery in ((x[:10], x[10:, 1:]), (x[:10, 1:], x[10:])):
+        with pytest.raises(ValueError, match="differ in width"):
+            rerank(query, gallery)

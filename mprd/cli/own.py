@@ -9,6 +9,9 @@ from mprd.cli.app import app
 from mprd.cli.interrupts import Stopped
 from mprd.system.cpus import worker_count
 
+_FEW = 50
+_DRY, _HOW_LOUD = ("-n", "--dry-run"), ("-q", "--quiet", "--verbose", "-p", "--printshellcmds")
+
 
 @app.command()
 def new(
@@ -40,6 +43,8 @@ def new(
     print(f"cameras in their paths: {cameras}")
     if found.unreadable:
         print(f"some cannot be read and will be left out, such as '{found.unreadable[0]}'")
+    if found.images < _FEW:
+        print(f"{found.images} images are few to learn from: expect little below {_FEW}.")
     print(f"{cores} CPU cores, {usable() / 2**30:.0f} GiB free{', a GPU' if gpu else ''}")
     print(f"\nWrote {out}. Look it over, then: mprd run {out}  (about {lasts})")
 
@@ -68,7 +73,10 @@ def run(
 
     runs = expand_runs(read_yaml(config), str(config))
     arguments = ["--cores", cores, *context.args]
-    if not {"-n", "--dry-run", "--quiet", "-q"} & set(context.args):
+    dry, told = ({*words} & set(context.args) for words in (_DRY, _HOW_LOUD))
+    if dry and not told:
+        arguments += ["--quiet", "rules", "host"]  # the table of jobs, not a block for each
+    elif not told:
         arguments += ["--quiet", "all"]
         for one in runs:
             folder, epochs = layout_of(one).folder, one.config.epochs

@@ -52,14 +52,15 @@ def onnx(
 ) -> None:
     """Write a model as ONNX.
 
-    uint8 RGB images in, embeddings out, any batch size.
+    In: `images`, uint8 (batch, H, W, 3), RGB, resized (bicubic) to the model's size, which the
+    metadata `height` and `width` tell; normalisation is inside. Out: `embeddings`, unit rows.
 
     Example: mprd onnx results/demo/final/model.safetensors --out model.onnx
     """
     from mprd.inference.onnx import export_onnx
 
-    export_onnx(model, out)
-    print(out)
+    height, width, dim = export_onnx(model, out)
+    print(f"{out}: images uint8 (batch, {height}, {width}, 3) -> embeddings float32 (batch, {dim})")
 
 
 @app.command()

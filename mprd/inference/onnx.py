@@ -32,7 +32,7 @@ class Deployed(nn.Module):
         return self.network(normalised.permute(0, 3, 1, 2))
 
 
-def export_onnx(model: Path, out: Path) -> None:
+def export_onnx(model: Path, out: Path) -> tuple[int, int, int]:
     """Write a model as ONNX.
 
     The graph takes `images`, uint8 (batch, H, W, 3), RGB, resized; it gives `embeddings`, float32
@@ -42,6 +42,9 @@ def export_onnx(model: Path, out: Path) -> None:
     Args:
         model: `model.safetensors`.
         out: ONNX file to write.
+
+    Returns:
+        Height and width of its images, and the size of its embeddings.
 
     Raises:
         UserError: not one of our models, or the ONNX libraries are not installed.
@@ -73,3 +76,4 @@ def export_onnx(model: Path, out: Path) -> None:
     onnx.helper.set_model_props(proto, {key: str(value) for key, value in facts.items()})
     with atomic(out) as temporary:
         onnx.save(proto, str(temporary))
+    return shape.height, shape.width, network.dim

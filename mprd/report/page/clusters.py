@@ -54,7 +54,9 @@ def _sheet(run: RunData, title: str, numbers: np.ndarray) -> Strips:
 
 def _strip(run: RunData, number: int) -> Strip:
     members = np.flatnonzero(run.labels == number)
-    return Strip(f"cluster {run.number(number)}, {len(members)} images", _members(run, members))
+    shown = f", {_PICTURES} of them" if len(members) > _PICTURES else ""
+    title = f"cluster {run.number(number)}, {len(members)} images{shown}"
+    return Strip(title, _members(run, members))
 
 
 def _members(run: RunData, members: np.ndarray) -> list[Picture]:

@@ -21,7 +21,7 @@ RECALL = 0.95
 def scene(count: int) -> tuple[Tensor, Tensor]:
     """Return embeddings around their cameras' means, and cameras."""
     features, _ = embeddings(count, 128)
-    # The cameras that `embeddings` drew are not told; by the largest share of any direction.
+    # `embeddings` does not tell the cameras that it drew, so these come on top.
     camera = np.random.default_rng(3).integers(0, 6, count)
     offset = 0.3 * np.random.default_rng(4).normal(size=(6, 128)) / 128**0.5
     features = features + offset[camera].astype(np.float32)

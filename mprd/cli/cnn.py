@@ -14,7 +14,7 @@ from mprd.cli.app import (
     ThreadsOption,
     app,
 )
-from mprd.cli.launch import processes
+from mprd.cli.launch import run_shared
 from mprd.errors import UserError
 from mprd.pipeline.inputs import EpochInputs
 from mprd.pipeline.layout import EpochLayout, FinalLayout
@@ -38,9 +38,11 @@ def init(
     from mprd.stages.init import run_init
 
     settings = load_config(config)
-    with processes(settings, threads) as here:
-        if here:
-            run_init(index=index, pixels=pixels, out=out, metrics=metrics, config=settings)
+    run_shared(
+        settings,
+        threads,
+        lambda: run_init(index=index, pixels=pixels, out=out, metrics=metrics, config=settings),
+    )
 
 
 @app.command()
@@ -65,11 +67,13 @@ def features(
     if unknown:
         raise UserError(f"--split {sorted(unknown)[0]} is not one of {', '.join(SPLITS)}.")
     settings = load_config(config)
-    with processes(settings, threads) as here:
-        if here:
-            run_features(
-                index=index, pixels=pixels, model=model, out=out, config=settings, splits=splits
-            )
+    run_shared(
+        settings,
+        threads,
+        lambda: run_features(
+            index=index, pixels=pixels, model=model, out=out, config=settings, splits=splits
+        ),
+    )
 
 
 @app.command()
@@ -166,9 +170,11 @@ def train(
         student=student,
     )
     settings = load_config(config)
-    with processes(settings, threads) as here:
-        if here:
-            run_train(inputs, out=EpochLayout(out), epoch=epoch, config=settings)
+    run_shared(
+        settings,
+        threads,
+        lambda: run_train(inputs, out=EpochLayout(out), epoch=epoch, config=settings),
+    )
 
 
 @app.command()
@@ -186,10 +192,13 @@ def epochs(
     if last < first:
         raise UserError(f"--last {last} is before --first {first}.")
     settings = load_config(config)
-    with processes(settings, threads) as here:
-        if here:
-            workers = worker_count(threads)
-            run_epochs(run, first=first, last=last, config=settings, threads=workers)
+    run_shared(
+        settings,
+        threads,
+        lambda: run_epochs(
+            run, first=first, last=last, config=settings, threads=worker_count(threads)
+        ),
+    )
 
 
 @app.command()
@@ -212,17 +221,19 @@ def evaluate(
     if (model is None) == (baseline is None):
         raise UserError("Give either --model or --baseline.")
     settings = load_config(config)
-    with processes(settings, threads) as here:
-        if here:
-            run_evaluate(
-                index=index,
-                pixels=pixels,
-                out=out,
-                rankings=rankings,
-                config=settings,
-                model=model,
-                baseline=baseline,
-            )
+    run_shared(
+        settings,
+        threads,
+        lambda: run_evaluate(
+            index=index,
+            pixels=pixels,
+            out=out,
+            rankings=rankings,
+            config=settings,
+            model=model,
+            baseline=baseline,
+        ),
+    )
 
 
 @app.command()
@@ -242,14 +253,16 @@ def export(
     from mprd.stages.export import run_export
 
     settings = load_config(config)
-    with processes(settings, threads) as here:
-        if here:
-            run_export(
-                index=index,
-                pixels=pixels,
-                model=model,
-                out=FinalLayout(out),
-                config=settings,
-                threads=threads,
-                gcn=gcn,
-            )
+    run_shared(
+        settings,
+        threads,
+        lambda: run_export(
+            index=index,
+            pixels=pixels,
+            model=model,
+            out=FinalLayout(out),
+            config=settings,
+            threads=threads,
+            gcn=gcn,
+        ),
+    )

@@ -13,7 +13,7 @@ from mprd.cli.app import (
     ThreadsOption,
     app,
 )
-from mprd.cli.launch import processes
+from mprd.cli.launch import run_shared
 from mprd.pipeline.inputs import InitialFiles, JudgeInputs
 
 
@@ -88,9 +88,7 @@ def judge(
 
     inputs = JudgeInputs(index=index, features=features, graph=graph, drafts=drafts, gcn=gcn)
     settings = load_config(config)
-    with processes(settings, threads) as here:
-        if here:
-            run_judge(inputs, out=out, config=settings)
+    run_shared(settings, threads, lambda: run_judge(inputs, out=out, config=settings))
 
 
 @app.command()

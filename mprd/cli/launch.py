@@ -6,8 +6,7 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from mprd.cli.interrupts import Stopped
@@ -21,15 +20,15 @@ _LOST = 75  # of a process whose group broke: another one tells why
 _LOST_WORDS = re.compile("(closed|reset) by peer|Broken pipe|remote process exited")  # gloo, NCCL
 
 
-@contextmanager
-def processes(config: Config, threads: int | None) -> Iterator[bool]:
-    """Prepare this process for a stage of the network; tell whether the stage is to be run in it.
+def run_shared(config: Config, threads: int | None, stage: Callable[[], None]) -> None:
+    """Run a stage of the network, in as many processes as the config asks for.
 
-    Where the config asks for several processes, this one starts them, waits, and is told False.
+    Where that is more than one, this process starts them with its own command line, and waits.
 
     Args:
         config: `processes` is read.
         threads: of the CPU, of all processes together; None: all.
+        stage: to be run.
 
     Raises:
         UserError: a process of the group was killed, or failed.
@@ -37,7 +36,6 @@ def processes(config: Config, threads: int | None) -> Iterator[bool]:
     if config.processes > 1 and group.size() == 1:
         _require_gpus(config)
         _launch(config.processes)
-        yield False
         return
     from mprd.system.torch_setup import set_up_cpu
 
@@ -46,7 +44,7 @@ def processes(config: Config, threads: int | None) -> Iterator[bool]:
     set_up_cpu(threads)
     group.join(config.device)
     try:
-        yield True
+        stage()
     except RuntimeError as error:
         if group.size() > 1 and _LOST_WORDS.search(str(error)):
             raise SystemExit(_LOST) from None

@@ -77,20 +77,20 @@ def threshold_of_run(run: Path, precision: float = 0.8, answers: Path | None = N
         UserError: the run is not finished; there are no answers, or they cannot be read; without
             answers, a run whose GCN did not judge.
     """
-    final = run_of(run).final
-    features = read_artifact(final.features, FEATURES)["features"]
+    layout = run_of(run)
+    features = read_artifact(layout.final.features, FEATURES)["features"]
     if answers is not None:
-        similarity, probability = _answered(run, features, answers)
+        similarity, probability = _answered(layout, features, answers)
     else:
-        similarity, probability = _judged(run, features)
+        similarity, probability = _judged(layout, features)
     found = suggest_threshold(similarity, probability, precision)
     judge = "the relation GCN" if answers is None else "a person"
     return Threshold(*found, pairs=len(similarity), judge=judge)
 
 
-def _answered(run: Path, features: np.ndarray, answers: Path) -> tuple[np.ndarray, np.ndarray]:
+def _answered(run: RunLayout, features: np.ndarray, answers: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return similarity and answer, 0 or 1, of the pairs that a person judged."""
-    index = read_artifact(RunLayout(run).index, INDEX)
+    index = read_artifact(run.index, INDEX)
     paths = index["path"][split_rows(index, "train")]
     pairs, same = read_answers(answers, {str(path): n for n, path in enumerate(paths)})
     if not len(pairs):
@@ -99,13 +99,13 @@ def _answered(run: Path, features: np.ndarray, answers: Path) -> tuple[np.ndarra
     return np.einsum("pd,pd->p", features[i], features[j]), same.astype(np.float64)
 
 
-def _judged(run: Path, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _judged(run: RunLayout, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return similarity and probability of the nearest pairs of a sample of images."""
-    final, count = RunLayout(run).final, len(features)
+    final, count = run.final, len(features)
     if not final.judgements.is_file():
         raise UserError(
-            f"{run} has no judged pairs. Judge some (`mprd answer --run {run}`) and name them "
-            "with --pairs, or set cluster.relation to judged."
+            f"{run.folder} has no judged pairs. Judge some (`mprd answer --run {run.folder}`) and "
+            "name them with --pairs, or set cluster.relation to judged."
         )
     graph = read_artifact(final.graph, GRAPH, ("indptr", "indices"))
     told = torch.from_numpy(read_artifact(final.judgements, JUDGEMENTS)["probability"])

@@ -29,6 +29,7 @@ from mprd.system.ram import (
     training_bytes,
 )
 
+_EPOCH = ("features", "graph", "cluster", "judge", "train")  # its stages
 _HELD = 4 * 2**30  # pixels up to this size should find room in memory
 _LEAST = 1024 * MIB
 # Of one CPU core, for each MiB of feature maps of an image; ResNets take most (docs/learning.md).
@@ -224,6 +225,3 @@ class _Estimate:
             sum(part.seconds for part in parts),
             sum(part.gpu_seconds for part in parts),
         )
-
-
-_EPOCH = ("features", "graph", "cluster", "judge", "train")

@@ -186,19 +186,24 @@ def test_another_kind_of_file_is_not_called_damaged(judged_run):
             cluster_table(path, 0)
 
 
+def without_first(clusters, out):
+    """Write clusters without the first one, and give the others numbers above a hundred."""
+    labels = np.where(clusters["labels"] > 0, clusters["labels"] - 1, -1).astype(np.int32)
+    arrays = {**clusters.arrays, "labels": labels, "sizes": clusters["sizes"][1:]}
+    arrays["number"] = (100 + np.arange(1, len(clusters["sizes"]))).astype(np.int32)
+    attributes = dict(clusters.attributes)
+    write_artifact(out, CLUSTERS, arrays, config={}, inputs=clusters.inputs, attributes=attributes)
+    return read_artifact(out, CLUSTERS)
+
+
 def test_a_difference_speaks_of_numbers(judged_run, tmp_path):
     """As clusters.csv and the report do, where a run goes on with those of an earlier one."""
     old = read_artifact(judged_run.final.clusters, CLUSTERS)
-    moved = tmp_path / "clusters.h5"
-    arrays = dict(old.arrays)
-    arrays["number"] = arrays["number"] + 100
-    arrays["labels"] = np.where(arrays["labels"] == 0, -1, arrays["labels"]).astype(np.int32)
-    arrays["labels"][arrays["labels"] > 0] -= 1
-    arrays["sizes"], arrays["number"] = arrays["sizes"][1:], arrays["number"][1:]
-    attributes = dict(old.attributes)
-    write_artifact(moved, CLUSTERS, arrays, config={}, inputs=old.inputs, attributes=attributes)
-    assert compare_files(judged_run.final.clusters, moved).dissolved == [0]
-    assert compare_files(moved, judged_run.final.clusters).new == [0]
-    back = compare_files(moved, judged_run.final.clusters)
-    assert back.dissolved == []
-    assert back.unchanged == len(old["sizes"]) - 1
+    first = without_first(old, tmp_path / "first.h5")
+    second = without_first(first, tmp_path / "second.h5")
+    assert first["number"][0] == 101
+    assert compare_files(old.path, first.path).dissolved == [0]
+    assert compare_files(first.path, second.path).dissolved == [101]
+    assert compare_files(second.path, first.path).new == [101]
+    assert compare_files(first.path, old.path).new == [0]
+    assert compare_files(old.path, first.path).unchanged == len(old["sizes"]) - 1

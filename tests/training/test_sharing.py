@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mprd.cli.launch import processes
+from mprd.cli.launch import run_shared
 from mprd.config import validate
 from mprd.errors import UserError
 from mprd.system import group
@@ -83,8 +83,5 @@ def test_one_gpu_is_not_several(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     config = validate({**values, "device": "auto"}, "config.yaml")
-    with (
-        pytest.raises(UserError, match="processes is 2, but torch sees 1 CUDA devices"),
-        processes(config, 2),
-    ):
-        pytest.fail("started")
+    with pytest.raises(UserError, match="processes is 2, but torch sees 1 CUDA devices"):
+        run_shared(config, 2, lambda: pytest.fail("started"))

@@ -9,13 +9,16 @@ printed with its line, to be judged by a person: some change nothing that anybod
 
 import argparse
 import ast
+import contextlib
 import difflib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +33,7 @@ TESTS = {
     "gcn": ["tests/gcn", "tests/stages/test_judged.py"],
     "retrieval": ["tests/retrieval"],
 }
-SECONDS = 600  # then it hangs, which is noticed, too
+PATIENCE = 5  # times as long as the code as it is: then a mutant hangs, which is noticed, too
 # Those about the names of variables want to be told which.
 OPERATORS = sorted(name for name in plugins.operator_names() if "variable" not in name.lower())
 MOST = 400  # occurrences of one mutation in a file that are looked for
@@ -86,22 +89,27 @@ def without_types(code: str) -> ast.Module:
     return tree
 
 
-def survives(mutant: Mutant, copy: Path, tests: list[str]) -> bool:
-    """Tell whether all tests pass with a mutant in a copy of the repository."""
+def survives(mutant: Mutant, copy: Path, tests: list[str], seconds: float | None) -> bool:
+    """Tell whether all tests pass with a mutant in a copy of the repository, within some time."""
     target = copy / mutant.file
     original = target.read_text()
     target.write_text(mutant.text)
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
     environment |= {"NUMBA_CACHE_DIR": str(copy / ".numba")}
+    # A group of its own: what the tests started goes with them.
+    process = subprocess.Popen(
+        command, cwd=copy, env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     try:
-        done = subprocess.run(
-            command, cwd=copy, env=environment, capture_output=True, timeout=SECONDS, check=False
-        )
-        return done.returncode == 0
+        return process.wait(seconds) == 0
     except subprocess.TimeoutExpired:
         return False
     finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         target.write_text(original)
 
 
@@ -135,11 +143,13 @@ def report(package: str, tests: list[str], copy: Path, count: int, seed: int) ->
     lines = draw.sample(sorted(places, key=str), min(count, len(places)))
     chosen = [draw.choice(places[line]) for line in lines]
     unchanged = Mutant(chosen[0].file, "", 0, (copy / chosen[0].file).read_text())
-    if not survives(unchanged, copy, tests):
+    begin = time.monotonic()
+    if not survives(unchanged, copy, tests, None):
         raise SystemExit(f"the tests of {package} fail on the code as it is")
+    limit = PATIENCE * (time.monotonic() - begin)
     killed = 0
     for mutant in chosen:
-        if survives(mutant, copy, tests):
+        if survives(mutant, copy, tests, limit):
             print(f"SURVIVED {mutant.file} {mutant.operator.split('/')[-1]}: {mutant.line()}")
         else:
             killed += 1

@@ -1,31 +1,25 @@
 """What Snakemake runs again: for every setting, and for every file of the user's own."""
 
-import contextlib
-import io
 import json
 import multiprocessing
 import os
 import re
 import shutil
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-import snakemake.cli
-import yaml
 
 from mprd.config import Config, expand_runs, merge
 from mprd.config.load import known_keys
 from mprd.pipeline.settings import keys_read
-from tests.workflow.runs import GCN, ROOT, configure
+from tests.workflow.dry_runs import ASKED, TARGETS, dry_run, planned
+from tests.workflow.runs import GCN, configure
 from tests.workflow.runs import snakemake as run_snakemake
 
 SECTIONS = {key.rpartition(".")[0] for key in known_keys(Config)}
 FIELDS = sorted(set(known_keys(Config)) - SECTIONS)
-ASKED = ("tiny", "gcn")
-TARGETS = [
-    f"results/{run}/{name}" for run in ASKED for name in ("report.html", "final/clusters.csv")
-]
 
 # Stage -> the stages that read what it makes. "@1": in epoch 1, whose features are the initial
 # model's; "@2": in a later epoch.
@@ -166,47 +160,17 @@ def expected(before: dict, after: dict) -> dict[str, set[str]]:
     return wanted
 
 
-def dry_run(task: tuple[Path, dict]) -> dict[str, set[str]]:
-    """Return run -> stages that Snakemake would run, asked in this process."""
-    folder, values = task
-    path = folder / "changed.yaml"
-    path.write_text(yaml.safe_dump(values))
-    os.chdir(folder)
-    arguments = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    arguments += ["--configfile", str(path), "--cores", "2", "--dry-run", "--nolock"]
-    output = io.StringIO()
-    with (
-        contextlib.redirect_stdout(output),
-        contextlib.redirect_stderr(output),
-        contextlib.suppress(SystemExit),
-    ):
-        snakemake.cli.main([*arguments, "--", *TARGETS])
-    return planned(output.getvalue())
-
-
-def planned(text: str) -> dict[str, set[str]]:
-    """Read the stages of each run from what a dry run prints."""
-    found: dict[str, set[str]] = {run: set() for run in ASKED}
-    names = {"train_gcn": "train", "train_teacher": "train", "train_gcn_teacher": "train"}
-    names |= {"baseline": "evaluate"}
-    names |= {"export_judged": "export", "draft": "cluster", "cluster_judged": "cluster"}
-    for block in re.split(r"\n(?=\[)", text):
-        rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
-        wildcard = re.search(r"^    wildcards: run=([\w-]+)", block, re.MULTILINE)
-        if rule and wildcard:
-            found[wildcard[1]].add(names.get(rule[1], rule[1]))
-    return found
-
-
 def ask(folder: Path, tmp_path: Path, cases: list[dict]) -> list[dict[str, set[str]]]:
-    """Dry-run several configs on copies of a folder, two at a time, each in a forked process."""
+    """Dry-run several configs on copies of a folder, two at a time, each in its own process."""
     tasks = []
     for number, values in enumerate(cases):
         copy = tmp_path / str(number)
         shutil.copytree(folder, copy, copy_function=os.link)
         tasks.append((copy, values))
-    with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
-        return pool.map(dry_run, tasks, chunksize=1)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.workflow.dry_runs"])  # Snakemake is imported once
+    with ProcessPoolExecutor(2, context, max_tasks_per_child=1) as pool:
+        return list(pool.map(dry_run, tasks))
 
 
 def shared_by_links(plan: dict[str, set[str]]) -> dict[str, set[str]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,8 @@ def generate(
         draw = partial(_draw, settings, temporary, height, width)
         workers = min(threads, worker_count(None))
         if workers > 1:
-            with ProcessPoolExecutor(workers) as pool:
+            # Spawned: a process with threads (of torch, of BLAS) cannot be forked safely.
+            with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
                 list(pool.map(draw, shots, chunksize=64))
         else:
             for shot in shots:

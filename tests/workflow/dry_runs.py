@@ -1,0 +1,54 @@
+"""What Snakemake would run, asked in this process: a new interpreter costs more than the answer.
+
+Snakemake keeps what it parsed in globals, so a process asks once. Processes come from a fork
+server, which has no threads: a fork of pytest's own process, whose libraries have started some,
+hangs now and then.
+"""
+
+import contextlib
+import io
+import os
+import re
+from pathlib import Path
+
+import snakemake.cli
+import yaml
+
+from tests.workflow.runs import ROOT
+
+ASKED = ("tiny", "gcn")
+TARGETS = [
+    f"results/{run}/{name}" for run in ASKED for name in ("report.html", "final/clusters.csv")
+]
+
+
+def dry_run(task: tuple[Path, dict]) -> dict[str, set[str]]:
+    """Return run -> stages that Snakemake would run on a folder with these values."""
+    folder, values = task
+    path = folder / "changed.yaml"
+    path.write_text(yaml.safe_dump(values))
+    os.chdir(folder)
+    arguments = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    arguments += ["--configfile", str(path), "--cores", "2", "--dry-run", "--nolock"]
+    output = io.StringIO()
+    with (
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(output),
+        contextlib.suppress(SystemExit),
+    ):
+        snakemake.cli.main([*arguments, "--", *TARGETS])
+    return planned(output.getvalue())
+
+
+def planned(text: str) -> dict[str, set[str]]:
+    """Read the stages of each run from what a dry run prints."""
+    found: dict[str, set[str]] = {run: set() for run in ASKED}
+    names = {"train_gcn": "train", "train_teacher": "train", "train_gcn_teacher": "train"}
+    names |= {"baseline": "evaluate"}
+    names |= {"export_judged": "export", "draft": "cluster", "cluster_judged": "cluster"}
+    for block in re.split(r"\n(?=\[)", text):
+        rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
+        wildcard = re.search(r"^    wildcards: run=([\w-]+)", block, re.MULTILINE)
+        if rule and wildcard:
+            found[wildcard[1]].add(names.get(rule[1], rule[1]))
+    return found

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from mprd.errors import UserError, maker, remedy
 
 
 @contextmanager
-def atomic(path: Path, size: int = 0) -> Iterator[Path]:
+def atomic(path: Path, size: int = 0, *, lock: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it to `path`.
 
     A lock on the target keeps out another writer: the second waits for the first. On an exception
@@ -24,6 +24,8 @@ def atomic(path: Path, size: int = 0) -> Iterator[Path]:
     Args:
         path: target.
         size: bytes that will be written, as far as they are known before.
+        lock: False for a file among a user's own: no lock file stays beside it, and of two
+            writers the last one wins.
 
     Raises:
         UserError: the folder cannot be written to, or the disk is full.
@@ -31,7 +33,7 @@ def atomic(path: Path, size: int = 0) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with only_writer(path):
+        with only_writer(path) if lock else nullcontext():
             _require_space(path, size)
             try:
                 yield temporary

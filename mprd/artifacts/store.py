@@ -61,6 +61,7 @@ def write_artifact(
     inputs: Mapping[str, str],
     seed: int | None = None,
     attributes: Mapping[str, Any] | None = None,
+    lock: bool = True,
 ) -> None:
     """Write `arrays` as an artifact of `schema`, atomically, checked before it is renamed.
 
@@ -72,6 +73,7 @@ def write_artifact(
         inputs: name -> digest of each artifact it was made from.
         seed: random seed, where one was used.
         attributes: the schema's own attributes.
+        lock: see `atomic`.
 
     Raises:
         UserError: the target cannot be written.
@@ -79,7 +81,14 @@ def write_artifact(
     """
     size = sum(np.asarray(values).nbytes for values in arrays.values())
     with create_artifact(
-        path, schema, config=config, inputs=inputs, seed=seed, attributes=attributes, size=size
+        path,
+        schema,
+        config=config,
+        inputs=inputs,
+        seed=seed,
+        attributes=attributes,
+        size=size,
+        lock=lock,
     ) as file:
         for key, values in arrays.items():
             dtype = h5py.string_dtype() if schema.arrays[key].dtype == "str" else values.dtype
@@ -96,12 +105,13 @@ def create_artifact(
     seed: int | None = None,
     attributes: Mapping[str, Any] | None = None,
     size: int = 0,
+    lock: bool = True,
 ) -> Iterator[h5py.File]:
     """Like `write_artifact`, for contents that are written piece by piece into the open file.
 
     `size`: bytes of the contents, about.
     """
-    with atomic(path, size) as temporary:
+    with atomic(path, size, lock=lock) as temporary:
         with new_file(temporary, SEAL_BYTES) as file:
             yield file
             _describe(file, schema)

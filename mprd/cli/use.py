@@ -18,6 +18,9 @@ _BELIEVED = 0.8  # largest precision at which the relation GCN's promise held
 
 ModelFile = Annotated[Path, typer.Option("--model", help="model.safetensors of a run.")]
 Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
+SkipOption = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Leave out damaged images, with a note of each.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -26,6 +29,7 @@ def embed(
     images: Images,
     model: ModelFile,
     out: Annotated[Path, typer.Option(help="HDF5 (with paths) or .npy (features alone) to write.")],
+    skip_unreadable: SkipOption = False,
 ) -> None:
     """Embed images, for searching or other use.
 
@@ -37,7 +41,7 @@ def embed(
     if out.suffix not in (".h5", ".npy"):
         raise UserError(f"{out} must end in .h5 or .npy.")
     embedder = load_model(model)
-    gallery = make_gallery(embedder, images)
+    gallery = make_gallery(embedder, images, skip_unreadable=skip_unreadable)
     if out.suffix == ".h5":
         write_gallery(gallery, embedder, out)
     else:
@@ -78,6 +82,7 @@ def search(
     ] = -1.0,
     as_json: JsonOption = False,
     html: Annotated[Path | None, typer.Option(help="Page with pictures to write.")] = None,
+    skip_unreadable: SkipOption = False,
 ) -> None:
     """Find the most similar gallery images of each query.
 
@@ -87,20 +92,23 @@ def search(
     Example: mprd search q.jpg --model M.safetensors --gallery crops/ --html found.html
     """
     from mprd.artifacts import atomic
-    from mprd.data.image_paths import image_paths
+    from mprd.data.image_paths import image_paths, readable
     from mprd.inference.embedder import load_model
     from mprd.inference.gallery import make_gallery, read_gallery
 
     embedder = load_model(model)
-    is_file = gallery.suffix == ".h5"
-    among = read_gallery(gallery, embedder) if is_file else make_gallery(embedder, [gallery])
+    if gallery.suffix == ".h5":
+        among = read_gallery(gallery, embedder)
+    else:
+        among = make_gallery(embedder, [gallery], skip_unreadable=skip_unreadable)
     files = image_paths(queries)
+    files = readable(files) if skip_unreadable else files
     similarity, index = embedder.search(embedder.embed(files), among.features, k)
     if html is not None:
         from mprd.report.page.search_page import search_page
 
         page = search_page(files, among.paths, similarity, index, at_least)
-        with atomic(html) as temporary:
+        with atomic(html, lock=False) as temporary:
             temporary.write_text(page, encoding="utf-8")
     found = {
         str(query): [
@@ -163,6 +171,7 @@ def assign(
     images: Images,
     run: Annotated[Path, typer.Option(help="Folder of a finished run.")],
     out: Annotated[Path | None, typer.Option(help="CSV to write; else print it.")] = None,
+    skip_unreadable: SkipOption = False,
 ) -> None:
     """Give new images the cluster numbers of a finished run.
 
@@ -171,11 +180,11 @@ def assign(
     from mprd.artifacts import atomic
     from mprd.inference.assign_run import assign_images
 
-    table = assign_images(run, images)
+    table = assign_images(run, images, skip_unreadable=skip_unreadable)
     if out is None:
         print(table.to_csv(index=False, float_format="%.3f"), end="")
         return
-    with atomic(out) as temporary:
+    with atomic(out, lock=False) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
     known = int((table["cluster"] >= 0).sum())
     print(f"{known} of {len(table)} images belong to a known cluster: {out}")
@@ -204,7 +213,7 @@ def cluster_features(
     settings = validate({"cluster": plain}, "default") if config is None else load_config(config)
     where = None if cameras is None else _integers(cameras)
     found = cluster_features(read_array(features), settings, where, worker_count(threads))
-    with atomic(out) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic(out, lock=False) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write("row,cluster,confidence\n")
         for row, (label, trust) in enumerate(zip(found.labels, found.membership, strict=True)):
             file.write(f"{row},{label},{trust:.3f}\n")

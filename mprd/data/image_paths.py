@@ -1,9 +1,11 @@
 """Image files that a user names: one, several, or folders of them."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from mprd.data.datasets import read_dataset
+from mprd.data.images import decode
 from mprd.errors import UserError
 
 
@@ -25,4 +27,26 @@ def image_paths(source: str | Path | Iterable[str | Path]) -> list[Path]:
             found.append(path)
         else:
             raise UserError(f"{path} is neither an image nor a folder of images.")
+    return found
+
+
+def readable(paths: Iterable[Path]) -> list[Path]:
+    """Return the images that can be decoded; of the others there is a note each.
+
+    Args:
+        paths: image files.
+
+    Raises:
+        UserError: none can.
+    """
+    found = []
+    for path in paths:
+        try:
+            decode(path)
+        except UserError as error:
+            print(f"note: left out. {error}", file=sys.stderr)
+        else:
+            found.append(path)
+    if not found:
+        raise UserError("None of the images can be read.")
     return found

@@ -94,7 +94,7 @@ def _readable(path: Path) -> Iterator[None]:
     except Exception as error:  # a damaged file can raise anything in Pillow's many readers
         raise UserError(
             f"Image {path} cannot be read ({error or type(error).__name__}). Remove or replace it, "
-            "or set data.on_bad_image to skip."
+            "or have such images left out (data.on_bad_image: skip; --skip-unreadable)."
         ) from None
 
 

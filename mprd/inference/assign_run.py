@@ -10,7 +10,7 @@ import pandas as pd
 from mprd.artifacts import CLUSTERS, FEATURES, INDEX, read_artifact
 from mprd.clustering.numbering import numbers_of
 from mprd.config import load_config
-from mprd.data.image_paths import image_paths
+from mprd.data.image_paths import image_paths, readable
 from mprd.data.index import camera_names, split_rows
 from mprd.errors import UserError
 from mprd.graph.cameras import CameraStatistics
@@ -19,7 +19,9 @@ from mprd.inference.embedder import load_model
 from mprd.pipeline.layout import run_of
 
 
-def assign_images(run: Path, images: Sequence[Path]) -> pd.DataFrame:
+def assign_images(
+    run: Path, images: Sequence[Path], *, skip_unreadable: bool = False
+) -> pd.DataFrame:
     """Give new images to the clusters of a run, whose numbers stay as they are.
 
     Embeddings are compared as the run compares them: around what the images of a camera share, if
@@ -29,6 +31,7 @@ def assign_images(run: Path, images: Sequence[Path]) -> pd.DataFrame:
     Args:
         run: folder of a finished run.
         images: files or folders.
+        skip_unreadable: leave out what cannot be decoded, with a note.
 
     Returns:
         Columns path, cluster (-1: perhaps someone new), similarity (cosine to the cluster's mean),
@@ -44,6 +47,10 @@ def assign_images(run: Path, images: Sequence[Path]) -> pd.DataFrame:
     features = read_artifact(layout.final.features, FEATURES)["features"]
     clusters = read_artifact(layout.final.clusters, CLUSTERS)
     paths, found = _with_cameras(images, config.data.camera)
+    if skip_unreadable:
+        whole = set(readable(paths))
+        found = [name for path, name in zip(paths, found, strict=True) if path in whole]
+        paths = [path for path in paths if path in whole]
     names = camera_names(index)
     camera = np.array([names.index(name) if name in names else -1 for name in found], np.int64)
     embedded = load_model(layout.final.model, config.device, config.precision).embed(paths)

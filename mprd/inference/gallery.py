@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from mprd.artifacts import FEATURES, GALLERY, INDEX, atomic, read_artifact, write_artifact
-from mprd.data.image_paths import image_paths
+from mprd.data.image_paths import image_paths, readable
 from mprd.errors import UserError
 from mprd.inference.embedder import Embedder
 from mprd.pipeline.layout import FinalLayout, RunLayout
@@ -27,13 +27,21 @@ class Gallery:
     paths: list[Path]
 
 
-def make_gallery(model: Embedder, images: Sequence[Path]) -> Gallery:
+def make_gallery(
+    model: Embedder, images: Sequence[Path], *, skip_unreadable: bool = False
+) -> Gallery:
     """Embed images, or all images of folders.
+
+    Args:
+        model: that embeds them.
+        images: files or folders.
+        skip_unreadable: leave out what cannot be decoded, with a note.
 
     Raises:
         UserError: an image or folder is missing or cannot be read.
     """
     paths = [path.resolve() for path in image_paths(images)]
+    paths = readable(paths) if skip_unreadable else paths
     return Gallery(model.embed(paths), paths)
 
 
@@ -43,7 +51,7 @@ def write_gallery(gallery: Gallery, model: Embedder, out: Path) -> None:
         "features": gallery.features,
         "path": np.array([str(path) for path in gallery.paths], dtype=object),
     }
-    write_artifact(out, GALLERY, arrays, config={}, inputs={"model": model.digest})
+    write_artifact(out, GALLERY, arrays, config={}, inputs={"model": model.digest}, lock=False)
 
 
 def read_gallery(path: Path, model: Embedder) -> Gallery:
@@ -73,7 +81,7 @@ def read_gallery(path: Path, model: Embedder) -> Gallery:
 
 def write_array(features: np.ndarray, out: Path) -> None:
     """Write features as `.npy`."""
-    with atomic(out) as temporary, temporary.open("wb") as file:
+    with atomic(out, lock=False) as temporary, temporary.open("wb") as file:
         np.save(file, features, allow_pickle=False)
 
 

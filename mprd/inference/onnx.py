@@ -74,6 +74,6 @@ def export_onnx(model: Path, out: Path) -> tuple[int, int, int]:
     if "card" in header:
         facts["card"] = header["card"]
     onnx.helper.set_model_props(proto, {key: str(value) for key, value in facts.items()})
-    with atomic(out) as temporary:
+    with atomic(out, lock=False) as temporary:
         onnx.save(proto, str(temporary))
     return shape.height, shape.width, network.dim

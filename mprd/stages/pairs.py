@@ -67,7 +67,7 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
     chosen = doubtful[stratified(level.numpy(), count, seed=0)].numpy()
     paths = index["path"][rows]
     table = pd.DataFrame({"path_a": paths[chosen[:, 0]], "path_b": paths[chosen[:, 1]], "same": ""})
-    with atomic(out) as temporary:
+    with atomic(out, lock=False) as temporary:
         table.to_csv(temporary, index=False)
     print(
         f"{count} pairs of {here.folder} in {out}: fill in `same` with 1 or 0, or leave it empty."

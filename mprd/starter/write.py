@@ -44,7 +44,7 @@ def write_config(out: Path, found: Survey, plan: Recipe, duration: str) -> None:
         passes=f"{plan.iters * plan.identities * plan.instances / found.images:.1f}",
     )
     validate(yaml.safe_load(text), str(out))
-    with atomic(out) as temporary:
+    with atomic(out, lock=False) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

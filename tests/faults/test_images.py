@@ -125,7 +125,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_an_unreadable_image_is_one_sentence(tmp_path, name):
     (tmp_path / name).write_bytes(UNREADABLE[name](tmp_path))
-    with pytest.raises(UserError, match=rf"{name} cannot be read .*on_bad_image to skip"):
+    with pytest.raises(UserError, match=rf"{name} cannot be read .*on_bad_image: skip"):
         decode(tmp_path / name)
 
 

@@ -1,6 +1,9 @@
 """ONNX: the same embeddings, by another library."""
 
+import re
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -80,3 +83,17 @@ def test_without_the_libraries(judged_run, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"pip install 'mprd\[onnx\]'"):
         export_onnx(judged_run.final.model, tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_documented_program(exported, judged_run, market, tmp_path, monkeypatch):
+    """The Python of docs/report.md, as it stands there, on two files."""
+    text = (Path(__file__).parents[2] / "docs/report.md").read_text()
+    program = re.search(r"```python\n(import numpy as np\nimport onnxruntime.*?)```", text, re.S)
+    crops = sorted((market / "market1501/Market-1501-v15.09.15/bounding_box_train").iterdir())
+    for name, path in (("a.jpg", crops[0]), ("b.jpg", crops[-1]), ("model.onnx", exported)):
+        shutil.copy(path, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(program[1], names)
+    model = mprd.load_model(judged_run.final.model, precision="float32")
+    np.testing.assert_allclose(names["embeddings"], model.embed(["a.jpg", "b.jpg"]), atol=1e-4)

@@ -313,3 +313,33 @@ def test_a_threshold_keeps_its_promise(pairs):
 def test_image_paths_of_nothing(tmp_path):
     with pytest.raises(UserError, match="no images"):
         image_paths(tmp_path)
+
+
+def test_damaged_images_are_left_out_when_asked(judged_run, crops, tmp_path):
+    """With a note of each; unasked they stop the command, which writes nothing then."""
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    for path in sorted(crops.iterdir())[:5]:
+        shutil.copy(path, folder)
+    (folder / "broken.jpg").write_bytes(next(folder.iterdir()).read_bytes()[:300])
+    model, run = ["--model", judged_run.final.model], ["--run", judged_run.folder]
+    query = sorted(crops.iterdir())[0]
+    for command in (
+        ["embed", folder, *model, "--out", tmp_path / "g.h5"],
+        ["search", query, *model, "--gallery", folder, "--json"],
+        ["assign", folder, *run, "--out", tmp_path / "a.csv"],
+    ):
+        before = sorted(tmp_path.iterdir())
+        with pytest.raises(UserError, match=r"broken\.jpg cannot be read .*--skip-unreadable"):
+            call(*command)
+        assert sorted(tmp_path.iterdir()) == before
+        done = CliRunner().invoke(app, [str(a) for a in [*command, "--skip-unreadable"]])
+        assert done.exit_code == 0
+        assert done.stderr.count("note: left out.") == 1
+        assert "broken.jpg" in done.stderr
+        assert "broken.jpg" not in done.stdout
+    assert len(read_artifact(tmp_path / "g.h5", GALLERY)["path"]) == 5
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 6
+    with pytest.raises(UserError, match="None of the images can be read"):
+        call("search", folder / "broken.jpg", *model, "--gallery", folder, "--skip-unreadable")
+    assert not list(tmp_path.rglob(".*")), "a file of nobody stays beside the user's"

@@ -28,6 +28,7 @@ NORMAL = {
     "relations": [],
     "pixels": [],
     "reading": [],
+    "storage": [],
     "camera_ranks": [],
     "startup": [],
     "dag": [],

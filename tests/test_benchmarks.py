@@ -96,3 +96,10 @@ def test_stage_times_are_summed(tmp_path):
         (folder / "train.tsv").write_text(f"s\tmax_rss\n{seconds}\t-\n")
     table = times(tmp_path)
     assert table.loc["train", ["jobs", "seconds", "per job"]].tolist() == [2, 5, 2.5]
+
+
+def test_storage_says_what_half_precision_changes(tmp_path, monkeypatch):
+    options = ("--n", 400, "--dim", 64, "--mapped", 2000)
+    half, mapped = run_script("storage", tmp_path, monkeypatch, *options)
+    assert 90 < float(half["result"].split()[0]) <= 100
+    assert mapped["result"].endswith("GiB held")

@@ -19,6 +19,7 @@ class Array:
         unit_rows: rows have length 1.
         finite: NaN and infinities are refused (floats only).
         streamed: too large to be scanned at each read; rows are read by chunk.
+        others: dtypes that a file may hold instead; a reader gives `dtype` in any case.
     """
 
     dtype: str
@@ -31,6 +32,7 @@ class Array:
     unit_rows: bool = False
     finite: bool = True
     streamed: bool = False
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

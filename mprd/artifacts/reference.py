@@ -115,8 +115,9 @@ def _section(schema: Schema) -> str:
     for key, array in schema.arrays.items():
         shape = " x ".join(map(str, array.dims))
         unit = f" ({array.units})" if array.units else ""
+        dtypes = " or ".join((array.dtype, *array.others))
         lines.append(
-            f"| `{key}` | {array.dtype} | {shape} | {_range(array)} | {array.description}{unit} |"
+            f"| `{key}` | {dtypes} | {shape} | {_range(array)} | {array.description}{unit} |"
         )
     if schema.attributes:
         lines += ["", "| attribute | meaning |", "|---|---|"]

@@ -56,7 +56,13 @@ FEATURES = Schema(
     "features",
     "Embeddings of the images of one or more splits, in index order.",
     {
-        "features": Array("float32", ("N", "D"), "L2-normalised embedding", unit_rows=True),
+        "features": Array(
+            "float32",
+            ("N", "D"),
+            "L2-normalised embedding",
+            unit_rows=True,
+            others=("float16",),
+        ),
         "row": Array("int64", ("N",), "row of the image in the index", minimum=0),
     },
     {"splits": "splits covered, comma-separated"},

@@ -74,3 +74,13 @@ class InitConfig(Section):
         if self.checkpoint is not None and self.method not in ("checkpoint", "warmup"):
             raise ValueError(f"`checkpoint` is given but method `{self.method}` does not read it")
         return self
+
+
+class FeaturesConfig(Section):
+    """Stored embeddings."""
+
+    dtype: Literal["float32", "float16"] = Field(
+        "float32",
+        description="numbers in `features.h5` and `embeddings.h5`; float16 halves the files, with "
+        "about 3 digits a value (docs/scale.md). All computing is in float32",
+    )

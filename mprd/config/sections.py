@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from mprd.config.clusters import ClusterConfig, GraphConfig
 from mprd.config.data import DataConfig
 from mprd.config.gcn import GcnConfig
-from mprd.config.network import InitConfig, ModelConfig
+from mprd.config.network import FeaturesConfig, InitConfig, ModelConfig
 from mprd.config.section import Probability, Section
 
 
@@ -204,6 +204,9 @@ class Config(Section):
     data: DataConfig = Field(default_factory=DataConfig, description="images")
     model: ModelConfig = Field(default_factory=ModelConfig, description="network")
     init: InitConfig = Field(default_factory=InitConfig, description="start of the network")
+    features: FeaturesConfig = Field(
+        default_factory=FeaturesConfig, description="stored embeddings"
+    )
     graph: GraphConfig = Field(default_factory=GraphConfig, description="neighbour graph")
     cluster: ClusterConfig = Field(default_factory=ClusterConfig, description="clustering")
     augment: AugmentConfig = Field(default_factory=AugmentConfig, description="augmentation")

@@ -47,6 +47,7 @@ SETTINGS = (
     "cluster.widen_step",
     "cluster.constraints",
     "export.numbers",
+    "features.dtype",
     "precision",
 )
 FILES = ("cluster.constraints", "export.numbers")
@@ -158,7 +159,10 @@ def _keep_train(*, index: Path, embeddings: Path, out: Path, config: Config) -> 
     write_artifact(
         out,
         FEATURES,
-        {"features": artifact["features"][chosen], "row": artifact["row"][chosen]},
+        {
+            "features": artifact["features"][chosen].astype(config.features.dtype),
+            "row": artifact["row"][chosen],
+        },
         config=stage_settings(config, "features"),
         inputs=artifact.inputs,
         attributes={"splits": "train"},

@@ -13,7 +13,7 @@ from mprd.stages.guards import exclusive
 from mprd.system import group
 from mprd.system.torch_setup import select_device
 
-SETTINGS = ("precision",)
+SETTINGS = ("precision", "features.dtype")
 
 
 @exclusive
@@ -33,7 +33,7 @@ def run_features(
         pixels: `pixels.h5`.
         model: `model.safetensors`.
         out: `features.h5` to write.
-        config: `device` and `precision` are read.
+        config: `device`, `precision` and `features.dtype` are read.
         splits: which splits; all three are `SPLITS`.
 
     Raises:
@@ -52,7 +52,7 @@ def run_features(
     write_artifact(
         out,
         FEATURES,
-        {"features": features, "row": rows},
+        {"features": features.astype(config.features.dtype), "row": rows},
         config=stage_settings(config, "features"),
         inputs={"index": artifact.digest, "pixels": store.digest, "model": header["digest"]},
         attributes={"splits": ",".join(s for s in SPLITS if s in splits)},

@@ -18,6 +18,7 @@ from mprd.artifacts import (
     write_artifact,
     write_json,
 )
+from mprd.artifacts.checksums import seal
 from mprd.errors import UserError
 from tests.artifacts.edit import edit, put
 
@@ -224,3 +225,51 @@ def test_clusters_schema_refuses_empty_clusters(tmp_path):
         write_artifact(
             tmp_path / "c.h5", CLUSTERS, arrays, config={}, inputs={}, attributes=attributes
         )
+
+
+def test_large_data_sets_are_views_of_their_file(tmp_path, monkeypatch):
+    """The same values; what a caller writes stays its own, and a file made again is another."""
+    path = write_graph(tmp_path / "graph.h5")
+    read = read_artifact(path, GRAPH)
+    monkeypatch.setattr("mprd.artifacts.store._MAPPED_BYTES", 1)
+    mapped = read_artifact(path, GRAPH)
+    for key, values in read.arrays.items():
+        assert isinstance(mapped[key].base, np.memmap), key
+        np.testing.assert_array_equal(mapped[key], values)
+        assert mapped[key].dtype == values.dtype
+    before = path.read_bytes()
+    mapped["data"][:] = 0.25
+    assert path.read_bytes() == before
+    write_graph(path)
+    assert (mapped["data"] == 0.25).all()
+    np.testing.assert_array_equal(mapped["indices"], read["indices"])
+    with h5py.File(path, "r+") as file:  # as another program may write it
+        values = file["data"][:]
+        attributes = dict(file["data"].attrs)
+        del file["data"]
+        file.create_dataset("data", data=values, compression="gzip", chunks=True)
+        file["data"].attrs.update(attributes)
+    seal(path, GRAPH)
+    np.testing.assert_array_equal(read_artifact(path, GRAPH)["data"], values)
+
+
+def test_half_precision_is_read_as_float32(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(50, 16)).astype(np.float32)
+    values /= np.linalg.norm(values, axis=1, keepdims=True)
+    sizes = []
+    for dtype in ("float32", "float16"):
+        path = tmp_path / f"{dtype}.h5"
+        arrays = {"features": values.astype(dtype), "row": np.arange(50)}
+        write_artifact(path, FEATURES, arrays, config={}, inputs={}, attributes={"splits": "train"})
+        found = read_artifact(path, FEATURES)["features"]
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, values.astype(dtype).astype(np.float32))
+        with h5py.File(path) as file:
+            sizes.append(file["features"].id.get_storage_size())
+    assert sizes[0] == 2 * sizes[1]
+    with pytest.raises(ValueError, match="features is float64, expected float32"):
+        write_artifact(
+            tmp_path / "x.h5", FEATURES, {"features": values.astype(float), "row": np.arange(50)},
+            config={}, inputs={}, attributes={"splits": "train"},
+        )  # fmt: skip

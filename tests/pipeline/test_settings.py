@@ -239,7 +239,8 @@ def test_settings_are_nested_as_in_the_config():
     config = Config()
     sizes = {"height": 256, "width": 128, "allow_outside": False}
     assert stage_settings(config, "pixels") == {"data": sizes}
-    assert stage_settings(config, "features") == {"precision": "auto"}
+    stored = {"precision": "auto", "features": {"dtype": "float32"}}
+    assert stage_settings(config, "features") == stored
     assert stage_settings(config, "cluster") == {"cluster": config.cluster.model_dump(mode="json")}
 
 

@@ -87,6 +87,31 @@ def test_pixels_are_the_resized_images(run, market):
             assert np.array_equal(file["pixels"][row], resize(image, 32, 16))
 
 
+def test_stored_embeddings_can_be_half_as_large(copy, tiny_config, tmp_path):
+    """In features.h5 and in what the export leaves; the stages behind read float32."""
+    half = changed(tiny_config, features={"dtype": "float16"})
+    files = RunLayout(copy)
+    out = tmp_path / "half.h5"
+    run_features(
+        index=files.index, pixels=files.pixels, model=files.initial_model, out=out, config=half
+    )
+    exact, found = (
+        read_artifact(path, FEATURES)["features"] for path in (files.epoch(1).features, out)
+    )
+    assert 0 < np.abs(exact - found).max() < 2**-11
+    run_graph(features=out, out=tmp_path / "graph.h5", config=half)
+    run_export(
+        index=files.index,
+        pixels=files.pixels,
+        model=files.epoch(1).model,
+        out=FinalLayout(tmp_path / "final"),
+        config=half,
+    )
+    for path in (out, tmp_path / "final/features.h5", tmp_path / "final/embeddings.h5"):
+        with h5py.File(path) as file:
+            assert file["features"].dtype == np.float16
+
+
 def test_features_are_those_of_the_model(run):
     artifact = read_artifact(run / "epochs/002/features.h5", FEATURES)
     assert artifact["features"].shape == (54, 192)

@@ -29,7 +29,9 @@ def finished(cell: Cell) -> None:
     if not layout.final.clusters.is_file():
         label_epoch(layout, last, cell.config)
         layout.final.folder.mkdir(parents=True, exist_ok=True)
-        for role, path in layout.epoch(last).labelling(cell.config.judged).items():
+        for role, path in (
+            layout.epoch(last).labelling(cell.config.judged, cell.config.ranked).items()
+        ):
             getattr(layout.final, role).symlink_to(path.resolve())
 
 

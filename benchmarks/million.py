@@ -61,14 +61,16 @@ def commands(folder: Path) -> dict[str, list[str]]:
     metadata = ["--metadata", f"{folder}/gcn/metadata.h5"]
     gcn = f"{folder}/gcn/pretrained.safetensors"
     judgements = f"{first}/judgements.h5"
-    pairs = [*index, *features, *graph, "--drafts", drafts, "--gcn", gcn]
-    learn = [*start, *features, *graph, *metadata]
+    ranks = ["--ranks", f"{first}/ranks.h5"]
+    pairs = [*index, *features, *graph, "--drafts", drafts, "--gcn", gcn, *ranks]
+    learn = [*start, *features, *graph, *metadata, *ranks]
     return {
         "graph": ["plain", *features, *index, "--out", graph[1]],
         "cluster, DBSCAN": ["plain", *index, *graph, "--out", f"{first}/clusters.h5"],
         "cluster, community": ["community", *index, *graph, "--out", f"{out}.h5"],
         "cluster, drafts": ["judged", *index, *graph, "--out", drafts],
         "metadata": ["judged", *start, *features, *graph, "--out", metadata[1]],
+        "ranks": ["judged", *index, *features, "--out", ranks[1]],
         "pretrain": [
             *("judged", *learn, "--clusters", drafts),
             *("--out", gcn, "--metrics", f"{folder}/gcn/metrics.json"),

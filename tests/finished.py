@@ -18,8 +18,9 @@ HOSTILE = "<img src=x onerror=alert(1)>&\"'"
 
 @pytest.fixture(scope="session")
 def judged_run(tmp_path_factory, tiny_config):
-    """Identities, cameras, query and gallery, judged clusters, hard pairs."""
-    config = changed(changed(tiny_config, **GCN), cluster=JUDGED, train={"use_hsd": True})
+    """Identities, cameras, query and gallery, judged clusters, ranks, hard pairs."""
+    more = {"cluster": JUDGED, "train": {"use_hsd": True}, "graph": {"backend": "ivf"}}
+    config = changed(changed(tiny_config, **GCN), **more)
     return finish(tmp_path_factory.mktemp("report") / "judged", config)
 
 

@@ -140,6 +140,29 @@ CLUSTERS = Schema(
     },
 )
 
+RANKS = Schema(
+    "mprd.ranks",
+    1,
+    "ranks",
+    "How near the images of every camera are to each training image, at a few ranks: where the "
+    "neighbours are searched approximately, this search is made once for all that the GCN does in "
+    "an epoch.",
+    {
+        "cosine": Array(
+            "float32",
+            ("N", "C", "L"),
+            "cosine, around the means of the cameras, of the 1st, 2nd, 3rd, 4th, 6th ... 128th "
+            "nearest image of a camera; -2 where it has fewer",
+            minimum=-2,
+            maximum=1.001,
+        ),
+    },
+    {
+        "recall": "share of the nearest images of a camera that were found, of a sample; the "
+        "least of the cameras (1: all were compared)",
+    },
+)
+
 JUDGEMENTS = Schema(
     "mprd.judgements",
     1,
@@ -281,6 +304,7 @@ SCHEMAS: dict[str, Schema] = {
         FEATURES,
         GRAPH,
         CLUSTERS,
+        RANKS,
         JUDGEMENTS,
         METADATA,
         RELATIONS,

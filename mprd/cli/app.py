@@ -23,6 +23,10 @@ ConfigOption = Annotated[
 IndexOption = Annotated[Path, typer.Option(help="index.h5")]
 PixelsOption = Annotated[Path, typer.Option(help="pixels.h5")]
 ModelOption = Annotated[Path, typer.Option(help="model.safetensors")]
+RanksOption = Annotated[
+    Path | None,
+    typer.Option(help="ranks.h5 of the epoch (graph.backend: ivf); without it all are compared."),
+]
 OutOption = Annotated[Path, typer.Option(help="File to write.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all.")]
 

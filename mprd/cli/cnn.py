@@ -11,6 +11,7 @@ from mprd.cli.app import (
     ModelOption,
     OutOption,
     PixelsOption,
+    RanksOption,
     ThreadsOption,
     app,
 )
@@ -138,6 +139,7 @@ def train(
     ] = None,
     state: Annotated[Path | None, typer.Option(help="state.pt of the epoch before")] = None,
     graph: Annotated[Path | None, typer.Option(help="graph.h5 of this epoch (use_gcn)")] = None,
+    ranks: RanksOption = None,
     metadata: Annotated[Path | None, typer.Option(help="metadata.h5 (use_gcn)")] = None,
     gcn: Annotated[
         Path | None, typer.Option(help="GCN of the epoch before, or pre-trained (use_gcn)")
@@ -164,6 +166,7 @@ def train(
         previous_clusters=previous_clusters,
         state=state,
         graph=graph,
+        ranks=ranks,
         metadata=metadata,
         gcn=gcn,
         drafts=drafts,

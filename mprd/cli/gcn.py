@@ -10,6 +10,7 @@ from mprd.cli.app import (
     IndexOption,
     OutOption,
     PixelsOption,
+    RanksOption,
     ThreadsOption,
     app,
 )
@@ -51,6 +52,7 @@ def pretrain(
     metadata: Annotated[Path, typer.Option(help="metadata.h5")],
     out: OutOption,
     metrics: Annotated[Path, typer.Option(help="JSON of losses and quality to write.")],
+    ranks: RanksOption = None,
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
@@ -68,7 +70,28 @@ def pretrain(
         out=out,
         metrics=metrics,
         config=load_config(config),
+        ranks=ranks,
     )
+
+
+@app.command()
+def ranks(
+    index: IndexOption,
+    features: Annotated[Path, typer.Option(help="features.h5 of the epoch")],
+    out: OutOption,
+    config: ConfigOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Search how near each camera's images are, for the GCN.
+
+    Needed with graph.backend: ivf alone; otherwise the GCN's stages compare all images themselves.
+    """
+    from mprd.config import load_config
+    from mprd.stages.ranks import run_ranks
+    from mprd.system.torch_setup import set_up_cpu
+
+    set_up_cpu(threads)
+    run_ranks(index=index, features=features, out=out, config=load_config(config))
 
 
 @app.command()
@@ -79,6 +102,7 @@ def judge(
     drafts: Annotated[Path, typer.Option(help="drafts.h5 of the epoch")],
     gcn: Annotated[Path, typer.Option(help="GCN of the epoch before, or pre-trained")],
     out: OutOption,
+    ranks: RanksOption = None,
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
@@ -86,7 +110,9 @@ def judge(
     from mprd.config import load_config
     from mprd.stages.judge import run_judge
 
-    inputs = JudgeInputs(index=index, features=features, graph=graph, drafts=drafts, gcn=gcn)
+    inputs = JudgeInputs(
+        index=index, features=features, graph=graph, drafts=drafts, gcn=gcn, ranks=ranks
+    )
     settings = load_config(config)
     run_shared(settings, threads, lambda: run_judge(inputs, out=out, config=settings))
 

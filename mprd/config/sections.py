@@ -222,6 +222,11 @@ class Config(Section):
         """Whether clusters are made from the judgements of the relation GCN."""
         return self.cluster.relation == "judged"
 
+    @property
+    def ranked(self) -> bool:
+        """Whether the ranks within cameras of an epoch are searched once and kept."""
+        return self.use_gcn and self.graph.backend == "ivf"
+
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
         if self.cluster.eps > self.graph.eps_max:

@@ -52,7 +52,9 @@ def camera_profile(looking: Tensor, seen: Tensor, cameras: Tensor, first: int | 
     return profile
 
 
-def approximate_profile(features: Tensor, cameras: Tensor, min_recall: float) -> Tensor:
+def approximate_profile(
+    features: Tensor, cameras: Tensor, min_recall: float
+) -> tuple[Tensor, float]:
     """Return nearly the cosine at each level of every camera's images, for all images.
 
     An image that a camera's inverted file misses lets those behind it move up: a cosine is at most
@@ -64,25 +66,32 @@ def approximate_profile(features: Tensor, cameras: Tensor, min_recall: float) ->
         min_recall: share of the 128 nearest images of a camera that must be found; of a sample.
 
     Returns:
-        float32 (N, C, L); -2 where a camera has fewer images.
+        float32 (N, C, L), -2 where a camera has fewer images; and the share of the nearest images
+        that was found, of a sample, the least of the cameras.
     """
     rows, of_row = features.numpy(), cameras.numpy()
     count, threads = int(of_row.max(initial=-1)) + 1, torch.get_num_threads()
     profile = np.full((len(rows), count, len(LEVELS)), _ABSENT, np.float32)
+    recall = 1.0
     for camera in range(count):
         members = np.flatnonzero(of_row == camera)
-        _profile_of(rows, members, min_recall, threads, profile[:, camera])
-    return torch.from_numpy(profile)
+        found = _profile_of(rows, members, min_recall, threads, profile[:, camera])
+        recall = min(recall, found)
+    return torch.from_numpy(profile), recall
 
 
 def _profile_of(
     rows: np.ndarray, members: np.ndarray, min_recall: float, threads: int, profile: np.ndarray
-) -> None:
-    """Write the cosines at the levels of one camera's images, (N, L); members int64 (m,)."""
+) -> float:
+    """Write the cosines at the levels of one camera's images, (N, L); members int64 (m,).
+
+    Returns:
+        The share of the nearest images that was found.
+    """
     width = min(len(members), LEVELS[-1] + 1)  # one more: an image does not see itself
     with faiss_threads(threads):
         lists = InvertedFile(rows[members], seed=0)
-        probes, _ = lists.probes_for(rows, width, min_recall, seed=0)
+        probes, recall = lists.probes_for(rows, width, min_recall, seed=0)
     own = np.full(len(rows), -2)
     own[members] = np.arange(len(members))
     ranks = np.array(LEVELS)[np.array(LEVELS) <= width] - 1
@@ -96,6 +105,7 @@ def _profile_of(
 
     with single_threads():
         map_blocks(search, len(rows), threads, lists.block(probes, len(rows)))
+    return recall
 
 
 def levels_above(profile: Tensor, cosine: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from mprd.gcn.camera_frame import CameraFrame, inner_products
-from mprd.gcn.camera_ranks import approximate_profile, camera_profile, levels_above
+from mprd.gcn.camera_ranks import camera_profile, levels_above
 from mprd.gcn.jaccard_table import JaccardTable
 from mprd.gcn.node_features import RELATIONAL_FEATURES, ToEnd, relational_features
 from mprd.gcn.subgraphs import PairGraphs, pair_graphs
@@ -62,7 +62,7 @@ class EpochContext:
         star: int,
         aligned: CameraMethod = "none",
         keep_ranks: bool = False,
-        min_recall: float = 1.0,
+        profile: Tensor | None = None,
     ) -> "EpochContext":
         """Return the context of an epoch's graph.
 
@@ -74,14 +74,11 @@ class EpochContext:
             star: neighbours that join an end in a subgraph.
             aligned: what was taken from the embeddings to find the neighbours.
             keep_ranks: ranks within cameras stay those of now, whatever the memory will be.
-            min_recall: share of the nearest images of a camera that the ranks must know; below 1
-                they are searched approximately (on a GPU, which can bear it, all are compared).
+            profile: float32 (N, C, L), of `ranks.h5`; None: all images are compared here.
         """
         frame = CameraFrame.of_images(memory, cameras)
         centred = frame.centred(memory, frame.cameras)
-        if min_recall < 1 and memory.device.type == "cpu":
-            profile = approximate_profile(centred, frame.cameras, min_recall)
-        else:
+        if profile is None:
             profile = camera_profile(centred, centred, frame.cameras, 0)
         return cls(
             memory=memory,

@@ -41,6 +41,7 @@ class EpochRelations:
         settings: GcnConfig,
         generator: torch.Generator,
         keep_ranks: bool = False,
+        ranks: Artifact | None = None,
     ) -> None:
         """Set up an epoch.
 
@@ -53,6 +54,7 @@ class EpochRelations:
             settings: the `gcn` section.
             generator: on the CPU.
             keep_ranks: the memory will change, and ranks within cameras must not.
+            ranks: `ranks.h5` of the epoch; None: all images are compared here.
         """
         self.settings, self.generator, self.labels = settings, generator, labels
         self._distance = graph_distance(graph)
@@ -64,7 +66,7 @@ class EpochRelations:
             star=settings.neighbors,
             aligned=graph.attributes["cameras"],
             keep_ranks=keep_ranks,
-            min_recall=float(graph.attributes["recall"]),
+            profile=None if ranks is None else torch.from_numpy(ranks["cosine"]).to(memory.device),
         )
         self.doubtful = doubtful_pairs(labels, generator)
         order = torch.randperm(len(self.doubtful), generator=generator)

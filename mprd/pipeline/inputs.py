@@ -21,6 +21,7 @@ class EpochInputs:
         previous_clusters: of the epoch before, None in epoch 1.
         state: of the epoch before, None in epoch 1.
         graph: of this epoch (`use_gcn`).
+        ranks: of this epoch (`use_gcn` with `graph.backend: ivf`).
         metadata: of the run (`use_gcn`).
         gcn: the relation GCN of the epoch before (epoch 1: the pre-trained one) (`use_gcn`).
         drafts: of this epoch (`cluster.relation: judged`).
@@ -35,6 +36,7 @@ class EpochInputs:
     previous_clusters: Path | None = None
     state: Path | None = None
     graph: Path | None = None
+    ranks: Path | None = None
     metadata: Path | None = None
     gcn: Path | None = None
     drafts: Path | None = None
@@ -42,7 +44,7 @@ class EpochInputs:
 
     def files(self) -> dict[str, Path]:
         """Return those that there are, by role."""
-        return {name: path for name, path in vars(self).items() if path is not None}
+        return _there(self)
 
 
 def epoch_inputs(run: RunLayout, epoch: int, config: Config) -> EpochInputs:
@@ -64,6 +66,7 @@ def epoch_inputs(run: RunLayout, epoch: int, config: Config) -> EpochInputs:
         previous_clusters=None if first else before.clusters,
         state=None if first else before.state,
         graph=here.graph if config.use_gcn else None,
+        ranks=here.ranks if config.ranked else None,
         metadata=run.metadata if config.use_gcn else None,
         gcn=run.gcn_after(epoch - 1) if config.use_gcn else None,
         drafts=here.drafts if config.judged else None,
@@ -93,6 +96,7 @@ class JudgeInputs:
         graph: of this epoch.
         drafts: of this epoch: clusters by Jaccard distance.
         gcn: the relation GCN of the epoch before (epoch 1: the pre-trained one).
+        ranks: of this epoch; None: all images are compared.
     """
 
     index: Path
@@ -100,14 +104,20 @@ class JudgeInputs:
     graph: Path
     drafts: Path
     gcn: Path
+    ranks: Path | None = None
+
+    def files(self) -> dict[str, Path]:
+        """Return those that there are, by role."""
+        return _there(self)
 
 
-def judge_inputs(run: RunLayout, epoch: int) -> JudgeInputs:
+def judge_inputs(run: RunLayout, epoch: int, config: Config) -> JudgeInputs:
     """Return the files that the judgements of an epoch come from.
 
     Args:
         run: layout of the run.
         epoch: 1-based.
+        config: of the run.
     """
     here = run.epoch(epoch)
     return JudgeInputs(
@@ -116,6 +126,7 @@ def judge_inputs(run: RunLayout, epoch: int) -> JudgeInputs:
         graph=here.graph,
         drafts=here.drafts,
         gcn=run.gcn_after(epoch - 1),
+        ranks=here.ranks if config.ranked else None,
     )
 
 
@@ -162,3 +173,7 @@ def require_other(config: Config, final: FinalLayout) -> None:
             f"export.numbers names {numbers}, which this run writes anew. Copy it to another place "
             "first, and name the copy."
         )
+
+
+def _there(inputs: EpochInputs | JudgeInputs) -> dict[str, Path]:
+    return {name: path for name, path in vars(inputs).items() if path is not None}

@@ -57,6 +57,7 @@ class EpochLayout(Folder):
 
     features = File("features.h5", "embeddings of the training images at the start of the epoch")
     graph = File("graph.h5", "their neighbours and Jaccard distances")
+    ranks = File("ranks.h5", "nearness of every camera's images (use_gcn, graph.backend: ivf)")
     drafts = File("drafts.h5", "clusters by Jaccard distance, whose pairs are doubtful (judged)")
     judgements = File("judgements.h5", "what the relation GCN says of the graph's pairs (judged)")
     clusters = File("clusters.h5", "pseudo-labels")
@@ -67,9 +68,15 @@ class EpochLayout(Folder):
     gcn = File("gcn.safetensors", "the relation GCN after the epoch (use_gcn)")
     relations = File("relations.h5", "its judgements on hard pairs (use_gcn)")
 
-    def labelling(self, judged: bool) -> dict[str, Path]:
-        """Return what the stages before `train` make, by role; `judged`: by `cluster.relation`."""
+    def labelling(self, judged: bool, ranked: bool) -> dict[str, Path]:
+        """Return what the stages before `train` make, by role.
+
+        Args:
+            judged: by `cluster.relation`.
+            ranked: the GCN's ranks are searched approximately.
+        """
         files = {"features": self.features, "graph": self.graph, "clusters": self.clusters}
+        files |= {"ranks": self.ranks} if ranked else {}
         return files | {"drafts": self.drafts, "judgements": self.judgements} if judged else files
 
     def trained(self, use_gcn: bool, teacher: bool) -> dict[str, Path]:
@@ -92,6 +99,7 @@ class FinalLayout(Folder):
     embeddings = File("embeddings.h5", "embeddings of all images by this model")
     features = File("features.h5", "those of the training images")
     graph = File("graph.h5", "their neighbours and Jaccard distances")
+    ranks = File("ranks.h5", "nearness of every camera's images (judged, graph.backend: ivf)")
     drafts = File("drafts.h5", "their clusters by Jaccard distance (judged)")
     judgements = File("judgements.h5", "what the last relation GCN says of their pairs (judged)")
     clusters = File("clusters.h5", "the clusters that the last model finds")
@@ -99,10 +107,11 @@ class FinalLayout(Folder):
         "clusters.csv", "the same as a table: path, cluster, confidence, camera (identity)"
     )
 
-    def files(self, judged: bool) -> dict[str, Path]:
-        """Return all of them, by role; `judged`: by `cluster.relation`."""
+    def files(self, judged: bool, ranked: bool) -> dict[str, Path]:
+        """Return all of them, by role; see `EpochLayout.labelling`."""
         roles = ["table", "model", "embeddings", "features", "graph", "clusters"]
         roles += ["drafts", "judgements"] if judged else []
+        roles += ["ranks"] if judged and ranked else []
         return {role: getattr(self, role) for role in roles}
 
 

@@ -61,7 +61,7 @@ def label_epoch(run: RunLayout, epoch: int, config: Config, threads: int | None 
 
 
 def distance_epoch(run: RunLayout, epoch: int, config: Config, threads: int | None = None) -> None:
-    """Make the features, the graph and the clusters by Jaccard distance of an epoch.
+    """Make features, graph, clusters by Jaccard distance (and the GCN's ranks) of an epoch.
 
     These clusters are the epoch's pseudo-labels, or its drafts if they are to be judged.
 
@@ -97,6 +97,10 @@ def distance_epoch(run: RunLayout, epoch: int, config: Config, threads: int | No
             config=config,
             previous=previous_labels(run, epoch, config),
         )
+        if config.ranked:
+            from mprd.stages.ranks import run_ranks
+
+            run_ranks(index=inputs.index, features=here.features, out=here.ranks, config=config)
     group.wait()
 
 
@@ -114,7 +118,7 @@ def judge_epoch(run: RunLayout, epoch: int, config: Config) -> None:
     from mprd.stages.judge import run_judge
 
     here = run.epoch(epoch)
-    run_judge(judge_inputs(run, epoch), out=here.judgements, config=config)
+    run_judge(judge_inputs(run, epoch, config), out=here.judgements, config=config)
     if group.writes():
         run_cluster(
             index=run.index,
@@ -139,13 +143,14 @@ def begin_relations(run: RunLayout, config: Config) -> None:
     from mprd.stages.metadata import run_metadata
     from mprd.stages.pretrain import run_pretrain
 
-    files = initial_files(run)
+    files, first = initial_files(run), run.epoch(FIRST_EPOCH)
     run_metadata(files, out=run.metadata, config=config)
     run_pretrain(
         files,
-        clusters=run.epoch(FIRST_EPOCH).doubtful(config.judged),
+        clusters=first.doubtful(config.judged),
         metadata=run.metadata,
         out=run.initial_gcn,
         metrics=run.initial_gcn_metrics,
         config=config,
+        ranks=first.ranks if config.ranked else None,
     )

@@ -104,12 +104,20 @@ def run_export(
     judgements = None
     if config.judged and gcn is not None:
         from mprd.stages.judge import run_judge
+        from mprd.stages.ranks import run_ranks
 
         judgements = out.judgements
         run_cluster(index=index, graph=out.graph, out=out.drafts, config=config, whole=True)
         files = JudgeInputs(
-            index=index, features=out.features, graph=out.graph, drafts=out.drafts, gcn=gcn
+            index=index,
+            features=out.features,
+            graph=out.graph,
+            drafts=out.drafts,
+            gcn=gcn,
+            ranks=out.ranks if config.graph.backend == "ivf" else None,
         )
+        if files.ranks is not None:
+            run_ranks(index=index, features=out.features, out=files.ranks, config=config)
         run_judge(files, out=judgements, config=config)
     run_cluster(
         index=index,

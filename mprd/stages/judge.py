@@ -20,9 +20,9 @@ from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import read_index
 from mprd.stages.guards import exclusive
-from mprd.stages.relation_sources import require_drafts, require_same_data
+from mprd.stages.relation_sources import read_ranks, require_drafts, require_same_data
 from mprd.system import group
-from mprd.system.ram import judge_bytes, ranks_bytes, require
+from mprd.system.ram import judge_bytes, require
 from mprd.system.torch_setup import select_device
 
 SETTINGS = ("seed", "gcn.neighbors")
@@ -37,9 +37,9 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
     identities are known, AUC and Brier score are recorded, for the eye only.
 
     Args:
-        inputs: features, graph and drafts of the epoch, the GCN of the epoch before. Node features
-            are standardised on pairs inside the drafts, as where the GCN learns: inside the
-            clusters that it makes itself it would find fewer and fewer doubts.
+        inputs: features, graph, drafts and ranks of the epoch, the GCN of the epoch before. Node
+            features are standardised on pairs inside the drafts, as where the GCN learns: inside
+            the clusters that it makes itself it would find fewer and fewer doubts.
         out: `judgements.h5` to write.
         config: of the run.
 
@@ -62,9 +62,8 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
     rows = split_rows(index, "train")
     cameras, identity = index["camera"][rows], index["identity"][rows]
     count, dim = features["features"].shape
+    ranks = read_ranks(inputs.ranks, features, cameras)
     need = judge_bytes(count, dim, len(np.unique(cameras)), len(graph["indices"]))
-    if graph.attributes["recall"] < 1:
-        need += ranks_bytes(count, dim)
     require("judge", need, "Take a machine with more memory, or a smaller graph.eps_max.")
     device = select_device(config.device)
     gcn, header = load_gcn(inputs.gcn, dim)
@@ -77,6 +76,7 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
         cameras=cameras,
         settings=config.gcn,
         generator=torch.Generator().manual_seed(config.seed),
+        ranks=ranks,
     )
     pairs, place = stored_pairs(graph["indptr"], graph["indices"])
     probability = relations.judge.shared_probability(pairs.to(device)).cpu()
@@ -98,6 +98,7 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
             "graph": graph.digest,
             "drafts": drafts.digest,
             "gcn": header["digest"],
+            **({} if ranks is None else {"ranks": ranks.digest}),
         },
         seed=config.seed,
         attributes={"accepted": accepted, **quality},

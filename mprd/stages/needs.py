@@ -29,7 +29,7 @@ from mprd.system.ram import (
     training_bytes,
 )
 
-_EPOCH = ("features", "graph", "cluster", "judge", "train")  # its stages
+_EPOCH = ("features", "graph", "ranks", "cluster", "judge", "train")  # its stages
 _HELD = 4 * 2**30  # pixels up to this size should find room in memory
 _LEAST = 1024 * MIB
 # Of one CPU core, for each MiB of feature maps of an image; ResNets take most (docs/learning.md).
@@ -97,6 +97,8 @@ class _Estimate:
         }
         if self.config.use_gcn:
             found |= {"metadata": self._embed(self.train), "pretrain": self._pretrain()}
+        if self.config.ranked:
+            found["ranks"] = self._rank()
         if self.config.judged:
             found["judge"] = self._judge()
         for stage in SHARED & set(found):
@@ -182,16 +184,16 @@ class _Estimate:
         pairs = self.train**2 if self.config.graph.backend != "ivf" else 300 * self.train**1.5
         return pairs * self.dim / _PRODUCTS
 
+    def _rank(self) -> Need:
+        memory = ranks_bytes(self.train, self.dim, self.cameras)
+        return self._need(memory, cpu=self.cameras * self._search())
+
     def _ranks(self) -> float:
-        return self._search() * (1 if self.config.graph.backend != "ivf" else self.cameras)
+        """Return the seconds that comparing all images takes, where `ranks` has not done it."""
+        return 0.0 if self.config.ranked else self._search()
 
     def _relations(self) -> int:
-        more = relation_bytes(self.train, self.cameras, self.config.graph.k1)
-        return more + self._approximate()
-
-    def _approximate(self) -> int:
-        ivf = self.config.graph.backend == "ivf"
-        return ranks_bytes(self.train, self.dim) if ivf else 0
+        return relation_bytes(self.train, self.cameras, self.config.graph.k1)
 
     def _pretrain(self) -> Need:
         tasks = self.config.gcn.pretrain
@@ -204,7 +206,6 @@ class _Estimate:
 
     def _judge(self) -> Need:
         memory = judge_bytes(self.train, self.dim, self.cameras, self.stored)
-        memory += self._approximate()
         return self._need(memory, self.stored / 2 * _JUDGE_SECONDS, self._ranks())
 
     def _evaluate(self) -> Need:
@@ -220,6 +221,7 @@ class _Estimate:
         parts = [self._embed(every), self._need(self._graph(), cpu=self._search())]
         parts.append(self._cluster())
         parts += [self._judge()] if self.config.judged else []
+        parts += [self._rank()] if self.config.judged and self.config.ranked else []
         return Need(
             max(part.memory for part in parts),
             sum(part.seconds for part in parts),

@@ -14,6 +14,7 @@ from mprd.gcn.context import EpochContext
 from mprd.gcn.pairs import doubtful_pairs
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.lineage import require_parent
+from mprd.stages.relation_sources import read_ranks
 
 _STRATA = 5
 
@@ -54,13 +55,16 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
             f"{here.folder} holds {len(doubtful)} doubtful pairs, {count} are asked for. "
             "Lower --count."
         )
+    cameras = index["camera"][rows]
+    ranks = read_ranks(here.ranks if here.ranks.is_file() else None, features, cameras)
     context = EpochContext.of_graph(
         memory=torch.from_numpy(features["features"]),
         neighbors=graph["neighbors"],
         distance=graph_distance(graph),
-        cameras=index["camera"][rows],
+        cameras=cameras,
         star=1,
         aligned=graph.attributes["cameras"],
+        profile=None if ranks is None else torch.from_numpy(ranks["cosine"]),
     )
     i, j = doubtful.T
     level = context.camera_level(i, j) + context.camera_level(j, i)

@@ -25,8 +25,8 @@ from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_inference
 from mprd.stages.guards import exclusive
-from mprd.stages.relation_sources import read_metadata, require_drafts, unlabelled_tasks
-from mprd.system.ram import ranks_bytes, relation_bytes
+from mprd.stages.relation_sources import read_metadata, read_ranks, require_drafts, unlabelled_tasks
+from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device
 
 SETTINGS = (
@@ -62,6 +62,7 @@ def run_pretrain(
     out: Path,
     metrics: Path,
     config: Config,
+    ranks: Path | None = None,
 ) -> None:
     """Pre-train the relation GCN: Reptile on metadata tasks, then on unlabelled pairs.
 
@@ -72,6 +73,7 @@ def run_pretrain(
         out: safetensors file to write.
         metrics: JSON to write: losses, and the quality on held-out pairs.
         config: of the run.
+        ranks: `ranks.h5` of epoch 1; None: all images are compared.
 
     Raises:
         UserError: an input is missing, damaged or of another run; no pairs of both kinds to
@@ -87,9 +89,10 @@ def run_pretrain(
         require_parent(child, "model", header["digest"], inputs.model)
     store = open_store(inputs.pixels, index, rows, device)
     cameras = index["camera"][rows]
+    searched = read_ranks(ranks, features, cameras)
+    if searched is not None:
+        found["ranks"] = searched
     more = relation_bytes(len(rows), len(np.unique(cameras)), config.graph.k1)
-    if config.graph.backend == "ivf":
-        more += ranks_bytes(len(rows), cnn.dim)
     require_for_inference("pretrain", cnn, store, more)
     network, report = _pretrain(
         found, cnn.to(device), store, cameras, index["identity"][rows], config
@@ -131,6 +134,7 @@ def _pretrain(
         cameras=cameras,
         settings=settings,
         generator=generator,
+        ranks=found.get("ranks"),
     )
     nodes = found["metadata"]["features"]
     known = relations.metadata_tasks(found["metadata"], nodes, settings.pretrain.metadata)

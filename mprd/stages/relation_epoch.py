@@ -25,6 +25,7 @@ from mprd.pipeline.settings import stage_settings
 from mprd.stages.relation_sources import (
     embed_nodes,
     read_metadata,
+    read_ranks,
     require_drafts,
     require_same_data,
     unlabelled_tasks,
@@ -40,6 +41,7 @@ class RelationFiles:
         doubtful: clusters whose pairs are doubtful: the epoch's, or its drafts if judged.
         metadata: `metadata.h5`.
         gcn: the network that the epoch begins with.
+        ranks: `ranks.h5` of the epoch; None: all images are compared.
         digests: role -> digest of these files.
     """
 
@@ -47,11 +49,12 @@ class RelationFiles:
     doubtful: Artifact
     metadata: Artifact
     gcn: RelationNetwork
+    ranks: Artifact | None
     digests: dict[str, str]
 
 
 def read_relation_files(
-    inputs: EpochInputs, index: Artifact, clusters: Artifact, dim: int
+    inputs: EpochInputs, index: Artifact, clusters: Artifact, features: Artifact
 ) -> RelationFiles:
     """Read and check the files.
 
@@ -59,26 +62,29 @@ def read_relation_files(
         inputs: files of the epoch, with graph, metadata and gcn.
         index: of the run.
         clusters: of this epoch.
-        dim: embedding size D.
+        features: of this epoch.
 
     Raises:
         UserError: a file is missing, damaged, of another run, or of another width.
     """
     if inputs.graph is None or inputs.metadata is None or inputs.gcn is None:
         raise UserError("use_gcn needs --graph, --metadata and --gcn.")
-    graph = read_artifact(inputs.graph, GRAPH)
+    graph, dim = read_artifact(inputs.graph, GRAPH), features["features"].shape[1]
     require_parent(clusters, "graph", graph.digest, inputs.graph)
     metadata = read_metadata(inputs.metadata, index, dim)
     gcn, header = load_gcn(inputs.gcn, dim)
     require_same_data(header, index, inputs.gcn)
     digests = {"graph": graph.digest, "metadata": metadata.digest, "gcn": header["digest"]}
+    ranks = read_ranks(inputs.ranks, features, index["camera"][features["row"]])
+    if ranks is not None:
+        digests["ranks"] = ranks.digest
     doubtful = clusters
     if inputs.drafts is not None:
         doubtful = read_artifact(inputs.drafts, CLUSTERS)
         require_parent(doubtful, "graph", graph.digest, inputs.graph)
         require_drafts(doubtful)
         digests["drafts"] = doubtful.digest
-    return RelationFiles(graph, doubtful, metadata, gcn, digests)
+    return RelationFiles(graph, doubtful, metadata, gcn, ranks, digests)
 
 
 class RelationEpoch:
@@ -123,6 +129,7 @@ class RelationEpoch:
             settings=config.gcn,
             generator=self._generator,
             keep_ranks=True,
+            ranks=files.ranks,
         )
         # Found now, for training will change the memory.
         self._sources = self._task_sources(files, cnn, store)

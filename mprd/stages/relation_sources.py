@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mprd.artifacts import METADATA, Artifact, read_artifact
+from mprd.artifacts import METADATA, RANKS, Artifact, read_artifact
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.data.transforms import view_pixels
 from mprd.errors import UserError
+from mprd.gcn.camera_ranks import LEVELS
 from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.learning import TaskSource
 from mprd.inference.embed import embed_pixels
@@ -38,6 +39,30 @@ def read_metadata(path: Path, index: Artifact, dim: int) -> Artifact:
             "Make it again with `mprd metadata`."
         )
     return metadata
+
+
+def read_ranks(path: Path | None, features: Artifact, cameras: np.ndarray) -> Artifact | None:
+    """Read `ranks.h5`, if there is one, and check that it is of these images.
+
+    Args:
+        path: the file.
+        features: of the epoch.
+        cameras: int (N,), of the images, -1 unknown.
+
+    Raises:
+        UserError: made from other features, or for other cameras.
+    """
+    if path is None:
+        return None
+    ranks = read_artifact(path, RANKS)
+    require_parent(ranks, "features", features.digest, features.path)
+    shape = (len(cameras), len(np.unique(cameras)), len(LEVELS))
+    if ranks["cosine"].shape != shape:
+        raise UserError(
+            f"{path} holds ranks {ranks['cosine'].shape}, {shape} are needed. "
+            "Make it again with `mprd ranks`."
+        )
+    return ranks
 
 
 def require_drafts(clusters: Artifact) -> None:

@@ -30,7 +30,7 @@ from mprd.stages.common import open_store, read_index, require_for_training
 from mprd.stages.guards import exclusive
 from mprd.stages.train_files import read_networks, restore_state, write_networks
 from mprd.system import group
-from mprd.system.ram import ranks_bytes, relation_bytes
+from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device
 from mprd.training.epoch import (
     EpochResult,
@@ -107,7 +107,7 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
     if config.use_gcn:
         from mprd.stages.relation_epoch import RelationEpoch, read_relation_files
 
-        files = read_relation_files(inputs, index, clusters, networks.encoder.dim)
+        files = read_relation_files(inputs, index, clusters, features)
         digests |= files.digests
         relation = RelationEpoch(
             files,
@@ -158,6 +158,8 @@ def _require_options(inputs: EpochInputs, epoch: int, config: Config) -> None:
                 "Options --graph, --metadata and --gcn go with use_gcn: true, all or none; "
                 f"use_gcn is {str(use_gcn).lower()} in the config."
             )
+    if inputs.ranks is not None and not use_gcn:
+        raise UserError("Option --ranks goes with use_gcn: true; it is false in the config.")
     if (inputs.drafts is not None) != config.judged:
         raise UserError(
             "Option --drafts goes with cluster.relation: judged; it is "
@@ -237,8 +239,6 @@ def _require_memory(
     more = 4 * rows  # as features, as memory, and their copies
     if config.use_gcn:
         more += relation_bytes(len(store), len(np.unique(cameras)), config.graph.k1)
-        if config.graph.backend == "ivf":
-            more += ranks_bytes(len(store), network.dim)
     require_for_training("train", network, store, images, more)
 
 

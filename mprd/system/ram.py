@@ -105,14 +105,16 @@ def relation_bytes(count: int, cameras: int, k1: int) -> int:
     return 600 * MIB + count * (2 * 4 * 14 * cameras + 60 * k1)
 
 
-def ranks_bytes(count: int, dim: int) -> int:
-    """Return what approximate ranks within cameras take beside: sorted rows, work space.
+def ranks_bytes(count: int, dim: int, cameras: int) -> int:
+    """Return the peak of stage `ranks`: embeddings, centred and sorted ones, ranks, work space.
 
     Args:
         count: N, perhaps all of one camera.
         dim: D.
+        cameras: number of cameras.
     """
-    return 8 * count * dim + 120 * MIB * worker_count(None)
+    work = 120 * MIB * worker_count(None)
+    return _TORCH + work + count * (20 * dim + 4 * 4 * 14 * cameras)
 
 
 def judge_bytes(count: int, dim: int, cameras: int, stored: int) -> int:

@@ -26,7 +26,7 @@ card, which is not checked.
 | `init` (warm-up), `train` | `training_bytes`, with 4 more copies of the features in `train` |
 | `train` and `pretrain` with the relation GCN | the same, and `relation_bytes` |
 | `judge` | `judge_bytes` |
-| these three with `graph.backend: ivf` | `ranks_bytes` more |
+| `ranks` | `ranks_bytes` |
 | `evaluate` | `inference_bytes` and `evaluation_bytes` |
 | `export` | `inference_bytes` of all images, then `graph_bytes`, then `cluster_bytes` |
 

@@ -66,6 +66,7 @@ def files(judged_run) -> dict[str, Path]:
         "features": last.features,
         "graph": last.graph,
         "clusters": last.clusters,
+        "ranks": last.ranks,
         "judgements": last.judgements,
         "metadata": run.metadata,
         "relations": last.relations,
@@ -83,7 +84,7 @@ def files(judged_run) -> dict[str, Path]:
     return found
 
 
-KINDS = ("index", "pixels", "features", "graph", "clusters", "judgements", "metadata")
+KINDS = ("index", "pixels", "features", "graph", "clusters", "ranks", "judgements", "metadata")
 KINDS += ("relations", "rankings", "model", "gcn", "state", "metrics", "evaluation")
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pydantic import BaseModel
 
-from mprd.config import Config
+from mprd.config import Config, merge
 from mprd.config.load import known_keys
 from mprd.pipeline.inputs import epoch_inputs, initial_files, judge_inputs
 from mprd.pipeline.layout import FinalLayout, RunLayout
@@ -25,6 +25,7 @@ from mprd.stages.judge import run_judge
 from mprd.stages.metadata import run_metadata
 from mprd.stages.pixels import run_pixels
 from mprd.stages.pretrain import run_pretrain
+from mprd.stages.ranks import run_ranks
 from mprd.stages.synthesize import run_synthesize
 from mprd.stages.table import run_table
 from mprd.stages.train import run_train
@@ -81,7 +82,7 @@ def run(tmp_path_factory, tiny_config):
     layout = RunLayout(folder)
     shutil.copy(layout.epoch(1).clusters, layout.epoch(1).drafts)
     shutil.copy(layout.epoch(1).model, layout.epoch(1).student)
-    run_judge(judge_inputs(layout, 1), out=layout.epoch(1).judgements, config=config)
+    run_judge(judge_inputs(layout, 1, config), out=layout.epoch(1).judgements, config=config)
     shutil.copy(layout.initial_model, folder / "checkpoint.safetensors")
     return layout
 
@@ -107,7 +108,12 @@ def call(stage: str, run: RunLayout, out: Path, config: Any) -> None:
             config=config,
             judgements=first.judgements if config._model.judged else None,
         ),
-        "judge": lambda: run_judge(judge_inputs(run, 1), out=out / "j.h5", config=config),
+        "ranks": lambda: run_ranks(
+            index=run.index, features=first.features, out=out / "k.h5", config=config
+        ),
+        "judge": lambda: run_judge(
+            judge_inputs(run, 1, config._model), out=out / "j.h5", config=config
+        ),
         "metadata": lambda: run_metadata(initial_files(run), out=out / "d.h5", config=config),
         "pretrain": lambda: run_pretrain(
             initial_files(run),
@@ -151,6 +157,7 @@ VARIANTS: dict[str, list[dict]] = {
     "features": [{}],
     "graph": [{}, IVF],
     "cluster": [{}, WIDENED, COMMUNITY, JUDGED, PACED],
+    "ranks": [IVF],
     "judge": [JUDGED],
     "metadata": [{}, {"gcn": {"metadata": {"source": "labels", "file": "LABELS"}}}],
     "pretrain": [
@@ -167,7 +174,7 @@ VARIANTS: dict[str, list[dict]] = {
         {"use_gcn": False} | CAP,
     ],
     "evaluate": [{}],
-    "export": [IVF, WIDENED, COMMUNITY, JUDGED],
+    "export": [IVF, WIDENED, COMMUNITY, JUDGED, merge(IVF, JUDGED)],
     "table": [{}],
 }
 

@@ -63,6 +63,7 @@ def pretrain(folder: Path, config: Config) -> None:
         out=run.initial_gcn,
         metrics=run.initial_gcn_metrics,
         config=config,
+        ranks=run.epoch(1).ranks if config.ranked else None,
     )
 
 

@@ -142,7 +142,7 @@ def test_gamma_is_chosen_by_confident_pairs(copy, config):
 
 def test_the_same_bytes_again(copy, run, config):
     torch.rand(3)
-    run_judge(judge_inputs(copy, 2), out=copy.epoch(2).judgements, config=config)
+    run_judge(judge_inputs(copy, 2, config), out=copy.epoch(2).judgements, config=config)
     again, before = (
         read_artifact(layout.epoch(2).judgements, JUDGEMENTS) for layout in (copy, RunLayout(run))
     )
@@ -175,7 +175,7 @@ def test_what_does_not_fit_is_refused(copy, config):
     run_cluster(**asked, config=config)  # by hand, without the judgements
     with pytest.raises(UserError, match="by relation jaccard, the config says judged"):
         train(copy.folder, 2, config)
-    other = judge_inputs(copy, 2)
+    other = judge_inputs(copy, 2, config)
     judged_labels = replace(other, drafts=RunLayout(copy.folder).epoch(1).clusters)
     judged_labels = replace(judged_labels, features=copy.epoch(1).features)
     judged_labels = replace(judged_labels, graph=copy.epoch(1).graph)

@@ -71,6 +71,9 @@ def test_stages_are_those_of_the_config(index, tiny_config):
     }
     found = set(stage_needs(index, changed(tiny_config, **judged)))
     assert found == plain | {"metadata", "pretrain", "judge"}
+    judged["graph"]["backend"] = "ivf"
+    found = set(stage_needs(index, changed(tiny_config, **judged)))
+    assert found == plain | {"metadata", "pretrain", "judge", "ranks"}
 
 
 def test_processes_take_memory_each(index, tiny_config):

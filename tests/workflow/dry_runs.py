@@ -45,7 +45,12 @@ def planned(text: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {run: set() for run in ASKED}
     names = {"train_gcn": "train", "train_teacher": "train", "train_gcn_teacher": "train"}
     names |= {"baseline": "evaluate"}
-    names |= {"export_judged": "export", "draft": "cluster", "cluster_judged": "cluster"}
+    names |= {
+        "export_judged": "export",
+        "export_ranked": "export",
+        "draft": "cluster",
+        "cluster_judged": "cluster",
+    }
     for block in re.split(r"\n(?=\[)", text):
         rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
         wildcard = re.search(r"^    wildcards: run=([\w-]+)", block, re.MULTILINE)

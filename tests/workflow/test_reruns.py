@@ -25,15 +25,17 @@ FIELDS = sorted(set(known_keys(Config)) - SECTIONS)
 # model's; "@2": in a later epoch.
 READERS = {
     "index": {"pixels", "init", "features@1", "features@2", "cluster@1", "cluster@2", "train"}
-    | {"judge@1", "judge@2"}
+    | {"ranks@1", "ranks@2", "judge@1", "judge@2"}
     | {"metadata", "pretrain", "evaluate", "export"},
     "pixels": {"init", "features@1", "features@2", "train", "metadata", "pretrain"}
     | {"evaluate", "export"},
     "init": {"features@1", "train", "evaluate", "metadata", "pretrain"},
-    "features@1": {"graph@1", "train", "metadata", "pretrain", "judge@1"},
-    "features@2": {"graph@2", "train", "judge@2"},
+    "features@1": {"graph@1", "train", "metadata", "pretrain", "ranks@1", "judge@1"},
+    "features@2": {"graph@2", "train", "ranks@2", "judge@2"},
     "graph@1": {"cluster@1", "metadata", "pretrain", "train", "judge@1"},
     "graph@2": {"cluster@2", "train", "judge@2"},
+    "ranks@1": {"pretrain", "train", "judge@1"},
+    "ranks@2": {"train", "judge@2"},
     "judge@1": {"cluster@1"},
     "judge@2": {"cluster@2"},
     "cluster@1": {"train", "table", "pretrain", "judge@1"},
@@ -137,17 +139,26 @@ def changed_values(values: dict, key: str) -> dict:
     return {**merge(values, change), "runs": runs}
 
 
+def stages_of(config: Config) -> set[str]:
+    """The stages that a config asks for."""
+    stages = set(READERS)
+    if not config.use_gcn:
+        stages -= {"metadata", "pretrain"}
+    if not config.judged:
+        stages -= {"judge@1", "judge@2"}
+    if not config.ranked:
+        stages -= {"ranks@1", "ranks@2"}
+    return stages
+
+
 def expected(before: dict, after: dict) -> dict[str, set[str]]:
     """Run -> stages to run again: those that read a changed field, and what follows."""
     wanted = {}
     pairs = zip(expand_runs(before, "x"), expand_runs(after, "x"), strict=True)
     for old, new in pairs:
-        stages = set(READERS)
-        if not new.config.use_gcn:
-            stages -= {"metadata", "pretrain"}
-        if not new.config.judged:
-            stages -= {"judge@1", "judge@2"}
-        stale = {
+        stages = stages_of(new.config)
+        stale = stages - stages_of(old.config)
+        stale |= {
             stage
             for stage in stages
             for config in (old.config, new.config)
@@ -192,7 +203,11 @@ def test_every_setting_runs_again_just_what_reads_it(folder, tmp_path, asked):
             wrong[key] = {run: (found[run] ^ wanted[run]) for run in wanted}
     assert wrong == {}
     assert touched["device"] == touched["graph.search_memory_mb"] == set()
-    assert touched["graph.min_recall"] == set(), "the graph is exact"
+    approximate = expectations[fields.index("graph.min_recall")]
+    assert approximate["tiny"] == {"report"}, "its graph is exact"
+    assert {"graph", "ranks"} <= approximate["gcn"]
+    exact = expectations[fields.index("graph.backend")]
+    assert "ranks" not in exact["gcn"]
     assert touched["data.synthetic.seed"] == set(), "the data set is another"
     assert len([key for key in fields if touched[key]]) > 70
 
@@ -209,7 +224,7 @@ def test_settings_of_the_dag(folder, tmp_path, asked):
     assert plans["baselines"] == {"tiny": table, "gcn": set()}
     assert plans["every"] == {"tiny": table, "gcn": set()}
     epoch = {"features", "graph", "cluster", "train", "evaluate", "export"} | table
-    assert plans["epochs"] == {"tiny": epoch, "gcn": epoch | {"judge"}}
+    assert plans["epochs"] == {"tiny": epoch, "gcn": epoch | {"ranks", "judge"}}
 
 
 def test_stages_that_stay_in_a_changed_run(folder, tmp_path, asked):
@@ -267,7 +282,7 @@ def stale(folder: Path) -> set[str]:
 def test_own_files_are_inputs(own):
     assert stale(own) == set()
     judged = {"metadata", "pretrain", "judge", "cluster", "train", "evaluate", "table"}
-    epoch = {"features", "graph"} | judged
+    epoch = {"features", "graph", "ranks"} | judged
     for name, wanted in {
         "labels.csv": judged,
         "start.safetensors": {"init"} | epoch,

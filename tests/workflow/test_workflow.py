@@ -132,7 +132,7 @@ def test_the_relation_gcn_beside_a_plain_run(again):
     assert contents(results / "gcn") == before
 
 
-@pytest.mark.parametrize(("run", "count"), [("tiny", 22), ("gcn", 40)])
+@pytest.mark.parametrize(("run", "count"), [("tiny", 22), ("gcn", 43)])
 def test_several_epochs_in_a_job_give_the_same_bytes(again, run, count):
     results = again / "results"
     before = {n: d for n, d in contents(results / run).items() if trained(n)}
@@ -243,7 +243,7 @@ def test_stages_need_no_more_than_is_told_to_a_batch_system(finished, run):
         if step is not None and log.stem in told:
             assert step["s"].max() < min(told[log.stem].seconds, told[log.stem].gpu_seconds)
     assert seen >= {"features", "graph", "cluster", "train", "evaluate"}
-    assert ("judge" in seen) == (run == "gcn")
+    assert ({"ranks", "judge"} <= seen) == (run == "gcn")
 
 
 def benchmark_of(log: Path) -> Path:

@@ -16,8 +16,9 @@ def cameras_of_graph(wildcards):
 
 def judging_files(wildcards):
     """What the relation GCN judges the graph of an epoch with."""
-    inputs = judge_inputs(layout(wildcards.run), int(wildcards.epoch))
-    return {role: str(path) for role, path in vars(inputs).items()}
+    run, epoch = wildcards.run, int(wildcards.epoch)
+    inputs = judge_inputs(layout(run), epoch, RUNS[run].config)
+    return {role: str(path) for role, path in inputs.files().items()}
 
 
 def labels_before(wildcards):
@@ -117,6 +118,29 @@ use rule cluster as draft with:
         RUN.benchmark("epochs", "{epoch}", "draft")
     wildcard_constraints:
         run=runs_where(lambda run: RUNS[run].config.judged),
+
+
+rule ranks:
+    input:
+        index=RUN.index,
+        features=EPOCH.features,
+    output:
+        EPOCH.ranks,
+    log:
+        RUN.log("epochs", "{epoch}", "ranks"),
+    benchmark:
+        RUN.benchmark("epochs", "{epoch}", "ranks")
+    wildcard_constraints:
+        run=runs_where(lambda run: RUNS[run].config.ranked),
+    threads: 16
+    resources:
+        **job("ranks", device=True),
+    params:
+        version=version_of("ranks"),
+        config=str(RUN.config),
+    shell:
+        "mprd ranks --config {params.config:q} --index {input.index:q}"
+        " --features {input.features:q} --out {output:q} --threads {threads} 2> {log:q}"
 
 
 rule judge:

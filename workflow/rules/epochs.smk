@@ -7,7 +7,7 @@ def block_inputs(run, first):
     """Files that a job beginning with epoch `first` reads and does not make itself."""
     inputs = epoch_inputs(layout(run), first, RUNS[run].config).files()
     if first > FIRST_EPOCH:
-        for role in ("features", "graph", "clusters", "drafts"):
+        for role in ("features", "graph", "ranks", "clusters", "drafts"):
             inputs.pop(role, None)
     return [*inputs.values(), *user_files(RUNS[run].config, "cluster")]
 
@@ -17,7 +17,9 @@ def block_outputs(run, first, last):
     outputs, config = [], RUNS[run].config
     for epoch in range(first, last + 1):
         files = layout(run).epoch(epoch)
-        made = files.labelling(config.judged) if epoch > FIRST_EPOCH else {}
+        made = (
+            files.labelling(config.judged, config.ranked) if epoch > FIRST_EPOCH else {}
+        )
         made |= files.trained(config.use_gcn, config.train.has_teacher)
         outputs += made.values()
     return outputs
@@ -25,8 +27,10 @@ def block_outputs(run, first, last):
 
 def epoch_stages(run):
     """The stages that a job of several epochs does."""
-    judge = ("judge",) if RUNS[run].config.judged else ()
-    return ("features", "graph", *judge, "cluster", "train")
+    config = RUNS[run].config
+    ranks = ("ranks",) if config.ranked else ()
+    judge = ("judge",) if config.judged else ()
+    return ("features", "graph", *ranks, *judge, "cluster", "train")
 
 
 BLOCKS = [
@@ -73,6 +77,7 @@ for number, (run, first, last) in enumerate(BLOCKS):
         f"epochs_{number}",
         "features",
         "graph",
+        "ranks",
         "draft",
         "judge",
         "cluster",

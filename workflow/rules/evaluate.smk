@@ -70,7 +70,7 @@ rule export:
         pixels=RUN.pixels,
         own=own_files("export"),
     output:
-        **RUN.final.files(judged=False),
+        **RUN.final.files(judged=False, ranked=False),
     log:
         RUN.log("export"),
     benchmark:
@@ -93,6 +93,15 @@ rule export:
 # With judged clusters the judgements of the last model's pairs are left, too.
 use rule export as export_judged with:
     output:
-        **RUN.final.files(judged=True),
+        **RUN.final.files(judged=True, ranked=False),
     wildcard_constraints:
-        run=runs_where(lambda run: RUNS[run].config.judged),
+        run=runs_where(
+            lambda run: RUNS[run].config.judged and not RUNS[run].config.ranked
+        ),
+
+
+use rule export as export_ranked with:
+    output:
+        **RUN.final.files(judged=True, ranked=True),
+    wildcard_constraints:
+        run=runs_where(lambda run: RUNS[run].config.judged and RUNS[run].config.ranked),

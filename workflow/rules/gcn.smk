@@ -24,9 +24,16 @@ rule metadata:
         " --threads {threads} 2> {log:q}"
 
 
+def first_ranks(wildcards):
+    """The ranks of epoch 1, where the stages do not compare all images themselves."""
+    ranked = RUNS[wildcards.run].config.ranked
+    return layout(wildcards.run).epoch(FIRST_EPOCH).ranks if ranked else []
+
+
 rule pretrain:
     input:
         **INITIAL_FILES,
+        ranks=first_ranks,
         clusters=lambda wildcards: layout(wildcards.run)
         .epoch(FIRST_EPOCH)
         .doubtful(RUNS[wildcards.run].config.judged),
@@ -45,7 +52,10 @@ rule pretrain:
         version=version_of("pretrain"),
         config=str(RUN.config),
         files=lambda wildcards: options(vars(initial_files(layout(wildcards.run)))),
+        ranks=lambda wildcards, input: options(
+            {"ranks": input.ranks} if input.ranks else {}
+        ),
     shell:
         "mprd pretrain --config {params.config:q} {params.files:q} --clusters {input.clusters:q}"
-        " --metadata {input.metadata:q} --out {output.gcn:q} --metrics {output.metrics:q}"
+        " --metadata {input.metadata:q} {params.ranks:q} --out {output.gcn:q} --metrics {output.metrics:q}"
         " --threads {threads} 2> {log:q}"

@@ -35,12 +35,16 @@ rule summary:
         "mprd summary --out {output:q} -- {params.tables:q} > {log:q} 2>&1"
 
 
+def final_files(wildcards):
+    """What the export leaves."""
+    config = RUNS[wildcards.run].config
+    return layout(wildcards.run).final.files(config.judged, config.ranked).values()
+
+
 rule report:
     input:
         table=RUN.table,
-        final=lambda wildcards: layout(wildcards.run)
-        .final.files(RUNS[wildcards.run].config.judged)
-        .values(),
+        final=final_files,
     output:
         report(
             RUN.report,

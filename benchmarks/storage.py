@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from common import Row, arguments, embeddings, report
 
-from mprd.artifacts import FEATURES, read_artifact, store, write_artifact
+from mprd.artifacts import FEATURES, read_artifact, rows, write_artifact
 from mprd.clustering.dbscan import dbscan
 from mprd.graph import jaccard_distance, knn
 
@@ -63,17 +63,16 @@ def mapped(count: int, dim: int) -> Row:
     """Read features of `count` images into memory and as a view of their file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.h5"
-        rows = np.arange(count)
         values = np.random.default_rng(0).normal(size=(count, dim)).astype(np.float32)
         values /= np.linalg.norm(values, axis=1, keepdims=True)
-        parts = {"features": values, "row": rows}
+        parts = {"features": values, "row": np.arange(count)}
         attributes = {"splits": "train"}
         write_artifact(path, FEATURES, parts, config={}, inputs={}, attributes=attributes)
         size = values.nbytes / 2**30
         del values, parts
         found = []
         for least in (2**62, 0):
-            store._MAPPED_BYTES = least
+            rows._MAPPED_BYTES = least
             before, start = held(), time.perf_counter()
             artifact = read_artifact(path, FEATURES)
             found.append((held() - before, time.perf_counter() - start))

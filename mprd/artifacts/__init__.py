@@ -2,6 +2,7 @@
 
 from mprd.artifacts.checksums import content_digest, row_checksums
 from mprd.artifacts.files import atomic, read_json, require_file, sha256_file, write_json
+from mprd.artifacts.relation_schemas import JUDGEMENTS, METADATA, RANKS, RELATIONS
 from mprd.artifacts.rows import read_images, read_rows
 from mprd.artifacts.schema import (
     CLUSTERS,
@@ -9,12 +10,8 @@ from mprd.artifacts.schema import (
     GALLERY,
     GRAPH,
     INDEX,
-    JUDGEMENTS,
-    METADATA,
     PIXELS,
     RANKINGS,
-    RANKS,
-    RELATIONS,
     SCHEMAS,
     SPLITS,
     Array,

@@ -5,7 +5,7 @@ from mprd.artifacts.schema import SCHEMAS
 
 _HEAD = """# Artifacts
 
-Generated from `mprd/artifacts/schema.py` by `mprd config reference`; do not edit. This page is
+Generated from `mprd/artifacts/schema.py` and `relation_schemas.py` by `mprd config reference`; do not edit. This page is
 the normative description of every file a run leaves behind. `mprd inspect FILE` prints one and
 checks it.
 

@@ -1,7 +1,6 @@
 """Write and read HDF5 artifacts: provenance, content digest, and checks that name file and key."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,9 +23,9 @@ from mprd.artifacts.checksums import (
 from mprd.artifacts.declaration import Array, Schema
 from mprd.artifacts.disk import new_file
 from mprd.artifacts.files import atomic, require_file
+from mprd.artifacts.rows import read_values
 from mprd.errors import UserError, remedy
 
-_MAPPED_BYTES = 256 * 2**20  # data sets from this size on are mapped, not read
 _UNIT_TOLERANCE = 1e-2  # of the squared length; bfloat16 networks give 1e-3
 
 
@@ -159,7 +158,7 @@ def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = Non
     again = remedy(path, schema.command)
     with _opened(path, schema) as (file, sizes), unreadable(path, again):
         wanted = keys or tuple(k for k, array in schema.arrays.items() if not array.streamed)
-        arrays = {key: _read(file[key], schema.arrays[key], path) for key in wanted}
+        arrays = {key: read_values(file[key], schema.arrays[key], path) for key in wanted}
         for key in wanted:
             check_values(arrays[key], schema.arrays[key], sizes, f"{path}: {key}", again)
         return Artifact(
@@ -230,7 +229,7 @@ def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dic
     if scan:
         for key, array in schema.arrays.items():
             if not array.streamed:
-                check_values(_read(file[key], array), array, sizes, f"{path}: {key}", again)
+                check_values(read_values(file[key], array), array, sizes, f"{path}: {key}", again)
     return sizes
 
 
@@ -274,28 +273,6 @@ def _check_shape(
             f"{where} has shape {shape}, expected {array.dims}"
             f"{' with ' + str(sizes) if sizes else ''}. {again}"
         )
-
-
-def _read(data: h5py.Dataset, array: Array, path: Path | None = None) -> np.ndarray:
-    """Return a data set; with the path of its finished file large ones are mapped."""
-    if h5py.check_string_dtype(data.dtype):
-        return data.asstr()[:].astype(object)
-    if path is not None and data.nbytes >= _MAPPED_BYTES and data.dtype.name == array.dtype:
-        return _mapped(data, path)
-    return data[:].astype(array.dtype, copy=False)
-
-
-def _mapped(data: h5py.Dataset, path: Path) -> np.ndarray:
-    """Return a large data set as a view of its file: the system may drop what is not in use.
-
-    Who writes into it changes a copy of its own. A file that is made again meanwhile is another
-    file by the same name, so what is mapped stays as it was checked.
-    """
-    offset = data.id.get_offset()
-    if offset is None or os.name != "posix":  # compressed by others, or a mapped file is held fast
-        return data[:]
-    mapped = np.memmap(path, data.dtype, "c", offset, data.shape)
-    return mapped.view(np.ndarray)
 
 
 def _have_unit_rows(values: np.ndarray) -> bool:

@@ -1,11 +1,13 @@
 """A stage in several processes, as `processes` says: torchrun starts them, one of them speaks."""
 
+import json
 import logging
 import os
 import re
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from mprd.errors import UserError
 from mprd.system import group
 from mprd.system.cpus import worker_count
 
-_USER_ERROR = 2  # exit code of a user's mistake, which the first process has explained
+_USER_ERROR = 2  # exit code of what a process has explained
 _LOST = 75  # of a process whose group broke: another one tells why
 _LOST_WORDS = re.compile("(closed|reset) by peer|Broken pipe|remote process exited")  # gloo, NCCL
 
@@ -45,11 +47,26 @@ def run_shared(config: Config, threads: int | None, stage: Callable[[], None]) -
     group.join(config.device)
     try:
         stage()
+    except UserError as error:
+        if group.size() > 1:
+            _leave_word(str(error))
+            raise SystemExit(_USER_ERROR) from None
+        raise
     except RuntimeError as error:
         if group.size() > 1 and _LOST_WORDS.search(str(error)):
             raise SystemExit(_LOST) from None
         raise
     group.leave()
+
+
+def _leave_word(sentence: str) -> None:
+    """Tell the launching process why this one ends; of a group it alone speaks to the user."""
+    path = Path(os.environ["TORCHELASTIC_ERROR_FILE"])
+    words = json.dumps({"message": sentence, "timestamp": int(time.time())})
+    # Whole or not at all: this process may be stopped any time, and torchrun reads the file.
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(words, encoding="utf-8")
+    partial.replace(path)
 
 
 def _require_gpus(config: Config) -> None:
@@ -104,7 +121,12 @@ def _launch(count: int) -> None:
 
 def _explained(error: Exception, logs: Path, count: int) -> BaseException:
     """Return what a user is told of a group that failed: one sentence, by the first to fail."""
-    codes = {rank: f.exitcode for rank, f in error.failures.items()}  # type: ignore[attr-defined]
+    failures = error.failures  # type: ignore[attr-defined]
+    said = [f.error_file_data["message"] for _, f in sorted(failures.items())]
+    mistakes = [text for text in said if text != "<NONE>"]  # torchrun's word for none
+    if mistakes:
+        return UserError(mistakes[0])
+    codes = {rank: f.exitcode for rank, f in failures.items()}
     # Those that torchrun stopped, or that lost the others, are not the cause.
     causes = {rank: code for rank, code in codes.items() if code not in (-signal.SIGTERM, _LOST)}
     rank = min(causes or codes)
@@ -117,5 +139,5 @@ def _explained(error: Exception, logs: Path, count: int) -> BaseException:
         return SystemExit(_USER_ERROR)
     logged = [p.read_text().strip() for p in sorted(logs.rglob(f"{rank}/stderr.log"))]
     last = logged[-1].splitlines()[-1:] if logged else []
-    said = last[0].removeprefix("mprd: error: ") if last else "Above is what it said."
-    return UserError(f"Process {rank + 1} of {count} failed, and the others were stopped. {said}")
+    words = last[0].removeprefix("mprd: error: ") if last else "Above is what it said."
+    return UserError(f"Process {rank + 1} of {count} failed, and the others were stopped. {words}")

@@ -16,6 +16,7 @@ SETTINGS = (
     "data",
     "model",
     "init",
+    "features",
     "graph",
     "cluster",
     "augment",

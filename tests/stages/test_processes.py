@@ -95,12 +95,15 @@ def test_a_lost_process_stops_all_with_one_sentence(run, config, tmp_path):
 
 
 def test_a_mistake_is_told_once(run, config, tmp_path):
+    """All processes see it; whoever is the first stops the others, perhaps while they speak."""
     file = written(tmp_path / "c.yaml", config, processes=2)
     line = command("features", run, file, "--model", tmp_path / "none", "--out", tmp_path / "f.h5")
     done = subprocess.run(line, env=environment(), capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.count("mprd: error:") == 1
-    assert f"{tmp_path}/none does not exist" in done.stderr
+    assert done.stderr.endswith(
+        f"error: {tmp_path}/none does not exist. Make it with `mprd init`.\n"
+    )
 
 
 def children(pid: int) -> list[int]:

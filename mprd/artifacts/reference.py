@@ -5,9 +5,9 @@ from mprd.artifacts.schema import SCHEMAS
 
 _HEAD = """# Artifacts
 
-Generated from `mprd/artifacts/schema.py` and `relation_schemas.py` by `mprd config reference`; do not edit. This page is
-the normative description of every file a run leaves behind. `mprd inspect FILE` prints one and
-checks it.
+Generated from `mprd/artifacts/schema.py` and `relation_schemas.py` by `mprd config reference`; do
+not edit. This page is the normative description of every file a run leaves behind. `mprd inspect
+FILE` prints one and checks it.
 
 ## Rules for every file
 

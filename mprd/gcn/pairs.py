@@ -15,6 +15,7 @@ from mprd.gcn.context import EpochContext
 from mprd.pairs.pair_list import canonical
 
 _MATES = 32  # mates drawn per image: enough pairs, however large a cluster is
+_BLOCK_IMAGES = 2**14  # whose mates are drawn at once
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,21 @@ def doubtful_pairs(labels: Tensor, generator: torch.Generator) -> Tensor:
     size = sizes[labels[order]]
     # The m-th mate of an image stands m places behind it, round its cluster. In a small cluster
     # every step is taken, in a large one 32 random ones.
-    steps = 1 + torch.arange(_MATES, device=labels.device).expand(len(order), _MATES)
-    drawn = torch.rand(steps.shape, generator=generator).to(labels.device)
-    drawn = 1 + (drawn * (size[:, None] - 1)).long()
-    steps = torch.where(size[:, None] > _MATES + 1, drawn, steps)
-    place = torch.arange(len(order), device=labels.device) - start
-    mate = order[start[:, None] + (place[:, None] + steps) % size[:, None]]
-    wanted = steps < size[:, None]
-    pairs = torch.stack([order[:, None].expand_as(mate)[wanted], mate[wanted]], dim=1)
-    return torch.unique(canonical(pairs), dim=0)
+    every = 1 + torch.arange(_MATES, device=labels.device)
+    found = []
+    for rows in torch.arange(len(order), device=labels.device).split(_BLOCK_IMAGES):
+        among, first = size[rows, None], start[rows, None]
+        drawn = torch.rand((len(rows), _MATES), generator=generator).to(labels.device)
+        drawn = 1 + (drawn * (among - 1)).long()
+        steps = torch.where(among > _MATES + 1, drawn, every)
+        mate = order[first + (rows[:, None] - first + steps) % among]
+        wanted = steps < among
+        pairs = torch.stack([order[rows, None].expand_as(mate)[wanted], mate[wanted]], dim=1)
+        lower, higher = canonical(pairs).T
+        found.append(lower * len(labels) + higher)
+    # One number a pair: of rows, torch would make a tensor each.
+    keys = torch.unique(torch.cat([order.new_empty(0), *found]))
+    return torch.stack([keys // max(len(labels), 1), keys % max(len(labels), 1)], dim=1)
 
 
 def camera_pairs(

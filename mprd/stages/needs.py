@@ -193,7 +193,7 @@ class _Estimate:
         return 0.0 if self.config.ranked else self._search()
 
     def _relations(self) -> int:
-        return relation_bytes(self.train, self.cameras, self.config.graph.k1)
+        return relation_bytes(self.train, self.dim, self.cameras, self.config.graph.k1)
 
     def _pretrain(self) -> Need:
         tasks = self.config.gcn.pretrain

@@ -92,7 +92,7 @@ def run_pretrain(
     searched = read_ranks(ranks, features, cameras)
     if searched is not None:
         found["ranks"] = searched
-    more = relation_bytes(len(rows), len(np.unique(cameras)), config.graph.k1)
+    more = relation_bytes(len(rows), cnn.dim, len(np.unique(cameras)), config.graph.k1)
     require_for_inference("pretrain", cnn, store, more)
     network, report = _pretrain(
         found, cnn.to(device), store, cameras, index["identity"][rows], config

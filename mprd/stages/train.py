@@ -238,7 +238,7 @@ def _require_memory(
     images = settings.identities * settings.instances * (2 if settings.use_ppa else 1)
     more = 4 * rows  # as features, as memory, and their copies
     if config.use_gcn:
-        more += relation_bytes(len(store), len(np.unique(cameras)), config.graph.k1)
+        more += relation_bytes(len(store), network.dim, len(np.unique(cameras)), config.graph.k1)
     require_for_training("train", network, store, images, more)
 
 

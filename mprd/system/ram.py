@@ -94,15 +94,16 @@ def training_bytes(activations: int, images: int, weights: int, pixels: int) -> 
     return _TORCH + pixels + int(1.5 * activations * images) + 4 * weights
 
 
-def relation_bytes(count: int, cameras: int, k1: int) -> int:
-    """Return what the relation GCN adds to training: ranks at 14 levels, graph, blocks.
+def relation_bytes(count: int, dim: int, cameras: int, k1: int) -> int:
+    """Return what the relation GCN adds to training: centred copies, ranks, graph, blocks.
 
     Args:
         count: N.
+        dim: D.
         cameras: number of cameras.
         k1: neighbours kept in the graph.
     """
-    return 600 * MIB + count * (2 * 4 * 14 * cameras + 60 * k1)
+    return 600 * MIB + count * (16 * dim + 2 * 4 * 14 * cameras + 60 * k1)
 
 
 def ranks_bytes(count: int, dim: int, cameras: int) -> int:

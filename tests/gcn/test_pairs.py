@@ -28,7 +28,7 @@ def test_small_clusters_give_all_their_pairs(labels):
     assert list(map(tuple, found.tolist())) == expected
 
 
-def test_a_large_cluster_gives_some_pairs_of_every_image():
+def test_a_large_cluster_gives_some_pairs_of_every_image(monkeypatch):
     labels = torch.tensor([0] * 500 + [-1] * 20 + [1] * 5)
     found = doubtful_pairs(labels, generator())
     assert 500 * 16 < len(found) <= 500 * 32 + 10
@@ -37,6 +37,8 @@ def test_a_large_cluster_gives_some_pairs_of_every_image():
     assert len(torch.unique(found, dim=0)) == len(found)
     assert torch.bincount(found.flatten(), minlength=525)[:500].min() >= 20
     assert torch.equal(found, doubtful_pairs(labels, generator()))
+    monkeypatch.setattr("mprd.gcn.pairs._BLOCK_IMAGES", 7)
+    assert torch.equal(found, doubtful_pairs(labels, generator())), "a block's size changes nothing"
 
 
 def test_camera_pairs_are_those_of_the_ranks(epoch):

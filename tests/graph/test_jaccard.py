@@ -8,6 +8,7 @@ from sklearn.cluster import DBSCAN
 
 from mprd.clustering.dbscan import dbscan
 from mprd.graph import jaccard_distance, knn
+from mprd.graph.reciprocal import list_length
 
 
 def clustered(count, dim=12, clusters=5, noise=0.6, seed=0):
@@ -75,6 +76,19 @@ def test_equals_the_dense_formula(count, k1, k2):
     found, _ = assert_equals_literal(clustered(count), k1, k2, 0.7)
     assert found.shape == (count, count)
     assert found.data.dtype == np.float32
+
+
+def test_more_neighbours_than_needed_change_nothing():
+    features = clustered(60)
+    near = knn(features, 40)[1]
+    needed = jaccard_distance(features, near[:, : list_length(9, 3)], k1=9, k2=3, eps_max=0.7)
+    found = jaccard_distance(features, near, k1=9, k2=3, eps_max=0.7)
+    for one, other in zip(
+        (needed.indptr, needed.indices, needed.data),
+        (found.indptr, found.indices, found.data),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 @given(

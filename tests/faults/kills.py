@@ -1,6 +1,7 @@
 """Kill a run at random moments, resume it as documented, compare the bytes: `make test-kills`.
 
-Each chain is one run from the start to the end. At random moments a stage, Snakemake alone (its
+Each chain is one run from the start to the end. At random moments (in chains of odd seeds: within
+each stage in turn, if it is not over yet) a stage, Snakemake alone (its
 stage lives on), or everything is killed with SIGKILL, or Snakemake gets SIGTERM or Ctrl-C; then the
 lock is taken away and the same command goes on, beside the orphan if there is one. At the end all
 results must have the bytes of a run that nobody disturbed, nothing half-written may be left, and no
@@ -9,6 +10,7 @@ file may have been made again but those of interrupted jobs.
 
 import argparse
 import base64
+import contextlib
 import os
 import random
 import shutil
@@ -30,6 +32,9 @@ from tests.workflow.runs import GCN, contents
 
 ROOT = Path(__file__).parents[2]
 WAYS = ("stage", "snakemake", "everything", "terminate", "interrupt")
+# In the order in which a run comes to them.
+STAGES = ("index", "pixels", "init", "features", "graph", "ranks", "metadata", "pretrain", "judge")
+STAGES += ("cluster", "train", "evaluate", "export", "table", "report")
 RUN = Path("results/tiny")
 _PATIENCE = 900  # seconds
 
@@ -88,21 +93,35 @@ def finish(folder: Path) -> None:
     assert done.returncode == 0, "".join([unlocked.stderr, done.stdout, done.stderr])
 
 
-def stages(process: psutil.Process) -> list[psutil.Process]:
-    """Return the stage processes below a run: `mprd <stage> ...` that are not `mprd run`."""
+def below(process: psutil.Process) -> list[tuple[psutil.Process, list[str]]]:
+    """Return the processes below a run, and their command lines; some end meanwhile."""
     found = []
-    for child in process.children(recursive=True):
-        try:
-            line = child.cmdline()
-        except psutil.Error:
-            continue
-        if any(part.endswith("/mprd") for part in line[:3]) and "snakemake" not in line[0]:
-            found.append(child)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in process.children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                found.append((child, child.cmdline()))
     return found
 
 
+def stages(process: psutil.Process) -> list[tuple[psutil.Process, str]]:
+    """Return the stages below a run (`mprd <stage> ...`, but `mprd run`) and their names."""
+    return [
+        (child, line[2])
+        for child, line in below(process)
+        if any(part.endswith("/mprd") for part in line[:3])
+        and "snakemake" not in line[0]
+        and len(line) > 2
+    ]
+
+
 def snakemakes(process: psutil.Process) -> list[psutil.Process]:
-    return [p for p in process.children(recursive=True) if "snakemake" in " ".join(p.cmdline()[:4])]
+    return [child for child, line in below(process) if "snakemake" in " ".join(line[:4])]
+
+
+def shoot(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def incomplete(folder: Path) -> set[str]:
@@ -122,20 +141,17 @@ def kill(run: subprocess.Popen, way: str) -> str:
     """Kill in one way; return the stage that was running."""
     process = psutil.Process(run.pid)
     running = stages(process)
-    stage = " ".join(running[0].cmdline()[2:3]) if running else "none"
+    stage = running[0][1] if running else "none"
     if way == "stage" and running:
-        for one in running:
-            one.kill()
+        shoot([one for one, _ in running])
     elif way == "snakemake":
-        for one in [*snakemakes(process), process]:
-            one.kill()
+        shoot([*snakemakes(process), process])
     elif way == "terminate":
         run.send_signal(signal.SIGTERM)
     elif way == "interrupt":
         os.killpg(run.pid, signal.SIGINT)
     else:
-        for one in [process, *process.children(recursive=True)]:
-            one.kill()
+        shoot([process, *(child for child, _ in below(process))])
     try:
         run.wait(_PATIENCE)  # without one stage Snakemake goes on with what does not need it
     except subprocess.TimeoutExpired:
@@ -148,13 +164,18 @@ def disturb(
 ) -> Chain:
     """Take one run through its kills and compare its end with the reference."""
     rng, chain = random.Random(seed), Chain()
-    for _ in range(kills):
+    aims = iter(STAGES if seed % 2 else [None] * kills)
+    for aim in aims:
         if chain.moments:
             call(folder, "--unlock")
         before = times(folder)
         allowed = incomplete(folder)
         run = start(folder)
-        time.sleep(rng.uniform(1.5, seconds / kills + 6))
+        if aim is None:
+            time.sleep(rng.uniform(1.5, seconds / kills + 6))
+        else:
+            wait_for(aim, run)
+            time.sleep(rng.uniform(0, 1))
         if run.poll() is not None:
             break
         way = rng.choice(WAYS)
@@ -171,6 +192,13 @@ def disturb(
         if reference.get(name) != found.get(name)
     ]
     return chain
+
+
+def wait_for(stage: str, run: subprocess.Popen) -> None:
+    """Wait until a stage or one that comes after it is running, or the run is over."""
+    process, wanted = psutil.Process(run.pid), STAGES[STAGES.index(stage) :]
+    while run.poll() is None and not any(name in wanted for _, name in stages(process)):
+        time.sleep(0.02)
 
 
 def remade(before: dict[str, int], folder: Path, allowed: set[str]) -> list[str]:
@@ -190,7 +218,7 @@ def values(epochs: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chains", type=int, default=6)
-    parser.add_argument("--kills", type=int, default=8)
+    parser.add_argument("--kills", type=int, default=8, help="of a chain with an even seed")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--first", type=int, default=0, help="seed of the first chain")
     options = parser.parse_args()

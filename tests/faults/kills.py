@@ -141,7 +141,7 @@ def kill(run: subprocess.Popen, way: str) -> str:
     """Kill in one way; return the stage that was running."""
     process = psutil.Process(run.pid)
     running = stages(process)
-    stage = running[0][1] if running else "none"
+    stage = "+".join(sorted({name for _, name in running})) or "none"
     if way == "stage" and running:
         shoot([one for one, _ in running])
     elif way == "snakemake":
@@ -196,7 +196,9 @@ def disturb(
 
 def wait_for(stage: str, run: subprocess.Popen) -> None:
     """Wait until a stage or one that comes after it is running, or the run is over."""
-    process, wanted = psutil.Process(run.pid), STAGES[STAGES.index(stage) :]
+    # Baselines are evaluated at any time.
+    later = (name for name in STAGES[STAGES.index(stage) :] if name != "evaluate")
+    process, wanted = psutil.Process(run.pid), {stage, *later}
     while run.poll() is None and not any(name in wanted for _, name in stages(process)):
         time.sleep(0.02)
 

@@ -97,6 +97,7 @@ def doubtful_pairs(labels: Tensor, generator: torch.Generator) -> Tensor:
     size = sizes[labels[order]]
     # The m-th mate of an image stands m places behind it, round its cluster. In a small cluster
     # every step is taken, in a large one 32 random ones.
+    count = max(len(labels), 1)
     every = 1 + torch.arange(_MATES, device=labels.device)
     found = []
     for rows in torch.arange(len(order), device=labels.device).split(_BLOCK_IMAGES):
@@ -108,10 +109,10 @@ def doubtful_pairs(labels: Tensor, generator: torch.Generator) -> Tensor:
         wanted = steps < among
         pairs = torch.stack([order[rows, None].expand_as(mate)[wanted], mate[wanted]], dim=1)
         lower, higher = canonical(pairs).T
-        found.append(lower * len(labels) + higher)
+        found.append(lower * count + higher)
     # One number a pair: of rows, torch would make a tensor each.
     keys = torch.unique(torch.cat([order.new_empty(0), *found]))
-    return torch.stack([keys // max(len(labels), 1), keys % max(len(labels), 1)], dim=1)
+    return torch.stack([keys // count, keys % count], dim=1)
 
 
 def camera_pairs(

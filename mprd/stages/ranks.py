@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from mprd.artifacts import FEATURES, INDEX, RANKS, read_artifact, write_artifact
@@ -38,13 +39,14 @@ def run_ranks(*, index: Path, features: Path, out: Path, config: Config) -> None
     images = read_artifact(index, INDEX, ("camera",))
     artifact = read_artifact(features, FEATURES)
     require_parent(artifact, "index", images.digest, index)
-    vectors = torch.from_numpy(artifact["features"])
     camera = images["camera"][artifact["row"]]
+    count = len(np.unique(camera))
+    rows, dim = artifact["features"].shape
+    require("ranks", ranks_bytes(rows, dim, count), "Take a machine with more memory.")
     device = select_device(config.device)
-    frame = CameraFrame.of_images(vectors.to(device), camera)
-    need = ranks_bytes(len(vectors), vectors.shape[1], len(frame.means))
-    require("ranks", need, "Take a machine with more memory.")
-    centred = frame.centred(vectors.to(device), frame.cameras)
+    vectors = torch.from_numpy(artifact["features"]).to(device)
+    frame = CameraFrame.of_images(vectors, camera)
+    centred = frame.centred(vectors, frame.cameras)
     recall = 1.0
     if device.type == "cpu":
         profile, recall = approximate_profile(centred, frame.cameras, config.graph.min_recall)
@@ -58,4 +60,4 @@ def run_ranks(*, index: Path, features: Path, out: Path, config: Config) -> None
         inputs={"index": images.digest, "features": artifact.digest},
         attributes={"recall": recall},
     )
-    print(f"{said_of(out)}ranks within {len(frame.means)} cameras, recall {recall:.3f}")
+    print(f"{said_of(out)}ranks within {count} cameras, recall {recall:.3f}")

@@ -14,7 +14,7 @@ test: $(READY)  ## static checks and the whole test suite
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 reference: $(READY)  ## write the generated pages anew: config/README.md, config/schema.json, docs/
 	$(BIN)/mprd config reference

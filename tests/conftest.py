@@ -1,11 +1,13 @@
 """A tiny data set in the Market-1501 layout, and a config that runs it in seconds."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from filelock import FileLock
 from PIL import Image
 
 from mprd.config import Config, validate
@@ -57,10 +59,34 @@ def draw_market(root: Path, train_ids: int = 6, test_ids: int = 3, cameras: int 
     return root
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first: at the end a worker of `make test` would wait for them."""
+    items.sort(key=lambda item: item.path.parent.name != "workflow")
+
+
 @pytest.fixture(scope="session")
-def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable], Path]:
+    """Return a folder of this name, filled by the first of pytest's workers that asks for it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # of all workers
+
+    def fill(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = base / name, base / f"{name}.done"
+        with FileLock(base / f"{name}.lock"):
+            if not done.is_file():
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return fill
+
+
+@pytest.fixture(scope="session")
+def market(once: Callable[[str, Callable], Path]) -> Path:
     """Root of a tiny Market-1501: 54 train images of 6 identities, 9 query, 18 gallery."""
-    return draw_market(tmp_path_factory.mktemp("data"))
+    return once("data", draw_market)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,12 @@ def values(tiny_values):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, values):
+def finished(once, values):
     """A finished workflow, in a folder that shells would stumble over, and what it printed."""
-    folder = configure(tmp_path_factory.mktemp('it\'s a `$HOME` "work" (ü)'), values)
-    return folder, snakemake(folder)
+
+    def finish(folder):
+        configure(folder, values)
+        (folder / "printed.txt").write_text(snakemake(folder))
+
+    folder = once('it\'s a `$HOME` "work" (ü)', finish)
+    return folder, (folder / "printed.txt").read_text()

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from variants import BASE, MORE, RIVALS, VARIANTS
+from variants import BASE, COMBINED, MORE, RIVALS, VARIANTS
 
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact, write_artifact
 from mprd.clustering.agreement import pair_quality
@@ -37,7 +37,7 @@ from mprd.stages.train import run_train
 from mprd.system.torch_setup import set_up_cpu
 
 ROOT = Path(__file__).parents[1]
-EVERY = VARIANTS | MORE | RIVALS
+EVERY = VARIANTS | MORE | RIVALS | COMBINED
 TRAIN_IDS, TEST_IDS, SUBSET_SEED = 250, 200, 1501
 
 

@@ -48,6 +48,16 @@ MORE: dict[str, dict] = {
     }.items()
 }
 
+# The losses of MPRD on clusters and prototypes of others.
+LOSSES = {"train": {"use_hsd": True, "use_ppa": True}}
+CAMERA = {"train": {"memory": "camera", "momentum": 0.2}}
+COMBINED: dict[str, dict] = {
+    "cap-hsd-ppa": merge(VARIANTS["hsd-ppa"], CAMERA),
+    "judged-weights-hsd-ppa": merge(VARIANTS["judged-weights"], LOSSES),
+    "judged-weights-cap": merge(VARIANTS["judged-weights"], CAMERA),
+    "judged-weights-cap-hsd-ppa": merge(VARIANTS["judged-weights"], merge(CAMERA, LOSSES)),
+}
+
 # The method's relatives on the same images, batches, budget and start; only what makes each of
 # them itself differs. SpCL and CAP keep their authors' momentum. `contrast` is Cluster Contrast
 # and `judged-weights` is ours.
@@ -57,7 +67,7 @@ RIVALS: dict[str, dict] = {
         VARIANTS["contrast"],
         {"cluster": {"self_paced": True}, "train": {"memory": "hybrid", "momentum": 0.2}},
     ),
-    "cap": merge(VARIANTS["contrast"], {"train": {"memory": "camera", "momentum": 0.2}}),
+    "cap": merge(VARIANTS["contrast"], CAMERA),
     "mprd": merge(VARIANTS["hsd-ppa"], {"use_gcn": True}),
     "judged-weights": VARIANTS["judged-weights"],
 }

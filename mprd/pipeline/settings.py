@@ -48,15 +48,22 @@ def declared(stage: str) -> Declaration:
     path = _STAGES / f"{stage}.py"
     if not path.is_file():
         raise ValueError(f"unknown stage {stage!r}")
-    found = {}
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-            if name in ("SETTINGS", "SETTINGS_WHEN", "FILES"):
-                found[name] = ast.literal_eval(node.value)
+    found = _literals(path)
     if "SETTINGS" not in found:
         raise ValueError(f"{path} declares no SETTINGS")
     return Declaration(found["SETTINGS"], found.get("SETTINGS_WHEN", ()), found.get("FILES", ()))
+
+
+@cache
+def _literals(module: Path) -> dict[str, Any]:
+    """Return what a module declares, by name; empty where it declares nothing."""
+    return {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(module.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in ("SETTINGS", "SETTINGS_WHEN", "FILES")
+    }
 
 
 def keys_read(config: Config, stage: str) -> tuple[str, ...]:
@@ -96,8 +103,8 @@ def user_files(config: Config, stage: str) -> list[Path]:
 
 def missing_files(config: Config) -> list[str]:
     """Return a sentence for each file or folder that a config names and that is not there."""
-    stages = sorted(path.stem for path in _STAGES.glob("*.py") if "FILES = (" in path.read_text())
-    keys = dict.fromkeys(key for stage in stages for key in declared(stage).files)
+    modules = sorted(_STAGES.glob("*.py"))
+    keys = dict.fromkeys(key for path in modules for key in _literals(path).get("FILES", ()))
     named = {key: _value(config, key) for key in keys}
     if is_synthetic(config):
         del named["data.root"]  # the images will be made there

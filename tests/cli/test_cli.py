@@ -6,8 +6,10 @@ import time
 
 import h5py
 import pytest
+import yaml
 
 from mprd.cli import main
+from mprd.config import merge
 
 
 def call(monkeypatch, capsys, *args):
@@ -137,6 +139,24 @@ def test_config_check(cli, tiny_yaml):
     code, _, err = cli("config", "check", tiny_yaml)
     assert code == 2
     assert "did you mean `epochs`?" in err
+
+
+def test_config_check_tells_each_file_that_is_missing(cli, tiny_values, tmp_path):
+    named = {
+        "init": {"method": "checkpoint", "checkpoint": "start.pth"},
+        "gcn": {"metadata": {"source": "pairs", "file": "pairs.csv"}},
+        "cluster": {"constraints": "answers.csv"},
+        "export": {"numbers": "earlier.csv"},
+        "data": {"root": "elsewhere"},
+    }
+    path = tmp_path / "typos.yaml"
+    path.write_text(yaml.safe_dump(merge(tiny_values, named)))
+    code, out, _ = cli("config", "check", path)
+    notes = [line.split()[1] for line in out.splitlines() if "which is not there" in line]
+    keys = ["cluster.constraints", "export.numbers", "data.root", "init.checkpoint"]
+    assert (code, notes) == (0, [*keys, "gcn.metadata.file"])
+    path.write_text(yaml.safe_dump(tiny_values))
+    assert "which is not there" not in cli("config", "check", path)[1]
 
 
 def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch):

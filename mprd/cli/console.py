@@ -6,13 +6,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 
 from mprd.cli.interrupts import Stopped
 
 _LOOK_EVERY = 0.5  # seconds
+_GRACE = 3.0  # seconds in which a signal to a whole group of processes ends them
 _ERROR, _CRASH = "mprd: error:", "Traceback (most recent call last)"
 
 
@@ -20,7 +23,7 @@ def relay(command: list[str], logs: list[Path], look: Callable[[], None]) -> int
     """Run a command and show what it prints; on a terminal also the progress in its logs.
 
     Args:
-        command: a child process; it gets interrupts (Ctrl-C) from the terminal itself.
+        command: a child process; when a signal ends this one, it and all below it end, too.
         logs: folders that it writes logs into.
         look: called every half a second, and at the end.
 
@@ -37,13 +40,50 @@ def relay(command: list[str], logs: list[Path], look: Callable[[], None]) -> int
             _wait(child, look)
         return child.wait()
     except Stopped as stopped:
-        # Of Ctrl-C the terminal tells Snakemake, too; it stops its jobs.
-        if stopped.signal is not signal.SIGINT:
-            child.send_signal(signal.SIGINT)
-        child.wait()
+        _end(child, stopped)
         raise
     finally:
         look()
+
+
+def _end(child: subprocess.Popen, stopped: Stopped) -> None:
+    """Wait for a child that is to end; tell it, and the stages below it, where nobody else does.
+
+    A terminal sends Ctrl-C to all of them. A second one while Snakemake cancels its jobs would
+    stop that.
+    """
+    told = stopped.signal is signal.SIGINT
+    while True:
+        try:
+            if not told:
+                _interrupt(child)
+            child.wait(_GRACE if told and not _in_foreground() else None)
+            return
+        except subprocess.TimeoutExpired:  # the signal was for this process alone
+            told = False
+        except Stopped as again:
+            told = again.signal is signal.SIGINT and _in_foreground()
+
+
+def _interrupt(child: subprocess.Popen) -> None:
+    """Do what Ctrl-C does; Snakemake alone would wait for its running stages."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(child.pid)
+        for one in [process, *process.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGINT)
+
+
+def _in_foreground() -> bool:
+    """Tell whether a terminal's Ctrl-C comes to the group of this process."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    finally:
+        os.close(terminal)
 
 
 def _wait(child: subprocess.Popen, look: Callable[[], None]) -> None:

@@ -1,9 +1,37 @@
 """What `mprd run` shows below the lines of the stages."""
 
 import os
+import signal
+import subprocess
 import sys
+import time
+
+import psutil
+import pytest
 
 from mprd.cli.console import last_line, relay
+
+# Snakemake, as far as it matters: an interrupt is not passed on, and jobs are waited for.
+WAITING = """
+import subprocess, sys
+job = "import time; print('job', flush=True); time.sleep(600)"
+job = subprocess.Popen([sys.executable, "-c", job])
+try:
+    job.wait()
+except KeyboardInterrupt:
+    job.wait()
+    print("cleaned up", flush=True)
+"""
+RUN = f"""
+import sys
+from mprd.cli.console import relay
+from mprd.cli.interrupts import Stopped, listen
+listen()
+try:
+    relay([sys.executable, "-c", {WAITING!r}], [], lambda: None)
+except Stopped as stopped:
+    sys.exit(stopped.exit_code)
+"""
 
 
 def test_the_newest_log_is_shown(tmp_path):
@@ -33,3 +61,35 @@ def test_on_a_terminal_the_lines_stay(capsys, monkeypatch):
     assert relay([sys.executable, "-c", code], [], lambda: looks.append(1)) == 4
     assert "[bold]hello[/bold]\n" in capsys.readouterr().out
     assert looks
+
+
+def lives(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE  # of an orphan nobody may have taken note
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("to_all", [False, True])
+def test_nothing_lives_on_below_a_run_that_is_stopped(number, to_all, tmp_path):
+    with (tmp_path / "log").open("w") as log:
+        run = subprocess.Popen(
+            [sys.executable, "-c", RUN], stdout=log, stderr=log, start_new_session=True
+        )
+    said = (tmp_path / "log").read_text
+    end = time.monotonic() + 60
+    while "job" not in said():
+        assert run.poll() is None, said()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    below = psutil.Process(run.pid).children(recursive=True)
+    assert len(below) == 2
+    if to_all:
+        os.killpg(run.pid, number)
+    else:
+        run.send_signal(number)
+    assert run.wait(60) == 128 + number, said()
+    assert not any(lives(process) for process in below)
+    if number == signal.SIGINT or not to_all:
+        assert said().endswith("cleaned up\n")

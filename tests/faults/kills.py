@@ -27,6 +27,7 @@ import psutil
 import yaml
 
 from mprd.config import merge
+from tests.cli.test_console import lives
 from tests.conftest import TINY, draw_market
 from tests.workflow.runs import GCN, contents
 
@@ -156,6 +157,8 @@ def kill(run: subprocess.Popen, way: str) -> str:
         run.wait(_PATIENCE)  # without one stage Snakemake goes on with what does not need it
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{way} in {stage}: the run did not end") from None
+    if way in ("terminate", "interrupt"):
+        assert not any(lives(one) for one, _ in running), f"{way} in {stage}: a stage lives on"
     return stage
 
 

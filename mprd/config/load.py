@@ -62,8 +62,8 @@ def validate(values: dict[str, Any], source: str) -> Config:
 def expand_runs(values: dict[str, Any], source: str) -> list[Run]:
     """Return all runs of a configuration: variants x seeds.
 
-    The run with the configuration's own `seed` has the variant's name, another seed `s` adds
-    `-seed<s>`, so that seeds can be added later without computing the first again.
+    The run with the configuration's (or the variant's) own `seed` has the variant's name, another
+    one of `seeds` adds `-seed<s>`: seeds can be added later without computing the first again.
 
     Raises:
         UserError: as `validate`, also for the settings of a variant.
@@ -74,12 +74,16 @@ def expand_runs(values: dict[str, Any], source: str) -> list[Run]:
         for key in ("runs", "seeds", "results"):
             if key in (overrides or {}):
                 raise UserError(f"{source}: runs.{variant}.{key} cannot differ between runs.")
-        for seed in base.seeds or (base.seed,):
-            merged = merge(values, overrides or {})
-            first = merged.get("seed", base.seed)
-            merged.update(runs={variant: {}}, seeds=[], seed=seed)
-            name = variant if seed == int(first) else f"{variant}-seed{seed}"
-            config = validate(merged, f"{source}: runs.{variant}")
+        if base.seeds and "seed" in (overrides or {}):
+            raise UserError(
+                f"{source}: runs.{variant}.seed has no place beside seeds, which every run has. "
+                "Leave out one of the two."
+            )
+        merged = {**merge(values, overrides or {}), "runs": {variant: {}}, "seeds": []}
+        own = validate(merged, f"{source}: runs.{variant}")
+        for seed in base.seeds or (own.seed,):
+            name = variant if seed == own.seed else f"{variant}-seed{seed}"
+            config = validate({**merged, "seed": seed}, f"{source}: runs.{variant}")
             runs.append(Run(name, variant, seed, config))
     names = [run.name for run in runs]
     if len(set(names)) != len(names):

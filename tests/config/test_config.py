@@ -149,6 +149,14 @@ def test_runs_are_variants_times_seeds():
     assert {run.config.cluster.min_samples for run in runs} == {3}
 
 
+def test_a_variant_can_have_a_seed_of_its_own():
+    a, b = expand_runs({"seed": 1, "runs": {"a": {"seed": 4}, "b": {}}}, "x")
+    assert (a.name, a.seed, a.config.seed) == ("a", 4, 4)
+    assert (b.name, b.seed, b.config.seed) == ("b", 1, 1)
+    with pytest.raises(UserError, match=r"x: runs\.a\.seed has no place beside seeds"):
+        expand_runs({"seeds": [1, 2], "runs": {"a": {"seed": 4}}}, "x")
+
+
 def test_a_seed_more_keeps_the_folder_of_the_first():
     before = expand_runs({"runs": {"a": {}}}, "x")
     after = expand_runs({"runs": {"a": {}}, "seeds": [0, 1]}, "x")

@@ -2,6 +2,7 @@
 
 Each variant of learning.py runs two epochs in a process of its own; of the second: images a second
 in training, seconds for labelling (features, graph, judgements, clusters), and the peak memory.
+`--market ROOT` measures them on learning.py's part of a copy of Market-1501.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from learning import EVERY, RIVALS, ROOT, Cell
+from learning import EVERY, RIVALS, ROOT, Cell, cell_folder
 
 from mprd.pipeline.inputs import epoch_inputs
 from mprd.stages.epochs import label_epoch
@@ -23,10 +24,10 @@ from mprd.system.torch_setup import set_up_cpu
 EPOCHS = 2
 
 
-def measure(variant: str, work: Path, iters: int) -> dict:
+def measure(variant: str, options: argparse.Namespace) -> dict:
     """Run the epochs of one variant here; return the figures of the last."""
-    options = argparse.Namespace(market=None, epochs=EPOCHS, iters=iters)
-    cell = Cell(work / "synthetic", variant, 0, options)
+    options.epochs = EPOCHS
+    cell = Cell(cell_folder(options), variant, 0, options)
     cell.start()
     for epoch in range(1, EPOCHS + 1):
         here = cell.layout.epoch(epoch)
@@ -36,7 +37,7 @@ def measure(variant: str, work: Path, iters: int) -> dict:
         inputs = epoch_inputs(cell.layout, epoch, cell.config)
         run_train(inputs, out=here, epoch=epoch, config=cell.config)
         trained = time.perf_counter()
-    images = cell.config.train.identities * cell.config.train.instances * iters
+    images = cell.config.train.identities * cell.config.train.instances * options.iters
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {
         "variant": variant,
@@ -49,19 +50,18 @@ def measure(variant: str, work: Path, iters: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variant", choices=EVERY, help="only this one, and print JSON")
+    parser.add_argument("--market", type=Path, help="folder that holds Market-1501")
     parser.add_argument("--iters", type=int, default=40)
     parser.add_argument("--work", type=Path, default=ROOT / "results/cost")
     options = parser.parse_args()
     set_up_cpu(None)
     if options.variant:
-        print(json.dumps(measure(options.variant, options.work, options.iters)))
+        print(json.dumps(measure(options.variant, options)))
         return
     rows = []
     for variant in RIVALS:
-        command = [sys.executable, __file__, "--variant", variant, "--iters", str(options.iters)]
-        done = subprocess.run(
-            [*command, "--work", str(options.work)], capture_output=True, text=True, check=True
-        )
+        command = [sys.executable, __file__, *sys.argv[1:], "--variant", variant]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
     print(pd.DataFrame(rows).round(2).to_string(index=False))
 

@@ -55,7 +55,6 @@ COMBINED: dict[str, dict] = {
     "cap-hsd-ppa": merge(VARIANTS["hsd-ppa"], CAMERA),
     "judged-weights-hsd-ppa": merge(VARIANTS["judged-weights"], LOSSES),
     "judged-weights-cap": merge(VARIANTS["judged-weights"], CAMERA),
-    "judged-weights-cap-hsd-ppa": merge(VARIANTS["judged-weights"], merge(CAMERA, LOSSES)),
 }
 
 # The method's relatives on the same images, batches, budget and start; only what makes each of

@@ -23,6 +23,7 @@ class Recipe:
         width: likewise.
         alignment: `graph.cameras`.
         sampler: `train.sampler`.
+        memory: `train.memory`.
         k1: `graph.k1`.
         k2: `graph.k2`.
         epochs: `epochs`.
@@ -38,6 +39,7 @@ class Recipe:
     width: int
     alignment: str
     sampler: str
+    memory: str
     k1: int
     k2: int
     epochs: int
@@ -61,6 +63,7 @@ def recipe(found: Survey) -> Recipe:
         # A deviation wants some dozens of images; a mean does with fewer.
         alignment=("standardize" if found.fewest >= 30 else "center") if several else "none",
         sampler="cameras" if several else "random",
+        memory="camera" if several else "cluster",
         k1=k1,
         k2=max(2, k1 // 5),
         epochs=_EPOCHS,

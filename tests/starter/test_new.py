@@ -97,6 +97,7 @@ def test_every_recipe_is_a_valid_config(images, aspect, cameras, tmp_path):
     assert (config.data.height, config.data.width) == (plan.height, plan.width)
     assert (aspect > 1) == (plan.height > plan.width) or aspect == 1
     assert config.graph.cameras == ("standardize" if cameras else "none")
+    assert config.train.memory == ("camera" if cameras else "cluster")
     assert config.train.iters == plan.iters
     assert config.graph.backend == ("ivf" if images > 200_000 else "auto")
 

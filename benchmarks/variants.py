@@ -48,12 +48,10 @@ MORE: dict[str, dict] = {
     }.items()
 }
 
-# The losses of MPRD on clusters and prototypes of others.
-LOSSES = {"train": {"use_hsd": True, "use_ppa": True}}
 CAMERA = {"train": {"memory": "camera", "momentum": 0.2}}
+# Camera proxies with the losses and the clusters of others.
 COMBINED: dict[str, dict] = {
     "cap-hsd-ppa": merge(VARIANTS["hsd-ppa"], CAMERA),
-    "judged-weights-hsd-ppa": merge(VARIANTS["judged-weights"], LOSSES),
     "judged-weights-cap": merge(VARIANTS["judged-weights"], CAMERA),
 }
 

@@ -83,8 +83,7 @@ def expand_runs(values: dict[str, Any], source: str) -> list[Run]:
         own = validate(merged, f"{source}: runs.{variant}")
         for seed in base.seeds or (own.seed,):
             name = variant if seed == own.seed else f"{variant}-seed{seed}"
-            config = validate({**merged, "seed": seed}, f"{source}: runs.{variant}")
-            runs.append(Run(name, variant, seed, config))
+            runs.append(Run(name, variant, seed, own.model_copy(update={"seed": seed})))
     names = [run.name for run in runs]
     if len(set(names)) != len(names):
         raise UserError(f"{source}: two runs would share a folder: {', '.join(sorted(names))}.")

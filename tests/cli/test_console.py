@@ -20,15 +20,15 @@ try:
     job.wait()
 except KeyboardInterrupt:
     job.wait()
-    print("cleaned up", flush=True)
+    print('cleaned up', flush=True)
 """
-RUN = f"""
+RUN = """
 import sys
 from mprd.cli.console import relay
 from mprd.cli.interrupts import Stopped, listen
 listen()
 try:
-    relay([sys.executable, "-c", {WAITING!r}], [], lambda: None)
+    relay([sys.executable, "-c", sys.argv[1]], [], lambda: None)
 except Stopped as stopped:
     sys.exit(stopped.exit_code)
 """
@@ -70,21 +70,33 @@ def lives(process):
         return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("to_all", [False, True])
-def test_nothing_lives_on_below_a_run_that_is_stopped(number, to_all, tmp_path):
-    with (tmp_path / "log").open("w") as log:
-        run = subprocess.Popen(
-            [sys.executable, "-c", RUN], stdout=log, stderr=log, start_new_session=True
-        )
-    said = (tmp_path / "log").read_text
+def wait_for(word, log):
     end = time.monotonic() + 60
-    while "job" not in said():
-        assert run.poll() is None, said()
-        assert time.monotonic() < end
+    while word not in log.read_text():
+        assert time.monotonic() < end, log.read_text()
         time.sleep(0.05)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run, in a session without a terminal, whose job has begun; its log; what is below it."""
+    log = tmp_path / "log"
+    with log.open("w") as out:
+        run = subprocess.Popen(
+            [sys.executable, "-c", RUN, WAITING], stdout=out, stderr=out, start_new_session=True
+        )
+    wait_for("job", log)
     below = psutil.Process(run.pid).children(recursive=True)
     assert len(below) == 2
+    yield run, log.read_text, below
+    for process in [run, *filter(lives, below)]:
+        process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("to_all", [False, True])
+def test_nothing_lives_on_below_a_run_that_is_stopped(number, to_all, run):
+    run, said, below = run
     if to_all:
         os.killpg(run.pid, number)
     else:
@@ -93,3 +105,35 @@ def test_nothing_lives_on_below_a_run_that_is_stopped(number, to_all, tmp_path):
     assert not any(lives(process) for process in below)
     if number == signal.SIGINT or not to_all:
         assert said().endswith("cleaned up\n")
+
+
+def test_a_second_signal_leaves_nothing_behind_either(run):
+    """Of the first one only this process knows; the second comes while it waits."""
+    run, said, below = run
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(60) == 128 + signal.SIGINT, said()
+    assert not any(lives(process) for process in below)
+
+
+def test_ctrl_c_on_a_terminal_is_not_repeated(tmp_path):
+    """Else what Snakemake does at its end, such as to cancel jobs, would be interrupted."""
+    log = tmp_path / "log"
+    slow = WAITING.replace("print('cleaned", "import time; time.sleep(4); print('cleaned")
+    keyboard, terminal = os.openpty()
+    with log.open("w") as out:
+        run = subprocess.Popen(
+            ["setsid", "--ctty", sys.executable, "-c", RUN, slow],
+            stdin=terminal,
+            stdout=out,
+            stderr=out,
+        )
+    wait_for("job", log)
+    begin = time.monotonic()
+    os.write(keyboard, b"\x03")
+    assert run.wait(60) == 128 + signal.SIGINT, log.read_text()
+    os.close(keyboard)
+    os.close(terminal)
+    assert log.read_text().endswith("cleaned up\n")
+    assert time.monotonic() - begin > 4, "it was slow"

@@ -15,15 +15,15 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 # Each adds its commands, in this order.
 from mprd.cli import images, cnn, gcn, look, own, tools, use  # isort: skip # noqa: F401
 from mprd.cli.app import app
-from mprd.cli.interrupts import Stopped, listen
+from mprd.cli.interrupts import Stopped, listening
 from mprd.errors import UserError
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends with one sentence and exit code 2."""
-    listen()
     try:
-        app()
+        with listening():
+            app()
     except UserError as error:
         print(f"mprd: error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,7 +1,11 @@
 """Ctrl-C and SIGTERM: files in the making are removed, locks released, and a sentence says so."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):
@@ -25,10 +29,20 @@ class Stopped(BaseException):
         return f"stopped by {cause}; nothing is half-written, the same command goes on from here"
 
 
-def listen() -> None:
-    """Let SIGINT and SIGTERM raise `Stopped` in the main thread."""
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
+@contextmanager
+def listening() -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise `Stopped` in the main thread, within the block.
+
+    Behind it they end the process at once: nothing is left to be tidied, and an exception raised
+    while the interpreter shuts down would be a traceback.
+    """
+    try:
+        for number in _SIGNALS:
+            signal.signal(number, _stop)
+        yield
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

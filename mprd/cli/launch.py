@@ -39,24 +39,34 @@ def run_shared(config: Config, threads: int | None, stage: Callable[[], None]) -
         _require_gpus(config)
         _launch(config.processes)
         return
+    try:
+        _run(config, threads, stage)
+    except (UserError, Stopped, RuntimeError) as error:
+        if group.size() > 1:
+            raise _ending(error) from None
+        raise
+
+
+def _run(config: Config, threads: int | None, stage: Callable[[], None]) -> None:
+    """Run a stage in this process, alone or as one of a group."""
     from mprd.system.torch_setup import set_up_cpu
 
     if group.size() > 1:
         threads = max(1, worker_count(threads) // group.size())
     set_up_cpu(threads)
     group.join(config.device)
-    try:
-        stage()
-    except UserError as error:
-        if group.size() > 1:
-            _leave_word(str(error))
-            raise SystemExit(_USER_ERROR) from None
-        raise
-    except RuntimeError as error:
-        if group.size() > 1 and _LOST_WORDS.search(str(error)):
-            raise SystemExit(_LOST) from None
-        raise
+    stage()
     group.leave()
+
+
+def _ending(error: UserError | Stopped | RuntimeError) -> BaseException:
+    """Return what a process of a group ends with: the launching one tells the user why."""
+    if isinstance(error, UserError):
+        _leave_word(str(error))
+        return SystemExit(_USER_ERROR)
+    if isinstance(error, Stopped):
+        return SystemExit(error.exit_code)
+    return SystemExit(_LOST) if _LOST_WORDS.search(str(error)) else error
 
 
 def _leave_word(sentence: str) -> None:
@@ -89,8 +99,10 @@ def _launch(count: int) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    # What went wrong is said in a sentence below.
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    # What went wrong is said in a sentence below. (Each of its loggers has a level of its own.)
+    torchrun = logging.getLogger("torch.distributed.elastic")
+    torchrun.propagate = False
+    torchrun.addHandler(logging.NullHandler())
     with tempfile.TemporaryDirectory() as folder:
         quiet = dict.fromkeys(range(1, count), Std.ALL)
         launch = LaunchConfig(
@@ -126,14 +138,17 @@ def _explained(error: Exception, logs: Path, count: int) -> BaseException:
     mistakes = [text for text in said if text != "<NONE>"]  # torchrun's word for none
     if mistakes:
         return UserError(mistakes[0])
-    codes = {rank: f.exitcode for rank, f in failures.items()}
-    # Those that torchrun stopped, or that lost the others, are not the cause.
-    causes = {rank: code for rank, code in codes.items() if code not in (-signal.SIGTERM, _LOST)}
-    rank = min(causes or codes)
-    if codes[rank] < 0:
+    # A process that a signal asked to end has tidied up, and gives 128 and its number.
+    codes = {k: 128 - f.exitcode if f.exitcode > 128 else f.exitcode for k, f in failures.items()}
+    # Those that lost the others, or that torchrun asked to end, are the last to be the cause.
+    doubtful = (-signal.SIGTERM, _LOST)
+    rank = min(codes, key=lambda k: (codes[k] in doubtful, codes[k], k))
+    if codes[rank] < 0 or codes[rank] == _LOST:
+        who = "A process" if codes[rank] in doubtful else f"Process {rank + 1}"
+        how = "lost" if codes[rank] == _LOST else f"killed ({signal.Signals(-codes[rank]).name})"
         return UserError(
-            f"Process {rank + 1} of {count} was killed ({signal.Signals(-codes[rank]).name}); the "
-            "others were stopped, nothing is half-written. Run the same command again."
+            f"{who} of {count} was {how}; the others were stopped, nothing is half-written. Run "
+            "the same command again."
         )
     if codes.get(0) == _USER_ERROR:
         return SystemExit(_USER_ERROR)

@@ -25,10 +25,10 @@ except KeyboardInterrupt:
 RUN = """
 import sys
 from mprd.cli.console import relay
-from mprd.cli.interrupts import Stopped, listen
-listen()
+from mprd.cli.interrupts import Stopped, listening
 try:
-    relay([sys.executable, "-c", sys.argv[1]], [], lambda: None)
+    with listening():
+        relay([sys.executable, "-c", sys.argv[1]], [], lambda: None)
 except Stopped as stopped:
     sys.exit(stopped.exit_code)
 """

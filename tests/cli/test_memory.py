@@ -21,7 +21,6 @@ def test_out_of_memory_is_a_sentence(monkeypatch, capsys, error, said):
     def fail():
         raise error
 
-    monkeypatch.setattr(cli, "listen", lambda: None)
     monkeypatch.setattr(cli, "app", fail)
     with pytest.raises(SystemExit) as ended:
         cli.main()
@@ -36,7 +35,6 @@ def test_other_errors_are_not_hidden(monkeypatch):
     def fail():
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(cli, "listen", lambda: None)
     monkeypatch.setattr(cli, "app", fail)
     with pytest.raises(RuntimeError, match="a defect"):
         cli.main()

@@ -93,6 +93,23 @@ def test_a_stage_that_is_stopped_leaves_nothing(training, tmp_path, number, code
         pass  # the lock is free
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_interpreter_shuts_down(number):
+    """As a process of a group gets it whose peer was killed: no traceback, and it ends."""
+    code = f"""
+import atexit, os, sys
+from mprd.cli import main
+atexit.register(lambda: print("went on"))
+atexit.register(os.kill, os.getpid(), {int(number)})
+sys.argv = ["mprd", "inspect", "none.h5"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -number
+    assert re.fullmatch("mprd: error: .*\n", done.stderr)
+    assert not done.stdout
+
+
 def test_a_second_stage_waits_for_an_orphan(training, tmp_path):
     """The lock covers the stage, not only its writing; a killed holder frees it."""
     _, command = training

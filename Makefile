@@ -29,7 +29,7 @@ coverage: $(READY)  ## the tests with their coverage of mprd/ (twenty minutes); 
 test-mutation: $(READY)  ## wrong code in the kernels: does a test fail? (two hours)
 	PYTHONPATH=. $(BIN)/python -m tests.faults.mutation
 
-test-kills: $(READY)  ## kill runs at 48 random moments, resume, compare the bytes (half an hour)
+test-kills: $(READY)  ## kill runs at random moments and in each stage, resume, compare the bytes (half an hour)
 	PYTHONPATH=. $(BIN)/python -m tests.faults.kills
 
 test-fuzz: $(READY)  ## feed 200,000 damaged files to the readers (ten minutes; needs `make demo`)

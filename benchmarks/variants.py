@@ -45,6 +45,8 @@ MORE: dict[str, dict] = {
         "hard": {"train": {"memory_update": "hard"}},
         "lr-1e-3": {"train": {"lr": 1.0e-3}},
         "temperature-0.1": {"train": {"temperature": 0.1}},
+        "momentum-0.2": {"train": {"momentum": 0.2}},
+        "cap-momentum-0.1": {"train": {"memory": "camera"}},  # of `cap`, whose own is 0.2
     }.items()
 }
 

@@ -33,7 +33,8 @@ FILE` prints one and checks it.
 ```
 {layout}```
 
-A run's `epochs` folder has one folder per epoch: 001, 002, ...
+A run's `epochs` folder has one folder per epoch: 001, 002, ... `mprd run --tensorboard` adds
+`events/`, and `mprd answer` writes `answers.csv` (`path_a,path_b,same`).
 
 Dimensions: `n` images of the index, `N` training images, `D` embedding size, `K` clusters,
 `k` neighbours, `Q` queries, `m` nodes and `v` views of the metadata, `p` pairs, `r` judgements.
@@ -61,8 +62,9 @@ A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's
 
 ## JSON reports
 
-- `metrics.json` (`mprd.metrics`): `epoch`, `lr`, mean `loss`, `hsd_loss`, `ppa_loss` (and of each
-  other loss), mean numbers of hard positives and negatives per image, and `step_loss`, the loss of
+- `metrics.json` (`mprd.metrics`): `epoch`, `lr`, mean `loss`, `hsd_loss` (plain contrast
+  without `use_hsd`; null where the camera loss takes its place), `ppa_loss` (and of each other
+  loss), mean numbers of hard positives and negatives per image, and `step_loss`, the loss of
   every step; with
   `use_gcn` also `relations`: the attributes of `relations.h5` and the losses of the GCN's tasks.
 - `gcn/metrics.json` (`mprd.pretrain`): losses of the tasks, numbers of training pairs, `held_out`

@@ -145,14 +145,17 @@ def last_line(folders: list[Path]) -> str:
         return ""
     newest, folder = max(logs, key=lambda log: _changed(log[0]))
     job = newest.relative_to(folder).with_suffix("").as_posix()
-    with newest.open("rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - 1000))
-        lines = file.read().decode(errors="replace").strip().splitlines()
+    try:
+        with newest.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 1000))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except FileNotFoundError:  # Snakemake removes logs of jobs that it starts again
+        return ""
     return f"{job}: {lines[-1]}" if lines else job
 
 
 def _changed(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
-    except FileNotFoundError:  # Snakemake removes logs of jobs that it starts again
+    except FileNotFoundError:
         return 0

@@ -7,6 +7,7 @@ import typer
 
 from mprd.cli.app import app
 from mprd.cli.interrupts import Stopped
+from mprd.errors import UserError
 from mprd.system.cpus import worker_count
 
 _FEW = 50
@@ -30,7 +31,10 @@ def new(
     from mprd.system.ram import usable
     from mprd.system.torch_setup import has_gpu
 
-    folder = folder.expanduser()
+    try:
+        folder = folder.expanduser()
+    except RuntimeError:
+        raise UserError(f"{folder} names the home of a user who is not known.") from None
     found = survey(folder)
     plan = recipe(found)
     cores, gpu = worker_count(None), has_gpu()
@@ -68,10 +72,10 @@ def run(
 
     from mprd.cli.console import failures, relay
     from mprd.cli.follow import following, layout_of
-    from mprd.config import expand_runs, read_yaml
-    from mprd.pipeline.workflow import snakemake, why_failed
+    from mprd.config import expand_runs, merge, read_yaml
+    from mprd.pipeline.workflow import overrides, snakemake, why_failed
 
-    runs = expand_runs(read_yaml(config), str(config))
+    runs = expand_runs(merge(read_yaml(config), overrides(context.args)), str(config))
     arguments = ["--cores", cores, *context.args]
     dry, told = ({*words} & set(context.args) for words in (_DRY, _HOW_LOUD))
     if dry and not told:
@@ -121,7 +125,13 @@ def answer(
         print("There is nothing to judge: the clusterings agree, or all is answered.")
         return
     pictures = Thumbnails(layout.pixels)
-    with JudgingServer(session, lambda row: pictures.addresses([row], 512)[row], port) as server:
+    try:
+        server = JudgingServer(session, lambda row: pictures.addresses([row], 512)[row], port)
+    except OSError as error:
+        raise UserError(
+            f"Port {port} cannot be used ({error.strerror}). Take --port 0, which is any free one."
+        ) from None
+    with server:
         print(f"{len(session.questions)} pairs at {server.address}  (Ctrl-C ends)", flush=True)
         if browser:
             webbrowser.open(server.address)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mprd.cli.app import ConfigOption, ThreadsOption, app
+from mprd.cli.app import ThreadsOption, app
 from mprd.errors import UserError
 from mprd.system.cpus import worker_count
 
@@ -194,13 +194,16 @@ def assign(
 def cluster_features(
     features: Annotated[Path, typer.Argument(help=".npy, or HDF5 with a data set `features`.")],
     out: Annotated[Path, typer.Option(help="CSV to write: row, cluster, confidence.")],
-    config: ConfigOption = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML with sections graph, cluster. Default: communities, gamma auto."),
+    ] = None,
     cameras: Annotated[
         Path | None, typer.Option(help=".npy of integers, the camera of each row, -1 unknown.")
     ] = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Cluster the features of any network. Without a config: communities, gamma auto.
+    """Cluster the features of any network.
 
     Example: mprd cluster-features features.npy --out clusters.csv
     """

@@ -9,7 +9,7 @@ from mprd.clustering.membership import membership
 from mprd.clustering.of_pairs import cluster_pairs
 from mprd.clustering.operating_point import confident_pairs
 from mprd.clustering.stored import within
-from mprd.config import Config
+from mprd.config import ClusterConfig, Config
 from mprd.errors import UserError
 from mprd.graph.cameras import align_cameras
 from mprd.graph.jaccard import jaccard_distance
@@ -56,6 +56,10 @@ def cluster_features(
         )
     if config.judged:
         raise UserError("Clusters of features are not judged: set cluster.relation to jaccard.")
+    chosen, defaults = config.cluster, ClusterConfig()
+    for name in ("constraints", "self_paced", "widen_step"):
+        if getattr(chosen, name) != getattr(defaults, name):
+            raise UserError(f"Clusters of features know no cluster.{name}: leave it out.")
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     fine = np.isfinite(lengths) & (lengths > 0)
     if not fine.all():

@@ -22,6 +22,19 @@ class Run:
     config: Config
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key may not be given twice: the first would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if (key.tag, str(key.value)) in seen:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"`{key.value}` is given twice, again in line {line}")
+            seen.add((key.tag, str(key.value)))
+        return super().construct_mapping(node, deep)
+
+
 def load_config(path: Path | None) -> Config:
     """Read a YAML configuration (None: all defaults).
 
@@ -34,9 +47,11 @@ def load_config(path: Path | None) -> Config:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping that a YAML file holds."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise UserError(f"Config file {path} does not exist. See config/ for examples.") from None
+    except OSError as error:
+        raise UserError(f"Config file {path} cannot be read ({error.strerror}).") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from None
     if content is None:

@@ -22,6 +22,9 @@ A configuration is a YAML file; every key is optional and an unknown one is an e
 | `market1501.yaml`, `dukemtmcreid.yaml`, `msmt17.yaml`, `personx.yaml`, `veri.yaml` | \
 paper-scale runs |
 | `market1501_cpu.yaml` | the real Market-1501 on a CPU, from ImageNet weights of a package |
+| `market1501_lite0.yaml` | the same on one GPU, at 256x128; not measured |
+| `market1501_rivals.yaml`, `msmt17_rivals.yaml` | the method beside SpCL, Cluster Contrast and \
+camera proxies, for a GPU |
 | `market1501_small.yaml` | the real Market-1501 on a CPU, reduced |
 | `folder.yaml` | your own images |
 | `sweep.yaml` | variants x seeds of the demo in one DAG |

@@ -25,7 +25,10 @@ class Section(BaseModel):
     def _expanded(cls, value: Any) -> Any:
         if not isinstance(value, Path) or not _SHORTHAND.search(str(value)) or value.exists():
             return value
-        path = os.path.expandvars(value.expanduser())
+        try:
+            path = os.path.expandvars(value.expanduser())
+        except RuntimeError:
+            raise ValueError(f"`{value}` names the home of a user who is not known") from None
         if re.search(r"\$[{\w]", path):
             raise ValueError(f"`{value}` names an environment variable that is not set")
         return Path(path)

@@ -234,7 +234,7 @@ class Config(Section):
                 f"cluster.eps ({self.cluster.eps}) is above graph.eps_max ({self.graph.eps_max})"
             )
         widest = self.cluster.eps + self.cluster.eps_gap * self.cluster.self_paced
-        if widest > self.graph.eps_max:
+        if widest > self.graph.eps_max + 1e-9:  # 0.68 + 0.02 is above 0.7 by rounding
             raise ValueError(
                 f"cluster.eps + eps_gap ({widest:g}) is above graph.eps_max ({self.graph.eps_max})"
             )

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -33,7 +34,7 @@ class Session:
     """Questions in order, and answers on disk.
 
     Every answer is in the file before the next question is shown. Pairs that the file holds already
-    are not asked again.
+    are not asked again. Answers may come from several threads, as those of a double click do.
     """
 
     def __init__(self, questions: Sequence[Shown], out: Path) -> None:
@@ -51,8 +52,10 @@ class Session:
         known = {frozenset(row[:2]) for row in before}
         self.questions = [q for q in questions if frozenset(q.paths) not in known]
         self.answered = 0
-        if not out.is_file():
-            self._write([])
+        self._lock = threading.Lock()
+        # An editor may have left the last line open: the next answer would be glued to it.
+        if not out.is_file() or not out.read_bytes().endswith(b"\n"):
+            self._write(before)
 
     @property
     def current(self) -> Shown | None:
@@ -66,20 +69,22 @@ class Session:
             number: of the question, from 0.
             answer: what the person says.
         """
-        question = self.current
-        if question is None or number != self.answered:
-            return
-        with self.out.open("a", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerow([*question.paths, answer])
-            file.flush()
-            os.fsync(file.fileno())
-        self.answered += 1
+        with self._lock:
+            question = self.current
+            if question is None or number != self.answered:
+                return
+            with self.out.open("a", encoding="utf-8", newline="") as file:
+                csv.writer(file).writerow([*question.paths, answer])
+                file.flush()
+                os.fsync(file.fileno())
+            self.answered += 1
 
     def undo(self) -> None:
         """Take the last answer of this session back."""
-        if self.answered:
-            self._write(_read(self.out)[:-1])
-            self.answered -= 1
+        with self._lock:
+            if self.answered:
+                self._write(_read(self.out)[:-1])
+                self.answered -= 1
 
     def _write(self, rows: list[list[str]]) -> None:
         with (

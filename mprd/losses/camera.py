@@ -47,7 +47,8 @@ def camera_loss(
     Within (eq. 4): the softmax over the proxies of the image's own camera. Across (eq. 5): the mean
     over the proxies of its cluster in other cameras of the softmax over these and the proxies of
     other clusters that are most similar to the image; 0 where the cluster is in one camera only.
-    Both are averaged over the batch, not by camera. Without known cameras this is Cluster Contrast.
+    Both are averaged over the batch, not by camera. Without known cameras this is the
+    loss of Cluster Contrast.
 
     Args:
         x: (B, D), unit rows.

@@ -25,10 +25,10 @@ class Footprint:
 
 
 def footprint(network: ReidNetwork) -> Footprint:
-    """Return the sizes of a network, found by embedding one black image on the CPU.
+    """Return the sizes of a network, found by embedding one black image.
 
     Args:
-        network: on the CPU, in eval mode.
+        network: in eval mode.
     """
     sizes: list[int] = []
 
@@ -43,9 +43,10 @@ def footprint(network: ReidNetwork) -> Footprint:
     ]
     handles = [module.register_forward_hook(note) for module in kept]
     shape = network.architecture
+    image = torch.zeros(1, 3, shape.height, shape.width, device=next(network.parameters()).device)
     try:
         with torch.inference_mode():
-            network.backbone(torch.zeros(1, 3, shape.height, shape.width))
+            network.backbone(image)
     finally:
         for handle in handles:
             handle.remove()

@@ -56,6 +56,11 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path} cannot be read as a CSV file ({error}).") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas would take the first cells for names
+        raise UserError(
+            f"{path} has lines with more cells than its first line. Remove what is behind the last "
+            "of them, such as a comma."
+        )
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise UserError(

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from mprd.config import Config
+from mprd.config import Config, TrainConfig
 from mprd.pipeline.settings import is_synthetic
 
 
@@ -30,6 +30,7 @@ READERS: dict[str, _Reader] = {
         "cluster.method: dbscan",
     ),
     "cluster.eps_gap": _Reader(lambda c: c.cluster.self_paced, "cluster.self_paced"),
+    "cluster.min_size": _COMMUNITY,
     "data.synthetic": _Reader(is_synthetic, "data.dataset: synthetic"),
     "gcn": _Reader(lambda c: c.use_gcn, "use_gcn"),
     "graph.min_recall": _IVF,
@@ -38,10 +39,17 @@ READERS: dict[str, _Reader] = {
     "train.hard_proxies": _CAMERA,
     "train.hsd_margin": _HSD,
     "train.hsd_mix": _HSD,
+    "train.memory_update": _Reader(lambda c: _has_prototypes(c.train), "train.memory: cluster"),
     "train.ppa_mix": _PPA,
     "train.ppa_weight": _PPA,
     "train.teacher_momentum": _Reader(lambda c: c.train.has_teacher, "train.teacher: momentum"),
 }
+
+
+def _has_prototypes(settings: TrainConfig) -> bool:
+    """Tell whether a loss reads moving prototypes: CAP's and SpCL's own do not."""
+    beside = settings.uses_pairs or bool(settings.extra_losses)
+    return settings.memory != "hybrid" and (settings.memory != "camera" or beside)
 
 
 def idle_settings(configs: Sequence[Config]) -> list[str]:

@@ -1,10 +1,13 @@
 """Where the workflow lies: in the repository, or inside the installed package."""
 
+import argparse
 import csv
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mprd.errors import UserError
 
@@ -49,6 +52,28 @@ def _own_profile(word: str) -> str:
     own = profile(name)
     is_name = bool(name) and "/" not in name and own.is_dir() and not Path(name).exists()
     return f"{option}{sign}{own}" if is_name and option in ("", "--profile") else word
+
+
+def overrides(arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the settings among arguments of Snakemake: `--config KEY=VALUE ...`.
+
+    Raises:
+        UserError: Snakemake does not understand them.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", "-C", nargs="*", action="extend", default=[])
+    entries = parser.parse_known_args(list(arguments))[0].config
+    if not entries:
+        return {}
+    from snakemake.cli import parse_config
+
+    try:
+        return parse_config(entries)
+    except ValueError as error:
+        raise UserError(
+            f"--config {' '.join(entries)}: {error} A section goes as in "
+            "--config 'train={lr: 0.001}'."
+        ) from None
 
 
 def why_failed(config: Path, *arguments: str) -> str:

@@ -112,6 +112,11 @@ def run_cluster(
         paths = read_artifact(index, INDEX, ("path",))["path"][rows]
         labels = constrain(labels, relation_of(near), read_constraints(used.constraints, paths))
     sizes = np.bincount(labels[labels >= 0]).astype(np.int32)
+    if not whole and len(sizes) < 2:
+        raise UserError(
+            f"The answers in {used.constraints} leave {len(sizes)} of the clusters, training needs "
+            f"two ({out}). Correct them, or leave cluster.constraints out."
+        )
     outliers = int((labels < 0).sum())
     quality = _quality(labels, identities, cameras)
     together = share_together(labels, confident)
@@ -156,6 +161,7 @@ def _reliable(
     threshold = None
     if previous is not None:
         before = read_artifact(previous, CLUSTERS)
+        require_parent(before, "index", inputs["index"], previous)
         threshold = float(before.attributes["independence"])
         inputs["previous_clusters"] = before.digest
         if np.isnan(threshold):
@@ -163,6 +169,7 @@ def _reliable(
                 f"{previous} was made without cluster.self_paced. "
                 "Make it again with `mprd cluster`."
             )
+    source.require(settings.eps + settings.eps_gap, "cluster.eps + eps_gap")
     gaps = (-settings.eps_gap, settings.eps_gap)
     tight, loose = (
         source.labels(settings.model_copy(update={"eps": settings.eps + gap}))[0] for gap in gaps
@@ -197,6 +204,19 @@ class _Source:
     confident: np.ndarray
     out: Path
 
+    def require(self, eps: float, name: str) -> None:
+        """Check that the graph stores all distances up to a radius.
+
+        Raises:
+            UserError: it does not.
+        """
+        largest = float(self.graph.attributes["eps_max"])
+        if eps > largest + 1e-9:  # sums of decimal fractions are off by less
+            raise UserError(
+                f"{name} is {eps:g} but {self.graph.path} stores distances up to {largest:g}. "
+                "Raise graph.eps_max or lower cluster.eps."
+            )
+
     def labels(self, settings: ClusterConfig) -> tuple[np.ndarray, ClusterConfig]:
         """Return labels int32 (N,), and the settings with the gamma used."""
         near = within(self.distance, self.graph["data"] <= settings.eps)
@@ -217,11 +237,7 @@ def _cluster(
         UserError: as `run_cluster`.
     """
     eps_max = float(source.graph.attributes["eps_max"])
-    if settings.eps > eps_max:
-        raise UserError(
-            f"cluster.eps is {settings.eps:g} but {source.graph.path} stores distances up to "
-            f"{eps_max:g}. Raise graph.eps_max or lower cluster.eps."
-        )
+    source.require(settings.eps, "cluster.eps")
     while True:
         labels, used = source.labels(settings)
         count = int(labels.max()) + 1

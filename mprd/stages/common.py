@@ -46,7 +46,7 @@ def require_for_inference(
 
     Args:
         stage: its name.
-        network: on the CPU, in eval mode.
+        network: in eval mode.
         store: the images.
         more: bytes that the stage takes beside that.
 
@@ -69,7 +69,7 @@ def require_for_training(
 
     Args:
         stage: its name.
-        network: on the CPU, in eval mode.
+        network: in eval mode.
         store: the training images.
         images: in a step, all views.
         more: bytes that the stage takes beside that.

@@ -135,6 +135,12 @@ def _copies(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str
 
 
 def _columns(records: list[ImageRecord], facts: list[_FileFacts]) -> dict[str, np.ndarray]:
+    cameras, most = max(r.camera for r in records) + 1, np.iinfo(np.int16).max
+    if cameras > most:
+        raise UserError(
+            f"The images name {cameras:,} cameras, at most {most:,} are told apart. Let "
+            "data.camera (or the manifest's column) find the camera, not a number of the image."
+        )
     return {
         "path": np.array([r.path for r in records], dtype=object),
         "split": np.array([SPLITS.index(r.split) for r in records], np.uint8),

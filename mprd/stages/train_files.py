@@ -82,20 +82,20 @@ def write_networks(
 def restore_state(
     path: Path, epoch: int, optimizer: torch.optim.Optimizer, generator: torch.Generator
 ) -> None:
-    """Take over optimiser moments and random state; the learning rate is this epoch's own."""
+    """Take over optimiser moments and random state; the settings are this epoch's own."""
     state = read_state(path)
     if state["epoch"] != epoch - 1:
         raise UserError(
             f"{path} is the state after epoch {state['epoch']}, epoch {epoch} needs that of "
             f"{epoch - 1}. Make it again with `mprd train`."
         )
-    rates = [group["lr"] for group in optimizer.param_groups]
+    groups = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
     try:
         optimizer.load_state_dict(state["optimizer"])
     except (ValueError, KeyError) as error:
         raise UserError(
             f"{path} does not fit the model ({error}). Make both again with `mprd train`."
         ) from None
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
+    for group, own in zip(optimizer.param_groups, groups, strict=True):
+        group.update(own)
     generator.set_state(state["rng"])

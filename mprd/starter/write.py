@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def write_config(out: Path, found: Survey, plan: Recipe, duration: str) -> None:
     environment.filters["yaml"] = _yaml
     text = environment.get_template("config.yaml.j2").render(
         name=run_name(out),
+        file=shlex.quote(str(out)),
         found=found,
         plan=plan,
         duration=duration,

@@ -103,6 +103,8 @@ def test_inspect_prints_and_checks(cli, market, tmp_path):
         (("graph", "--features", "none.h5", "--out", "x.h5"), "Make it with `mprd features`"),
         (("inspect", "none.h5"), "none.h5 does not exist"),
         (("evaluate", "--index", "i", "--pixels", "p", "--out", "o", "--rankings", "r"), "either"),
+        (("new", "~nobody_here/crops"), "names the home of a user who is not known"),
+        (("run", "."), "cannot be read (Is a directory)"),
         (("table", "none.csv"), "not a metrics table"),
         (("summary", "--out", "o.csv", "m.csv"), "VARIANT=metrics.csv"),
     ],
@@ -168,3 +170,10 @@ def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch):
             monkeypatch.setenv("OMP_WAIT_POLICY", own)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.stdout.strip() == expected
+
+
+def test_a_run_is_told_by_its_overrides(cli, tiny_yaml, tmp_path, monkeypatch):
+    monkeypatch.setattr("mprd.cli.console.relay", lambda *arguments: 0)
+    code, said, _ = cli("run", tiny_yaml, "--config", f"results={tmp_path}/other", "epochs=7")
+    assert code == 0
+    assert f": 7 epochs, into {tmp_path}/other/" in said

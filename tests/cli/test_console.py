@@ -44,6 +44,11 @@ def test_the_newest_log_is_shown(tmp_path):
     assert last_line([tmp_path]) == "epochs/003/train: step 1"
     (tmp_path / "empty.log").touch()
     assert last_line([tmp_path]) == "empty"
+    (tmp_path / "gone.log").symlink_to(tmp_path / "removed")  # as between listing and opening
+    assert last_line([tmp_path]) == "empty"
+    for path in [path for path in tmp_path.rglob("*.log") if path.exists()]:
+        path.unlink()
+    assert last_line([tmp_path]) == ""
 
 
 def test_the_status_of_the_command_is_returned_and_figures_are_looked_at(capfd):

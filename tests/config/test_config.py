@@ -60,6 +60,11 @@ def test_reference_files_are_up_to_date():
     assert (ROOT / "docs" / "memory.md").read_text() == ram_reference.markdown()
 
 
+def test_the_reference_names_each_config():
+    head = markdown().partition("## ")[0]
+    assert [p.name for p in ROOT.glob("config/*.yaml") if f"`{p.name}`" not in head] == []
+
+
 def test_every_setting_has_a_description():
     def walk(model):
         for name, field in model.model_fields.items():
@@ -83,6 +88,7 @@ def test_every_setting_has_a_description():
         ({"cluster": {"eps": "wide"}}, "`cluster.eps` is 'wide': input should be a valid number"),
         ({"cluster": {"eps": 0.8}}, r"cluster.eps \(0.8\) is above graph.eps_max \(0.7\)"),
         ({"model": {"pooling": "sum"}}, "`model.pooling` is 'sum': input should be 'avg'"),
+        ({"data": {"root": "~nobody_here/x"}}, "names the home of a user who is not known"),
         ({"init": {"method": "checkpoint"}}, "no `checkpoint` file is given"),
         ({"init": {"method": "random", "checkpoint": "a.pth"}}, "does not read it"),
         ({"runs": {}}, "name at least one run"),
@@ -113,11 +119,25 @@ def test_unreadable_files(tmp_path):
     broken.write_text("a: [1")
     with pytest.raises(UserError, match="not valid YAML"):
         load_config(broken)
+    broken.write_text("train: {iters: 5}\nepochs: 3\ntrain: {lr: 0.01}\n")
+    with pytest.raises(UserError, match="`train` is given twice, again in line 3"):
+        load_config(broken)
+    with pytest.raises(UserError, match=r"cannot be read \(Is a directory\)"):
+        load_config(tmp_path)
     broken.write_text("- 1")
     with pytest.raises(UserError, match="must hold `key: value` pairs"):
         load_config(broken)
     broken.write_text("")
     assert load_config(broken) == Config()
+
+
+def test_radii_that_only_rounding_puts_above_the_graph():
+    for hundredths in range(30, 69):
+        eps = hundredths / 100
+        limit = {"graph": {"eps_max": (hundredths + 2) / 100}}
+        validate({"cluster": {"self_paced": True, "eps": eps, "eps_gap": 0.02}} | limit, "x")
+        with pytest.raises(UserError, match=r"eps \+ eps_gap"):
+            validate({"cluster": {"self_paced": True, "eps": eps, "eps_gap": 0.021}} | limit, "x")
 
 
 def test_values_given_as_strings_are_converted():

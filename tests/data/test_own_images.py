@@ -11,6 +11,7 @@ from mprd.config import validate
 from mprd.data.datasets import ImageRecord, Listing, read_dataset
 from mprd.data.datasets.fingerprint import fingerprint
 from mprd.errors import UserError
+from mprd.stages.index import _columns
 
 
 def plant(root: Path, *paths: str) -> Path:
@@ -282,3 +283,10 @@ def test_fingerprint_sees_every_change(tmp_path: Path) -> None:
     assert fingerprint("folder", tmp_path / "none") == ""
     manifest = write(tmp_path, "path\na.jpg\n")
     assert fingerprint("folder", manifest) not in ("", seen[-1])
+
+
+def test_a_camera_for_each_image_is_a_mistake():
+    """As where `data.camera` finds the number of a frame."""
+    records = [ImageRecord(f"{n}.jpg", "train", -1, n) for n in (0, 32_767)]
+    with pytest.raises(UserError, match="name 32,768 cameras, at most 32,767"):
+        _columns(records, [])

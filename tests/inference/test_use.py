@@ -275,6 +275,9 @@ def test_features_that_are_none(tmp_path):
     for change, message in (
         ({"use_gcn": True, "cluster": {"method": "community", "relation": "judged"}}, "not judged"),
         ({"graph": {"cameras": "center"}}, "needs the cameras"),
+        ({"cluster": {"constraints": "a.csv"}}, r"know no cluster\.constraints"),
+        ({"cluster": {"self_paced": True}}, r"know no cluster\.self_paced"),
+        ({"cluster": {"widen_step": 0.1}}, r"know no cluster\.widen_step"),
     ):
         with pytest.raises(UserError, match=message):
             mprd.cluster_features(good, validate(change, "x"))

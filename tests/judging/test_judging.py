@@ -98,6 +98,46 @@ def test_another_file_is_not_touched(tmp_path):
     assert out.read_text() == "path,identity\na,1\n"
 
 
+def test_a_double_click_is_one_answer(tmp_path):
+    for attempt in range(20):
+        session = Session(shown(3), tmp_path / f"{attempt}.csv")
+        together = threading.Barrier(4)
+
+        def click(session=session, together=together):
+            together.wait()
+            session.answer(0, "1")
+
+        threads = [threading.Thread(target=click) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert session.answered == 1
+        assert len(rows(session.out)) == 1
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_file_that_was_edited_goes_on(tmp_path, end):
+    out = tmp_path / "answers.csv"
+    out.write_bytes(f"path_a,path_b,same\nx,y,1{end}".encode())
+    Session(shown(1), out).answer(0, "0")
+    assert rows(out) == [["x", "y", "1"], ["a0.jpg", '"b,0.jpg', "0"]]
+    assert Session(shown(1), out).current is None
+
+
+def test_a_port_in_use_is_a_sentence(doubtful_run, monkeypatch):
+    with serving(Session(shown(1), doubtful_run.folder / "a.csv")) as server:
+        used = str(server.server_port)
+        line = [sys.executable, "-m", "mprd.cli", "answer", "--run", str(doubtful_run.folder)]
+        done = subprocess.run(
+            [*line, "--no-browser", "--port", used], capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert re.fullmatch(
+        rf"mprd: error: Port {used} cannot be used \(.*\)\. Take --port 0, .*\n", done.stderr
+    )
+
+
 @contextmanager
 def serving(session):
     with JudgingServer(session, lambda row: PIXEL) as server:

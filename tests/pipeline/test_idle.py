@@ -19,6 +19,7 @@ CASES = {
         {"cluster": {"min_samples": 7, "method": "dbscan"}},
     ),
     "cluster.eps_gap": ({"cluster": {"eps_gap": 0.03}}, {"cluster": {"self_paced": True}}),
+    "cluster.min_size": ({"cluster": {"min_size": 8}}, {"cluster": {"method": "community"}}),
     "data.synthetic": ({"data": {"synthetic": {"seed": 4}}}, {"data": {"dataset": "synthetic"}}),
     "gcn": (
         {"gcn": {"metadata": {"views": 9}}},
@@ -30,6 +31,10 @@ CASES = {
     "train.hard_proxies": ({"train": {"hard_proxies": 9}}, {"train": {"memory": "camera"}}),
     "train.hsd_margin": ({"train": {"hsd_margin": 0.3}}, {"train": {"use_hsd": True}}),
     "train.hsd_mix": ({"train": {"hsd_mix": 0.3}}, {"train": {"use_hsd": True}}),
+    "train.memory_update": (
+        {"train": {"memory": "camera", "memory_update": "mean"}},
+        {"train": {"memory": "camera", "use_hsd": True}},
+    ),
     "train.ppa_mix": ({"train": {"ppa_mix": 0.3}}, {"train": {"use_ppa": True}}),
     "train.ppa_weight": ({"train": {"ppa_weight": 0.3}}, {"train": {"use_ppa": True}}),
     "train.teacher_momentum": (

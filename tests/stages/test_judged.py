@@ -19,6 +19,7 @@ from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.weights import load_gcn
+from mprd.pairs.answers import read_answers
 from mprd.pipeline.inputs import judge_inputs
 from mprd.pipeline.layout import FinalLayout, RunLayout
 from mprd.stages.cluster import DRAFT_GAMMA, run_cluster
@@ -229,6 +230,27 @@ def test_answers_hold_in_the_clusters(copy, config, method):
     assert labels[inside[0]] != labels[inside[-1]]
     assert found.attributes["num_outliers"] == (labels < 0).sum()
     assert len(found["sizes"]) == labels.max() + 1
+
+
+def test_answers_that_leave_one_cluster_are_refused_for_training(copy, config):
+    here, out = copy.epoch(1), copy.folder / "c.h5"
+    before = read_artifact(here.clusters, CLUSTERS)["labels"]
+    firsts = [int(np.flatnonzero(before == number)[0]) for number in range(before.max() + 1)]
+    file = answers(copy, before, [(firsts[0], other, 1) for other in firsts[1:]])
+    config = changed(config, cluster={"constraints": str(file)})
+    options = {"index": copy.index, "graph": here.graph, "judgements": here.judgements}
+    with pytest.raises(UserError, match=r"answers in .* leave 1 of the clusters.*Correct them"):
+        run_cluster(**options, out=out, config=config)
+    assert not out.exists()
+    run_cluster(**options, out=out, config=config, whole=True)
+    assert len(read_artifact(out, CLUSTERS)["sizes"]) == 1
+
+
+def test_answers_with_more_cells_than_columns_are_refused(copy):
+    file = copy.folder / "answers.csv"
+    file.write_text("path_a,path_b,same\na,b,1,\n")
+    with pytest.raises(UserError, match="more cells than its first line"):
+        read_answers(file, {"a": 0, "b": 1})
 
 
 def test_answers_that_exclude_each_other_are_named(copy, config):

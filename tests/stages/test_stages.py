@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, RANKINGS, read_artifact
+from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, RANKINGS, read_artifact, write_artifact
 from mprd.artifacts.tensors import read_safetensors
 from mprd.config import Config
 from mprd.data.images import decode, resize
@@ -169,12 +169,13 @@ def test_the_seed_matters(copy, tiny_config):
 
 
 def test_learning_rate_and_optimiser_state_are_carried(copy, tiny_config):
-    config = changed(tiny_config, train={"lr_step": 1, "lr_gamma": 0.5})
+    config = changed(tiny_config, train={"lr_step": 1, "lr_gamma": 0.5, "weight_decay": 0})
     train(copy, 2, config)
     assert json.loads((copy / "epochs/002/metrics.json").read_text())["lr"] == 5e-4
     state = torch.load(copy / "epochs/002/state.pt", weights_only=True)
     steps = {float(s["step"]) for s in state["optimizer"]["state"].values()}
     assert steps == {6.0}
+    assert {group["weight_decay"] for group in state["optimizer"]["param_groups"]} == {0}
 
 
 @pytest.mark.parametrize("change", [{"use_hsd": False}, {"use_ppa": False}, {"sampler": "cameras"}])
@@ -672,3 +673,23 @@ def test_self_paced_clusters_go_on_with_the_first_threshold(copy, tiny_config):
     assert again.inputs["previous_clusters"] == found.digest
     with pytest.raises(UserError, match=r"without cluster\.self_paced"):
         run_cluster(**files, out=second, config=paced, previous=copy / "epochs/001/clusters.h5")
+    far = changed(paced, cluster={"eps": 0.68}, graph={"eps_max": 0.9})
+    with pytest.raises(UserError, match=r"eps_gap is 0\.73 but .* distances up to 0\.7"):
+        run_cluster(**files, out=second, config=far)
+
+
+def test_self_paced_clusters_go_on_within_a_data_set(copy, tmp_path, tiny_config):
+    paced = changed(tiny_config, cluster={"self_paced": True, "eps_gap": 0.05})
+    files = {"index": copy / "index.h5", "graph": copy / "epochs/001/graph.h5"}
+    run_cluster(**files, out=copy / "first.h5", config=paced)
+    found = read_artifact(copy / "first.h5", CLUSTERS)
+    write_artifact(
+        copy / "other.h5",
+        CLUSTERS,
+        found.arrays,
+        config={},
+        inputs=found.inputs | {"index": "0" * 64},
+        attributes=found.attributes,
+    )
+    with pytest.raises(UserError, match=r"other\.h5 was made from another index"):
+        run_cluster(**files, out=copy / "c.h5", config=paced, previous=copy / "other.h5")

@@ -131,6 +131,15 @@ def test_any_folder_name_is_quoted(name, tmp_path):
     assert load_config(tmp_path / "x.yaml").data.root == root
 
 
+@pytest.mark.parametrize("name", ["2024", "on", "null", "0x1", "Sub_Dir"])
+def test_any_name_of_a_run_is_a_name(name, tmp_path):
+    seen = found()
+    out = tmp_path / f"{name}.yaml"
+    write_config(out, seen, recipe(seen), "1 minute")
+    assert list(load_config(out).runs) == [run_name(out)]
+    assert f"mprd run {out} " in out.read_text()
+
+
 def test_run_names_are_plain():
     assert run_name(Path("My crops (2)")) == "my-crops-2"
     assert run_name(Path("äö")) == "own"

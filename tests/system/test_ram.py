@@ -104,6 +104,8 @@ def test_footprint_counts_feature_maps_and_leaves_the_network_as_it_was():
     assert sizes.weights == sum(4 * p.numel() for p in network.parameters())
     assert not any(m._forward_hooks for m in network.modules())
     assert not network.training
+    # On whatever device it is: none of the CPU's own.
+    assert footprint(network.to("meta")) == sizes
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def load_config(path: Path | None) -> Config:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping that a YAML file holds."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except FileNotFoundError:
         raise UserError(f"Config file {path} does not exist. See config/ for examples.") from None
     except OSError as error:

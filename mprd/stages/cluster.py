@@ -111,12 +111,12 @@ def run_cluster(
     if used.constraints is not None:
         paths = read_artifact(index, INDEX, ("path",))["path"][rows]
         labels = constrain(labels, relation_of(near), read_constraints(used.constraints, paths))
+        if not whole and labels.max() < 1:
+            raise UserError(
+                f"The answers in {used.constraints} leave {labels.max() + 1} of the clusters, "
+                f"training needs two ({out}). Correct them, or leave cluster.constraints out."
+            )
     sizes = np.bincount(labels[labels >= 0]).astype(np.int32)
-    if not whole and len(sizes) < 2:
-        raise UserError(
-            f"The answers in {used.constraints} leave {len(sizes)} of the clusters, training needs "
-            f"two ({out}). Correct them, or leave cluster.constraints out."
-        )
     outliers = int((labels < 0).sum())
     quality = _quality(labels, identities, cameras)
     together = share_together(labels, confident)
@@ -204,17 +204,21 @@ class _Source:
     confident: np.ndarray
     out: Path
 
+    @property
+    def eps_max(self) -> float:
+        """The largest distance that the graph stores."""
+        return float(self.graph.attributes["eps_max"])
+
     def require(self, eps: float, name: str) -> None:
         """Check that the graph stores all distances up to a radius.
 
         Raises:
             UserError: it does not.
         """
-        largest = float(self.graph.attributes["eps_max"])
-        if eps > largest + 1e-9:  # sums of decimal fractions are off by less
+        if eps > self.eps_max + 1e-9:  # sums of decimal fractions are off by less
             raise UserError(
-                f"{name} is {eps:g} but {self.graph.path} stores distances up to {largest:g}. "
-                "Raise graph.eps_max or lower cluster.eps."
+                f"{name} is {eps:g} but {self.graph.path} stores distances up to "
+                f"{self.eps_max:g}. Raise graph.eps_max or lower cluster.eps."
             )
 
     def labels(self, settings: ClusterConfig) -> tuple[np.ndarray, ClusterConfig]:
@@ -236,7 +240,6 @@ def _cluster(
     Raises:
         UserError: as `run_cluster`.
     """
-    eps_max = float(source.graph.attributes["eps_max"])
     source.require(settings.eps, "cluster.eps")
     while True:
         labels, used = source.labels(settings)
@@ -244,12 +247,12 @@ def _cluster(
         if count >= 2:
             return labels, used
         joined = count == 1 and (labels < 0).mean() < _SPARSE  # wider would join still more
-        if settings.widen_step == 0 or joined or settings.eps >= eps_max:
+        if settings.widen_step == 0 or joined or settings.eps >= source.eps_max:
             if training:
                 raise UserError(_too_few(count, joined, settings, source.out))
             print(f"Warning: {_found(count, settings)}.")
             return labels, used
-        wider = min(settings.eps + settings.widen_step, eps_max)
+        wider = min(settings.eps + settings.widen_step, source.eps_max)
         print(f"Warning: {count} clusters at eps {settings.eps:g}; widening to {wider:g}.")
         settings = settings.model_copy(update={"eps": wider})
 

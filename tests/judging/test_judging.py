@@ -125,7 +125,7 @@ def test_a_file_that_was_edited_goes_on(tmp_path, end):
     assert Session(shown(1), out).current is None
 
 
-def test_a_port_in_use_is_a_sentence(doubtful_run, monkeypatch):
+def test_a_port_in_use_is_a_sentence(doubtful_run):
     with serving(Session(shown(1), doubtful_run.folder / "a.csv")) as server:
         used = str(server.server_port)
         line = [sys.executable, "-m", "mprd.cli", "answer", "--run", str(doubtful_run.folder)]

@@ -1,6 +1,8 @@
 """How an artifact is declared: its arrays and attributes."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,10 @@ class Array:
 
 @dataclass(frozen=True)
 class Schema:
-    """An artifact type: name, version, the `mprd` command that makes it, and its contents."""
+    """An artifact type: name, version, the `mprd` command that makes it, and its contents.
+
+    `fault` says what several data sets together must not be; it is asked when a file is written.
+    """
 
     name: str
     version: int
@@ -45,3 +50,4 @@ class Schema:
     description: str
     arrays: dict[str, Array]
     attributes: dict[str, str] = field(default_factory=dict)
+    fault: Callable[[Mapping[str, Any]], str | None] | None = None

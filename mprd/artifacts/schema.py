@@ -1,5 +1,6 @@
 """What each HDF5 artifact holds: the single source for writer, reader, `inspect` and the docs."""
 
+from mprd.artifacts.csr import graph_fault
 from mprd.artifacts.declaration import Array, Schema
 from mprd.artifacts.relation_schemas import JUDGEMENTS, METADATA, RANKS, RELATIONS
 
@@ -95,6 +96,7 @@ GRAPH = Schema(
         "standardize (mean and deviation)",
         "recall": "share of the true neighbours in `neighbors`; 1: exact, else that of a sample",
     },
+    graph_fault,
 )
 
 CLUSTERS = Schema(

@@ -216,7 +216,7 @@ def _check_head(file: h5py.File, schema: Schema, path: Path, again: str) -> None
 
 
 def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dict[str, int]:
-    """Check data sets, shapes and dtypes (and with `scan` every value); return dimension sizes."""
+    """Check data sets, shapes and dtypes (with `scan` all values, too); return dimension sizes."""
     sizes: dict[str, int] = {}
     again = remedy(path, schema.command)
     for key, array in schema.arrays.items():
@@ -230,6 +230,8 @@ def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dic
         for key, array in schema.arrays.items():
             if not array.streamed:
                 check_values(read_values(file[key], array), array, sizes, f"{path}: {key}", again)
+        if fault := schema.fault and schema.fault(file):
+            raise UserError(f"{path}: {fault}. {again}")
     return sizes
 
 

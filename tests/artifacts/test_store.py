@@ -3,6 +3,7 @@ import os
 import h5py
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from mprd.artifacts import (
     CLUSTERS,
@@ -19,6 +20,7 @@ from mprd.artifacts import (
     write_json,
 )
 from mprd.artifacts.checksums import seal
+from mprd.clustering.stored import graph_distance
 from mprd.errors import UserError
 from tests.artifacts.edit import edit, put
 
@@ -68,6 +70,21 @@ def test_round_trip(tmp_path):
         assert file.attrs["schema_version"] == 1
         assert "L2-normalised" in file["features"].attrs["description"]
         assert file.attrs["created"].startswith("20")
+
+
+def test_a_graph_is_compared_with_its_mirror_only_when_it_is_written(tmp_path, monkeypatch):
+    path, turned = tmp_path / "graph.h5", []
+    transpose = csr_array.transpose
+    monkeypatch.setattr(csr_array, "transpose", lambda m, *a, **k: turned.append(m) or transpose(m))
+    write_graph(path)
+    assert len(turned) == 1
+    assert graph_distance(read_artifact(path, GRAPH)).toarray().tolist() == [[0, 0], [0, 0]]
+    assert len(turned) == 1
+    rows = {"indptr": np.array([0, 2, 3]), "indices": np.array([0, 1, 1], np.int32)}
+    with pytest.raises(ValueError, match="the pairs are not symmetric"):
+        write_graph(path, **rows, data=np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match="no rows of ascending columns"):
+        write_graph(path, indptr=np.array([0, 2, 2]), indices=np.array([1, 0], np.int32))
 
 
 def test_strings_round_trip(tmp_path):

@@ -12,7 +12,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mprd.artifacts import SCHEMAS, read_artifact, read_images, read_json
+from mprd.artifacts import SCHEMAS, read_artifact, read_images, read_json, write_artifact
 from mprd.artifacts.tensors import read_safetensors, read_state
 from mprd.errors import UserError
 from tests.artifacts.edit import edit, put
@@ -154,16 +154,26 @@ def test_another_version(files, kind, tmp_path):
             read_json(path, json.loads(files[kind].read_text())["schema"], "train")
 
 
-def test_a_graph_that_is_not_symmetric(files, tmp_path):
+def test_a_graph_that_is_not_symmetric_is_not_written(files, tmp_path):
+    path, schema = tmp_path / "graph.h5", SCHEMAS["mprd.graph"]
+    graph = read_artifact(files["graph"], schema)
+    arrays, given = dict(graph.arrays), {"config": {}, "attributes": graph.attributes}
+    arrays["data"] = arrays["data"].copy()
+    arrays["data"][np.flatnonzero(arrays["data"] > 0)[0]] /= 2
+    with pytest.raises(ValueError, match="the pairs are not symmetric"):
+        write_artifact(path, schema, arrays, inputs={}, **given)
+    arrays["indices"] = arrays["indices"][::-1].copy()
+    with pytest.raises(ValueError, match="no rows of ascending columns"):
+        write_artifact(path, schema, arrays, inputs={}, **given)
+    assert not path.exists()
+
+
+def test_a_graph_of_crossed_rows_is_not_read(files, tmp_path):
     from mprd.clustering.stored import graph_distance
 
     path = tmp_path / "graph.h5"
     graph = read_as(files["graph"], SCHEMAS["mprd.graph"])[0]
-    off = np.flatnonzero(graph["data"] > 0)[0]
-    shifted = graph["data"].copy()
-    shifted[off] /= 2
     for change, message in (
-        (put("data", shifted), "not symmetric"),
         (put("indices", graph["indices"][::-1].copy()), "no rows of ascending columns"),
         (put("indptr", graph["indptr"][::-1].copy()), "no rows of ascending columns"),
     ):

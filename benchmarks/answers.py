@@ -16,7 +16,7 @@ import pandas as pd
 from learning import Cell, cell_folder, cell_options, table, true_identities
 
 from mprd.artifacts import GRAPH, INDEX, read_artifact
-from mprd.clustering.stored import graph_distance
+from mprd.clustering.graph_matrix import graph_distance
 from mprd.data.index import split_rows
 from mprd.judging.questions import questions
 from mprd.stages.epochs import label_epoch

@@ -20,8 +20,8 @@ from scipy.sparse import csr_array
 
 from mprd.gcn.context import EpochContext
 from mprd.gcn.judge import Judge
-from mprd.gcn.networks.base import GcnShape
 from mprd.gcn.networks.dgcnn import Dgcnn
+from mprd.gcn.networks.registry import GcnShape
 from mprd.gcn.node_features import RELATIONAL_FEATURES
 from mprd.graph import jaccard_distance, knn
 from mprd.pairs.pair_list import canonical

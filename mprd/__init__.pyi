@@ -6,10 +6,10 @@ from . import retrieval as retrieval
 from .clustering.agreement import PairQuality as PairQuality
 from .clustering.agreement import pair_quality as pair_quality
 from .clustering.dbscan import dbscan as dbscan
+from .clustering.from_features import FeatureClusters as FeatureClusters
+from .clustering.from_features import cluster_features as cluster_features
 from .clustering.health import ClusterHealth as ClusterHealth
 from .clustering.health import cluster_health as cluster_health
-from .clustering.of_features import FeatureClusters as FeatureClusters
-from .clustering.of_features import cluster_features as cluster_features
 from .data.image_paths import image_paths as image_paths
 from .errors import UserError as UserError
 from .graph.approximate import approximate_knn as approximate_knn

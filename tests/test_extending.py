@@ -53,7 +53,7 @@ from mprd.models.network import ReidNetwork
 network = ReidNetwork(Architecture("plain", "gem", 0, 64, 32))
 assert network(torch.randn(4, 3, 64, 32)).shape == (4, 128)
 
-from mprd.losses.memories.base import MEMORIES, MemoryInputs
+from mprd.losses.memories.registry import MEMORIES, MemoryInputs
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.training.epoch import EpochTrainer, make_optimizer
 labels = torch.tensor([0, 0, 1, 1])
@@ -74,13 +74,13 @@ total, hsd, ppa, center = trainer.losses(x, x.flip(0), rows, trainer.choose_pair
 assert torch.isclose(total, hsd + ppa + 0.5 * center)
 assert torch.isclose(center, 1 - (x * memory.prototypes[labels]).sum(1).mean())
 
-from mprd.clustering.methods import CLUSTERINGS
+from mprd.clustering.registry import CLUSTERINGS
 rows, columns, data = [0, 1, 1, 2, 2, 3], [1, 0, 2, 1, 3, 2], [0.0, 0.0, 0.5, 0.5, 0.9, 0.9]
 rows, columns, data = [*range(4), *rows], [*range(4), *columns], [0.0] * 4 + data
 distance = csr_array((np.array(data, np.float32), (rows, columns)), shape=(4, 4))
 assert CLUSTERINGS["components"](distance, config.cluster).tolist() == [0, 0, 0, -1]
 
-from mprd.inference.descriptor import DESCRIPTORS
+from mprd.inference.registry import DESCRIPTORS
 class Store(SimpleNamespace):
     def __len__(self): return 2
     def batch(self, rows):
@@ -88,7 +88,7 @@ class Store(SimpleNamespace):
 descriptor = DESCRIPTORS["mean-color"](config, Store())
 assert np.allclose(np.linalg.norm(descriptor.embed(Store()), axis=1), 1)
 
-from mprd.gcn.networks.base import GcnShape, build_network
+from mprd.gcn.networks.registry import GcnShape, build_network
 from mprd.gcn.subgraphs import pair_graphs
 graphs = pair_graphs(torch.tensor([[0, 1], [2, 3]]), torch.tensor([[1, 2], [0, 2], [3, 1], [2, 0]]))
 sage = build_network(GcnShape("raw", 6, network="sage"))

@@ -62,10 +62,10 @@ A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's
 
 ## JSON reports
 
-- `metrics.json` (`mprd.metrics`): `epoch`, `lr`, mean `loss`, `hsd_loss` (plain contrast
-  without `use_hsd`; null where the camera loss takes its place), `ppa_loss` (and of each other
-  loss), mean numbers of hard positives and negatives per image, and `step_loss`, the loss of
-  every step; with
+- `metrics.json` (`mprd.metrics`): `epoch`, `lr`, mean `loss`, the mean of each loss that is on
+  (`cluster_contrast_loss`, or `hsd_loss` with `use_hsd`; `camera_loss` ...; `ppa_loss`, null where
+  it is off; older files call Cluster Contrast `hsd_loss` too), mean numbers of hard positives and
+  negatives per image, and `step_loss`, the loss of every step; with
   `use_gcn` also `relations`: the attributes of `relations.h5` and the losses of the GCN's tasks.
 - `gcn/metrics.json` (`mprd.pretrain`): losses of the tasks, numbers of training pairs, `held_out`
   (accuracy, precision, recall on pairs with an image that no training pair has) and `truth`, the

@@ -208,7 +208,7 @@ def cluster_features(
     Example: mprd cluster-features features.npy --out clusters.csv
     """
     from mprd.artifacts import atomic
-    from mprd.clustering.of_features import cluster_features
+    from mprd.clustering.from_features import cluster_features
     from mprd.config import load_config, validate
     from mprd.inference.gallery import read_array
 

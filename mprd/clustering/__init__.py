@@ -2,6 +2,6 @@
 
 from mprd.clustering.agreement import PairQuality, pair_quality
 from mprd.clustering.dbscan import dbscan
-from mprd.clustering.stored import graph_distance
+from mprd.clustering.graph_matrix import graph_distance
 
 __all__ = ["PairQuality", "dbscan", "graph_distance", "pair_quality"]

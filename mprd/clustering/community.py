@@ -9,9 +9,9 @@ Waltman, van Eck: From Louvain to Leiden, Scientific Reports 2019).
 import numpy as np
 from scipy.sparse import csr_array
 
-from mprd.clustering.methods import CLUSTERINGS
+from mprd.clustering.graph_matrix import relation_of
 from mprd.clustering.numbering import number_clusters
-from mprd.clustering.stored import relation_of
+from mprd.clustering.registry import CLUSTERINGS
 from mprd.config import ClusterConfig
 
 _SEED = 0

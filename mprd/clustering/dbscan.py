@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from mprd.clustering.methods import CLUSTERINGS
+from mprd.clustering.registry import CLUSTERINGS
 from mprd.config import ClusterConfig
 from mprd.system.checks import check_distances
 

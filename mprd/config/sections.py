@@ -100,7 +100,7 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _own_losses(self) -> "TrainConfig":
-        for name in {"hsd", "ppa", "camera"} & set(self.extra_losses):
+        for name in {"cluster_contrast", "hsd", "ppa", "camera"} & set(self.extra_losses):
             raise ValueError(
                 f"extra_losses names {name}, which has settings of its own "
                 "(use_hsd, use_ppa, memory)"
@@ -135,9 +135,10 @@ class TrainConfig(Section):
     def losses(self) -> dict[str, float]:
         """The losses that training sums, with their weights."""
         camera = {"camera": 1.0} if self.memory == "camera" else {}
-        hsd = {"hsd": 1.0} if self.use_hsd or not camera else {}
+        clusters = {} if self.use_hsd or camera else {"cluster_contrast": 1.0}
+        hsd = {"hsd": 1.0} if self.use_hsd else {}
         ppa = {"ppa": self.ppa_weight} if self.use_ppa else {}
-        return {**hsd, **ppa, **camera, **self.extra_losses}
+        return {**clusters, **hsd, **ppa, **camera, **self.extra_losses}
 
 
 class EvaluateConfig(Section):

@@ -6,12 +6,12 @@ from torch import Tensor
 
 from mprd.artifacts import Artifact
 from mprd.clustering.dbscan import dbscan
-from mprd.clustering.stored import graph_distance
+from mprd.clustering.graph_matrix import graph_distance
 from mprd.config import ClusterConfig, GcnConfig
 from mprd.gcn.context import EpochContext
 from mprd.gcn.judge import Judge
 from mprd.gcn.learning import TaskSource
-from mprd.gcn.networks.base import RelationNetwork
+from mprd.gcn.networks.registry import RelationNetwork
 from mprd.gcn.pairs import PairSet, camera_pairs, doubtful_pairs, strict_pairs, view_pairs
 
 _SCALING_PAIRS = 1024

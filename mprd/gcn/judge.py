@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from mprd.gcn.context import EpochContext, Scaling
-from mprd.gcn.networks.base import RelationNetwork
+from mprd.gcn.networks.registry import RelationNetwork
 from mprd.pairs.pair_list import canonical
 from mprd.system import group
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from mprd.config import GcnConfig
 from mprd.errors import UserError
 from mprd.gcn.judge import Judge
-from mprd.gcn.networks.base import GcnShape, RelationNetwork, build_network
+from mprd.gcn.networks.registry import GcnShape, RelationNetwork, build_network
 from mprd.gcn.node_features import RELATIONAL_FEATURES
 from mprd.gcn.pairs import PairSet
 from mprd.gcn.reptile import reptile_step

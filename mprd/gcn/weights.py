@@ -7,7 +7,7 @@ from typing import Any
 
 from mprd.artifacts.tensors import read_safetensors, save_tensors
 from mprd.errors import UserError
-from mprd.gcn.networks.base import GcnShape, RelationNetwork, build_network
+from mprd.gcn.networks.registry import GcnShape, RelationNetwork, build_network
 from mprd.gcn.node_features import RELATIONAL_FEATURES
 
 SCHEMA = "mprd.gcn"

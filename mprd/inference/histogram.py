@@ -5,7 +5,7 @@ import torch
 
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
-from mprd.inference.descriptor import DESCRIPTORS, Descriptor
+from mprd.inference.registry import DESCRIPTORS, Descriptor
 
 _BINS = 8
 _STRIPES = 6

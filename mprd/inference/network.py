@@ -2,8 +2,8 @@
 
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
-from mprd.inference.descriptor import DESCRIPTORS, Descriptor
 from mprd.inference.embed import embed_store, largest_map
+from mprd.inference.registry import DESCRIPTORS, Descriptor
 from mprd.models.build import build_network
 from mprd.models.network import ReidNetwork
 

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mprd.artifacts import CLUSTERS, GRAPH, INDEX, JUDGEMENTS, read_artifact
-from mprd.clustering.of_pairs import cluster_pairs
-from mprd.clustering.stored import graph_distance, judged_distance, relation_of, within
+from mprd.clustering.from_pairs import cluster_pairs
+from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of, within
 from mprd.config import load_config, validate
 from mprd.data.index import name_cameras, split_rows
 from mprd.judging.session import Shown

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mprd.config import TrainConfig
 from mprd.losses.memories.camera import CameraMemory
-from mprd.losses.terms import LOSSES, LossInputs
+from mprd.losses.registry import LOSSES, LossInputs
 
 
 @LOSSES.register("camera")

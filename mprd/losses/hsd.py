@@ -1,27 +1,27 @@
-"""Hard Sample Deduction: contrast with clusters, sharpened by hard pairs (MPRD, ICCV 2021)."""
+"""Hard Sample Deduction: Cluster Contrast, sharpened by hard pairs (MPRD, ICCV 2021)."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mprd.config import TrainConfig
-from mprd.losses.terms import LOSSES, LossInputs
+from mprd.losses.cluster_contrast import prototype_logits
+from mprd.losses.registry import LOSSES, LossInputs
 from mprd.pairs.pair_list import PairList, pair_similarities
 
 
 @LOSSES.register("hsd")
 def hsd_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
-    """Return the HSD loss of a batch; without `use_hsd` it is plain cluster contrast."""
-    hard = settings.use_hsd
+    """Return the HSD loss of a batch."""
     return hsd_loss(
         batch.x,
         batch.labels,
         batch.memory.prototypes,
         batch.memory.instances,
         batch.drawn,
-        batch.negatives if hard else batch.negatives.part(slice(0)),
+        batch.negatives,
         temperature=settings.temperature,
-        mix=settings.hsd_mix if hard else 0.0,
+        mix=settings.hsd_mix,
         margin=settings.hsd_margin,
     )
 
@@ -62,8 +62,7 @@ def hsd_loss(
     mixed = prototypes[labels]
     if mix:
         mixed = F.normalize((1 - mix) * mixed + mix * instances[positive], dim=1)
-    target = (x * mixed).sum(dim=1) / temperature
-    logits = (x @ prototypes.T / temperature).scatter(1, labels[:, None], target[:, None])
+    logits, target = prototype_logits(x, labels, prototypes, mixed, temperature)
     top = logits.detach().amax(dim=1)
     if len(negatives.owner):
         hard = (pair_similarities(x, instances, negatives) - margin) / temperature

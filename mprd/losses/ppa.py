@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mprd.config import TrainConfig
-from mprd.losses.terms import LOSSES, LossInputs
+from mprd.losses.registry import LOSSES, LossInputs
 from mprd.pairs.pair_list import PairList, pair_similarities, segment_argmin
 
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mprd.errors import UserError
 from mprd.models.architecture import Architecture
-from mprd.models.backbones.base import build_backbone
+from mprd.models.backbones.registry import build_backbone
 from mprd.models.batchnorm import group_batchnorm
 from mprd.models.pooling import POOLINGS
 from mprd.models.precision import Precision, uses_bfloat16

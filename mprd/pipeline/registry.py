@@ -40,12 +40,12 @@ class Kind(NamedTuple):
 # Setting that names a piece (or several) -> its kind.
 PIECES = {
     "data.dataset": Kind("data set", "mprd.data.datasets", "registry"),
-    "model.backbone": Kind("backbone", "mprd.models.backbones", "base"),
-    "cluster.method": Kind("clustering", "mprd.clustering", "methods"),
-    "train.losses": Kind("loss", "mprd.losses", "terms"),
-    "train.memory": Kind("memory", "mprd.losses.memories", "base"),
-    "evaluate.baselines": Kind("descriptor", "mprd.inference", "descriptor"),
-    "gcn.network": Kind("relation network", "mprd.gcn.networks", "base"),
+    "model.backbone": Kind("backbone", "mprd.models.backbones", "registry"),
+    "cluster.method": Kind("clustering", "mprd.clustering", "registry"),
+    "train.losses": Kind("loss", "mprd.losses", "registry"),
+    "train.memory": Kind("memory", "mprd.losses.memories", "registry"),
+    "evaluate.baselines": Kind("descriptor", "mprd.inference", "registry"),
+    "gcn.network": Kind("relation network", "mprd.gcn.networks", "registry"),
 }
 
 

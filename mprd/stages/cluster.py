@@ -16,12 +16,12 @@ from mprd.artifacts import (
 )
 from mprd.clustering.agreement import pair_quality
 from mprd.clustering.constraints import constrain
+from mprd.clustering.from_pairs import cluster_pairs
+from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of, within
 from mprd.clustering.health import health_score
 from mprd.clustering.membership import membership
-from mprd.clustering.of_pairs import cluster_pairs
 from mprd.clustering.operating_point import confident_pairs, share_together
 from mprd.clustering.self_paced import self_paced
-from mprd.clustering.stored import graph_distance, judged_distance, relation_of, within
 from mprd.config import ClusterConfig, Config
 from mprd.data.index import split_rows
 from mprd.errors import UserError

@@ -9,8 +9,8 @@ from mprd.artifacts import RANKINGS, Artifact, write_artifact, write_json
 from mprd.config import Config
 from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
-from mprd.inference.descriptor import DESCRIPTORS, Descriptor
 from mprd.inference.network import network_descriptor
+from mprd.inference.registry import DESCRIPTORS, Descriptor
 from mprd.models.weights import load_network
 from mprd.pipeline.layout import said_of
 from mprd.pipeline.settings import stage_settings

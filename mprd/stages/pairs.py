@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, atomic, read_artifact
-from mprd.clustering.stored import graph_distance
+from mprd.clustering.graph_matrix import graph_distance
 from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.gcn.context import EpochContext

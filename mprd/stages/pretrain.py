@@ -14,7 +14,7 @@ from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
 from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.learning import TaskSource, build_gcn, train_gcn
-from mprd.gcn.networks.base import RelationNetwork
+from mprd.gcn.networks.registry import RelationNetwork
 from mprd.gcn.pairs import PairSet
 from mprd.gcn.quality import judge_quality, set_quality
 from mprd.gcn.weights import save_gcn

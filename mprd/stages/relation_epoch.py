@@ -15,7 +15,7 @@ from mprd.gcn.calibration import estimate_prior
 from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.filter import RelationFilter
 from mprd.gcn.learning import TaskSource, train_gcn
-from mprd.gcn.networks.base import RelationNetwork
+from mprd.gcn.networks.registry import RelationNetwork
 from mprd.gcn.weights import load_gcn, save_gcn
 from mprd.models.network import ReidNetwork
 from mprd.pipeline.inputs import EpochInputs

@@ -20,7 +20,7 @@ from mprd.config import Config, TrainConfig
 from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
-from mprd.losses.memories.base import MEMORIES, Memory, MemoryInputs
+from mprd.losses.memories.registry import MEMORIES, Memory, MemoryInputs
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.pipeline.inputs import EpochInputs
@@ -243,8 +243,8 @@ def _require_memory(
 
 
 def _metrics(result: EpochResult, epoch: int, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    # PPA is named even where it is off: readers of older files know both.
-    means = {"hsd": None, "ppa": None} | {n: fmean(v) for n, v in result.terms.items()}
+    # PPA is named even where it is off: readers of older files know it.
+    means = {"ppa": None} | {name: fmean(values) for name, values in result.terms.items()}
     return {
         "schema": "mprd.metrics",
         "epoch": epoch,

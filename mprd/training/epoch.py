@@ -13,8 +13,8 @@ from mprd.data.pixels import PixelStore
 from mprd.data.sampler import plan_batches
 from mprd.data.transforms import augment
 from mprd.errors import UserError
-from mprd.losses.memories.base import Memory
-from mprd.losses.terms import LOSSES, LossInputs
+from mprd.losses.memories.registry import Memory
+from mprd.losses.registry import LOSSES, LossInputs
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.pairs.pair_filter import PairFilter

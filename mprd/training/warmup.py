@@ -12,7 +12,7 @@ from mprd.config import AugmentConfig, WarmupConfig
 from mprd.data.pixels import PixelStore
 from mprd.data.transforms import augment_warmup
 from mprd.errors import UserError
-from mprd.losses.contrast import nt_xent_loss
+from mprd.losses.nt_xent import nt_xent_loss
 from mprd.models.network import ReidNetwork
 from mprd.system.progress import progress
 from mprd.training.sharing import add_gradients, embed

@@ -20,7 +20,7 @@ from mprd.artifacts import (
     write_json,
 )
 from mprd.artifacts.checksums import seal
-from mprd.clustering.stored import graph_distance
+from mprd.clustering.graph_matrix import graph_distance
 from mprd.errors import UserError
 from tests.artifacts.edit import edit, put
 

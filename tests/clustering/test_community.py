@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from mprd.clustering.community import cluster_by_community, community
-from mprd.clustering.stored import within
+from mprd.clustering.graph_matrix import within
 from mprd.config import ClusterConfig
 
 

@@ -169,7 +169,7 @@ def test_a_graph_that_is_not_symmetric_is_not_written(files, tmp_path):
 
 
 def test_a_graph_of_crossed_rows_is_not_read(files, tmp_path):
-    from mprd.clustering.stored import graph_distance
+    from mprd.clustering.graph_matrix import graph_distance
 
     path = tmp_path / "graph.h5"
     graph = read_as(files["graph"], SCHEMAS["mprd.graph"])[0]

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch_geometric.nn import SortAggregation
 
 from mprd.gcn.judge import Judge
-from mprd.gcn.networks.base import GcnShape
 from mprd.gcn.networks.dgcnn import Dgcnn, sort_pool
+from mprd.gcn.networks.registry import GcnShape
 from mprd.gcn.node_features import RELATIONAL_FEATURES
 from mprd.pairs.pair_list import canonical
 from tests.gcn.conftest import make_epoch

@@ -5,7 +5,7 @@ import torch
 
 from mprd.gcn.judge import Judge
 from mprd.gcn.learning import build_gcn, train_gcn
-from mprd.gcn.networks.base import GcnShape, build_network
+from mprd.gcn.networks.registry import GcnShape, build_network
 from mprd.gcn.node_features import RELATIONAL_FEATURES
 from mprd.gcn.weights import load_gcn, save_gcn
 from tests.gcn.conftest import make_epoch

@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 
 from mprd.config import TrainConfig
 from mprd.losses.camera import camera_loss
-from mprd.losses.hsd import hsd_loss
-from mprd.losses.memories.base import MEMORIES, MemoryInputs
-from mprd.pairs.pair_list import PairList
+from mprd.losses.cluster_contrast import cluster_contrast_loss
+from mprd.losses.memories.registry import MEMORIES, MemoryInputs
 
 SETTINGS = TrainConfig(memory="camera", memory_update="mean", momentum=0.2)
-NONE = PairList(torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64))
 
 
 def unit(n, d, seed):
@@ -111,15 +109,5 @@ def test_without_cameras_it_is_cluster_contrast():
         across=0.5,
         hardest=50,
     )
-    plain = hsd_loss(
-        x,
-        memory.labels[rows],
-        memory.prototypes,
-        memory.instances,
-        rows,
-        NONE,
-        temperature=0.1,
-        mix=0.0,
-        margin=0.0,
-    )
+    plain = cluster_contrast_loss(x, memory.labels[rows], memory.prototypes, temperature=0.1)
     assert float(found) == pytest.approx(float(plain))

@@ -7,12 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mprd.config import TrainConfig
-from mprd.losses.hsd import hsd_loss
-from mprd.losses.memories.base import MEMORIES, MemoryInputs
+from mprd.losses.cluster_contrast import cluster_contrast_loss
 from mprd.losses.memories.hybrid import HybridMemory, with_single_classes
-from mprd.pairs.pair_list import PairList
-
-NONE = PairList(torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64))
+from mprd.losses.memories.registry import MEMORIES, MemoryInputs
 
 
 def unit(n, d, seed):
@@ -53,17 +50,7 @@ def test_contrast_and_updates_follow_the_equations(labels, seed):
     for step in range(2):
         rows = torch.randint(count, (6,), generator=generator)
         x = unit(6, 5, seed + 1 + step)
-        found = hsd_loss(
-            x,
-            memory.labels[rows],
-            memory.prototypes,
-            memory.instances,
-            rows,
-            NONE,
-            temperature=0.05,
-            mix=0.0,
-            margin=0.15,
-        )
+        found = cluster_contrast_loss(x, memory.labels[rows], memory.prototypes, temperature=0.05)
         assert float(found) == pytest.approx(
             literal_loss(x, expected, labels, rows.tolist(), 0.05), abs=1e-4
         )

@@ -7,7 +7,7 @@ from torch import nn
 
 from mprd.errors import UserError
 from mprd.models.architecture import Architecture
-from mprd.models.backbones.base import build_backbone
+from mprd.models.backbones.registry import build_backbone
 from mprd.models.batchnorm import group_batchnorm
 from mprd.models.network import ReidNetwork
 from mprd.models.weights import load_checkpoint, load_network, save_network

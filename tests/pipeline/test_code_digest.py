@@ -51,6 +51,7 @@ def test_the_same_in_every_process():
         ("cluster", {}, ["clustering.dbscan"], ["graph.jaccard", "config.sections"]),
         ("train", {}, ["losses.hsd", "losses.ppa", "models.backbones.mini"], ["system.ram"]),
         ("train", {"train": {"use_ppa": False}}, ["losses.hsd"], ["losses.ppa"]),
+        ("train", {"train": {"use_hsd": False}}, ["losses.cluster_contrast"], ["losses.hsd"]),
         ("pretrain", DGCNN, ["gcn.networks.dgcnn"], ["gcn.networks.gatv2"]),
         ("pretrain", GATV2, ["gcn.networks.gatv2"], ["gcn.networks.dgcnn"]),
         ("evaluate", {}, ["models.backbones.mini"], ["inference.histogram"]),

@@ -183,8 +183,11 @@ def test_training_options_change_the_result(copy, run, tiny_config, change):
     train(copy, 2, changed(tiny_config, train=change))
     name = "epochs/002/model.safetensors"
     assert (copy / name).read_bytes() != (run / name).read_bytes()
+    metrics = json.loads((copy / "epochs/002/metrics.json").read_text())
     if change == {"use_ppa": False}:
-        assert json.loads((copy / "epochs/002/metrics.json").read_text())["ppa_loss"] is None
+        assert metrics["ppa_loss"] is None
+    plain = change == {"use_hsd": False}
+    assert ("cluster_contrast_loss" in metrics, "hsd_loss" in metrics) == (plain, not plain)
 
 
 def test_streamed_pixels_train_to_the_same_bytes(copy, run, tiny_config, monkeypatch):

@@ -16,8 +16,8 @@ torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
 
 from mprd.config import AugmentConfig, TrainConfig  # noqa: E402
 from mprd.gcn.judge import Judge  # noqa: E402
-from mprd.gcn.networks.base import GcnShape  # noqa: E402
 from mprd.gcn.networks.dgcnn import Dgcnn  # noqa: E402
+from mprd.gcn.networks.registry import GcnShape  # noqa: E402
 from mprd.losses.memories.cluster import ClusterMemory  # noqa: E402
 from mprd.models.architecture import Architecture  # noqa: E402
 from mprd.models.network import ReidNetwork  # noqa: E402

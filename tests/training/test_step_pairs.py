@@ -75,11 +75,11 @@ def test_without_hard_pairs_nothing_is_chosen():
     assert len(found.positives.owner) == len(found.negatives.owner) == 0
     assert found.partners is None
     x = torch.nn.functional.normalize(torch.randn(4, 192), dim=1)
-    total, hsd = plain.losses(x, None, rows, found)
+    total, contrast = plain.losses(x, None, rows, found)
     memory = plain.memory
     expected = torch.nn.functional.cross_entropy(x @ memory.prototypes.T / 0.05, memory.labels)
     assert torch.isclose(total, expected)
-    assert torch.isclose(hsd, expected)
+    assert torch.isclose(contrast, expected)
 
 
 @pytest.mark.parametrize(("P", "S", "group"), [(4, 16, 16), (16, 4, 16)])

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mprd.gcn.networks.base import NETWORKS, GcnShape, RelationNetwork
+from mprd.gcn.networks.registry import NETWORKS, GcnShape, RelationNetwork
 from mprd.gcn.subgraphs import DRNL_CLASSES, PairGraphs
 
 _WINDOW = 5  # width of the second convolution, in pooled nodes

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv, SortAggregation
 
-from mprd.gcn.networks.base import NETWORKS, GcnShape, RelationNetwork
+from mprd.gcn.networks.registry import NETWORKS, GcnShape, RelationNetwork
 from mprd.gcn.subgraphs import DRNL_CLASSES, PairGraphs
 
 

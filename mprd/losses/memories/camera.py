@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 
 from mprd.config import TrainConfig
-from mprd.losses.memories.base import MEMORIES, MemoryInputs
 from mprd.losses.memories.cluster import (
     ClusterMemory,
     centroids,
     move_rows,
     segment_mean,
 )
+from mprd.losses.memories.registry import MEMORIES, MemoryInputs
 
 
 class CameraMemory(ClusterMemory):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mprd.config import TrainConfig
-from mprd.losses.memories.base import MEMORIES, MemoryInputs
+from mprd.losses.memories.registry import MEMORIES, MemoryInputs
 from mprd.pairs.pair_list import last_occurrence, occurrence_rank, segment_argmin
 
 _LEAST = 1e-6  # a weight of 0 alone in its cluster still has a direction

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from mprd.config import TrainConfig
-from mprd.losses.memories.base import MEMORIES, MemoryInputs
 from mprd.losses.memories.cluster import move_rows
+from mprd.losses.memories.registry import MEMORIES, MemoryInputs
 from mprd.pairs.pair_list import occurrence_rank
 
 

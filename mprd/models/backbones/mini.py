@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from mprd.errors import UserError
 from mprd.models.architecture import Architecture
-from mprd.models.backbones.base import BACKBONES, Backbone
+from mprd.models.backbones.registry import BACKBONES, Backbone
 
 
 class MiniTrunk(nn.Module):

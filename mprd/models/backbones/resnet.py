@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mprd.errors import UserError
 from mprd.models.architecture import Architecture
-from mprd.models.backbones.base import BACKBONES, Backbone
+from mprd.models.backbones.registry import BACKBONES, Backbone
 
 if TYPE_CHECKING:  # importing torchvision takes as long as importing torch
     from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mprd.errors import UserError
 from mprd.models.architecture import Architecture
-from mprd.models.backbones.base import BACKBONES, Backbone
+from mprd.models.backbones.registry import BACKBONES, Backbone
 from mprd.models.backbones.resnet import ResNetTrunk
 
 

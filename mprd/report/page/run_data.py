@@ -18,7 +18,7 @@ from mprd.artifacts import (
     Artifact,
     read_artifact,
 )
-from mprd.clustering.stored import graph_distance
+from mprd.clustering.graph_matrix import graph_distance
 from mprd.config import Config, load_config
 from mprd.data.index import camera_names, split_rows
 from mprd.errors import UserError

@@ -1,6 +1,7 @@
 """How the training went."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 from bokeh.plotting import figure
@@ -23,7 +24,12 @@ _CURVES = {
     },
 }
 _HEALTH = {"health": "health", "found": "confident", "cohesion": "cohesion"}
-_LOSSES = {"total": "loss", "HSD": "hsd_loss", "PPA": "ppa_loss"}
+_LOSSES = {
+    "total": "loss",
+    "cluster contrast": "cluster_contrast_loss",
+    "HSD": "hsd_loss",
+    "PPA": "ppa_loss",
+}
 
 
 def training(run: RunData) -> Section:
@@ -52,11 +58,16 @@ def _plots(run: RunData) -> Iterator[figure]:
 
 
 def _losses(run: RunData, numbers: list[int]) -> dict[str, list[float]]:
-    reports = [read_json(run.layout.epoch(n).metrics, "mprd.metrics", "train") for n in numbers]
-    frame = pd.DataFrame(reports)
-    shown = _known(frame, _LOSSES)
-    # Without HSD's mix and PPA the total is the contrast, and says it all.
+    shown = _known(pd.DataFrame([_metrics(run, number) for number in numbers]), _LOSSES)
+    # Without HSD and PPA the total is the contrast, and says it all.
     return shown if "PPA" in shown or run.config.train.use_hsd else {"contrast": shown["total"]}
+
+
+def _metrics(run: RunData, epoch: int) -> dict[str, Any]:
+    report = read_json(run.layout.epoch(epoch).metrics, "mprd.metrics", "train")
+    if not run.config.train.use_hsd and "hsd_loss" in report:  # so older files call it
+        report["cluster_contrast_loss"] = report.pop("hsd_loss")
+    return report
 
 
 def _known(table: pd.DataFrame, columns: dict[str, str]) -> dict[str, list[float]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from mprd.config import TrainConfig
-from mprd.losses.memories.base import Memory
+from mprd.losses.memories.registry import Memory
 from mprd.pairs.pair_list import PairList
 from mprd.pipeline.registry import Registry
 

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.sparse import csr_array
 
-from mprd.clustering.methods import CLUSTERINGS
 from mprd.clustering.operating_point import choose_gamma
+from mprd.clustering.registry import CLUSTERINGS
 from mprd.config import ClusterConfig
 
 

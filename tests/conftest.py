@@ -1,7 +1,7 @@
 """A tiny data set in the Market-1501 layout, and a config that runs it in seconds."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,8 @@ from filelock import FileLock
 from PIL import Image
 
 from mprd.config import Config, validate
+from mprd.pipeline import registry
+from mprd.pipeline.pieces import PIECES
 
 # Small matrices: more threads only get in each other's way, and waiting ones must not spin.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -107,6 +109,15 @@ def tiny_yaml(tiny_values: dict, tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(tiny_values))
     return path
+
+
+@pytest.fixture
+def no_plugins() -> Iterator[None]:
+    """Forget afterwards what plugins registered."""
+    yield
+    registry._loaded.clear()
+    for kind in PIECES.values():
+        kind.added.clear()
 
 
 pytest_plugins = ["tests.finished"]

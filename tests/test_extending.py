@@ -1,4 +1,4 @@
-"""docs/extending.md: each example, put into the package as one new file, works at once."""
+"""docs/extending.md: each example works, as a new file of the package and as a plugin."""
 
 import os
 import re
@@ -9,11 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, read_artifact, read_json
+from mprd.clustering.graph_matrix import graph_distance
+from mprd.gcn.weights import load_gcn
+from mprd.models.weights import read_architecture
+from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.pieces import PIECES
+from mprd.stages.evaluate import run_evaluate
+from tests.stages.pipeline import changed, label, start, train
+from tests.stages.test_gcn_stages import GCN
+
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs/extending.md").read_text()
 EXAMPLES = dict(
     re.findall(r"^## [^\n]*`(mprd/\S+\.py)`\n.*?```python\n(.*?)```", TEXT, re.S | re.M)
 )
+
+LINES = re.findall(r"Table line: `(.+?)`", TEXT)
 
 # Run with the package that holds the new files.
 USE = """
@@ -44,7 +56,7 @@ from mprd.data.datasets import read_dataset
 for name in ("train/7_2_1.png", "gallery/8_0_1.png", "query/8_1_1.png"):
     Path(name).parent.mkdir(exist_ok=True)
     Path(name).touch()
-found = read_dataset("Work", Path("."))
+found = read_dataset("Office", Path("."))
 assert [(r.path, r.split, r.identity, r.camera) for r in found.records][0] == (
     "train/7_2_1.png", "train", 7, 2)
 
@@ -98,7 +110,7 @@ print("all of them work")
 
 
 def test_there_is_one_of_each_kind():
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == len(LINES) == len(PIECES) == 7
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -107,11 +119,16 @@ def test_ten_lines_are_enough(name):
     assert len([line for line in lines if not line.startswith(("import", "from"))]) <= 10
 
 
-def test_new_files_are_found_and_used(tmp_path):
+def test_new_files_of_the_package_are_found_and_used(tmp_path):
     shutil.copytree(ROOT / "mprd", tmp_path / "mprd", ignore=shutil.ignore_patterns("__pycache__"))
     for name, code in EXAMPLES.items():
         assert not (tmp_path / name).exists()
-        (tmp_path / name).write_text(code)
+        (tmp_path / name).write_text(re.sub(r"^@.*register\(.*\n", "", code, flags=re.M))
+    table = tmp_path / "mprd/pipeline/pieces.py"
+    for line in LINES:
+        beside = re.escape(re.search(r': "(.+)\.\w+:', line)[1])  # another piece of this package
+        entry = re.compile(rf'^( +)("[^"]+": "{beside}\.\w+:)', re.M)
+        table.write_text(entry.sub(rf"\1{line}\n\1\2", table.read_text(), count=1))
     done = subprocess.run(
         [sys.executable, "-c", USE],
         cwd=tmp_path,
@@ -120,6 +137,47 @@ def test_new_files_are_found_and_used(tmp_path):
         text=True,
     )
     assert done.stdout.strip() == "all of them work", done.stderr
+
+
+def test_plugins_take_part_in_a_whole_run(tmp_path, tiny_config, no_plugins):
+    """Every example but the data set, whose plugin is `data.reader`, in the stages that use it."""
+    codes = {Path(name).name: code for name, code in EXAMPLES.items() if "datasets" not in name}
+    for name, code in codes.items():
+        (tmp_path / name).write_text(code)
+    config = changed(
+        changed(tiny_config, **GCN),
+        plugins=[str(tmp_path / name) for name in codes],
+        model={"backbone": "plain"},
+        cluster={"method": "components", "eps": 0.5},
+        train={"extra_losses": {"center": 0.5}, "memory": "frozen"},
+        gcn={"network": "sage"},
+    )
+    run = RunLayout(tmp_path / "run")
+    start(run.folder, config)
+    label(run.folder, 1, config)
+    train(run.folder, 1, config)
+    assert read_architecture(run.epoch(1).model)[0].backbone == "plain"
+    metrics = read_json(run.epoch(1).metrics, "mprd.metrics", "train")
+    assert 0 < metrics["center_loss"] < 2
+    labels = read_artifact(run.epoch(1).clusters, CLUSTERS)["labels"]
+    near = graph_distance(read_artifact(run.epoch(1).graph, GRAPH))
+    near.data = near.data <= config.cluster.eps
+    near.eliminate_zeros()
+    i, j = near.nonzero()
+    assert (labels[i] == labels[j]).all()
+    assert labels.max() >= 1
+    run_evaluate(
+        index=run.index,
+        pixels=run.pixels,
+        baseline="mean-color",
+        out=run.evaluation("mean-color"),
+        rankings=run.rankings("mean-color"),
+        config=config,
+    )
+    assert read_json(run.evaluation("mean-color"), "mprd.evaluation", "evaluate")["mAP"] > 0
+    dim = read_artifact(run.epoch(1).features, FEATURES)["features"].shape[1]
+    gcn, _ = load_gcn(run.epoch(1).gcn, dim)
+    assert type(gcn).__name__ == "Sage"
 
 
 def test_a_column_is_one_line(tmp_path, monkeypatch):

@@ -31,6 +31,20 @@ OutOption = Annotated[Path, typer.Option(help="File to write.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all.")]
 
 
+def _load(files: list[Path] | None) -> list[Path] | None:
+    from mprd.pipeline.registry import load_plugin
+
+    for path in files or ():
+        load_plugin(path, "--plugin")
+    return files
+
+
+PluginOption = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", callback=_load, help="Python file that registers the backbone."),
+]
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from mprd import __version__

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mprd.cli.app import ThreadsOption, app
+from mprd.cli.app import PluginOption, ThreadsOption, app
 from mprd.errors import UserError
 from mprd.system.cpus import worker_count
 
@@ -30,6 +30,7 @@ def embed(
     model: ModelFile,
     out: Annotated[Path, typer.Option(help="HDF5 (with paths) or .npy (features alone) to write.")],
     skip_unreadable: SkipOption = False,
+    plugin: PluginOption = None,
 ) -> None:
     """Embed images, for searching or other use.
 
@@ -53,6 +54,7 @@ def embed(
 def onnx(
     model: Annotated[Path, typer.Argument(help="model.safetensors of a run.")],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
+    plugin: PluginOption = None,
 ) -> None:
     """Write a model as ONNX.
 
@@ -83,6 +85,7 @@ def search(
     as_json: JsonOption = False,
     html: Annotated[Path | None, typer.Option(help="Page with pictures to write.")] = None,
     skip_unreadable: SkipOption = False,
+    plugin: PluginOption = None,
 ) -> None:
     """Find the most similar gallery images of each query.
 

@@ -11,14 +11,12 @@ from scipy.sparse import csr_array
 
 from mprd.clustering.graph_matrix import relation_of
 from mprd.clustering.numbering import number_clusters
-from mprd.clustering.registry import CLUSTERINGS
 from mprd.config import ClusterConfig
 
 _SEED = 0
 _ITERATIONS = 2  # of Leiden; the second finds what the first has left
 
 
-@CLUSTERINGS.register("community")
 def cluster_by_community(distance: csr_array, settings: ClusterConfig) -> np.ndarray:
     """Return communities by 1 - distance, with the settings' gamma and min_size."""
     relation = relation_of(distance)

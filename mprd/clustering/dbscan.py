@@ -4,12 +4,10 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from mprd.clustering.registry import CLUSTERINGS
 from mprd.config import ClusterConfig
 from mprd.system.checks import check_distances
 
 
-@CLUSTERINGS.register("dbscan")
 def cluster_by_density(distance: csr_array, settings: ClusterConfig) -> np.ndarray:
     """Return DBSCAN labels with the settings' eps and min_samples."""
     return dbscan(distance, settings.eps, settings.min_samples)

@@ -23,6 +23,8 @@ class Section(BaseModel):
     @field_validator("*", mode="after")
     @classmethod
     def _expanded(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(cls._expanded(item) for item in value)
         if not isinstance(value, Path) or not _SHORTHAND.search(str(value)) or value.exists():
             return value
         try:

@@ -201,6 +201,11 @@ class Config(Section):
         description="epochs that one job does in one process, with the same files: for a fast GPU "
         "or a queueing cluster; set it before a run (a change runs its epochs again)",
     )
+    plugins: tuple[Path, ...] = Field(
+        (),
+        description="Python files of your own that register backbones, losses, memories, "
+        "clusterings, descriptors or relation networks; see docs/extending.md",
+    )
     use_gcn: bool = Field(False, description="judge doubtful pairs by the relation GCN")
     data: DataConfig = Field(default_factory=DataConfig, description="images")
     model: ModelConfig = Field(default_factory=ModelConfig, description="network")

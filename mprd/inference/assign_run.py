@@ -17,6 +17,7 @@ from mprd.graph.cameras import CameraStatistics
 from mprd.inference.assign import Clusters
 from mprd.inference.embedder import load_model
 from mprd.pipeline.layout import run_of
+from mprd.pipeline.registry import load_plugins
 
 
 def assign_images(
@@ -42,6 +43,7 @@ def assign_images(
     """
     layout = run_of(run)
     config = load_config(layout.config)
+    load_plugins(config)
     index = read_artifact(layout.index, INDEX)
     known = index["camera"][split_rows(index, "train")]
     features = read_artifact(layout.final.features, FEATURES)["features"]

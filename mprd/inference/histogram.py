@@ -5,14 +5,13 @@ import torch
 
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
-from mprd.inference.registry import DESCRIPTORS, Descriptor
+from mprd.inference.registry import Descriptor
 
 _BINS = 8
 _STRIPES = 6
 HISTOGRAM_DIM = _STRIPES * _BINS**3
 
 
-@DESCRIPTORS.register("histogram")
 def histogram(config: Config, store: PixelStore) -> Descriptor:
     """Return the plain colour descriptor."""
     return Descriptor(dim=HISTOGRAM_DIM, embed=histogram_store)

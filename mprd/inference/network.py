@@ -3,7 +3,7 @@
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.inference.embed import embed_store, largest_map
-from mprd.inference.registry import DESCRIPTORS, Descriptor
+from mprd.inference.registry import Descriptor
 from mprd.models.build import build_network
 from mprd.models.network import ReidNetwork
 
@@ -24,7 +24,6 @@ def network_descriptor(network: ReidNetwork, store: PixelStore, *, flip: bool) -
     )
 
 
-@DESCRIPTORS.register("random")
 def untrained(config: Config, store: PixelStore) -> Descriptor:
     """Return the network of a config with random weights."""
     network = build_network(config, *store.shape[1:3], pretrained=False)

@@ -6,10 +6,9 @@ from torch import Tensor
 
 from mprd.config import TrainConfig
 from mprd.losses.memories.camera import CameraMemory
-from mprd.losses.registry import LOSSES, LossInputs
+from mprd.losses.registry import LossInputs
 
 
-@LOSSES.register("camera")
 def camera_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
     """Return the camera-aware loss of a batch.
 

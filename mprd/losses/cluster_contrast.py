@@ -4,10 +4,9 @@ import torch
 from torch import Tensor
 
 from mprd.config import TrainConfig
-from mprd.losses.registry import LOSSES, LossInputs
+from mprd.losses.registry import LossInputs
 
 
-@LOSSES.register("cluster_contrast")
 def cluster_contrast_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
     """Return the Cluster Contrast loss of a batch."""
     return cluster_contrast_loss(

@@ -6,11 +6,10 @@ from torch import Tensor
 
 from mprd.config import TrainConfig
 from mprd.losses.cluster_contrast import prototype_logits
-from mprd.losses.registry import LOSSES, LossInputs
+from mprd.losses.registry import LossInputs
 from mprd.pairs.pair_list import PairList, pair_similarities
 
 
-@LOSSES.register("hsd")
 def hsd_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
     """Return the HSD loss of a batch."""
     return hsd_loss(

@@ -5,11 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mprd.config import TrainConfig
-from mprd.losses.registry import LOSSES, LossInputs
+from mprd.losses.registry import LossInputs
 from mprd.pairs.pair_list import PairList, pair_similarities, segment_argmin
 
 
-@LOSSES.register("ppa")
 def ppa_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
     """Return the PPA loss of a batch and its partners.
 

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from mprd.config import Config
-from mprd.pipeline.registry import PIECES, chosen_modules, registered
+from mprd.pipeline.pieces import PIECES, chosen_names
+from mprd.pipeline.registry import plugin_files
 
 _PACKAGE = Path(__file__).parents[1]
 # Settings are tracked by value; messages, estimates and the command line do not change results.
@@ -19,40 +20,50 @@ def code_digest(stage: str, config: Config) -> str:
 
     Comments, docstrings and layout do not count; the templates of a package do. Of the pieces that
     a registry holds, only those count that the config names and uses. Baselines do not: each is a
-    job of its own, with a `piece_digest`.
+    job of its own, with a `piece_digest`. Of a plugin the modules that it imports count here; the
+    plugin itself is an input file of the stage.
 
     Args:
         stage: its name.
         config: of the run.
     """
-    modules = set(imported_modules(f"mprd.stages.{stage}"))
+    modules, targets = set(imported_modules(f"mprd.stages.{stage}")), set()
     waiting = set(PIECES) - {"evaluate.baselines"} - (set() if config.use_gcn else {"gcn.network"})
     # A piece may import the home of another kind.
-    while reached := {key for key in waiting if _home(key) in modules}:
+    while reached := {key for key in waiting if PIECES[key].home in modules}:
         waiting -= reached
         for key in reached:
-            for module in chosen_modules(config, key):
-                modules |= imported_modules(module)
-    return _digest(modules)
+            for name in chosen_names(config, key):
+                targets.add(f"{key} {PIECES[key].target(name)}")
+                modules |= piece_modules(key, name, config)
+    return _digest(modules, targets)
 
 
-def piece_digest(key: str, name: str) -> str:
-    """Return a digest of the modules of mprd that a registered piece needs.
+def piece_digest(key: str, name: str, config: Config) -> str:
+    """Return a digest of the modules of mprd that a piece needs.
 
     Args:
         key: the setting that names such pieces.
         name: of the piece.
+        config: of the run.
     """
-    return _digest(imported_modules(registered(PIECES[key].package)[name]))
+    return _digest(piece_modules(key, name, config), {str(PIECES[key].target(name))})
 
 
-def _home(key: str) -> str:
-    kind = PIECES[key]
-    return f"{kind.package}.{kind.home}"
+def piece_modules(key: str, name: str, config: Config) -> set[str]:
+    """Return the modules of mprd that a piece needs; arguments as `piece_digest`.
+
+    A piece that mprd does not have is one of the user's files; all of them count.
+    """
+    if target := PIECES[key].target(name):
+        return {*imported_modules(target.partition(":")[0])}
+    files = [*plugin_files(config), *filter(None, [config.data.reader])]
+    imported = [module for path in files if path.is_file() for module in _imports(path)]
+    return {module for start in imported for module in imported_modules(start)}
 
 
-def _digest(modules: Iterable[str]) -> str:
-    sha = hashlib.sha256()
+def _digest(modules: Iterable[str], targets: Iterable[str]) -> str:
+    sha = hashlib.sha256("\n".join(sorted(targets)).encode())
     for name in sorted(modules):
         sha.update(f"{name}\n{_code(name)}\n".encode())
     return sha.hexdigest()[:16]
@@ -79,8 +90,12 @@ def imports_of(module: str) -> list[str]:
 
     `from mprd.a import b` counts as `mprd.a` and `mprd.a.b`, which may be a module or a name.
     """
+    return _imports(source_file(module))
+
+
+def _imports(path: Path) -> list[str]:
     names = []
-    for node in ast.walk(ast.parse(source_file(module).read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mprd":
             names += [str(node.module), *(f"{node.module}.{a.name}" for a in node.names)]
         elif isinstance(node, ast.Import):

@@ -1,78 +1,59 @@
-"""Pieces that a setting names: data set readers, backbones, clusterings, losses, descriptors ...
+"""Access to pieces by name, and the user's files that register more of them: plugins."""
 
-A piece is one file in the folder of its kind, with `@REGISTRY.register("name")` on a function or
-class. Names are found by reading these files, and only the file of a piece that is asked for is
-imported (of data sets all, which are light). So a wrong name is told before anything runs, a heavy
-library is imported only where it is used, and a new or changed piece makes only those runs stale
-that use it.
-"""
-
-import ast
+import hashlib
 import importlib
-import re
-from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
-from functools import cache
+import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from types import ModuleType
+from typing import Generic, TypeVar
 
 from mprd.config import Config
-from mprd.errors import UserError, did_you_mean
+from mprd.errors import UserError
+from mprd.pipeline.pieces import PIECES, Added, chosen_names
 
 T = TypeVar("T")
-_PACKAGE = Path(__file__).parents[1]
-
-
-class Kind(NamedTuple):
-    """A kind of piece.
-
-    Attributes:
-        word: what a piece is called.
-        package: its modules register such pieces.
-        home: the module of the package that holds the registry: who imports it may use any piece.
-    """
-
-    word: str
-    package: str
-    home: str
-
-
-# Setting that names a piece (or several) -> its kind.
-PIECES = {
-    "data.dataset": Kind("data set", "mprd.data.datasets", "registry"),
-    "model.backbone": Kind("backbone", "mprd.models.backbones", "registry"),
-    "cluster.method": Kind("clustering", "mprd.clustering", "registry"),
-    "train.losses": Kind("loss", "mprd.losses", "registry"),
-    "train.memory": Kind("memory", "mprd.losses.memories", "registry"),
-    "evaluate.baselines": Kind("descriptor", "mprd.inference", "registry"),
-    "gcn.network": Kind("relation network", "mprd.gcn.networks", "registry"),
-}
+_loaded: dict[Path, bytes] = {}  # plugin -> the code that was run
+_running: list[Path] = []  # plugins whose code runs now, the innermost last
 
 
 class Registry(Generic[T]):
     """The pieces of one kind, by name."""
 
     def __init__(self, setting: str) -> None:
-        """Set up an empty registry.
+        """Set up access to the pieces of a kind.
 
         Args:
             setting: the setting that names its pieces, a key of `PIECES`.
         """
         self.kind = PIECES[setting]
-        self._pieces: dict[str, T] = {}
 
     def register(self, *names: str) -> Callable[[T], T]:
-        """Return a decorator that registers a piece under literal names or patterns (`timm/*`)."""
+        """Return a decorator for plugins: it adds a piece under names or patterns (`mine/*`).
+
+        Raises:
+            UserError: a piece of mprd, or of another file, has such a name.
+        """
+        kind, file = self.kind, _running[-1] if _running else None
 
         def add(piece: T) -> T:
-            self._pieces.update(dict.fromkeys(names, piece))
+            for name in names:
+                key = kind.spelled(name)
+                other = kind.added.get(key)
+                if key in kind.shipped or (other is not None and other.file != file):
+                    owner = "mprd" if other is None else other.file or "a piece of this program"
+                    raise UserError(
+                        f"the {kind.word} name '{name}' belongs to {owner} already: choose another."
+                    )
+                kind.added[key] = Added(names[0], piece, file)
             return piece
 
         return add
 
     def names(self) -> list[str]:
         """Return all names, sorted; nothing is imported."""
-        return sorted({*registered(self.kind.package), *self._pieces})
+        return self.kind.names()
 
     def __getitem__(self, name: str) -> T:
         """Return a piece: that of this name, or of a pattern that fits it.
@@ -80,88 +61,109 @@ class Registry(Generic[T]):
         Raises:
             UserError: no piece has this name; the nearest is offered.
         """
-        shipped = registered(self.kind.package)
-        known = _match(name, self.names())
+        known = self.kind.find(name)
         if known is None:
-            raise _unknown(self.kind, name, self.names())
-        if known not in self._pieces:
-            importlib.import_module(shipped[known])
-        return self._pieces[known]
-
-
-@cache
-def registered(package: str) -> dict[str, str]:
-    """Return name -> module of all pieces that the modules of a package register.
-
-    Args:
-        package: such as `mprd.clustering`; its files are read, not imported.
-    """
-    found: dict[str, str] = {}
-    for path in sorted(_PACKAGE.joinpath(*package.split(".")[1:]).glob("*.py")):
-        try:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-        except SyntaxError as error:
-            raise UserError(f"{path}, line {error.lineno}: {error.msg}. Mend the file.") from None
-        found |= dict.fromkeys(_registrations(tree), f"{package}.{path.stem}")
-    return found
-
-
-def chosen_modules(config: Config, key: str) -> list[str]:
-    """Return the modules of the pieces that a setting, a key of `PIECES`, names in a config."""
-    shipped = registered(PIECES[key].package).items()
-    known = {spelling_key(name): module for name, module in shipped}
-    found = [_match(spelling_key(name), list(known)) for name in _named(config, key)]
-    return [known[name] for name in found if name is not None]
+            raise self.kind.unknown(name)
+        if known in self.kind.added:
+            return self.kind.added[known].piece
+        module, _, attribute = self.kind.shipped[known].partition(":")
+        return getattr(importlib.import_module(module), attribute)
 
 
 def check_names(config: Config) -> None:
-    """Check that every piece that a config names exists.
+    """Load the plugins of a config, and check that every piece that it names exists.
 
-    Data sets are left to their own registry: a user's file may register more of them.
+    Data sets are left to their own registry: a user's reader may register more of them.
 
     Raises:
-        UserError: one does not; the nearest name is offered.
+        UserError: a plugin cannot be loaded, or a name is unknown; the nearest is offered.
     """
+    load_plugins(config)
     for key, kind in PIECES.items():
-        known = sorted(registered(kind.package))
-        for name in _named(config, key) if key != "data.dataset" else ():
-            if _match(name, known) is None:
-                raise _unknown(kind, name, known)
+        for name in chosen_names(config, key) if key != "data.dataset" else ():
+            if kind.find(name) is None:
+                raise kind.unknown(name)
 
 
-def spelling_key(word: str) -> str:
-    """Return a name without case, `-`, `_` and spaces, which do not matter in data set names."""
-    return re.sub(r"[-_\s]", "", word).lower()
+def plugin_files(config: Config) -> list[Path]:
+    """Return the user's files whose code pieces of a run may use."""
+    return list(config.plugins)
 
 
-def _match(name: str, known: list[str]) -> str | None:
-    """Return the known name or pattern that a name stands for."""
-    if name in known:
-        return name
-    return next((pattern for pattern in known if fnmatchcase(name, pattern)), None)
+def load_plugins(config: Config) -> None:
+    """Run the plugins of a config, so that the pieces that they register can be used.
+
+    Raises:
+        UserError: as `load_plugin`.
+    """
+    for path in plugin_files(config):
+        load_plugin(path)
 
 
-def _unknown(kind: Kind, name: str, known: list[str]) -> UserError:
-    return UserError(
-        f"Unknown {kind.word} {name!r}{did_you_mean(name, known)}. Known: {', '.join(known)}."
-    )
+def load_plugin(path: Path, setting: str = "plugins", *keys: str) -> None:
+    """Run a plugin once; where its text has changed, again, in place of what it registered before.
+
+    Args:
+        path: Python file.
+        setting: that names it, for messages.
+        keys: of `PIECES`; it must register a piece of one of these kinds. Default: of any.
+
+    Raises:
+        UserError: the file is missing, is not Python, fails, registers nothing, or registers a
+            name that is taken.
+    """
+    if not path.is_file() or path.suffix != ".py":
+        raise UserError(
+            f"{setting} names {path}, which is not there or is no .py file: correct it."
+        )
+    file, code = path.resolve(), path.read_bytes()
+    if _loaded.get(file) == code:
+        return
+    before = {kind.word: dict(kind.added) for kind in PIECES.values()}
+    for kind in PIECES.values():
+        for name in [name for name, added in kind.added.items() if added.file == file]:
+            del kind.added[name]
+    _running.append(file)
+    try:
+        _execute(path, code)
+        wanted = [PIECES[key] for key in keys or PIECES]
+        if all(added.file != file for kind in wanted for added in kind.added.values()):
+            words = "piece" if len(wanted) > 1 else wanted[0].word
+            raise UserError(
+                f"{path}, which {setting} names, registers no {words}: put a decorator such as "
+                "@register('a name') on a function or class (docs/extending.md)."
+            )
+    except BaseException:
+        for kind in PIECES.values():
+            kind.added.clear()
+            kind.added.update(before[kind.word])
+        raise
+    finally:
+        _running.pop()
+    _loaded[file] = code
 
 
-def _named(config: Config, key: str) -> list[str]:
-    """Return the names that a setting holds: one, several, or the keys of a mapping."""
-    value: Any = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return [value] if isinstance(value, str) else list(value)
+def _execute(path: Path, code: bytes) -> None:
+    """Run a plugin as a module of its own; no compiled file is written beside it, or read."""
+    number = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    module = ModuleType(f"mprd_plugin_{number}")
+    module.__file__ = str(path.absolute())
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(code, module.__file__, "exec"), module.__dict__)
+    except UserError as error:
+        raise UserError(f"{_place(path, error)}: {error}") from None
+    except Exception as error:
+        what = " ".join(str(getattr(error, "msg", error)).split())
+        raise UserError(
+            f"{_place(path, error)}: the file fails on import: {type(error).__name__}: {what}"
+        ) from error
 
 
-def _registrations(tree: ast.Module) -> Iterator[str]:
-    """Yield the literal names (and aliases) in the `register(...)` decorators of a module."""
-    for node in tree.body:
-        for call in getattr(node, "decorator_list", []):
-            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("register"):
-                aliases = [k.value for k in call.keywords if k.arg == "aliases"]
-                nested = [v for value in aliases for v in getattr(value, "elts", [])]
-                for value in (*call.args, *nested):
-                    if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                        yield value.value
+def _place(path: Path, error: Exception) -> str:
+    """Return a file, and the line in it where an error arose."""
+    here, frames = str(path.absolute()), traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == here]
+    if isinstance(error, SyntaxError) and error.filename == here:
+        lines.append(error.lineno)
+    return f"{path}, line {lines[-1]}" if lines else str(path)

@@ -18,9 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from mprd.config import Config
-from mprd.pipeline.registry import spelling_key
+from mprd.pipeline.pieces import spelling_key
+from mprd.pipeline.registry import plugin_files
 
 _STAGES = Path(__file__).parents[1] / "stages"
+# They use pieces that a plugin may register.
+_WITH_PLUGINS = {"init", "features", "cluster", "train", "evaluate", "export"}
+_WITH_PLUGINS |= {"metadata", "pretrain", "judge"}
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def user_files(config: Config, stage: str) -> list[Path]:
     A missing one is left to the stage, which says what is wrong.
     """
     named = [_value(config, key) for key in declared(stage).files]
+    named += plugin_files(config) if stage in _WITH_PLUGINS else []
     return [path for path in named if path is not None and path.is_file()]
 
 

@@ -14,6 +14,7 @@ from mprd.artifacts.files import only_writer
 from mprd.config import Config
 from mprd.errors import UserError
 from mprd.pipeline.layout import EpochLayout, FinalLayout
+from mprd.pipeline.registry import load_plugins
 from mprd.system import group
 
 _P = ParamSpec("_P")
@@ -21,18 +22,20 @@ _R = TypeVar("_R")
 
 
 def exclusive(stage: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Let a stage wait for any other process that makes the same `out`.
+    """Let a stage load the plugins, and wait for any other process that makes the same `out`.
 
     A stage can outlive a workflow that was killed; begun again beside it, it would do the same work
     at the same time.
 
     Args:
-        stage: a function with the keyword `out`, a path or the layout of a folder.
+        stage: a function with the keywords `config`, and `out`, a path or the layout of a folder.
     """
 
     @wraps(stage)
     def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        out = kwargs["out"]
+        out, config = kwargs["out"], kwargs["config"]
+        if isinstance(config, Config):
+            load_plugins(config)
         if isinstance(out, EpochLayout | FinalLayout):
             out = out.model
         assert isinstance(out, Path)

@@ -11,7 +11,7 @@ import numpy as np
 
 from mprd.artifacts import INDEX, SPLITS, sha256_file, write_artifact
 from mprd.config import Config
-from mprd.data.datasets import ImageRecord, Listing, load_plugin, read_dataset
+from mprd.data.datasets import ImageRecord, Listing, load_reader, read_dataset
 from mprd.data.images import decode, image_size
 from mprd.errors import UserError
 from mprd.pipeline.settings import data_location, stage_settings
@@ -54,7 +54,7 @@ def run_index(*, out: Path, config: Config, data_dir: Path | None = None, thread
         UserError: unknown data set, missing folder, empty split, unreadable image.
     """
     if config.data.reader is not None:
-        load_plugin(config.data.reader)
+        load_reader(config.data.reader)
     listing = read_dataset(
         config.data.dataset, data_dir or data_location(config), config.data.camera
     )

@@ -14,6 +14,7 @@ from mprd.config import Config
 from mprd.inference.embed import CPU_BATCH
 from mprd.models.build import build_network
 from mprd.models.footprint import footprint
+from mprd.pipeline.registry import load_plugins
 from mprd.pipeline.shared import SHARED
 from mprd.system.ram import (
     MIB,
@@ -66,6 +67,7 @@ def stage_needs(index: Path, config: Config) -> dict[str, Need]:
     Raises:
         UserError: the index cannot be read; an unknown backbone.
     """
+    load_plugins(config)
     return _Estimate(index, config).stages()
 
 

@@ -12,6 +12,7 @@ SETTINGS = (
     "seed",
     "precision",
     "epochs",
+    "plugins",
     "use_gcn",
     "data",
     "model",

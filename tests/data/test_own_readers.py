@@ -3,12 +3,11 @@
 import csv
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mprd.data.datasets import ImageRecord, canonical_name, load_plugin, names, read_dataset
+from mprd.data.datasets import ImageRecord, canonical_name, load_reader, names, read_dataset
 from mprd.data.datasets.registry import READERS
 from mprd.errors import UserError
 
@@ -16,12 +15,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "datasets.md"
 HEAD = "from mprd.data.datasets import ImageRecord, Listing, register\n"
 
 
-@pytest.fixture(autouse=True)
-def _restored_registry() -> Iterator[None]:
-    before = dict(READERS)
-    yield
-    READERS.clear()
-    READERS.update(before)
+pytestmark = pytest.mark.usefixtures("no_plugins")
 
 
 def snippet(word: str) -> str:
@@ -53,7 +47,7 @@ def test_reader_of_the_docs(tmp_path: Path) -> None:
         "query/alice_c2_0001.png",
         "gallery/alice_c1_0007.png",
     )
-    load_plugin(path)
+    load_reader(path)
     listing = read_dataset("Office", root)
     assert listing.root == root
     assert listing.records == (
@@ -64,7 +58,7 @@ def test_reader_of_the_docs(tmp_path: Path) -> None:
 
 
 def test_aliases_folders_and_layouts_of_a_reader(tmp_path: Path) -> None:
-    load_plugin(
+    load_reader(
         plugin(
             tmp_path,
             "@register('Shop-1', aliases=('my shop',), folders=('Shop',), layouts=(('all',),))\n"
@@ -82,8 +76,8 @@ def test_aliases_folders_and_layouts_of_a_reader(tmp_path: Path) -> None:
 
 
 def test_loading_again_replaces(tmp_path: Path) -> None:
-    load_plugin(plugin(tmp_path, "@register('first')\ndef read(root):\n    return []\n"))
-    load_plugin(plugin(tmp_path, "@register('the second')\ndef read(root):\n    return []\n"))
+    load_reader(plugin(tmp_path, "@register('first')\ndef read(root):\n    return []\n"))
+    load_reader(plugin(tmp_path, "@register('the second')\ndef read(root):\n    return []\n"))
     assert "the second" in names()
     assert "first" not in names()
 
@@ -96,21 +90,21 @@ def test_loading_again_replaces(tmp_path: Path) -> None:
         ("import no_such_module\n", "fails on import: ModuleNotFoundError: .*no_such_module"),
         (
             "@register('mine', aliases=('Market_1501',))\ndef read(root):\n    return []\n",
-            "name 'Market_1501' belongs to the reader 'market1501' already",
+            r"my_reader.py, line 2: the data set name 'Market_1501' belongs to mprd already",
         ),
     ],
 )
 def test_reader_files_that_cannot_be_loaded(body: str, message: str, tmp_path: Path) -> None:
     before = names()
     with pytest.raises(UserError, match=message):
-        load_plugin(plugin(tmp_path, body))
+        load_reader(plugin(tmp_path, body))
     assert names() == before
 
 
 def test_a_failed_reload_keeps_the_old_reader(tmp_path: Path) -> None:
-    load_plugin(plugin(tmp_path, "@register('first')\ndef read(root):\n    return []\n"))
+    load_reader(plugin(tmp_path, "@register('first')\ndef read(root):\n    return []\n"))
     with pytest.raises(UserError, match="fails on import: ZeroDivisionError"):
-        load_plugin(
+        load_reader(
             plugin(tmp_path, "@register('second')\ndef read(root):\n    return []\n1 / 0\n")
         )
     assert "first" in names()
@@ -121,7 +115,7 @@ def test_a_failed_reload_keeps_the_old_reader(tmp_path: Path) -> None:
 def test_reader_files_that_are_none(name: str, tmp_path: Path) -> None:
     plant(tmp_path, "reader.txt")
     with pytest.raises(UserError, match=r"is not there or is no \.py file"):
-        load_plugin(tmp_path / name)
+        load_reader(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +130,7 @@ def test_reader_files_that_are_none(name: str, tmp_path: Path) -> None:
     ],
 )
 def test_what_a_reader_gives_is_checked(result: str, message: str, tmp_path: Path) -> None:
-    load_plugin(plugin(tmp_path, f"@register('mine')\ndef read(root):\n    return {result}\n"))
+    load_reader(plugin(tmp_path, f"@register('mine')\ndef read(root):\n    return {result}\n"))
     with pytest.raises(UserError, match=message):
         read_dataset("mine", tmp_path)
 
@@ -179,8 +173,8 @@ def test_manifest_table_of_the_docs(tmp_path: Path) -> None:
 
 def test_docs_know_every_name_and_alias_and_place(tmp_path: Path) -> None:
     text = DOCS.read_text()
-    for reader in READERS.values():
-        for word in (reader.name, *reader.aliases, *reader.folders):
+    for name in READERS.names():
+        for word in (name, *READERS[name].folders):
             assert f"`{word}`" in text
     (block,) = re.findall(r"```\n(data/market1501/.*?)```", text, flags=re.DOTALL)
     places = [tmp_path / place.removeprefix("data/") for place in block.split()]

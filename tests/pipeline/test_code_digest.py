@@ -8,7 +8,6 @@ import pytest
 
 from mprd.config import Config
 from mprd.pipeline import code_digest as digests
-from mprd.pipeline.registry import registered
 from tests.stages.pipeline import changed
 
 DGCNN = {"use_gcn": True, "gcn": {"neighbors": 3}}
@@ -65,7 +64,8 @@ def test_only_chosen_pieces_count(stage, change, inside, outside, tiny_config, m
 
 def test_a_baseline_counts_for_its_own_job():
     histogram, untrained = (
-        digests.piece_digest("evaluate.baselines", name) for name in ("histogram", "random")
+        digests.piece_digest("evaluate.baselines", name, Config())
+        for name in ("histogram", "random")
     )
     assert histogram != untrained
 
@@ -80,11 +80,3 @@ def test_comments_and_docstrings_do_not_count(tmp_path, monkeypatch):
         found.append(digests._code("m"))
     digests._code.cache_clear()
     assert found[0] == found[1] != found[2]
-
-
-def test_names_are_found_without_an_import():
-    assert registered("mprd.gcn.networks") == {
-        "dgcnn": "mprd.gcn.networks.dgcnn",
-        "gatv2": "mprd.gcn.networks.gatv2",
-    }
-    assert registered("mprd.data.datasets")["duke"] == "mprd.data.datasets.dukemtmcreid"

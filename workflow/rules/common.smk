@@ -27,7 +27,8 @@ from mprd.pipeline.layout import (
     epoch_name,
     summary_table,
 )
-from mprd.pipeline.registry import check_names, spelling_key
+from mprd.pipeline.pieces import spelling_key
+from mprd.pipeline.registry import check_names
 from mprd.pipeline.shared import SHARED
 from mprd.pipeline.settings import (
     data_location,

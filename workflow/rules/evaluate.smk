@@ -55,7 +55,9 @@ rule baseline:
         **job("evaluate", device=True),
     params:
         version=version_of("evaluate"),
-        code=lambda wildcards: piece_digest("evaluate.baselines", wildcards.baseline),
+        code=lambda wildcards: piece_digest(
+            "evaluate.baselines", wildcards.baseline, RUNS[wildcards.run].config
+        ),
         config=str(RUN.config),
     shell:
         "mprd evaluate --config {params.config:q} --index {input.index:q} --pixels {input.pixels:q}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mprd.data.datasets.base import Listing
 from mprd.data.datasets.flat import STANDARD, FlatLayout
-from mprd.data.datasets.registry import register
+from mprd.data.datasets.registry import reader
 
 LAYOUT = FlatLayout(
     pattern=re.compile(r"(?P<identity>\d{4})_c(?P<camera>\d)_f\d+\.jpg"),
@@ -14,9 +14,7 @@ LAYOUT = FlatLayout(
 )
 
 
-@register(
-    "dukemtmcreid",
-    aliases=("duke", "dukemtmc", "dukereid"),
+@reader(
     tree="""
         DukeMTMC-reID/
           bounding_box_train/  0001_c2_f0046182.jpg ...

@@ -5,8 +5,7 @@ import os
 from pathlib import Path
 
 from mprd.data.datasets.base import is_litter
-from mprd.data.datasets.plugin import load_plugin
-from mprd.data.datasets.registry import find_root
+from mprd.data.datasets.registry import find_root, load_reader
 from mprd.errors import UserError
 
 
@@ -26,7 +25,7 @@ def fingerprint(name: str, data_dir: Path, reader: Path | None = None) -> str:
     """
     try:
         if reader is not None:
-            load_plugin(reader)
+            load_reader(reader)
         root = find_root(name, data_dir)
     except UserError:
         return ""

@@ -5,14 +5,13 @@ from pathlib import Path
 
 from mprd.data.datasets import manifest
 from mprd.data.datasets.base import ImageRecord, Listing, is_litter
-from mprd.data.datasets.registry import register
+from mprd.data.datasets.registry import reader
 from mprd.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
-@register(
-    "folder",
+@reader(
     tree="""
         a folder of images, nested or not (png, jpg, jpeg, bmp, webp)
         or a manifest, .csv or .parquet, with the columns path[,split][,identity][,camera]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mprd.data.datasets.base import Listing
 from mprd.data.datasets.flat import STANDARD, FlatLayout
-from mprd.data.datasets.registry import register
+from mprd.data.datasets.registry import reader
 
 # Some images, in some copies more of them, end in `.jpg.jpg`.
 LAYOUT = FlatLayout(
@@ -15,9 +15,7 @@ LAYOUT = FlatLayout(
 )
 
 
-@register(
-    "market1501",
-    aliases=("market",),
+@reader(
     tree="""
         Market-1501-v15.09.15/
           bounding_box_train/  0002_c1s1_000451_03.jpg ...

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mprd.data.datasets.base import SPLITS, ImageRecord, Split
 from mprd.data.datasets.flat import STANDARD, FlatLayout
-from mprd.data.datasets.registry import register
+from mprd.data.datasets.registry import reader
 from mprd.errors import UserError
 
 CAMERAS = range(1, 16)
@@ -28,9 +28,7 @@ _LIST_NAMES = tuple(name for name, _ in LISTS)
 _LINE = re.compile(r"(?P<path>(?:.*/)?[^_/]+_[^_/]+_(?P<camera>\d+)_[^/]*)\s+(?P<identity>\d+)")
 
 
-@register(
-    "msmt17",
-    aliases=("msmt", "msmt17v1", "msmt17v2"),
+@reader(
     tree="""
         MSMT17_V1/ (or MSMT17_V2/, MSMT17/), official
           train/, test/ (V1) or mask_train_v2/, mask_test_v2/ (V2)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mprd.data.datasets.base import ImageRecord
 from mprd.data.datasets.flat import STANDARD, FlatLayout
-from mprd.data.datasets.registry import register
+from mprd.data.datasets.registry import reader
 
 LAYOUT = FlatLayout(
     pattern=re.compile(r"(?P<identity>\d+)_c(?P<camera>\d+)s\d+_\d+\.jpg"),
@@ -15,8 +15,7 @@ LAYOUT = FlatLayout(
 )
 
 
-@register(
-    "personx",
+@reader(
     tree="""
         PersonX/
           bounding_box_train/  0001_c3s1_33.jpg ...

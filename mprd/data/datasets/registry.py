@@ -8,29 +8,42 @@ from textwrap import dedent, indent
 from mprd.data.datasets.base import ImageRecord, Listing, finish
 from mprd.data.datasets.cameras import with_cameras
 from mprd.errors import UserError, did_you_mean
-from mprd.pipeline.registry import spelling_key
+from mprd.pipeline.pieces import spelling_key
+from mprd.pipeline.registry import Registry, load_plugin
 
 ReadFunction = Callable[[Path], Listing | Iterable[ImageRecord]]
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A registered reader; the fields are the arguments of `register`."""
+    """How a data set is found and read.
 
-    name: str
-    aliases: tuple[str, ...]
-    tree: str
-    folders: tuple[str, ...]
-    layouts: tuple[tuple[str, ...], ...]
+    Attributes:
+        read: gets the root of the data set and returns a `Listing`, or any iterable of
+            `ImageRecord`. The order of the records does not matter: they are sorted afterwards.
+        tree: the expected files, shown when the data set is not found.
+        folders: names that the folder of the data set is known by. Without any, the root is
+            the data folder itself.
+        layouts: sets of paths below the root; one set must be there in full.
+    """
+
     read: ReadFunction
-
-    @property
-    def module(self) -> str:
-        """The module that the reader was written in."""
-        return self.read.__module__
+    tree: str = ""
+    folders: tuple[str, ...] = ()
+    layouts: tuple[tuple[str, ...], ...] = ()
 
 
-READERS: dict[str, Reader] = {}
+READERS: Registry[Reader | ReadFunction] = Registry("data.dataset")
+
+
+def reader(
+    *,
+    tree: str,
+    folders: tuple[str, ...] = (),
+    layouts: tuple[tuple[str, ...], ...] = (),
+) -> Callable[[ReadFunction], Reader]:
+    """Return a decorator that makes a function a `Reader`; arguments as there."""
+    return lambda read: Reader(read, dedent(tree).strip("\n"), folders, layouts)
 
 
 def register(
@@ -41,18 +54,14 @@ def register(
     folders: tuple[str, ...] = (),
     layouts: tuple[tuple[str, ...], ...] = (),
 ) -> Callable[[ReadFunction], ReadFunction]:
-    """Register the decorated function as the reader of a data set.
-
-    The function gets the root of the data set and returns a `Listing`, or any iterable of
-    `ImageRecord`. The order of the records does not matter: they are sorted afterwards.
+    """Return a decorator for a user's file: it registers a function as the reader of a data set.
 
     Args:
         name: the name users write; case, `-`, `_` and spaces are ignored.
         aliases: other names for it.
-        tree: the expected files, shown when the data set is not found.
-        folders: names that the folder of the data set is known by. Without any, the root is
-            the data folder itself.
-        layouts: sets of paths below the root; one set must be there in full.
+        tree: this and the following as in `Reader`.
+        folders: names of its folder.
+        layouts: sets of paths.
 
     Raises:
         UserError: another reader has the name or an alias already.
@@ -65,24 +74,25 @@ def register(
     """
 
     def decorate(read: ReadFunction) -> ReadFunction:
-        reader = Reader(name, aliases, dedent(tree).strip("\n"), folders, layouts, read)
-        taken = _by_key()
-        for word in (name, *aliases):
-            other = taken.get(spelling_key(word))
-            if other is not None and other.module != reader.module:
-                raise UserError(
-                    f"The data set name '{word}' belongs to the reader '{other.name}' already: "
-                    "choose another name for yours."
-                )
-        READERS[name] = reader
+        made = reader(tree=tree, folders=folders, layouts=layouts)(read)
+        READERS.register(name, *aliases)(made)
         return read
 
     return decorate
 
 
+def load_reader(path: Path) -> None:
+    """Run a user's reader file, so that the data sets that it registers can be read.
+
+    Raises:
+        UserError: the file is missing, is not Python, fails, or registers no data set.
+    """
+    load_plugin(path, "data.reader", "data.dataset")
+
+
 def names() -> list[str]:
     """Return the canonical names of all data sets, sorted."""
-    return sorted(READERS)
+    return sorted({READERS.kind.canonical(name) for name in READERS.names()})
 
 
 def canonical_name(name: str) -> str:
@@ -95,7 +105,13 @@ def canonical_name(name: str) -> str:
         >>> canonical_name("Market-1501")
         'market1501'
     """
-    return _reader(name).name
+    known = READERS.kind.find(name)
+    if known is None:
+        raise UserError(
+            f"There is no data set '{name}'{did_you_mean(spelling_key(name), READERS.names())}. "
+            f"Known are {', '.join(names())}; for your own images use 'folder'."
+        )
+    return READERS.kind.canonical(known)
 
 
 def read_dataset(name: str, data_dir: Path, camera: str | None = None) -> Listing:
@@ -109,27 +125,17 @@ def read_dataset(name: str, data_dir: Path, camera: str | None = None) -> Listin
     Raises:
         UserError: unknown name, data set not found or incomplete, file names that do not fit.
     """
-    reader = _reader(name)
     root = find_root(name, data_dir)
-    result = reader.read(root)
+    result = _reader(name).read(root)
     listing = result if isinstance(result, Listing) else Listing(root, tuple(result))
     if camera is not None:
         listing = with_cameras(listing, camera)
-    return finish(reader.name, listing)
-
-
-def _by_key() -> dict[str, Reader]:
-    return {spelling_key(word): r for r in READERS.values() for word in (r.name, *r.aliases)}
+    return finish(canonical_name(name), listing)
 
 
 def _reader(name: str) -> Reader:
-    known = _by_key()
-    if spelling_key(name) not in known:
-        raise UserError(
-            f"There is no data set '{name}'{did_you_mean(spelling_key(name), known)}. "
-            f"Known are {', '.join(names())}; for your own images use 'folder'."
-        )
-    return known[spelling_key(name)]
+    found = READERS[canonical_name(name)]
+    return found if isinstance(found, Reader) else Reader(found)
 
 
 def find_root(name: str, data_dir: Path) -> Path:
@@ -142,8 +148,8 @@ def find_root(name: str, data_dir: Path) -> Path:
     Raises:
         UserError: unknown name, not found or incomplete.
     """
-    reader = _reader(name)
-    places = _places(reader, data_dir)
+    reader, name = _reader(name), canonical_name(name)
+    places = _places(name, reader, data_dir)
     for place in places:
         if place.exists() and (not reader.layouts or not _lacking(reader, place)):
             return place
@@ -155,16 +161,16 @@ def find_root(name: str, data_dir: Path) -> Path:
     looked = "\n".join(f"  {place}" for place in places)
     tree = f"\nExpected:\n{indent(reader.tree, '  ')}" if reader.tree else ""
     raise UserError(
-        f"The data set '{reader.name}' was not found. {''.join(partial[:1])}"
+        f"The data set '{name}' was not found. {''.join(partial[:1])}"
         f"Looked at:\n{looked}{tree}\n"
         "Put it in one of these places, or name the folder that holds it as the data folder."
     )
 
 
-def _places(reader: Reader, data_dir: Path) -> list[Path]:
+def _places(name: str, reader: Reader, data_dir: Path) -> list[Path]:
     if not reader.folders:
         return [data_dir]
-    bases = (data_dir / reader.name, data_dir)
+    bases = (data_dir / name, data_dir)
     return [base / folder for base in bases for folder in reader.folders] + list(bases)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mprd.data.datasets.base import ImageRecord
 from mprd.data.datasets.flat import STANDARD, FlatLayout
-from mprd.data.datasets.registry import register
+from mprd.data.datasets.registry import reader
 
 LAYOUT = FlatLayout(
     pattern=re.compile(r"(?P<identity>\d+)_c(?P<camera>\d+)s\d+_\d+_\d+\.(jpg|png)"),
@@ -15,8 +15,7 @@ LAYOUT = FlatLayout(
 )
 
 
-@register(
-    "synthetic",
+@reader(
     tree="""
         the data folder itself/
           bounding_box_train/  0002_c1s1_000451_03.jpg ...

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mprd.data.datasets.base import Listing, Split
 from mprd.data.datasets.flat import FlatLayout
-from mprd.data.datasets.registry import register
+from mprd.data.datasets.registry import reader
 
 FOLDERS: dict[Split, str] = {
     "train": "image_train",
@@ -20,9 +20,7 @@ LAYOUT = FlatLayout(
 )
 
 
-@register(
-    "veri",
-    aliases=("veri776",),
+@reader(
     tree="""
         VeRi/
           image_train/  0001_c001_00016450_0.jpg ...

@@ -10,13 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mprd.gcn.networks.registry import NETWORKS, GcnShape, RelationNetwork
+from mprd.gcn.networks.registry import GcnShape, RelationNetwork
 from mprd.gcn.subgraphs import DRNL_CLASSES, PairGraphs
 
 _WINDOW = 5  # width of the second convolution, in pooled nodes
 
 
-@NETWORKS.register("dgcnn")
 class Dgcnn(RelationNetwork):
     """Subgraphs of pairs to the logit of "one identity".
 

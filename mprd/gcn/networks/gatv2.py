@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv, SortAggregation
 
-from mprd.gcn.networks.registry import NETWORKS, GcnShape, RelationNetwork
+from mprd.gcn.networks.registry import GcnShape, RelationNetwork
 from mprd.gcn.subgraphs import DRNL_CLASSES, PairGraphs
 
 
-@NETWORKS.register("gatv2")
 class Gatv2(RelationNetwork):
     """Attention over neighbours; `hidden`, `sort_k`, `mlp` and `dropout` are its sizes."""
 

@@ -10,7 +10,7 @@ from mprd.losses.memories.cluster import (
     move_rows,
     segment_mean,
 )
-from mprd.losses.memories.registry import MEMORIES, MemoryInputs
+from mprd.losses.memories.registry import MemoryInputs
 
 
 class CameraMemory(ClusterMemory):
@@ -52,7 +52,6 @@ class CameraMemory(ClusterMemory):
         move_rows(self.proxies, moved, mean, self.momentum)
 
 
-@MEMORIES.register("camera")
 def camera_memory(inputs: MemoryInputs, settings: TrainConfig) -> CameraMemory:
     """Build the memory of CAP with the settings' momentum and update."""
     return CameraMemory(inputs, settings)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mprd.config import TrainConfig
-from mprd.losses.memories.registry import MEMORIES, MemoryInputs
+from mprd.losses.memories.registry import MemoryInputs
 from mprd.pairs.pair_list import last_occurrence, occurrence_rank, segment_argmin
 
 _LEAST = 1e-6  # a weight of 0 alone in its cluster still has a direction
@@ -89,7 +89,6 @@ class ClusterMemory:
             self._blend(clusters[segment[chosen]], features[chosen])
 
 
-@MEMORIES.register("cluster")
 def cluster_memory(inputs: MemoryInputs, settings: TrainConfig) -> ClusterMemory:
     """Build the memory of Cluster Contrast with the settings' momentum and update."""
     return ClusterMemory(

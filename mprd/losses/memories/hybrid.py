@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mprd.config import TrainConfig
 from mprd.losses.memories.cluster import move_rows
-from mprd.losses.memories.registry import MEMORIES, MemoryInputs
+from mprd.losses.memories.registry import MemoryInputs
 from mprd.pairs.pair_list import occurrence_rank
 
 
@@ -69,7 +69,6 @@ class HybridMemory:
         self.prototypes[classes] = total / sizes[:, None]
 
 
-@MEMORIES.register("hybrid")
 def hybrid_memory(inputs: MemoryInputs, settings: TrainConfig) -> HybridMemory:
     """Build the memory of SpCL with the settings' momentum."""
     return HybridMemory(inputs.features, inputs.labels, settings.momentum)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from mprd.errors import UserError
 from mprd.models.architecture import Architecture
-from mprd.models.backbones.registry import BACKBONES, Backbone
+from mprd.models.backbones.registry import Backbone
 
 
 class MiniTrunk(nn.Module):
@@ -46,7 +46,6 @@ class _Block(nn.Module):
         return F.relu(self.bn2(self.conv2(y)) + self.downsample(x), inplace=True)
 
 
-@BACKBONES.register("mini")
 def mini(architecture: Architecture, pretrained: bool) -> Backbone:
     """Build the small network; there are no ImageNet weights of it."""
     if pretrained:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mprd.errors import UserError
 from mprd.models.architecture import Architecture
-from mprd.models.backbones.registry import BACKBONES, Backbone
+from mprd.models.backbones.registry import Backbone
 
 if TYPE_CHECKING:  # importing torchvision takes as long as importing torch
     from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -38,7 +38,6 @@ def _unstride(block: "BasicBlock | Bottleneck") -> None:
         cast(nn.Conv2d, block.downsample[0]).stride = (1, 1)
 
 
-@BACKBONES.register("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 def resnet(architecture: Architecture, pretrained: bool) -> Backbone:
     """Build a ResNet, with torchvision's ImageNet weights on request."""
     from torchvision.models import get_model

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mprd.errors import UserError
 from mprd.models.architecture import Architecture
-from mprd.models.backbones.registry import BACKBONES, Backbone
+from mprd.models.backbones.registry import Backbone
 from mprd.models.backbones.resnet import ResNetTrunk
 
 
@@ -37,7 +37,6 @@ def add_ibn_a(layers: Iterable[nn.Sequential]) -> None:
             block.bn1 = InstanceBatchNorm(cast(nn.Conv2d, block.conv1).out_channels)
 
 
-@BACKBONES.register("resnet50_ibn_a", "resnet101_ibn_a")
 def resnet_ibn_a(architecture: Architecture, pretrained: bool) -> Backbone:
     """Build a ResNet-IBN-a; its ImageNet weights are a file of the user."""
     name = architecture.backbone

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mprd.errors import UserError, did_you_mean
 from mprd.models.architecture import Architecture
-from mprd.models.backbones.registry import BACKBONES, Backbone
+from mprd.models.backbones.registry import Backbone
 
 # ImageNet weights that a package ships, so that nothing is downloaded: the tensors of the original
 # TensorFlow port, in the order of timm's network of the same design.
@@ -59,7 +59,6 @@ class TimmTrunk(nn.Module):
         return features.permute(0, 3, 1, 2) if self._channels_last else features
 
 
-@BACKBONES.register("timm/*")
 def timm_backbone(architecture: Architecture, pretrained: bool) -> Backbone:
     """Build a network of timm, with ImageNet weights of a package or of timm's own source."""
     name = architecture.backbone.removeprefix("timm/")

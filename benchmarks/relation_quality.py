@@ -24,11 +24,11 @@ from mprd.config.load import merge
 from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
 from mprd.data.transforms import view_pixels
-from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.judge import Judge
 from mprd.gcn.learning import TaskSource, build_gcn, train_gcn
 from mprd.gcn.metadata import choose_dissimilar, pair_identities, pair_views
 from mprd.gcn.pairs import PairSet
+from mprd.gcn.relation_tasks import RelationTasks
 from mprd.inference.embed import embed_pixels
 from mprd.models.weights import load_network
 from mprd.pipeline.layout import RunLayout
@@ -123,7 +123,7 @@ class Experiment:
         self.settings = self.config.gcn
         self.generator = torch.Generator().manual_seed(seed)
         self.network = build_gcn(self.settings, epoch.features.shape[1], seed)
-        self.relations = EpochRelations(
+        self.relations = RelationTasks(
             network=self.network,
             memory=torch.from_numpy(epoch.features.copy()),
             graph=epoch.graph,

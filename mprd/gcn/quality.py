@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from mprd.gcn.calibration import at_prior, calibration, estimate_prior
-from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.judge import Judge
 from mprd.gcn.pairs import PairSet
+from mprd.gcn.relation_tasks import RelationTasks
 
 _SAMPLE = 8192
 
@@ -25,7 +25,7 @@ def set_quality(judge: Judge, pairs: PairSet) -> dict[str, Any]:
     return {"pairs": len(pairs)} | _figures(same, pairs.same)
 
 
-def judge_quality(relations: EpochRelations, identity: np.ndarray) -> dict[str, Any] | None:
+def judge_quality(relations: RelationTasks, identity: np.ndarray) -> dict[str, Any] | None:
     """Compare judgements on doubtful pairs with the truth, and with cosine and Jaccard alone.
 
     Args:

@@ -11,8 +11,8 @@ from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, JUDGEMENTS, read_artifact,
 from mprd.config import Config
 from mprd.data.index import split_rows
 from mprd.gcn.calibration import calibration
-from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.quality import auc
+from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn
 from mprd.pipeline.inputs import JudgeInputs
 from mprd.pipeline.layout import said_of
@@ -68,7 +68,7 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
     device = select_device(config.device)
     gcn, header = load_gcn(inputs.gcn, dim)
     require_same_data(header, index, inputs.gcn)
-    relations = EpochRelations(
+    relations = RelationTasks(
         network=gcn.to(device),
         memory=torch.from_numpy(features["features"]).to(device),
         graph=graph,

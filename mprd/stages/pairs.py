@@ -10,7 +10,7 @@ from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, atomic, read_artifa
 from mprd.clustering.graph_matrix import graph_distance
 from mprd.data.index import split_rows
 from mprd.errors import UserError
-from mprd.gcn.context import EpochContext
+from mprd.gcn.context import RelationContext
 from mprd.gcn.pairs import doubtful_pairs
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.lineage import require_parent
@@ -57,7 +57,7 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
         )
     cameras = index["camera"][rows]
     ranks = read_ranks(here.ranks if here.ranks.is_file() else None, features, cameras)
-    context = EpochContext.of_graph(
+    context = RelationContext.of_graph(
         memory=torch.from_numpy(features["features"]),
         neighbors=graph["neighbors"],
         distance=graph_distance(graph),

@@ -12,11 +12,11 @@ from mprd.config import Config
 from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
-from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.learning import TaskSource, build_gcn, train_gcn
 from mprd.gcn.networks.registry import RelationNetwork
 from mprd.gcn.pairs import PairSet
 from mprd.gcn.quality import judge_quality, set_quality
+from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import save_gcn
 from mprd.models.network import ReidNetwork
 from mprd.models.weights import load_network
@@ -126,7 +126,7 @@ def _pretrain(
     features = found["features"]["features"]
     generator = torch.Generator().manual_seed(config.seed)
     network = build_gcn(settings, features.shape[1], config.seed).to(store.device)
-    relations = EpochRelations(
+    relations = RelationTasks(
         network=network,
         memory=torch.from_numpy(features).to(store.device),
         graph=found["graph"],

@@ -12,10 +12,10 @@ from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
 from mprd.gcn.calibration import estimate_prior
-from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.filter import RelationFilter
 from mprd.gcn.learning import TaskSource, train_gcn
 from mprd.gcn.networks.registry import RelationNetwork
+from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn, save_gcn
 from mprd.models.network import ReidNetwork
 from mprd.pipeline.inputs import EpochInputs
@@ -120,7 +120,7 @@ class RelationEpoch:
         """
         self._gcn, self._features, self._config = files.gcn.to(memory.device), features, config
         self._generator = torch.Generator().manual_seed(seed)
-        self._relations = EpochRelations(
+        self._relations = RelationTasks(
             network=self._gcn,
             memory=memory,
             graph=files.graph,

@@ -17,7 +17,7 @@ from mprd.clustering.operating_point import GAMMAS, confident_pairs, share_toget
 from mprd.config import Config
 from mprd.data.index import split_rows
 from mprd.errors import UserError
-from mprd.gcn.epoch_relations import EpochRelations
+from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn
 from mprd.pairs.answers import read_answers
 from mprd.pipeline.inputs import judge_inputs
@@ -78,7 +78,7 @@ def test_judgements_are_those_of_the_gcn_before(run, config, epoch):
     rows = split_rows(index, "train")
     gcn, header = load_gcn(layout.gcn_after(epoch - 1), 192)
     assert found.inputs["gcn"] == header["digest"]
-    relations = EpochRelations(
+    relations = RelationTasks(
         network=gcn,
         memory=torch.from_numpy(features["features"]),
         graph=graph,

@@ -27,7 +27,7 @@ from mprd.gcn.filter import RelationFilter
 from mprd.pairs.pair_list import PairList
 from mprd.pipeline.inputs import epoch_inputs
 from mprd.pipeline.layout import RunLayout, epoch_name
-from mprd.stages.epochs import label_epoch
+from mprd.stages.epochs import make_pseudo_labels
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.index import run_index
 from mprd.stages.init import run_init
@@ -137,7 +137,7 @@ class Cell:
     def _epoch(self, epoch: int) -> None:
         run, here, config = self.layout, self.layout.epoch(epoch), self.config
         inputs = epoch_inputs(run, epoch, config)
-        label_epoch(run, epoch, config)
+        make_pseudo_labels(run, epoch, config)
         if self.variant == "oracle-clusters":
             self._true_clusters(here.clusters)
         judge = RelationFilter.__call__

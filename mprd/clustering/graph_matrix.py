@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mprd.artifacts import Artifact
-from mprd.errors import UserError, remedy
+from mprd.errors import UserError, how_to_fix
 
 
 def graph_distance(graph: Artifact) -> csr_array:
@@ -42,7 +42,7 @@ def _matrix(graph: Artifact, data: np.ndarray, source: Artifact) -> csr_array:
     if not rows_fit:
         raise UserError(
             f"{graph.path}: indptr and indices are no rows of ascending columns. "
-            f"{remedy(graph.path, graph.schema.command)}"
+            f"{how_to_fix(graph.path, graph.schema.command)}"
         )
     matrix = csr_array((data, indices, indptr), shape=(count, count))
     mirrored = matrix.T.tocsr()
@@ -50,7 +50,7 @@ def _matrix(graph: Artifact, data: np.ndarray, source: Artifact) -> csr_array:
     if not all(np.array_equal(one, other) for one, other in pairs):
         raise UserError(
             f"{source.path}: the pairs are not symmetric. "
-            f"{remedy(source.path, source.schema.command)}"
+            f"{how_to_fix(source.path, source.schema.command)}"
         )
     return matrix
 

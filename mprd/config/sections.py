@@ -219,12 +219,12 @@ class Config(Section):
     )
 
     @property
-    def judged(self) -> bool:
+    def uses_judgements(self) -> bool:
         """Whether clusters are made from the judgements of the relation GCN."""
         return self.cluster.relation == "judged"
 
     @property
-    def ranked(self) -> bool:
+    def uses_ranks(self) -> bool:
         """Whether the ranks within cameras of an epoch are searched once and kept."""
         return self.use_gcn and self.graph.backend == "ivf"
 
@@ -250,9 +250,9 @@ class Config(Section):
                 f"{self.processes} processes cannot share a batch of {batch} images: each wants "
                 f"whole batch-norm groups, as many as any other, and model.bn_group_size is {group}"
             )
-        if self.judged and not self.use_gcn:
+        if self.uses_judgements and not self.use_gcn:
             raise ValueError("cluster.relation is judged, but there is no judge: set use_gcn")
-        if self.use_gcn and not (self.judged or self.train.uses_pairs):
+        if self.use_gcn and not (self.uses_judgements or self.train.uses_pairs):
             raise ValueError(
                 "use_gcn has nothing to judge: set train.use_hsd, train.use_ppa or "
                 "cluster.relation: judged"

@@ -108,9 +108,9 @@ def _judged(run: RunLayout, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
             "name them with --pairs, or set cluster.relation to judged."
         )
     graph = read_artifact(final.graph, GRAPH, ("indptr", "indices"))
-    told = torch.from_numpy(read_artifact(final.judgements, JUDGEMENTS)["probability"])
+    judgements = torch.from_numpy(read_artifact(final.judgements, JUDGEMENTS)["probability"])
     own = graph["indices"] == np.repeat(np.arange(count), np.diff(graph["indptr"]))
-    stored = at_prior(told, estimate_prior(told[~torch.from_numpy(own)])).numpy()
+    stored = at_prior(judgements, estimate_prior(judgements[~torch.from_numpy(own)])).numpy()
     relation = csr_array((stored, graph["indices"], graph["indptr"]), shape=(count, count))
     sample = np.random.default_rng(0).permutation(count)[:_SAMPLE]
     width = min(_NEAREST, count - 1)

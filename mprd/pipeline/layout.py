@@ -58,7 +58,9 @@ class EpochLayout(Folder):
     features = File("features.h5", "embeddings of the training images at the start of the epoch")
     graph = File("graph.h5", "their neighbours and Jaccard distances")
     ranks = File("ranks.h5", "nearness of every camera's images (use_gcn, graph.backend: ivf)")
-    drafts = File("drafts.h5", "clusters by Jaccard distance, whose pairs are doubtful (judged)")
+    provisional_clusters = File(
+        "drafts.h5", "clusters by Jaccard distance, whose pairs are doubtful (judged)"
+    )
     judgements = File("judgements.h5", "what the relation GCN says of the graph's pairs (judged)")
     clusters = File("clusters.h5", "pseudo-labels")
     model = File("model.safetensors", "the CNN after the epoch (with a teacher: the teacher)")
@@ -77,7 +79,11 @@ class EpochLayout(Folder):
         """
         files = {"features": self.features, "graph": self.graph, "clusters": self.clusters}
         files |= {"ranks": self.ranks} if ranked else {}
-        return files | {"drafts": self.drafts, "judgements": self.judgements} if judged else files
+        judging = {
+            "provisional_clusters": self.provisional_clusters,
+            "judgements": self.judgements,
+        }
+        return files | judging if judged else files
 
     def trained(self, use_gcn: bool, teacher: bool) -> dict[str, Path]:
         """Return what stage `train` makes, by role."""
@@ -87,9 +93,9 @@ class EpochLayout(Folder):
         judged = {"gcn": self.gcn, "relations": self.relations}
         return files | judged if use_gcn else files
 
-    def doubtful(self, judged: bool) -> Path:
+    def doubtful(self, uses_predictions: bool) -> Path:
         """Return the clusters inside which pairs are doubtful: the GCN learns from these."""
-        return self.drafts if judged else self.clusters
+        return self.provisional_clusters if uses_predictions else self.clusters
 
 
 class FinalLayout(Folder):
@@ -100,7 +106,7 @@ class FinalLayout(Folder):
     features = File("features.h5", "those of the training images")
     graph = File("graph.h5", "their neighbours and Jaccard distances")
     ranks = File("ranks.h5", "nearness of every camera's images (judged, graph.backend: ivf)")
-    drafts = File("drafts.h5", "their clusters by Jaccard distance (judged)")
+    provisional_clusters = File("drafts.h5", "their clusters by Jaccard distance (judged)")
     judgements = File("judgements.h5", "what the last relation GCN says of their pairs (judged)")
     clusters = File("clusters.h5", "the clusters that the last model finds")
     table = File(
@@ -110,7 +116,7 @@ class FinalLayout(Folder):
     def files(self, judged: bool, ranked: bool) -> dict[str, Path]:
         """Return all of them, by role; see `EpochLayout.labelling`."""
         roles = ["table", "model", "embeddings", "features", "graph", "clusters"]
-        roles += ["drafts", "judgements"] if judged else []
+        roles += ["provisional_clusters", "judgements"] if judged else []
         roles += ["ranks"] if judged and ranked else []
         return {role: getattr(self, role) for role in roles}
 
@@ -204,15 +210,15 @@ def epoch_name(epoch: int) -> str:
     return f"{epoch:03d}"
 
 
-def said_of(path: Path) -> str:
+def log_prefix(path: Path) -> str:
     """Return what a stage's line on the console is about, by a file that it writes.
 
     Example:
-        >>> said_of(Path("results/demo/epochs/003/clusters.h5"))
+        >>> log_prefix(Path("results/demo/epochs/003/clusters.h5"))
         'demo, epoch 3: '
-        >>> said_of(Path("results/demo/final/clusters.h5"))
+        >>> log_prefix(Path("results/demo/final/clusters.h5"))
         'demo, at the end: '
-        >>> said_of(Path("clusters.h5"))
+        >>> log_prefix(Path("clusters.h5"))
         ''
     """
     folders = [parent.name for parent in path.parents]

@@ -101,7 +101,7 @@ def registered(package: str) -> dict[str, str]:
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))
         except SyntaxError as error:
-            raise UserError(f"{path}, line {error.lineno}: {error.msg}. Mend the file.") from None
+            raise UserError(f"{path}, line {error.lineno}: {error.msg}. Fix the file.") from None
         found |= dict.fromkeys(_registrations(tree), f"{package}.{path.stem}")
     return found
 

@@ -25,7 +25,7 @@ from mprd.clustering.self_paced import self_paced
 from mprd.config import ClusterConfig, Config
 from mprd.data.index import split_rows
 from mprd.errors import UserError
-from mprd.pipeline.layout import EpochLayout, said_of
+from mprd.pipeline.layout import EpochLayout, log_prefix
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.cluster_files import cluster_numbers, read_constraints, read_judgements
@@ -35,7 +35,7 @@ from mprd.system.ram import cluster_bytes, require
 SETTINGS = ("cluster",)
 FILES = ("cluster.constraints",)
 
-DRAFT_GAMMA = 0.05
+PROVISIONAL_GAMMA = 0.05
 _SPARSE = 0.5  # share of outliers from which one cluster means "too strict", not "all joined"
 
 
@@ -61,8 +61,8 @@ def run_cluster(
         out: `clusters.h5` to write.
         config: the `cluster` section is read.
         judgements: `judgements.h5` of the graph: pairs are as near as these say; None: as their
-            Jaccard distances say. If the config asks for judged clusters, these are drafts, with
-            a gamma of 0.05 at all times: in strict ones the GCN would find no doubts to learn
+            Jaccard distances say. If the config asks for judged clusters, these are provisional,
+            with a gamma of 0.05 at all times: in strict ones the GCN would find no doubts to learn
             from.
         previous: `clusters.h5` of the epoch before, whose threshold of independence goes on
             (`cluster.self_paced`); None: a first epoch, which sets it.
@@ -99,8 +99,8 @@ def run_cluster(
         inputs["judgements"] = judged.digest
         distance = judged_distance(artifact, judged)
     settings = config.cluster
-    if config.judged and judgements is None:
-        settings = settings.model_copy(update={"gamma": DRAFT_GAMMA})
+    if config.uses_judgements and judgements is None:
+        settings = settings.model_copy(update={"gamma": PROVISIONAL_GAMMA})
     confident = confident_pairs(artifact["neighbors"], cameras)
     source = _Source(artifact, distance, confident, out)
     labels, used = _cluster(source, settings, training=not whole)
@@ -122,7 +122,7 @@ def run_cluster(
     together = share_together(labels, confident)
     cohesion = float(membership(jaccard, labels).mean())
     print(
-        f"{said_of(out)}{len(sizes)} {_kind(out)}, {outliers} outliers of {count} images at eps "
+        f"{log_prefix(out)}{len(sizes)} {_kind(out)}, {outliers} outliers of {count} images at eps "
         f"{used.eps:g}; {together:.2f} of the confident pairs together"
     )
     write_artifact(
@@ -185,7 +185,9 @@ def _reliable(
 
 def _kind(out: Path) -> str:
     """Return what the clusters of a file are called on the console."""
-    return "clusters by distance" if out.name == EpochLayout.drafts.name else "clusters"
+    return (
+        "clusters by distance" if out.name == EpochLayout.provisional_clusters.name else "clusters"
+    )
 
 
 @dataclass(frozen=True)
@@ -265,15 +267,15 @@ def _found(count: int, settings: ClusterConfig) -> str:
 def _too_few(count: int, joined: bool, settings: ClusterConfig, where: Path) -> str:
     smaller = "cluster.min_samples" if settings.method == "dbscan" else "cluster.min_size"
     if settings.method != "dbscan":
-        remedy = f"{'Raise' if joined else 'Lower'} cluster.gamma, or set it to auto"
+        how_to_fix = f"{'Raise' if joined else 'Lower'} cluster.gamma, or set it to auto"
     elif joined:
-        remedy = "Lower cluster.eps"
+        how_to_fix = "Lower cluster.eps"
     else:
-        remedy = f"Raise cluster.eps (and graph.eps_max), lower {smaller}"
+        how_to_fix = f"Raise cluster.eps (and graph.eps_max), lower {smaller}"
         if settings.widen_step == 0:
-            remedy += ", or set cluster.widen_step"
+            how_to_fix += ", or set cluster.widen_step"
     return (
-        f"{_found(count, settings)}, training needs two ({where}). {remedy}; or start from "
+        f"{_found(count, settings)}, training needs two ({where}). {how_to_fix}; or start from "
         "a better model."
     )
 

@@ -12,7 +12,7 @@ from mprd.data.pixels import PixelStore
 from mprd.inference.network import network_descriptor
 from mprd.inference.registry import DESCRIPTORS, Descriptor
 from mprd.models.weights import load_network
-from mprd.pipeline.layout import said_of
+from mprd.pipeline.layout import log_prefix
 from mprd.pipeline.settings import stage_settings
 from mprd.retrieval.evaluation import Evaluation, evaluate
 from mprd.retrieval.reranking import rerank
@@ -64,11 +64,11 @@ def run_evaluate(
         network, header = load_network(model, config.precision)
         inputs["model"] = header["digest"]
         descriptor = network_descriptor(network, store, flip=config.evaluate.flip)
-        remedy = "Take a machine with more memory, or a smaller data.height/width."
+        how_to_fix = "Take a machine with more memory, or a smaller data.height/width."
     else:
         descriptor = DESCRIPTORS[str(baseline)](config, store)
-        remedy = f"Leave {baseline} out of evaluate.baselines."
-    _require_memory(descriptor, store, len(query), config.evaluate.rerank, remedy)
+        how_to_fix = f"Leave {baseline} out of evaluate.baselines."
+    _require_memory(descriptor, store, len(query), config.evaluate.rerank, how_to_fix)
     report: dict[str, Any] = {"schema": "mprd.evaluation", "inputs": inputs}
     embedded = descriptor.embed(store)
     if not group.writes():
@@ -82,16 +82,16 @@ def run_evaluate(
         inputs=inputs,
         seed=config.seed,
     )
-    write_json(out, report | _figures(result, len(query), said_of(out)))
+    write_json(out, report | _figures(result, len(query), log_prefix(out)))
 
 
 def _require_memory(
-    descriptor: Descriptor, store: PixelStore, queries: int, reranked: bool, remedy: str
+    descriptor: Descriptor, store: PixelStore, queries: int, reranked: bool, how_to_fix: str
 ) -> None:
     sizes = queries, len(store) - queries, descriptor.dim
     embeddings = 4 * len(store) * descriptor.dim
     need = inference_bytes(descriptor.largest_map, held_pixels(store.size), embeddings)
-    require("evaluate", need + evaluation_bytes(*sizes, reranked=reranked), remedy)
+    require("evaluate", need + evaluation_bytes(*sizes, reranked=reranked), how_to_fix)
 
 
 def _evaluate(

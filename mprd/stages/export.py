@@ -87,7 +87,7 @@ def run_export(
     Raises:
         UserError: an input is missing, damaged or of another run; too little memory.
     """
-    if config.judged and gcn is None:
+    if config.uses_judgements and gcn is None:
         raise UserError("cluster.relation is judged: give --gcn of the last epoch.")
     if config.export.numbers is not None:
         require_other(config, out)
@@ -102,17 +102,19 @@ def run_export(
     _keep_train(index=index, embeddings=out.embeddings, out=out.features, config=config)
     run_graph(features=out.features, index=index, out=out.graph, config=config, threads=threads)
     judgements = None
-    if config.judged and gcn is not None:
+    if config.uses_judgements and gcn is not None:
         from mprd.stages.judge import run_judge
         from mprd.stages.ranks import run_ranks
 
         judgements = out.judgements
-        run_cluster(index=index, graph=out.graph, out=out.drafts, config=config, whole=True)
+        run_cluster(
+            index=index, graph=out.graph, out=out.provisional_clusters, config=config, whole=True
+        )
         files = JudgeInputs(
             index=index,
             features=out.features,
             graph=out.graph,
-            drafts=out.drafts,
+            provisional_clusters=out.provisional_clusters,
             gcn=gcn,
             ranks=out.ranks if config.graph.backend == "ivf" else None,
         )

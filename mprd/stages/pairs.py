@@ -43,8 +43,8 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
     features = read_artifact(here.features, FEATURES)
     require_parent(features, "index", index.digest, layout.index)
     graph = read_artifact(here.graph, GRAPH)
-    # In a run with judged clusters the GCN learns inside the drafts.
-    labelled = here.doubtful(judged=here.drafts.is_file())
+    # In a run with judged clusters the GCN learns inside the provisional ones.
+    labelled = here.doubtful(uses_predictions=here.provisional_clusters.is_file())
     clusters = read_artifact(labelled, CLUSTERS)
     require_parent(clusters, "graph", graph.digest, here.graph)
     rows = split_rows(index, "train")

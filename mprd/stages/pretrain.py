@@ -25,7 +25,12 @@ from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.common import open_store, read_index, require_for_inference
 from mprd.stages.guards import exclusive
-from mprd.stages.relation_sources import read_metadata, read_ranks, require_drafts, unlabelled_tasks
+from mprd.stages.relation_sources import (
+    read_metadata,
+    read_ranks,
+    require_clusters_by_distance,
+    unlabelled_tasks,
+)
 from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device
 
@@ -174,7 +179,7 @@ def _read(
     require_parent(found["features"], "index", index.digest, inputs.index)
     require_parent(found["graph"], "features", found["features"].digest, inputs.features)
     require_parent(found["clusters"], "graph", found["graph"].digest, inputs.graph)
-    require_drafts(found["clusters"])
+    require_clusters_by_distance(found["clusters"])
     dim = found["features"]["features"].shape[1]
     return {**found, "metadata": read_metadata(metadata, index, dim)}
 

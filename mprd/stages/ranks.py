@@ -9,7 +9,7 @@ from mprd.artifacts import FEATURES, INDEX, RANKS, read_artifact, write_artifact
 from mprd.config import Config
 from mprd.gcn.camera_frame import CameraFrame
 from mprd.gcn.camera_ranks import approximate_profile, camera_profile
-from mprd.pipeline.layout import said_of
+from mprd.pipeline.layout import log_prefix
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.guards import exclusive
@@ -60,4 +60,4 @@ def run_ranks(*, index: Path, features: Path, out: Path, config: Config) -> None
         inputs={"index": images.digest, "features": artifact.digest},
         attributes={"recall": recall},
     )
-    print(f"{said_of(out)}ranks within {count} cameras, recall {recall:.3f}")
+    print(f"{log_prefix(out)}ranks within {count} cameras, recall {recall:.3f}")

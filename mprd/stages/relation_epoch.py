@@ -26,7 +26,7 @@ from mprd.stages.relation_sources import (
     embed_nodes,
     read_metadata,
     read_ranks,
-    require_drafts,
+    require_clusters_by_distance,
     require_same_data,
     unlabelled_tasks,
 )
@@ -38,7 +38,7 @@ class RelationFiles:
 
     Attributes:
         graph: `graph.h5` of the epoch.
-        doubtful: clusters whose pairs are doubtful: the epoch's, or its drafts if judged.
+        doubtful: clusters whose pairs are doubtful: the epoch's, or its provisional ones if judged.
         metadata: `metadata.h5`.
         gcn: the network that the epoch begins with.
         ranks: `ranks.h5` of the epoch; None: all images are compared.
@@ -79,10 +79,10 @@ def read_relation_files(
     if ranks is not None:
         digests["ranks"] = ranks.digest
     doubtful = clusters
-    if inputs.drafts is not None:
-        doubtful = read_artifact(inputs.drafts, CLUSTERS)
+    if inputs.provisional_clusters is not None:
+        doubtful = read_artifact(inputs.provisional_clusters, CLUSTERS)
         require_parent(doubtful, "graph", graph.digest, inputs.graph)
-        require_drafts(doubtful)
+        require_clusters_by_distance(doubtful)
         digests["drafts"] = doubtful.digest
     return RelationFiles(graph, doubtful, metadata, gcn, ranks, digests)
 

@@ -65,7 +65,7 @@ def read_ranks(path: Path | None, features: Artifact, cameras: np.ndarray) -> Ar
     return ranks
 
 
-def require_drafts(clusters: Artifact) -> None:
+def require_clusters_by_distance(clusters: Artifact) -> None:
     """Check that clusters were made by distance: inside its own ones the GCN finds no doubts.
 
     Raises:

@@ -24,7 +24,7 @@ from mprd.losses.memories.registry import MEMORIES, Memory, MemoryInputs
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.pipeline.inputs import EpochInputs
-from mprd.pipeline.layout import FIRST_EPOCH, EpochLayout, said_of
+from mprd.pipeline.layout import FIRST_EPOCH, EpochLayout, log_prefix
 from mprd.pipeline.lineage import require_parent
 from mprd.stages.common import open_store, read_index, require_for_training
 from mprd.stages.guards import exclusive
@@ -144,7 +144,7 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
     write_json(out.metrics, report)
     seconds = time.perf_counter() - began
     print(
-        f"{said_of(out.metrics)}loss {report['loss']:.3f}, {config.train.iters} steps in "
+        f"{log_prefix(out.metrics)}loss {report['loss']:.3f}, {config.train.iters} steps in "
         f"{seconds:.0f} s"
     )
 
@@ -160,7 +160,7 @@ def _require_options(inputs: EpochInputs, epoch: int, config: Config) -> None:
             )
     if inputs.ranks is not None and not use_gcn:
         raise UserError("Option --ranks goes with use_gcn: true; it is false in the config.")
-    if (inputs.drafts is not None) != config.judged:
+    if (inputs.provisional_clusters is not None) != config.uses_judgements:
         raise UserError(
             "Option --drafts goes with cluster.relation: judged; it is "
             f"{config.cluster.relation} in the config."
@@ -216,7 +216,7 @@ def _read_labels(
 
 def _require_clusters(clusters: Artifact, config: Config, path: Path) -> None:
     relation = clusters.attributes["relation"]
-    if config.judged != (relation == "judged"):
+    if config.uses_judgements != (relation == "judged"):
         raise UserError(
             f"{path} was made by relation {relation}, the config says {config.cluster.relation}. "
             "Make it again with `mprd cluster`."

@@ -152,13 +152,13 @@ def held_pixels(size: int) -> int:
     return size if size <= PIXEL_SHARE * _free(Path("/")) else 0
 
 
-def require(stage: str, need: int, remedy: str) -> None:
+def require(stage: str, need: int, how_to_fix: str) -> None:
     """Say what a stage needs and what is free, on standard error; refuse what cannot work.
 
     Args:
         stage: its name.
         need: peak of the process, bytes.
-        remedy: what a user can do, a sentence.
+        how_to_fix: what a user can do, a sentence.
 
     Raises:
         UserError: more is needed than is free.
@@ -166,7 +166,7 @@ def require(stage: str, need: int, remedy: str) -> None:
     free = usable()
     figures = f"about {_gib(need)} GiB of memory, {_gib(free)} GiB are free"
     if need > free:
-        raise UserError(f"Stage {stage} needs {figures}. {remedy}")
+        raise UserError(f"Stage {stage} needs {figures}. {how_to_fix}")
     print(f"mprd {stage}: needs {figures}", file=sys.stderr)
 
 

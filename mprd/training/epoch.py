@@ -66,13 +66,13 @@ class StepPairs:
     Attributes:
         positives: hard positives, at least one for each image; none without HSD and PPA.
         negatives: hard negatives.
-        drawn: int64 (B,), training row of one hard positive of each image.
+        hard_positive: int64 (B,), training row of one hard positive of each image.
         partners: int64 (B,), training row of the image that PPA aligns each image with.
     """
 
     positives: PairList
     negatives: PairList
-    drawn: Tensor
+    hard_positive: Tensor
     partners: Tensor | None
 
 
@@ -168,7 +168,7 @@ class EpochTrainer:
             labels=self.memory.labels[rows],
             memory=self.memory,
             rows=rows,
-            drawn=pairs.drawn,
+            hard_positive=pairs.hard_positive,
             positives=pairs.positives,
             negatives=pairs.negatives,
         )
@@ -199,8 +199,8 @@ class EpochTrainer:
         if self.settings.use_ppa:
             mates = without(self.pairs.mates(rows), rejected)
             partners = random_member(self.pairs.or_self(rows, mates), self._generator)[1]
-        drawn = random_member(positives, self._generator)[1]
-        return StepPairs(positives, negatives, drawn, partners)
+        hard_positive = random_member(positives, self._generator)[1]
+        return StepPairs(positives, negatives, hard_positive, partners)
 
     def _embed(self, images: Tensor, batch: int) -> tuple[Tensor, Tensor | None]:
         views = augment(images, self._augmentation, self._generator)

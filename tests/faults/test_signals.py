@@ -35,7 +35,7 @@ def training(judged_run, tmp_path):
         "pixels": run.pixels,
         "features": here.features,
         "clusters": here.clusters,
-        "drafts": here.drafts,
+        "drafts": here.provisional_clusters,
         "graph": here.graph,
         "metadata": run.metadata,
         "model": before.model,

@@ -80,7 +80,7 @@ def run(tmp_path_factory, tiny_config):
     train(folder, 1, config)
     label(folder, 2, config)
     layout = RunLayout(folder)
-    shutil.copy(layout.epoch(1).clusters, layout.epoch(1).drafts)
+    shutil.copy(layout.epoch(1).clusters, layout.epoch(1).provisional_clusters)
     shutil.copy(layout.epoch(1).model, layout.epoch(1).student)
     run_judge(judge_inputs(layout, 1, config), out=layout.epoch(1).judgements, config=config)
     shutil.copy(layout.initial_model, folder / "checkpoint.safetensors")
@@ -106,7 +106,7 @@ def call(stage: str, run: RunLayout, out: Path, config: Any) -> None:
             graph=first.graph,
             out=out / "c.h5",
             config=config,
-            judgements=first.judgements if config._model.judged else None,
+            judgements=first.judgements if config._model.uses_judgements else None,
         ),
         "ranks": lambda: run_ranks(
             index=run.index, features=first.features, out=out / "k.h5", config=config

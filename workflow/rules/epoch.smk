@@ -94,7 +94,7 @@ rule cluster:
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "cluster")
     wildcard_constraints:
-        run=runs_where(lambda run: not RUNS[run].config.judged),
+        run=runs_where(lambda run: not RUNS[run].config.uses_judgements),
     resources:
         **job("cluster"),
     params:
@@ -108,16 +108,16 @@ rule cluster:
         " {params.previous:q} --out {output:q} 2> {log:q}"
 
 
-# `cluster.relation: judged`: clusters by distance are drafts, the GCN judges, then clusters follow.
+# `cluster.relation: judged`: clusters by distance are provisional, the GCN judges, then clusters follow.
 use rule cluster as draft with:
     output:
-        EPOCH.drafts,
+        EPOCH.provisional_clusters,
     log:
         RUN.log("epochs", "{epoch}", "draft"),
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "draft")
     wildcard_constraints:
-        run=runs_where(lambda run: RUNS[run].config.judged),
+        run=runs_where(lambda run: RUNS[run].config.uses_judgements),
 
 
 rule ranks:
@@ -131,7 +131,7 @@ rule ranks:
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "ranks")
     wildcard_constraints:
-        run=runs_where(lambda run: RUNS[run].config.ranked),
+        run=runs_where(lambda run: RUNS[run].config.uses_ranks),
     threads: 16
     resources:
         **job("ranks", device=True),
@@ -153,7 +153,7 @@ rule judge:
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "judge")
     wildcard_constraints:
-        run=runs_where(lambda run: RUNS[run].config.judged),
+        run=runs_where(lambda run: RUNS[run].config.uses_judgements),
     threads: 16
     resources:
         **job("judge", device=True),
@@ -179,7 +179,7 @@ rule cluster_judged:
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "cluster")
     wildcard_constraints:
-        run=runs_where(lambda run: RUNS[run].config.judged),
+        run=runs_where(lambda run: RUNS[run].config.uses_judgements),
     resources:
         **job("cluster"),
     params:

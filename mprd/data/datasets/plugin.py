@@ -18,7 +18,7 @@ def load_plugin(path: Path) -> None:
         UserError: the file is missing, is not Python, fails on import, or registers nothing.
     """
     if not path.is_file() or path.suffix != ".py":
-        raise UserError(f"The reader file {path} is not there or is no .py file: mend its path.")
+        raise UserError(f"The reader file {path} is not there or is no .py file: fix its path.")
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
     module_name = f"mprd_reader_{digest}"
     before = dict(READERS)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mprd.artifacts import SCHEMAS, check, content_digest, open_artifact
-from mprd.errors import UserError, remedy
+from mprd.errors import UserError, how_to_fix
 
 _SAMPLE_ROWS = 4096
 
@@ -88,7 +88,7 @@ def _hdf5(path: Path) -> Description:
         if content_digest(file, schema) != file.attrs["digest"]:
             raise UserError(
                 f"{path} was changed after it was written (its digest differs). "
-                f"{remedy(path, schema.command)}"
+                f"{how_to_fix(path, schema.command)}"
             )
         facts = {key: _plain(file.attrs[key]) for key in file.attrs}
         rows = [_data_set(file[key]) for key in file]

@@ -7,7 +7,7 @@ import numpy as np
 
 from mprd.artifacts import RANKINGS, Artifact, write_artifact, write_json
 from mprd.config import Config
-from mprd.data.index import split_rows
+from mprd.data.index import read_index, split_rows
 from mprd.data.pixels import PixelStore
 from mprd.inference.network import network_descriptor
 from mprd.inference.registry import DESCRIPTORS, Descriptor
@@ -16,8 +16,8 @@ from mprd.pipeline.layout import log_prefix
 from mprd.pipeline.settings import stage_settings
 from mprd.retrieval.evaluation import Evaluation, evaluate
 from mprd.retrieval.reranking import rerank
-from mprd.stages.common import open_store, read_index
-from mprd.stages.guards import exclusive
+from mprd.stages.exclusive import exclusive
+from mprd.stages.open_pixels import open_store
 from mprd.system import group
 from mprd.system.ram import evaluation_bytes, held_pixels, inference_bytes, require
 from mprd.system.torch_setup import select_device

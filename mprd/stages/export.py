@@ -17,7 +17,7 @@ from mprd.artifacts import (
 )
 from mprd.clustering.numbering import numbers_of
 from mprd.config import Config
-from mprd.data.index import camera_names, name_cameras, name_identities, split_rows
+from mprd.data.index import camera_names, name_cameras, name_identities, read_index, split_rows
 from mprd.errors import UserError
 from mprd.models.card import model_card
 from mprd.models.weights import add_card, read_architecture
@@ -25,11 +25,10 @@ from mprd.pipeline.inputs import JudgeInputs, require_other
 from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.cluster import run_cluster
-from mprd.stages.cluster_files import read_numbers
-from mprd.stages.common import read_index
+from mprd.stages.cluster_numbers import read_numbers
+from mprd.stages.exclusive import exclusive
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
-from mprd.stages.guards import exclusive
 from mprd.system import group
 
 SETTINGS = (

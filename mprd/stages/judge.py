@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, JUDGEMENTS, read_artifact, write_artifact
 from mprd.config import Config
-from mprd.data.index import split_rows
+from mprd.data.index import read_index, split_rows
 from mprd.gcn.calibration import calibration
 from mprd.gcn.quality import auc
 from mprd.gcn.relation_tasks import RelationTasks
@@ -18,8 +18,7 @@ from mprd.pipeline.inputs import JudgeInputs
 from mprd.pipeline.layout import log_prefix
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import read_index
-from mprd.stages.guards import exclusive
+from mprd.stages.exclusive import exclusive
 from mprd.stages.relation_sources import read_ranks, require_clusters_by_distance, require_same_data
 from mprd.system import group
 from mprd.system.ram import judge_bytes, require

@@ -9,7 +9,7 @@ import torch
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, Artifact, read_artifact, write_json
 from mprd.config import Config
-from mprd.data.index import split_rows
+from mprd.data.index import read_index, split_rows
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
 from mprd.gcn.learning import TaskSource, build_gcn, train_gcn
@@ -23,8 +23,9 @@ from mprd.models.weights import load_network
 from mprd.pipeline.inputs import InitialFiles
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import open_store, read_index, require_for_inference
-from mprd.stages.guards import exclusive
+from mprd.stages.exclusive import exclusive
+from mprd.stages.memory_checks import require_memory_for_inference
+from mprd.stages.open_pixels import open_store
 from mprd.stages.relation_sources import (
     read_metadata,
     read_ranks,
@@ -98,7 +99,7 @@ def run_pretrain(
     if searched is not None:
         found["ranks"] = searched
     more = relation_bytes(len(rows), cnn.dim, len(np.unique(cameras)), config.graph.k1)
-    require_for_inference("pretrain", cnn, store, more)
+    require_memory_for_inference("pretrain", cnn, store, more)
     network, report = _pretrain(
         found, cnn.to(device), store, cameras, index["identity"][rows], config
     )

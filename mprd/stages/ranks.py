@@ -12,7 +12,7 @@ from mprd.gcn.camera_ranks import approximate_profile, camera_profile
 from mprd.pipeline.layout import log_prefix
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.guards import exclusive
+from mprd.stages.exclusive import exclusive
 from mprd.system.ram import ranks_bytes, require
 from mprd.system.torch_setup import select_device
 

@@ -17,7 +17,7 @@ from mprd.artifacts import (
 )
 from mprd.clustering.membership import relative_membership
 from mprd.config import Config, TrainConfig
-from mprd.data.index import split_rows
+from mprd.data.index import read_index, split_rows
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
 from mprd.losses.memories.registry import MEMORIES, Memory, MemoryInputs
@@ -26,9 +26,10 @@ from mprd.pairs.hard_pairs import HardPairs
 from mprd.pipeline.inputs import EpochInputs
 from mprd.pipeline.layout import FIRST_EPOCH, EpochLayout, log_prefix
 from mprd.pipeline.lineage import require_parent
-from mprd.stages.common import open_store, read_index, require_for_training
-from mprd.stages.guards import exclusive
-from mprd.stages.train_files import read_networks, restore_state, write_networks
+from mprd.stages.epoch_state import read_networks, restore_state, trainer_state, write_networks
+from mprd.stages.exclusive import exclusive
+from mprd.stages.memory_checks import require_memory_for_training
+from mprd.stages.open_pixels import open_store
 from mprd.system import group
 from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device
@@ -37,7 +38,6 @@ from mprd.training.epoch import (
     EpochTrainer,
     make_optimizer,
     train_epoch,
-    trainer_state,
 )
 
 SETTINGS = ("train", "augment", "seed", "use_gcn", "precision", "cluster.relation")
@@ -239,7 +239,7 @@ def _require_memory(
     more = 4 * rows  # as features, as memory, and their copies
     if config.use_gcn:
         more += relation_bytes(len(store), network.dim, len(np.unique(cameras)), config.graph.k1)
-    require_for_training("train", network, store, images, more)
+    require_memory_for_training("train", network, store, images, more)
 
 
 def _metrics(result: EpochResult, epoch: int, optimizer: torch.optim.Optimizer) -> dict[str, Any]:

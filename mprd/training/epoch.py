@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -261,13 +260,6 @@ def train_epoch(
         mean_positives=float(positives[inside].double().mean()),
         mean_negatives=float(negatives[inside].double().mean()),
     )
-
-
-def trainer_state(
-    optimizer: torch.optim.Optimizer, generator: torch.Generator, epoch: int
-) -> dict[str, Any]:
-    """Return what the next epoch needs beside the weights; loads with `weights_only=True`."""
-    return {"optimizer": optimizer.state_dict(), "rng": generator.get_state(), "epoch": epoch}
 
 
 def _require_finite(losses: Tensor, epoch: int, settings: TrainConfig) -> None:

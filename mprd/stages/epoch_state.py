@@ -1,4 +1,4 @@
-"""Networks and states that stage `train` goes on from, and leaves."""
+"""Networks, optimiser and random state: what stage `train` restores and saves."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,6 +77,13 @@ def write_networks(
     for path, network in files.items():
         save_network(path, network, config=settings, inputs=digests, seed=config.seed)
     write_state(out.state, state)
+
+
+def trainer_state(
+    optimizer: torch.optim.Optimizer, generator: torch.Generator, epoch: int
+) -> dict[str, Any]:
+    """Return what the next epoch needs beside the weights; loads with `weights_only=True`."""
+    return {"optimizer": optimizer.state_dict(), "rng": generator.get_state(), "epoch": epoch}
 
 
 def restore_state(

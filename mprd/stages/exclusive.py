@@ -1,0 +1,38 @@
+"""A lock on the result of a stage: of two processes that make it, one waits."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from mprd.artifacts.files import only_writer
+from mprd.pipeline.layout import EpochLayout, FinalLayout
+from mprd.system import group
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def exclusive(stage: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let a stage wait for any other process that makes the same `out`.
+
+    A stage can outlive a workflow that was killed; begun again beside it, it would do the same work
+    at the same time.
+
+    Args:
+        stage: a function with the keyword `out`, a path or the layout of a folder.
+    """
+
+    @wraps(stage)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        out = kwargs["out"]
+        if isinstance(out, EpochLayout | FinalLayout):
+            out = out.model
+        assert isinstance(out, Path)
+        # Nothing is left behind by a stage that refuses; Snakemake makes the folder before.
+        writes = group.writes() and out.parent.is_dir()
+        with only_writer(out) if writes else nullcontext():
+            return stage(*args, **kwargs)
+
+    return run

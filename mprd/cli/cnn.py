@@ -147,9 +147,6 @@ def train(
     drafts: Annotated[
         Path | None, typer.Option(help="drafts.h5 of this epoch (cluster.relation: judged)")
     ] = None,
-    student: Annotated[
-        Path | None, typer.Option(help="student.safetensors of the epoch before (train.teacher)")
-    ] = None,
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
@@ -170,7 +167,6 @@ def train(
         metadata=metadata,
         gcn=gcn,
         drafts=drafts,
-        student=student,
     )
     settings = load_config(config)
     run_shared(

@@ -148,9 +148,6 @@ def train(
         Path | None,
         typer.Option("--drafts", help="drafts.h5 of this epoch (cluster.relation: judged)"),
     ] = None,
-    student: Annotated[
-        Path | None, typer.Option(help="student.safetensors of the epoch before (train.teacher)")
-    ] = None,
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
@@ -171,7 +168,6 @@ def train(
         metadata=metadata,
         gcn=gcn,
         provisional_clusters=provisional_clusters,
-        student=student,
     )
     settings = load_config(config)
     run_shared(

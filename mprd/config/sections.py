@@ -68,14 +68,6 @@ class TrainConfig(Section):
         description="members count in their prototype as their cluster trusts them: by their mean "
         "relation to its other members (`membership` in clusters.h5)",
     )
-    teacher: Literal["none", "momentum"] = Field(
-        "none",
-        description="momentum: a moving average of the weights makes the features and is the model "
-        "that is evaluated and exported; the network in training is kept as student.safetensors",
-    )
-    teacher_momentum: float = Field(
-        0.99, ge=0, lt=1, description="share of the teacher's weights that a step keeps"
-    )
     use_hsd: bool = Field(
         False,
         description="train on hard pairs (HSD, of the papers); false = plain cluster contrast, "
@@ -125,11 +117,6 @@ class TrainConfig(Section):
     def uses_pairs(self) -> bool:
         """Whether a loss works on hard pairs."""
         return self.use_hsd or self.use_ppa
-
-    @property
-    def has_teacher(self) -> bool:
-        """Whether a mean teacher follows the network."""
-        return self.teacher != "none"
 
     @property
     def losses(self) -> dict[str, float]:

@@ -17,7 +17,7 @@ class EpochInputs:
         pixels: of the run.
         features: of this epoch.
         clusters: of this epoch.
-        model: the CNN of the epoch before (epoch 1: the initial one); with a teacher the teacher.
+        model: the CNN of the epoch before (epoch 1: the initial one).
         previous_clusters: of the epoch before, None in epoch 1.
         state: of the epoch before, None in epoch 1.
         graph: of this epoch (`use_gcn`).
@@ -25,7 +25,6 @@ class EpochInputs:
         metadata: of the run (`use_gcn`).
         gcn: the relation GCN of the epoch before (epoch 1: the pre-trained one) (`use_gcn`).
         provisional_clusters: of this epoch (`cluster.relation: judged`).
-        student: of the epoch before, None in epoch 1 (`train.teacher`).
     """
 
     index: Path
@@ -40,7 +39,6 @@ class EpochInputs:
     metadata: Path | None = None
     gcn: Path | None = None
     provisional_clusters: Path | None = None
-    student: Path | None = None
 
     def files(self) -> dict[str, Path]:
         """Return those that are given, by role."""
@@ -70,7 +68,6 @@ def epoch_inputs(run: RunLayout, epoch: int, config: Config) -> EpochInputs:
         metadata=run.metadata if config.use_gcn else None,
         gcn=run.gcn_after(epoch - 1) if config.use_gcn else None,
         provisional_clusters=here.provisional_clusters if config.uses_judgements else None,
-        student=None if first or not config.train.has_teacher else before.student,
     )
 
 

@@ -63,8 +63,7 @@ class EpochLayout(Folder):
     )
     judgements = File("judgements.h5", "what the relation GCN says of the graph's pairs (judged)")
     clusters = File("clusters.h5", "pseudo-labels")
-    model = File("model.safetensors", "the CNN after the epoch (with a teacher: the teacher)")
-    student = File("student.safetensors", "the CNN in training (train.teacher)")
+    model = File("model.safetensors", "the CNN after the epoch")
     state = File("state.pt", "optimiser and random state after the epoch")
     metrics = File("metrics.json", "losses and counts of the training")
     gcn = File("gcn.safetensors", "the relation GCN after the epoch (use_gcn)")
@@ -85,11 +84,9 @@ class EpochLayout(Folder):
         }
         return files | judging if judged else files
 
-    def trained(self, use_gcn: bool, teacher: bool) -> dict[str, Path]:
+    def trained(self, use_gcn: bool) -> dict[str, Path]:
         """Return what stage `train` makes, by role."""
         files = {"model": self.model, "state": self.state, "metrics": self.metrics}
-        if teacher:
-            files["student"] = self.student
         judged = {"gcn": self.gcn, "relations": self.relations}
         return files | judged if use_gcn else files
 

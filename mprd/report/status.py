@@ -76,7 +76,7 @@ def run_status(folder: Path) -> RunStatus:
 def _epoch(layout: RunLayout, number: int, config: Config) -> EpochStatus:
     here = layout.epoch(number)
     files = here.labelling(config.uses_judgements, config.uses_ranks)
-    files |= here.trained(config.use_gcn, config.train.has_teacher)
+    files |= here.trained(config.use_gcn)
     loss = None
     if here.metrics.is_file():
         loss = float(read_json(here.metrics, "mprd.metrics", "train")["loss"])

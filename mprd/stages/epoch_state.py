@@ -1,7 +1,7 @@
-"""Networks, optimiser and random state: what stage `train` restores and saves."""
+"""Network, optimiser and random state: what stage `train` restores and saves."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -10,72 +10,40 @@ from mprd.config import Config
 from mprd.errors import UserError
 from mprd.models.network import ReidNetwork
 from mprd.models.weights import load_network, save_network
-from mprd.pipeline.inputs import EpochInputs
 from mprd.pipeline.layout import EpochLayout
 from mprd.pipeline.settings import stage_settings
-from mprd.training.teacher import MeanTeacher
 
 
-class Networks(NamedTuple):
-    """The networks of an epoch, on its device.
-
-    Attributes:
-        encoder: made the features of the epoch: the teacher, or the network in training itself.
-        student: is trained.
-        teacher: follows the student; None without one.
-        digests: role -> digest of the files.
-    """
-
-    encoder: ReidNetwork
-    student: ReidNetwork
-    teacher: MeanTeacher | None
-    digests: dict[str, str]
-
-
-def read_networks(inputs: EpochInputs, config: Config, device: torch.device) -> Networks:
-    """Read the networks that an epoch begins with; in epoch 1 student and teacher are alike.
+def read_network(path: Path, config: Config, device: torch.device) -> tuple[ReidNetwork, str]:
+    """Read the network that an epoch begins with, and the digest of its file.
 
     Args:
-        inputs: files of the epoch.
-        config: `precision` and `train` are read.
-        device: where they will compute.
+        path: the CNN of the epoch before.
+        config: `precision` is read.
+        device: where it will compute.
     """
-    encoder, header = load_network(inputs.model, config.precision)
-    encoder = encoder.to(device)
-    digests = {"model": header["digest"]}
-    if not config.train.has_teacher:
-        student = encoder.to(memory_format=torch.channels_last)
-        return Networks(student, student, None, digests)
-    student, header = load_network(inputs.student or inputs.model, config.precision)
-    student = student.to(device).to(memory_format=torch.channels_last)
-    if inputs.student is not None:
-        digests["student"] = header["digest"]
-    teacher = MeanTeacher(encoder, config.train.teacher_momentum)
-    return Networks(encoder, student, teacher, digests)
+    network, header = load_network(path, config.precision)
+    return network.to(device).to(memory_format=torch.channels_last), header["digest"]
 
 
-def write_networks(
+def write_network(
     out: EpochLayout,
-    networks: Networks,
+    network: ReidNetwork,
     state: dict[str, Any],
     config: Config,
     digests: dict[str, str],
 ) -> None:
-    """Write the model that an epoch leaves, the student beside a teacher, and the state.
+    """Write the network that an epoch leaves, and the state.
 
     Args:
         out: files of the epoch.
-        networks: after the epoch.
+        network: after the epoch.
         state: of `trainer_state`.
         config: of the run.
         digests: role -> digest of all inputs of the stage.
     """
     settings = stage_settings(config, "train")
-    files = {out.model: networks.encoder}
-    if networks.teacher is not None:
-        files[out.student] = networks.student
-    for path, network in files.items():
-        save_network(path, network, config=settings, inputs=digests, seed=config.seed)
+    save_network(out.model, network, config=settings, inputs=digests, seed=config.seed)
     write_state(out.state, state)
 
 

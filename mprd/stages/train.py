@@ -26,7 +26,7 @@ from mprd.pairs.hard_pairs import HardPairs
 from mprd.pipeline.inputs import EpochInputs
 from mprd.pipeline.layout import FIRST_EPOCH, EpochLayout, log_prefix
 from mprd.pipeline.lineage import require_parent
-from mprd.stages.epoch_state import read_networks, restore_state, trainer_state, write_networks
+from mprd.stages.epoch_state import read_network, restore_state, trainer_state, write_network
 from mprd.stages.exclusive import exclusive
 from mprd.stages.memory_checks import require_memory_for_training
 from mprd.stages.open_pixels import open_store
@@ -84,16 +84,16 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
     store = open_store(inputs.pixels, index, rows, device)
     features, clusters, previous = _read_labels(inputs, index)
     _require_clusters(clusters, config, inputs.clusters)
-    networks = read_networks(inputs, config, device)
-    _require_model(features, networks.digests["model"], inputs)
-    _require_memory(networks.student, store, features["features"].nbytes, cameras, config)
-    optimizer = make_optimizer(networks.student, config.train, epoch)
+    network, model = read_network(inputs.model, config, device)
+    _require_model(features, model, inputs)
+    _require_memory(network, store, features["features"].nbytes, cameras, config)
+    optimizer = make_optimizer(network, config.train, epoch)
     generator = torch.Generator().manual_seed(config.seed)
     if inputs.state is not None:
         restore_state(inputs.state, epoch, optimizer, generator)
     # All randomness of the epoch follows from three draws, so only this generator is carried on.
     plan_seed, device_seed, gcn_seed = torch.randint(2**62, (3,), generator=generator).tolist()
-    digests = {"index": index.digest, "pixels": store.digest, **networks.digests}
+    digests = {"index": index.digest, "pixels": store.digest, "model": model}
     digests |= {"features": features.digest, "clusters": clusters.digest}
     start = MemoryInputs(
         features=torch.from_numpy(features["features"]).to(device),
@@ -114,13 +114,13 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
             memory=memory.instances,
             features=features["features"],
             cameras=cameras,
-            cnn=networks.encoder,
+            cnn=network,
             store=store,
             config=config,
             seed=gcn_seed,
         )
     trainer = EpochTrainer(
-        network=networks.student,
+        network=network,
         optimizer=optimizer,
         memory=memory,
         pairs=pairs,
@@ -129,7 +129,6 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
         generator=torch.Generator(device).manual_seed(device_seed),
         # Without hard pairs there is nothing to filter, and no similarity to keep up with.
         pair_filter=relation.filter if relation and config.train.uses_pairs else None,
-        teacher=networks.teacher,
     )
     began = time.perf_counter()
     result = train_epoch(trainer, store, cameras, epoch, np.random.default_rng(plan_seed))
@@ -137,7 +136,7 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
         return
     if previous is not None:
         digests["previous_clusters"] = previous.digest
-    write_networks(out, networks, trainer_state(optimizer, generator, epoch), config, digests)
+    write_network(out, network, trainer_state(optimizer, generator, epoch), config, digests)
     report = _metrics(result, epoch, optimizer)
     if relation is not None:
         report["relations"] = relation.write(out, identity, digests)
@@ -170,11 +169,6 @@ def _require_options(inputs: EpochInputs, epoch: int, config: Config) -> None:
         raise UserError(
             f"Epoch {epoch} {'takes no' if first else 'needs the'} state and clusters of the "
             "epoch before (--state, --previous-clusters)."
-        )
-    if (inputs.student is not None) != (config.train.has_teacher and not first):
-        raise UserError(
-            "Option --student goes with train.teacher, from epoch 2 on; it is "
-            f"{config.train.teacher} in the config, this is epoch {epoch}."
         )
 
 

@@ -20,7 +20,6 @@ from mprd.pairs.pair_filter import PairFilter
 from mprd.pairs.pair_list import PairList, random_member, without
 from mprd.system.progress import progress
 from mprd.training.sharing import add_gradients, embed
-from mprd.training.teacher import MeanTeacher
 
 _CHECK_EVERY = 20
 
@@ -96,7 +95,6 @@ class EpochTrainer:
         augmentation: AugmentConfig,
         generator: torch.Generator,
         pair_filter: PairFilter | None = None,
-        teacher: MeanTeacher | None = None,
     ) -> None:
         """Set up an epoch.
 
@@ -109,12 +107,10 @@ class EpochTrainer:
             augmentation: the `augment` section.
             generator: random numbers for views and hard positives, on the same device.
             pair_filter: chooses among hard pairs; None: all are trained on.
-            teacher: follows the network; None: no teacher.
         """
         self.network, self.memory, self.pairs, self.settings = network, memory, pairs, settings
         self._optimizer, self._augmentation = optimizer, augmentation
         self._generator, self._filter = generator, pair_filter
-        self._teacher = teacher
         self._weights = settings.losses
 
     @property
@@ -145,8 +141,6 @@ class EpochTrainer:
         losses[0].backward()
         add_gradients(self.network.parameters())
         self._optimizer.step()
-        if self._teacher is not None:
-            self._teacher.follow(self.network)
         self.memory.update(rows, x)
         if self._filter is not None:
             self._filter.refresh(rows)

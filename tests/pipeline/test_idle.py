@@ -37,10 +37,6 @@ CASES = {
     ),
     "train.ppa_mix": ({"train": {"ppa_mix": 0.3}}, {"train": {"use_ppa": True}}),
     "train.ppa_weight": ({"train": {"ppa_weight": 0.3}}, {"train": {"use_ppa": True}}),
-    "train.teacher_momentum": (
-        {"train": {"teacher_momentum": 0.5}},
-        {"train": {"teacher": "momentum"}},
-    ),
 }
 
 

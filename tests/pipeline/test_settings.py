@@ -81,7 +81,6 @@ def run(tmp_path_factory, tiny_config):
     label(folder, 2, config)
     layout = RunLayout(folder)
     shutil.copy(layout.epoch(1).clusters, layout.epoch(1).provisional_clusters)
-    shutil.copy(layout.epoch(1).model, layout.epoch(1).student)
     run_judge(judge_inputs(layout, 1, config), out=layout.epoch(1).judgements, config=config)
     shutil.copy(layout.initial_model, folder / "checkpoint.safetensors")
     return layout
@@ -170,7 +169,6 @@ VARIANTS: dict[str, list[dict]] = {
         {"gcn": {"learn": False}},
         {"gcn": {"unlabelled": {"source": "strict", "strict": 0.3}}},
         {"gcn": {"unlabelled": {"source": "views"}}},
-        {"train": {"teacher": "momentum"}},
         {"use_gcn": False} | CAP,
     ],
     "evaluate": [{}],

@@ -20,7 +20,7 @@ def block_outputs(run, first, last):
         made = (
             files.labelling(config.uses_judgements, config.uses_ranks) if epoch > FIRST_EPOCH else {}
         )
-        made |= files.trained(config.use_gcn, config.train.has_teacher)
+        made |= files.trained(config.use_gcn)
         outputs += made.values()
     return outputs
 
@@ -84,6 +84,4 @@ for number, (run, first, last) in enumerate(BLOCKS):
         "cluster_judged",
         "train",
         "train_gcn",
-        "train_teacher",
-        "train_gcn_teacher",
     )

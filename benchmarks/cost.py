@@ -25,7 +25,7 @@ EPOCHS = 2
 
 
 def measure(variant: str, options: argparse.Namespace) -> dict:
-    """Run the epochs of one variant here; return the figures of the last."""
+    """Run the epochs of one variant here; return the metrics of the last."""
     options.epochs = EPOCHS
     cell = Cell(cell_folder(options), variant, 0, options)
     cell.start()

@@ -2,7 +2,7 @@
 
 `python benchmarks/drift.py results/demo`: for every epoch of a finished run with known identities,
 the share of wrong and of right pairs inside a cluster to which the GCN of that epoch says yes,
-beside the GCN as it was pre-trained; for balanced tasks, and at the estimated share of true pairs.
+beside the GCN as it was pre-trained; for balanced tasks, and at the estimated positive rate.
 """
 
 import argparse
@@ -25,7 +25,7 @@ _PAIRS = 8192
 
 
 def epoch_rows(run: RunLayout, epoch: int) -> list[dict]:
-    """Return the figures of the GCN that judges in an epoch, and of the pre-trained one."""
+    """Return the metrics of the GCN that judges in an epoch, and of the pre-trained one."""
     here, config = run.epoch(epoch), load_config(run.config)
     index = read_artifact(run.index, INDEX)
     rows = split_rows(index, "train")

@@ -82,7 +82,7 @@ def ranks(
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Search how near each camera's images are, for the GCN.
+    """Search the similarity to each camera's images, for the GCN.
 
     Needed with graph.backend: ivf alone; otherwise the GCN's stages compare all images themselves.
     """

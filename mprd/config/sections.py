@@ -129,7 +129,7 @@ class TrainConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """Retrieval figures on query and gallery."""
+    """Retrieval metrics on query and gallery."""
 
     every: int = Field(
         10, ge=0, description="evaluate after every so many epochs and the last; 0 = the last"

@@ -70,8 +70,8 @@ def threshold_of_run(run: Path, precision: float = 0.8, answers: Path | None = N
         run: folder of a finished run.
         precision: share of the pairs above it that must be right.
         answers: `pairs.csv` of a person's answers on training images, who promises for pairs like
-            these; None: what the relation GCN says of the pairs of a sample of 1,000 images, at the
-            share of true ones that it estimates. Pairs that the graph does not store are wrong.
+            these; None: the relation GCN's predictions for the pairs of a sample of 1,000 images,
+            at the positive rate that it estimates. Pairs that the graph does not store are wrong.
 
     Raises:
         UserError: the run is not finished; there are no answers, or they cannot be read; without

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: retrieval figures on query and gallery."""
+"""Stage `evaluate`: retrieval metrics on query and gallery."""
 
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,9 @@ def run_evaluate(
     model: Path | None = None,
     baseline: str | None = None,
 ) -> None:
-    """Evaluate a model or a baseline; write figures (JSON) and per-query rankings (HDF5).
+    """Evaluate a model or a baseline; write metrics (JSON) and per-query rankings (HDF5).
 
-    A data set without query or gallery images gives a report that says so, with empty figures.
+    A data set without query or gallery images gives a report that says so, with empty metrics.
 
     Args:
         index: `index.h5`.
@@ -82,7 +82,7 @@ def run_evaluate(
         inputs=inputs,
         seed=config.seed,
     )
-    write_json(out, report | _figures(result, len(query), log_prefix(out)))
+    write_json(out, report | _metrics(result, len(query), log_prefix(out)))
 
 
 def _require_memory(
@@ -140,7 +140,7 @@ def _can_evaluate(
     )
 
 
-def _figures(result: Evaluation | None, queries: int, of: str) -> dict[str, Any]:
+def _metrics(result: Evaluation | None, queries: int, of: str) -> dict[str, Any]:
     if result is None:
         return {"skipped": "no query with a match in the gallery", "num_queries": queries}
     print(

@@ -125,7 +125,7 @@ def _copies(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str
         count = sum(sums["query"][one] for one in both)
         yield (
             f"Warning: {count} query images are in the gallery, too, as the same file. They find "
-            "themselves unless both name one camera; figures are too good."
+            "themselves unless both name one camera; metrics are too good."
         )
     most = max(sums["train"].values(), default=0)
     if most > 2:

@@ -1,4 +1,4 @@
-"""Stage `judge`: the relation GCN's word on every pair that the graph stores."""
+"""Stage `judge`: the relation GCN's prediction for every pair that the graph stores."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ SETTINGS = ("seed", "gcn.neighbors")
 def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
     """Write the probability of every stored pair of a graph that it shows one identity.
 
-    They are those of balanced tasks: what share of the stored pairs is true cannot be estimated
+    They are those of balanced tasks: the positive rate of the stored pairs cannot be estimated
     safely (docs/relations.md), and `cluster.gamma` sets the operating point anyway. Where
     identities are known, AUC and Brier score are recorded, for the eye only.
 

@@ -1,4 +1,4 @@
-"""Stage `ranks`: how near the images of each camera are to every image (`use_gcn`, `ivf`)."""
+"""Stage `ranks`: the similarity of every image to each camera's (`use_gcn`, `ivf`)."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ SETTINGS = ("graph.min_recall",)
 
 @exclusive
 def run_ranks(*, index: Path, features: Path, out: Path, config: Config) -> None:
-    """Write the cosines by which an image's rank within its camera is told.
+    """Write the cosines that give an image's rank within its camera.
 
     With an exact search the GCN's stages compare all images themselves, each in its own memory.
     With `graph.backend: ivf` there are too many for that; the search within each camera takes

@@ -131,7 +131,7 @@ def judge_bytes(count: int, dim: int, cameras: int, stored: int) -> int:
 
 
 def evaluation_bytes(queries: int, gallery: int, dim: int, *, reranked: bool) -> int:
-    """Return what the figures add to the embeddings of query and gallery.
+    """Return what the metrics add to the embeddings of query and gallery.
 
     Args:
         queries: Q.
@@ -164,10 +164,10 @@ def require(stage: str, need: int, how_to_fix: str) -> None:
         UserError: more is needed than is free.
     """
     free = usable()
-    figures = f"about {_gib(need)} GiB of memory, {_gib(free)} GiB are free"
+    sizes = f"about {_gib(need)} GiB of memory, {_gib(free)} GiB are free"
     if need > free:
-        raise UserError(f"Stage {stage} needs {figures}. {how_to_fix}")
-    print(f"mprd {stage}: needs {figures}", file=sys.stderr)
+        raise UserError(f"Stage {stage} needs {sizes}. {how_to_fix}")
+    print(f"mprd {stage}: needs {sizes}", file=sys.stderr)
 
 
 def usable(root: Path = Path("/")) -> int:

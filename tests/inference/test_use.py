@@ -222,7 +222,9 @@ def test_a_threshold_by_the_gcn_and_by_a_person(judged_run, bare_run, tmp_path):
     with pytest.raises(UserError, match=rf"is no folder of a run.* Perhaps {judged_run.folder}\?"):
         call("threshold", "--run", judged_run.final.folder)
     answers.write_text(f"path_a,path_b,same\n{paths[0]},{paths[1]},0\n")
-    with pytest.raises(UserError, match=r"No similarity promises 0.80 by a person's word on 1"):
+    with pytest.raises(
+        UserError, match=r"No similarity promises 0.80 by the answers of a person for 1"
+    ):
         call("threshold", *options)
     answers.write_text("path_a,path_b,same\n")
     with pytest.raises(UserError, match=r"pairs.csv has no judged pair"):

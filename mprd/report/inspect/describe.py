@@ -146,7 +146,7 @@ def _json(path: Path) -> Description:
         raise UserError(f"{path} is not valid JSON: {error}.") from None
     if not isinstance(content, dict) or not str(content.get("schema", "")).startswith("mprd."):
         raise UserError(f"{path} holds no report of mprd.")
-    return Description(path, content["schema"], "Figures of a stage.", _shortened(content))
+    return Description(path, content["schema"], "Metrics of a stage.", _shortened(content))
 
 
 def _csv(path: Path) -> Description:

@@ -19,7 +19,7 @@ from mprd.artifacts import GRAPH, INDEX, read_artifact
 from mprd.clustering.graph_matrix import graph_distance
 from mprd.data.index import split_rows
 from mprd.judging.questions import questions
-from mprd.stages.epochs import label_epoch
+from mprd.stages.epochs import make_pseudo_labels
 from mprd.system.torch_setup import set_up_cpu
 
 
@@ -27,10 +27,12 @@ def finished(cell: Cell) -> None:
     """Label the images by the last model of a cell, as a run does at its end."""
     layout, last = cell.layout, cell.config.epochs + 1
     if not layout.final.clusters.is_file():
-        label_epoch(layout, last, cell.config)
+        make_pseudo_labels(layout, last, cell.config)
         layout.final.folder.mkdir(parents=True, exist_ok=True)
         for role, path in (
-            layout.epoch(last).labelling(cell.config.judged, cell.config.ranked).items()
+            layout.epoch(last)
+            .labelling(cell.config.uses_judgements, cell.config.uses_ranks)
+            .items()
         ):
             getattr(layout.final, role).symlink_to(path.resolve())
 

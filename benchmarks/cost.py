@@ -17,7 +17,7 @@ import pandas as pd
 from learning import EVERY, RIVALS, ROOT, Cell, cell_folder
 
 from mprd.pipeline.inputs import epoch_inputs
-from mprd.stages.epochs import label_epoch
+from mprd.stages.epochs import make_pseudo_labels
 from mprd.stages.train import run_train
 from mprd.system.torch_setup import set_up_cpu
 
@@ -25,14 +25,14 @@ EPOCHS = 2
 
 
 def measure(variant: str, options: argparse.Namespace) -> dict:
-    """Run the epochs of one variant here; return the figures of the last."""
+    """Run the epochs of one variant here; return the metrics of the last."""
     options.epochs = EPOCHS
     cell = Cell(cell_folder(options), variant, 0, options)
     cell.start()
     for epoch in range(1, EPOCHS + 1):
         here = cell.layout.epoch(epoch)
         begin = time.perf_counter()
-        label_epoch(cell.layout, epoch, cell.config)
+        make_pseudo_labels(cell.layout, epoch, cell.config)
         labelled = time.perf_counter()
         inputs = epoch_inputs(cell.layout, epoch, cell.config)
         run_train(inputs, out=here, epoch=epoch, config=cell.config)

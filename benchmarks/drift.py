@@ -2,7 +2,7 @@
 
 `python benchmarks/drift.py results/demo`: for every epoch of a finished run with known identities,
 the share of wrong and of right pairs inside a cluster to which the GCN of that epoch says yes,
-beside the GCN as it was pre-trained; for balanced tasks, and at the estimated share of true pairs.
+beside the GCN as it was pre-trained; for balanced tasks, and at the estimated positive rate.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, read_artifact
 from mprd.config import load_config
 from mprd.data.index import split_rows
 from mprd.gcn.calibration import at_prior, estimate_prior
-from mprd.gcn.epoch_relations import EpochRelations
+from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn
 from mprd.pipeline.layout import RunLayout
 from mprd.system.torch_setup import set_up_cpu
@@ -25,7 +25,7 @@ _PAIRS = 8192
 
 
 def epoch_rows(run: RunLayout, epoch: int) -> list[dict]:
-    """Return the figures of the GCN that judges in an epoch, and of the pre-trained one."""
+    """Return the metrics of the GCN that judges in an epoch, and of the pre-trained one."""
     here, config = run.epoch(epoch), load_config(run.config)
     index = read_artifact(run.index, INDEX)
     rows = split_rows(index, "train")
@@ -34,7 +34,7 @@ def epoch_rows(run: RunLayout, epoch: int) -> list[dict]:
     found = []
     for name, path in (("learnt", run.gcn_after(epoch - 1)), ("pre-trained", run.initial_gcn)):
         network, _ = load_gcn(path, features.shape[1])
-        relations = EpochRelations(
+        relations = RelationTasks(
             network=network,
             memory=torch.from_numpy(features.copy()),
             graph=read_artifact(here.graph, GRAPH),

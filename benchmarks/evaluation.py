@@ -1,4 +1,4 @@
-"""Figures without sorting, beside sorting and the bare product: `python benchmarks/evaluation.py`.
+"""Metrics without sorting, beside sorting and the bare product: `python benchmarks/evaluation.py`.
 
 The literal version sorts every row and takes the average precision from scikit-learn.
 """

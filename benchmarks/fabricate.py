@@ -10,7 +10,7 @@ from mprd.artifacts import FEATURES, INDEX, PIXELS, create_artifact, row_checksu
 from mprd.config import Config, merge, validate
 from mprd.pipeline.layout import RunLayout
 from mprd.stages.cluster import run_cluster
-from mprd.stages.epochs import begin_relations
+from mprd.stages.epochs import pretrain_relations
 from mprd.stages.graph import run_graph
 from mprd.stages.init import run_init
 
@@ -119,4 +119,4 @@ def write_labels(folder: Path, settings: Config) -> None:
 
 def write_gcn(folder: Path, settings: Config) -> None:
     """Write metadata and the pre-trained relation GCN."""
-    begin_relations(RunLayout(folder), settings)
+    pretrain_relations(RunLayout(folder), settings)

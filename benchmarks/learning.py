@@ -27,7 +27,7 @@ from mprd.gcn.filter import RelationFilter
 from mprd.pairs.pair_list import PairList
 from mprd.pipeline.inputs import epoch_inputs
 from mprd.pipeline.layout import RunLayout, epoch_name
-from mprd.stages.epochs import label_epoch
+from mprd.stages.epochs import make_pseudo_labels
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.index import run_index
 from mprd.stages.init import run_init
@@ -86,7 +86,7 @@ class Cell:
         self.config = validate(merge(values, change or {}), name or variant)
 
     def run(self) -> dict:
-        """Train and evaluate; return the figures of the last epoch."""
+        """Train and evaluate; return the metrics of the last epoch."""
         report = self.layout.evaluation(epoch_name(self.config.epochs))
         stored = self.layout.config
         if stored.is_file() and stored.read_text() != dump_yaml(self.config):
@@ -104,7 +104,7 @@ class Cell:
                 rankings=self.layout.rankings(epoch_name(self.config.epochs)),
                 config=self.config,
             )
-        return self._figures(json.loads(report.read_text()))
+        return self._metrics(json.loads(report.read_text()))
 
     def start(self) -> None:
         """Make images and the initial model once for all variants of a seed."""
@@ -137,7 +137,7 @@ class Cell:
     def _epoch(self, epoch: int) -> None:
         run, here, config = self.layout, self.layout.epoch(epoch), self.config
         inputs = epoch_inputs(run, epoch, config)
-        label_epoch(run, epoch, config)
+        make_pseudo_labels(run, epoch, config)
         if self.variant == "oracle-clusters":
             self._true_clusters(here.clusters)
         judge = RelationFilter.__call__
@@ -165,7 +165,7 @@ class Cell:
             attributes=old.attributes | {"num_outliers": 0},
         )
 
-    def _figures(self, evaluation: dict) -> dict:
+    def _metrics(self, evaluation: dict) -> dict:
         last = self.layout.epoch(self.config.epochs)
         labels = read_artifact(last.clusters, CLUSTERS)["labels"]
         index = read_artifact(self.layout.index, INDEX)
@@ -223,9 +223,9 @@ def table(cells: pd.DataFrame, base: str = "contrast") -> str:
     for variant, group in cells.groupby("variant", sort=False):
         paired = group.set_index("seed")["mAP"] - plain
         error = paired.std(ddof=1) / len(paired) ** 0.5 if len(paired) > 1 else float("nan")
-        figures = group.drop(columns=["variant", "seed"]).mean()
+        metrics = group.drop(columns=["variant", "seed"]).mean()
         rows.append(
-            {"variant": variant, "seeds": len(group), **figures, "diff": paired.mean(), "+-": error}
+            {"variant": variant, "seeds": len(group), **metrics, "diff": paired.mean(), "+-": error}
         )
     return pd.DataFrame(rows).round(3).to_string(index=False)
 
@@ -260,9 +260,9 @@ def main() -> None:
     variants = options.variant or (RIVALS if options.rivals else VARIANTS)
     for seed in range(options.seeds):
         for variant in variants:
-            figures = Cell(folder, variant, seed, options).run()
-            found.append({"variant": variant, "seed": seed, **figures})
-            print(f"{variant} seed {seed}: mAP {figures['mAP']:.1f}", flush=True)
+            metrics = Cell(folder, variant, seed, options).run()
+            found.append({"variant": variant, "seed": seed, **metrics})
+            print(f"{variant} seed {seed}: mAP {metrics['mAP']:.1f}", flush=True)
     print(table(pd.DataFrame(found)))
 
 

@@ -56,23 +56,23 @@ def commands(folder: Path) -> dict[str, list[str]]:
     first, out = folder / "epochs/001", folder / "out"
     index, pixels = ["--index", f"{folder}/index.h5"], ["--pixels", f"{folder}/pixels.h5"]
     features = ["--features", f"{first}/features.h5"]
-    graph, drafts = ["--graph", f"{first}/graph.h5"], f"{first}/drafts.h5"
+    graph, provisional = ["--graph", f"{first}/graph.h5"], f"{first}/drafts.h5"
     start = [*index, *pixels, "--model", f"{folder}/init/model.safetensors"]
     metadata = ["--metadata", f"{folder}/gcn/metadata.h5"]
     gcn = f"{folder}/gcn/pretrained.safetensors"
     judgements = f"{first}/judgements.h5"
     ranks = ["--ranks", f"{first}/ranks.h5"]
-    pairs = [*index, *features, *graph, "--drafts", drafts, "--gcn", gcn, *ranks]
+    pairs = [*index, *features, *graph, "--drafts", provisional, "--gcn", gcn, *ranks]
     learn = [*start, *features, *graph, *metadata, *ranks]
     return {
         "graph": ["plain", *features, *index, "--out", graph[1]],
         "cluster, DBSCAN": ["plain", *index, *graph, "--out", f"{first}/clusters.h5"],
         "cluster, community": ["community", *index, *graph, "--out", f"{out}.h5"],
-        "cluster, drafts": ["judged", *index, *graph, "--out", drafts],
+        "cluster, provisional": ["judged", *index, *graph, "--out", provisional],
         "metadata": ["judged", *start, *features, *graph, "--out", metadata[1]],
         "ranks": ["judged", *index, *features, "--out", ranks[1]],
         "pretrain": [
-            *("judged", *learn, "--clusters", drafts),
+            *("judged", *learn, "--clusters", provisional),
             *("--out", gcn, "--metrics", f"{folder}/gcn/metrics.json"),
         ],
         "judge": ["judged", *pairs, "--out", judgements],

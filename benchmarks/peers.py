@@ -76,7 +76,7 @@ def jaccard(checkout: Path, features: np.ndarray) -> None:
 
 
 def ranking(checkout: Path, queries: int, gallery: int, dim: int) -> None:
-    """Compare the figures, distances included."""
+    """Compare the metrics, distances included."""
     theirs = load(checkout / "fastreid/evaluation/rank.py", "peer_rank")
     sides = problem(queries, gallery, dim)
     query, query_ids, query_cameras, gallery_features, ids, cameras = sides

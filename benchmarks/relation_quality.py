@@ -2,7 +2,7 @@
 
 `python benchmarks/relation_quality.py`: synthetic images, warm-up features, three seeds.
 `python benchmarks/relation_quality.py --run results/market1501-small`: the first epoch of any run
-with known identities. Figures are for pairs inside one cluster; the identities that a person's
+with known identities. Metrics are for pairs inside one cluster; the identities that a person's
 answers come from are not among those measured.
 """
 
@@ -24,11 +24,11 @@ from mprd.config.load import merge
 from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
 from mprd.data.transforms import view_pixels
-from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.judge import Judge
 from mprd.gcn.learning import TaskSource, build_gcn, train_gcn
 from mprd.gcn.metadata import choose_dissimilar, pair_identities, pair_views
 from mprd.gcn.pairs import PairSet
+from mprd.gcn.relation_tasks import RelationTasks
 from mprd.inference.embed import embed_pixels
 from mprd.models.weights import load_network
 from mprd.pipeline.layout import RunLayout
@@ -123,7 +123,7 @@ class Experiment:
         self.settings = self.config.gcn
         self.generator = torch.Generator().manual_seed(seed)
         self.network = build_gcn(self.settings, epoch.features.shape[1], seed)
-        self.relations = EpochRelations(
+        self.relations = RelationTasks(
             network=self.network,
             memory=torch.from_numpy(epoch.features.copy()),
             graph=epoch.graph,
@@ -228,16 +228,16 @@ class Experiment:
 
 def measure(scores: Tensor, same: Tensor, camera: Tensor) -> dict[str, float]:
     """Return AUC over all pairs and by camera relation, and precision and recall at 0.5."""
-    figures = {}
+    metrics = {}
     for name, mask in (("", same == same), ("same cam. ", camera), ("cross cam. ", ~camera)):
         truth, values = same[mask].numpy(), scores[mask].numpy()
         both = truth.any() and not truth.all()
-        figures[f"{name}AUC"] = roc_auc_score(truth, values) if both else float("nan")
-        figures[f"{name}precision"] = (
+        metrics[f"{name}AUC"] = roc_auc_score(truth, values) if both else float("nan")
+        metrics[f"{name}precision"] = (
             truth[values >= 0.5].mean() if (values >= 0.5).any() else np.nan
         )
-        figures[f"{name}recall"] = (values >= 0.5)[truth].mean()
-    return figures
+        metrics[f"{name}recall"] = (values >= 0.5)[truth].mean()
+    return metrics
 
 
 def measure_epoch(
@@ -262,8 +262,8 @@ def measure_epoch(
         "camera rank": -(context.camera_level(i, j) + context.camera_level(j, i)),
     }
     for name, scores in baselines.items():
-        figures = {k: v for k, v in measure(scores, same, camera).items() if k.endswith("AUC")}
-        rows.append({"nodes": "", "source": name, "seed": seed, **figures})
+        metrics = {k: v for k, v in measure(scores, same, camera).items() if k.endswith("AUC")}
+        rows.append({"nodes": "", "source": name, "seed": seed, **metrics})
     for nodes in ("raw", "relational"):
         for source in sources:
             experiment = Experiment(epoch, nodes, seed, network)
@@ -271,9 +271,9 @@ def measure_epoch(
             start = time.perf_counter()
             scores = experiment.relations.judge.probability(pairs)
             rate = len(pairs) / (time.perf_counter() - start)
-            figures = measure(scores, same, camera) | {"pairs/s": rate}
-            rows.append({"nodes": nodes, "source": source, "seed": seed, **figures})
-            print(f"  {nodes:10} {source:20} AUC {figures['AUC']:.3f}", flush=True)
+            metrics = measure(scores, same, camera) | {"pairs/s": rate}
+            rows.append({"nodes": nodes, "source": source, "seed": seed, **metrics})
+            print(f"  {nodes:10} {source:20} AUC {metrics['AUC']:.3f}", flush=True)
     return rows
 
 

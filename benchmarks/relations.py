@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from common import Row, embeddings, report
 from scipy.sparse import csr_array
 
-from mprd.gcn.context import EpochContext
+from mprd.gcn.context import RelationContext
 from mprd.gcn.judge import Judge
 from mprd.gcn.networks.dgcnn import Dgcnn
 from mprd.gcn.networks.registry import GcnShape
@@ -90,12 +90,12 @@ def seconds(function: Callable[[], object], runs: int, device: torch.device) -> 
     return statistics.median(times)
 
 
-def some_epoch(count: int, dim: int, device: torch.device) -> EpochContext:
+def some_epoch(count: int, dim: int, device: torch.device) -> RelationContext:
     features, _ = embeddings(count, dim)
     _, neighbors = knn(features, 30)
     distance: csr_array = jaccard_distance(features, neighbors)
     cameras = np.random.default_rng(0).integers(0, 6, count)
-    return EpochContext.of_graph(
+    return RelationContext.of_graph(
         memory=torch.from_numpy(features).to(device),
         neighbors=neighbors,
         distance=distance,

@@ -70,9 +70,6 @@ RIVALS: dict[str, dict] = {
     "mprd": merge(VARIANTS["hsd-ppa"], {"use_gcn": True}),
     "judged-weights": VARIANTS["judged-weights"],
 }
-# A lag of 50 steps, about one epoch here, as in the published mean teachers.
-TEACHER = {"train": {"teacher": "momentum", "teacher_momentum": 0.98}}
-RIVALS |= {f"{name}-teacher": merge(values, TEACHER) for name, values in RIVALS.items()}
 
 BASE: dict[str, dict] = {
     "synthetic": {"cluster": {"min_samples": 2}},  # and config/config.yaml

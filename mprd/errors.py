@@ -9,9 +9,9 @@ EPOCHS, FINAL = "epochs", "final"
 
 
 class UserError(Exception):
-    """A mistake in the input that the user can mend.
+    """A mistake in the input that the user can fix.
 
-    The message is one or two sentences: what is wrong, where, and how to mend it.
+    The message is one or two sentences: what is wrong, where, and how to fix it.
     The command line prints it without a traceback and exits with code 2.
     """
 
@@ -27,7 +27,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
 
 
-def maker(path: Path, command: str) -> str:
+def producing_command(path: Path, command: str) -> str:
     """Return the command that makes a file.
 
     Args:
@@ -40,6 +40,6 @@ def maker(path: Path, command: str) -> str:
     return "train" if weights and path.parent.parent.name == EPOCHS else command
 
 
-def remedy(path: Path, command: str) -> str:
-    """Return a sentence for the end of a message; arguments as `maker`."""
-    return f"Make it again with `mprd {maker(path, command)}`."
+def how_to_fix(path: Path, command: str) -> str:
+    """Return a sentence for the end of a message; arguments as `producing_command`."""
+    return f"Make it again with `mprd {producing_command(path, command)}`."

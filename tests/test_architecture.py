@@ -68,7 +68,7 @@ def test_imports_are_seen():
     """The check can fail: it sees what is imported at the top, inside functions, for types."""
     assert "mprd.artifacts" in IMPORTS["mprd.stages.train"]
     assert "mprd.stages.train" in IMPORTS["mprd.cli.cnn"], "inside a function"
-    assert "mprd.models.network" in IMPORTS["mprd.stages.common"], "under TYPE_CHECKING"
+    assert "mprd.models.network" in IMPORTS["mprd.stages.memory_checks"], "under TYPE_CHECKING"
     assert circle({"a": {"b"}, "b": {"a"}}) != []
 
 

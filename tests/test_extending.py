@@ -188,8 +188,8 @@ def test_a_column_is_one_line(tmp_path, monkeypatch):
     exec(code.replace("Column(", "made = Column(", 1).replace("import made = ", "import "), scope)
     assert scope["made"].name == "hard_positives"
     monkeypatch.setattr("mprd.stages.table.COLUMNS", (*columns.COLUMNS, scope["made"]))
-    from mprd.stages.table import _figures
+    from mprd.stages.table import _metrics
 
     report = {"mean_hard_positives": 3.5, "loss": 1.0}
-    found = _figures(columns.Source.METRICS, report)
+    found = _metrics(columns.Source.METRICS, report)
     assert found == {"loss": 1.0, "hard_positives": 3.5}

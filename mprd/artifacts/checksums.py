@@ -38,12 +38,12 @@ def seal(path: Path, schema: Schema) -> None:
         file.write(_head(path, begin, end))
 
 
-def check_seal(path: Path, remedy: str) -> None:
+def check_seal(path: Path, how_to_fix: str) -> None:
     """Refuse a file that is not what was written.
 
     Args:
         path: an HDF5 artifact.
-        remedy: what to do about it, a sentence.
+        how_to_fix: what to do about it, a sentence.
 
     Raises:
         UserError: it was changed or cut short, or this mprd did not write it.
@@ -51,12 +51,12 @@ def check_seal(path: Path, remedy: str) -> None:
     with path.open("rb") as file:
         head = file.read(SEAL_BYTES)
     if head.startswith(b"\x89HDF"):
-        raise UserError(f"{path} has no checksum: not this mprd wrote it. {remedy}")
+        raise UserError(f"{path} has no checksum: not this mprd wrote it. {how_to_fix}")
     if path.suffix != ".h5":
         raise UserError(f"{path} is no HDF5 artifact of mprd. Name a file that ends in .h5.")
     sealed = _SEALED.match(head)
     if sealed is None or head != _head(path, int(sealed[1]), int(sealed[2])):
-        raise UserError(f"{path} is damaged: it is not what was written. {remedy}")
+        raise UserError(f"{path} is damaged: it is not what was written. {how_to_fix}")
 
 
 def row_checksums(rows: np.ndarray) -> np.ndarray:
@@ -85,7 +85,7 @@ def content_digest(file: h5py.File, schema: Schema) -> str:
     return sha.hexdigest()
 
 
-def require_stored(file: h5py.File, key: str, where: str, remedy: str) -> None:
+def require_stored(file: h5py.File, key: str, where: str, how_to_fix: str) -> None:
     """Refuse a data set that lies in another file, or declares more than the file holds.
 
     Our files are not compressed, so such a data set is not ours: reading it could fill the memory.
@@ -94,23 +94,23 @@ def require_stored(file: h5py.File, key: str, where: str, remedy: str) -> None:
         UserError: it is such a data set.
     """
     if not isinstance(file.get(key, getlink=True), h5py.HardLink):
-        raise UserError(f"{where} is a link to somewhere else. {remedy}")
+        raise UserError(f"{where} is a link to somewhere else. {how_to_fix}")
     data = file[key]
     if not isinstance(data, h5py.Dataset) or data.is_virtual or data.external:
-        raise UserError(f"{where} is not a plain data set. {remedy}")
+        raise UserError(f"{where} is not a plain data set. {how_to_fix}")
     text = h5py.check_string_dtype(data.dtype)
     need = data.size * _STRING_BYTES if text else data.nbytes
     if data.id.get_storage_size() < need:
-        raise UserError(f"{where} declares more values than the file holds. {remedy}")
+        raise UserError(f"{where} declares more values than the file holds. {how_to_fix}")
 
 
 @contextmanager
-def unreadable(where: str | Path, remedy: str) -> Iterator[None]:
+def unreadable(where: str | Path, how_to_fix: str) -> Iterator[None]:
     """Turn what HDF5 says of a damaged file into a sentence.
 
     Args:
         where: file, or file and key.
-        remedy: what to do about it, a sentence.
+        how_to_fix: what to do about it, a sentence.
 
     Raises:
         UserError: HDF5 found damage.
@@ -118,7 +118,7 @@ def unreadable(where: str | Path, remedy: str) -> Iterator[None]:
     try:
         yield
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise UserError(f"{where} is damaged ({str(error)[:200]}). {remedy}") from None
+        raise UserError(f"{where} is damaged ({str(error)[:200]}). {how_to_fix}") from None
 
 
 def _head(path: Path, begin: int, end: int) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mprd.errors import UserError, maker, remedy
+from mprd.errors import UserError, how_to_fix, producing_command
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def atomic(path: Path, size: int = 0, *, lock: bool = True) -> Iterator[Path]:
             raise
         raise UserError(
             f"Cannot write {path}: {os.strerror(error.errno) if error.errno else error} "
-            f"({_free(path)} are free). Free space or mend the permissions."
+            f"({_free(path)} are free). Free space or fix the permissions."
         ) from error
 
 
@@ -147,7 +147,7 @@ def read_json(path: Path, schema: str, command: str) -> dict[str, Any]:
         UserError: the file is missing, no JSON, something else, or changed.
     """
     require_file(path, command)
-    again = remedy(path, command)
+    again = how_to_fix(path, command)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -162,7 +162,9 @@ def read_json(path: Path, schema: str, command: str) -> dict[str, Any]:
 def require_file(path: Path, command: str) -> None:
     """Raise a UserError if `path` is not a file."""
     if not path.is_file():
-        raise UserError(f"{path} does not exist. Make it with `mprd {maker(path, command)}`.")
+        raise UserError(
+            f"{path} does not exist. Make it with `mprd {producing_command(path, command)}`."
+        )
 
 
 def sha256_file(path: Path) -> str:

@@ -69,9 +69,9 @@ A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's
   `use_gcn` also `relations`: the attributes of `relations.h5` and the losses of the GCN's tasks.
 - `gcn/metrics.json` (`mprd.pretrain`): losses of the tasks, numbers of training pairs, `held_out`
   (accuracy, precision, recall on pairs with an image that no training pair has) and `truth`, the
-  quality on doubtful pairs against known identities (null if unknown): accuracy, AUC, the share
-  of true pairs as estimated (`prior`) and as it is (`true_share`), the Brier score at this share
-  and for balanced tasks, and `reliability`: pairs, mean probability and share of true ones by
+  quality on doubtful pairs against known identities (null if unknown): accuracy, AUC, the positive
+  rate as estimated (`prior`) and as it is (`true_share`), the Brier score at this rate
+  and for balanced tasks, and `reliability`: pairs, mean probability and positive rate by
   tenths.
 - `evaluation/*.json` (`mprd.evaluation`): `mAP`, `rank1`, `rank5`, `rank10`, `mINP` (shares in
   [0, 1]), `num_queries`, `num_valid_queries`, `inputs`; or `skipped` with the reason.
@@ -81,10 +81,10 @@ A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's
 _TABLES = """
 ## metrics.csv and summary.csv
 
-`metrics.csv` has a row for each baseline, for the initial model and for each epoch. A figure of
+`metrics.csv` has a row for each baseline, for the initial model and for each epoch. A metric of
 retrieval is of the model *after* the epoch, one of clusters of those that it was trained on.
 `summary.csv` has the same columns as means over seeds, and `<column>_std`, behind `variant` and
-`seeds`. A figure that is not known is empty.
+`seeds`. A metric that is not known is empty.
 
 """
 

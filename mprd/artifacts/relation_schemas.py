@@ -29,7 +29,7 @@ JUDGEMENTS = Schema(
     "mprd.judgements",
     1,
     "judge",
-    "The relation GCN's word on every pair that the graph of the epoch stores.",
+    "The relation GCN's prediction for every pair that the graph of the epoch stores.",
     {
         "probability": Array(
             "float32",
@@ -42,7 +42,7 @@ JUDGEMENTS = Schema(
     },
     {
         "accepted": "share of the pairs with p >= 0.5 (NaN: no pairs)",
-        "true_share": "share of true pairs among them (NaN: unknown)",
+        "true_share": "positive rate: share of true pairs among them (NaN: unknown)",
         "auc": "area under the ROC curve of p (NaN: unknown)",
         "brier": "mean squared error of the probabilities (NaN: unknown)",
     },
@@ -112,6 +112,6 @@ RELATIONS = Schema(
         "negative_acceptance": "the same as a share (NaN: none judged)",
         "negative_precision": "share of the judged that are two identities (NaN: unknown)",
         "negative_precision_kept": "the same of the kept",
-        "prior": "share of true pairs among pairs inside clusters, as estimated without labels",
+        "prior": "positive rate of the pairs inside clusters, as estimated without labels",
     },
 )

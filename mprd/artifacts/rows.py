@@ -9,7 +9,7 @@ import numpy as np
 from mprd.artifacts.checksums import row_checksums
 from mprd.artifacts.declaration import Array
 from mprd.artifacts.schema import PIXELS
-from mprd.errors import UserError, remedy
+from mprd.errors import UserError, how_to_fix
 
 _MAPPED_BYTES = 256 * 2**20  # data sets from this size on are mapped, not read
 
@@ -69,6 +69,6 @@ def read_images(file: h5py.File, rows: np.ndarray) -> np.ndarray:
     if wrong.any():
         raise UserError(
             f"{file.filename}: pixels of row {int(np.asarray(rows)[wrong][0])} are damaged. "
-            f"{remedy(Path(file.filename), PIXELS.command)}"
+            f"{how_to_fix(Path(file.filename), PIXELS.command)}"
         )
     return images

@@ -125,7 +125,7 @@ CLUSTERS = Schema(
     {
         "eps": "radius used (after widening, if any)",
         "gamma": "mean relation that a community had to reach, as chosen if `auto` (NaN: dbscan)",
-        "relation": "what nearness was: jaccard, or judged by the relation GCN",
+        "relation": "the similarity that was clustered: jaccard, or judged by the relation GCN",
         "independence": "threshold of SpCL's criterion, set in epoch 1 (NaN: not `self_paced`)",
         "num_outliers": "images without a cluster",
         "confident_together": "share in one cluster of the pairs that are mutually nearest across "

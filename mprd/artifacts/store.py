@@ -24,7 +24,7 @@ from mprd.artifacts.declaration import Array, Schema
 from mprd.artifacts.disk import new_file
 from mprd.artifacts.files import atomic, require_file
 from mprd.artifacts.rows import read_values
-from mprd.errors import UserError, remedy
+from mprd.errors import UserError, how_to_fix
 
 _UNIT_TOLERANCE = 1e-2  # of the squared length; bfloat16 networks give 1e-3
 
@@ -155,7 +155,7 @@ def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = Non
     Raises:
         UserError: missing, not HDF5, another schema or version, or contents that break it.
     """
-    again = remedy(path, schema.command)
+    again = how_to_fix(path, schema.command)
     with _opened(path, schema) as (file, sizes), unreadable(path, again):
         wanted = keys or tuple(k for k, array in schema.arrays.items() if not array.streamed)
         arrays = {key: read_values(file[key], schema.arrays[key], path) for key in wanted}
@@ -182,7 +182,7 @@ def open_artifact(path: Path, schema: Schema) -> Iterator[h5py.File]:
 def _opened(path: Path, schema: Schema) -> Iterator[tuple[h5py.File, dict[str, int]]]:
     """Open an artifact; return it and the sizes of its dimensions."""
     require_file(path, schema.command)
-    again = remedy(path, schema.command)
+    again = how_to_fix(path, schema.command)
     check_seal(path, again)
     try:
         file = h5py.File(path, "r")
@@ -218,7 +218,7 @@ def _check_head(file: h5py.File, schema: Schema, path: Path, again: str) -> None
 def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dict[str, int]:
     """Check data sets, shapes and dtypes (with `scan` all values, too); return dimension sizes."""
     sizes: dict[str, int] = {}
-    again = remedy(path, schema.command)
+    again = how_to_fix(path, schema.command)
     for key, array in schema.arrays.items():
         where = f"{path}: {key}"
         if key not in file:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mprd import __version__
 from mprd.artifacts.files import atomic, json_digest, require_file
-from mprd.errors import UserError, remedy
+from mprd.errors import UserError, how_to_fix
 
 SCHEMA_VERSION = 1
 _STATE_SCHEMA = "mprd.state"
@@ -77,7 +77,7 @@ def read_safetensors(
     """
     schemas = (schema,) if isinstance(schema, str) else schema
     require_file(path, command)
-    again = remedy(path, command)
+    again = how_to_fix(path, command)
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("mprd", "{}"))
@@ -91,8 +91,8 @@ def read_safetensors(
             f"{path} has {header['schema']} version {header.get('schema_version')}, this mprd "
             f"reads {SCHEMA_VERSION}. {again}"
         )
-    told = header.pop("checksum", "")
-    if told != json_digest(header) or header.get("digest") != tensors_digest(tensors):
+    checksum = header.pop("checksum", "")
+    if checksum != json_digest(header) or header.get("digest") != tensors_digest(tensors):
         raise UserError(f"{path} was changed after it was written. {again}")
     for key, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
@@ -123,7 +123,7 @@ def read_state(path: Path) -> dict[str, Any]:
         UserError: missing, or no training state.
     """
     require_file(path, "train")
-    again = remedy(path, "train")
+    again = how_to_fix(path, "train")
     try:
         with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums in it
             damaged = archive.testzip()

@@ -144,11 +144,9 @@ def train(
     gcn: Annotated[
         Path | None, typer.Option(help="GCN of the epoch before, or pre-trained (use_gcn)")
     ] = None,
-    drafts: Annotated[
-        Path | None, typer.Option(help="drafts.h5 of this epoch (cluster.relation: judged)")
-    ] = None,
-    student: Annotated[
-        Path | None, typer.Option(help="student.safetensors of the epoch before (train.teacher)")
+    provisional_clusters: Annotated[
+        Path | None,
+        typer.Option("--drafts", help="drafts.h5 of this epoch (cluster.relation: judged)"),
     ] = None,
     config: ConfigOption = None,
     threads: ThreadsOption = None,
@@ -169,8 +167,7 @@ def train(
         ranks=ranks,
         metadata=metadata,
         gcn=gcn,
-        drafts=drafts,
-        student=student,
+        provisional_clusters=provisional_clusters,
     )
     settings = load_config(config)
     run_shared(

@@ -52,17 +52,17 @@ def _end(child: subprocess.Popen, stopped: Stopped) -> None:
     A terminal sends Ctrl-C to all of them. A second one while Snakemake cancels its jobs would
     stop that.
     """
-    told = stopped.signal is signal.SIGINT
+    signalled = stopped.signal is signal.SIGINT
     while True:
         try:
-            if not told:
+            if not signalled:
                 _interrupt(child)
-            child.wait(_GRACE if told and not _in_foreground() else None)
+            child.wait(_GRACE if signalled and not _in_foreground() else None)
             return
         except subprocess.TimeoutExpired:  # the signal was for this process alone
-            told = False
+            signalled = False
         except Stopped as again:
-            told = again.signal is signal.SIGINT and _in_foreground()
+            signalled = again.signal is signal.SIGINT and _in_foreground()
 
 
 def _interrupt(child: subprocess.Popen) -> None:

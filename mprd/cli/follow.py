@@ -1,4 +1,4 @@
-"""The figures of a run while it runs: its table, and if wanted TensorBoard's events."""
+"""The metrics of a run while it runs: its table, and if wanted TensorBoard's events."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -11,7 +11,7 @@ from mprd.pipeline.layout import RunLayout
 
 @contextmanager
 def following(runs: Sequence[Run], *, tensorboard: bool) -> Iterator[Callable[[], None]]:
-    """Yield what brings the figures of some runs up to date, to be called now and then.
+    """Yield what brings the metrics of some runs up to date, to be called now and then.
 
     Raises:
         UserError: TensorBoard is not installed.
@@ -40,7 +40,7 @@ def layout_of(run: Run) -> RunLayout:
 
 
 class Follower:
-    """Writes the figures of a run again whenever one of its stages has reported something."""
+    """Writes the metrics of a run again whenever one of its stages has reported something."""
 
     def __init__(self, run: RunLayout, epochs: int, *, tensorboard: bool = False) -> None:
         """Begin.
@@ -67,7 +67,7 @@ class Follower:
             self._events.close()
 
     def look(self) -> None:
-        """Bring the figures up to date.
+        """Bring the metrics up to date.
 
         Once the last epoch is trained the table is left to the workflow, which makes the report
         from it.

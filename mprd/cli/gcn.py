@@ -82,7 +82,7 @@ def ranks(
     config: ConfigOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Search how near each camera's images are, for the GCN.
+    """Search the similarity to each camera's images, for the GCN.
 
     Needed with graph.backend: ivf alone; otherwise the GCN's stages compare all images themselves.
     """
@@ -99,7 +99,7 @@ def judge(
     index: IndexOption,
     features: Annotated[Path, typer.Option(help="features.h5 of the epoch")],
     graph: Annotated[Path, typer.Option(help="graph.h5 of the epoch")],
-    drafts: Annotated[Path, typer.Option(help="drafts.h5 of the epoch")],
+    provisional_clusters: Annotated[Path, typer.Option("--drafts", help="drafts.h5 of the epoch")],
     gcn: Annotated[Path, typer.Option(help="GCN of the epoch before, or pre-trained")],
     out: OutOption,
     ranks: RanksOption = None,
@@ -111,7 +111,12 @@ def judge(
     from mprd.stages.judge import run_judge
 
     inputs = JudgeInputs(
-        index=index, features=features, graph=graph, drafts=drafts, gcn=gcn, ranks=ranks
+        index=index,
+        features=features,
+        graph=graph,
+        provisional_clusters=provisional_clusters,
+        gcn=gcn,
+        ranks=ranks,
     )
     settings = load_config(config)
     run_shared(settings, threads, lambda: run_judge(inputs, out=out, config=settings))

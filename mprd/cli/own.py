@@ -77,10 +77,10 @@ def run(
 
     runs = expand_runs(merge(read_yaml(config), overrides(context.args)), str(config))
     arguments = ["--cores", cores, *context.args]
-    dry, told = ({*words} & set(context.args) for words in (_DRY, _HOW_LOUD))
-    if dry and not told:
+    dry, verbosity = ({*words} & set(context.args) for words in (_DRY, _HOW_LOUD))
+    if dry and not verbosity:
         arguments += ["--quiet", "rules", "host"]  # the table of jobs, not a block for each
-    elif not told:
+    elif not verbosity:
         arguments += ["--quiet", "all"]
         for one in runs:
             folder, epochs = layout_of(one).folder, one.config.epochs

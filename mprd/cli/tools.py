@@ -19,7 +19,7 @@ def table(
     run: Annotated[Path, typer.Argument(help="Folder of a run, or a metrics.csv / summary.csv.")],
     out: Annotated[Path | None, typer.Option(help="CSV to write; else only print.")] = None,
 ) -> None:
-    """Collect the figures of a run, or print a table."""
+    """Collect the metrics of a run, or print a table."""
     from mprd.report.tables import print_table, read_table
     from mprd.stages.table import run_table
 

@@ -154,8 +154,9 @@ def threshold(
     found = threshold_of_run(run, precision, pairs)
     if math.isnan(found.similarity):
         raise UserError(
-            f"No similarity promises {precision:.2f} by {found.judge}'s word on {found.pairs:,} "
-            "pairs. Ask for a lower --precision, or judge more pairs with `mprd answer`."
+            f"No similarity promises {precision:.2f} by the answers of {found.judge} for "
+            f"{found.pairs:,} pairs. Ask for a lower --precision, or judge more pairs with "
+            "`mprd answer`."
         )
     if as_json:
         print(json.dumps(asdict(found), indent=2))

@@ -132,10 +132,12 @@ def _part(
     near = relation[members][:, members].toarray()
     np.fill_diagonal(near, 0)
     own, origin = group[members], cluster[members]
-    told = linked[members] | np.array([bool(hostile.get(g)) for g in own.tolist()])
-    groups, node = np.unique(own[told], return_inverse=True)
+    answered = linked[members] | np.array([bool(hostile.get(g)) for g in own.tolist()])
+    groups, node = np.unique(own[answered], return_inverse=True)
     part = np.full(len(members), -1)
-    part[told] = _merged(groups, node, near[np.ix_(told, told)], origin[told], hostile)[node]
+    part[answered] = _merged(
+        groups, node, near[np.ix_(answered, answered)], origin[answered], hostile
+    )[node]
     while (part < 0).any():  # the others, those nearest to a part first
         sizes = np.bincount(part[part >= 0])
         sums = np.zeros((len(members), len(sizes)))

@@ -54,7 +54,7 @@ def cluster_features(
             f"Features must be floats (N, D) of at least two images, not {features.dtype} "
             f"{features.shape}."
         )
-    if config.judged:
+    if config.uses_judgements:
         raise UserError("Clusters of features are not judged: set cluster.relation to jaccard.")
     chosen, defaults = config.cluster, ClusterConfig()
     for name in ("constraints", "self_paced", "widen_step"):
@@ -64,7 +64,7 @@ def cluster_features(
     fine = np.isfinite(lengths) & (lengths > 0)
     if not fine.all():
         row = int(np.argmin(fine))
-        raise UserError(f"Row {row} of the features is zero, NaN or infinite. Mend or remove it.")
+        raise UserError(f"Row {row} of the features is zero, NaN or infinite. Fix or remove it.")
     vectors = np.ascontiguousarray(features / lengths, np.float32)
     where = np.full(len(vectors), -1) if cameras is None else np.asarray(cameras)
     settings = config.graph

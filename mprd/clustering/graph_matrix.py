@@ -5,7 +5,7 @@ from scipy.sparse import csr_array
 
 from mprd.artifacts import Artifact
 from mprd.artifacts.csr import NOT_ROWS, rows_ascend
-from mprd.errors import UserError, remedy
+from mprd.errors import UserError, how_to_fix
 
 
 def graph_distance(graph: Artifact) -> csr_array:
@@ -34,7 +34,7 @@ def _matrix(graph: Artifact, data: np.ndarray) -> csr_array:
     """Return values of the stored pairs; the writer of the graph has checked its symmetry."""
     indptr, indices = graph["indptr"], graph["indices"]
     if not rows_ascend(indptr, indices):
-        raise UserError(f"{graph.path}: {NOT_ROWS}. {remedy(graph.path, graph.schema.command)}")
+        raise UserError(f"{graph.path}: {NOT_ROWS}. {how_to_fix(graph.path, graph.schema.command)}")
     count = len(indptr) - 1
     return csr_array((data, indices, indptr), shape=(count, count))
 

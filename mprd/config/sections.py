@@ -68,14 +68,6 @@ class TrainConfig(Section):
         description="members count in their prototype as their cluster trusts them: by their mean "
         "relation to its other members (`membership` in clusters.h5)",
     )
-    teacher: Literal["none", "momentum"] = Field(
-        "none",
-        description="momentum: a moving average of the weights makes the features and is the model "
-        "that is evaluated and exported; the network in training is kept as student.safetensors",
-    )
-    teacher_momentum: float = Field(
-        0.99, ge=0, lt=1, description="share of the teacher's weights that a step keeps"
-    )
     use_hsd: bool = Field(
         False,
         description="train on hard pairs (HSD, of the papers); false = plain cluster contrast, "
@@ -127,11 +119,6 @@ class TrainConfig(Section):
         return self.use_hsd or self.use_ppa
 
     @property
-    def has_teacher(self) -> bool:
-        """Whether a mean teacher follows the network."""
-        return self.teacher != "none"
-
-    @property
     def losses(self) -> dict[str, float]:
         """The losses that training sums, with their weights."""
         camera = {"camera": 1.0} if self.memory == "camera" else {}
@@ -142,7 +129,7 @@ class TrainConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """Retrieval figures on query and gallery."""
+    """Retrieval metrics on query and gallery."""
 
     every: int = Field(
         10, ge=0, description="evaluate after every so many epochs and the last; 0 = the last"
@@ -224,12 +211,12 @@ class Config(Section):
     )
 
     @property
-    def judged(self) -> bool:
+    def uses_judgements(self) -> bool:
         """Whether clusters are made from the judgements of the relation GCN."""
         return self.cluster.relation == "judged"
 
     @property
-    def ranked(self) -> bool:
+    def uses_ranks(self) -> bool:
         """Whether the ranks within cameras of an epoch are searched once and kept."""
         return self.use_gcn and self.graph.backend == "ivf"
 
@@ -255,9 +242,9 @@ class Config(Section):
                 f"{self.processes} processes cannot share a batch of {batch} images: each wants "
                 f"whole batch-norm groups, as many as any other, and model.bn_group_size is {group}"
             )
-        if self.judged and not self.use_gcn:
+        if self.uses_judgements and not self.use_gcn:
             raise ValueError("cluster.relation is judged, but there is no judge: set use_gcn")
-        if self.use_gcn and not (self.judged or self.train.uses_pairs):
+        if self.use_gcn and not (self.uses_judgements or self.train.uses_pairs):
             raise ValueError(
                 "use_gcn has nothing to judge: set train.use_hsd, train.use_ppa or "
                 "cluster.relation: judged"

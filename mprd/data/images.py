@@ -32,7 +32,7 @@ def decode(path: Path, sha256: str | None = None) -> Image.Image:
         UserError: missing, no image, cut short, or another file; names the path.
     """
     source = path if sha256 is None else _unchanged(path, sha256)
-    with _readable(path), Image.open(source) as image:
+    with _naming_unreadable(path), Image.open(source) as image:
         return as_rgb(image)
 
 
@@ -57,7 +57,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         UserError: as `decode`.
     """
-    with _readable(path), Image.open(path) as image:
+    with _naming_unreadable(path), Image.open(path) as image:
         width, height = image.size
         turned = image.getexif().get(_ORIENTATION) in _TURNED
         return (height, width) if turned else (width, height)
@@ -72,7 +72,7 @@ def resize(image: Image.Image, height: int, width: int) -> np.ndarray:
 
 def _unchanged(path: Path, sha256: str) -> io.BytesIO:
     """Return the bytes of a file: those that are compared are those that are decoded."""
-    with _readable(path):
+    with _naming_unreadable(path):
         content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         raise UserError(
@@ -83,7 +83,7 @@ def _unchanged(path: Path, sha256: str) -> io.BytesIO:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _naming_unreadable(path: Path) -> Iterator[None]:
     """Turn whatever is wrong with an image file into a sentence."""
     try:
         if path.exists() and not path.is_file():

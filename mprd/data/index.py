@@ -1,11 +1,17 @@
-"""What an index says: the rows of a split, the names of cameras."""
+"""The index of a run: reading it, the rows of a split, the names of cameras."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import SPLITS, Artifact
+from mprd.artifacts import INDEX, SPLITS, Artifact, read_artifact
 from mprd.errors import UserError
+
+
+def read_index(path: Path) -> Artifact:
+    """Read `index.h5`."""
+    return read_artifact(path, INDEX)
 
 
 def split_rows(index: Artifact, *splits: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mprd.artifacts import PIXELS, open_artifact, row_checksums
-from mprd.errors import UserError, remedy
+from mprd.errors import UserError, how_to_fix
 
 _WORKERS = 8  # reads under way at once: a disk, and more so a network, answers many in one's time
 
@@ -34,7 +34,7 @@ class ReadAhead:
             offset, self._shape = file["pixels"].id.get_offset(), file["pixels"].shape[1:]
             self._checksums = file["crc32"][:]
         if offset is None:
-            raise UserError(f"{path} has images in pieces. {remedy(path, PIXELS.command)}")
+            raise UserError(f"{path} has images in pieces. {how_to_fix(path, PIXELS.command)}")
         self._offset = int(offset)
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
@@ -85,5 +85,5 @@ class ReadAhead:
             if found != size or row_checksums(images[place][None])[0] != self._checksums[row]:
                 raise UserError(
                     f"{self._path}: pixels of row {row} are damaged. "
-                    f"{remedy(self._path, PIXELS.command)}"
+                    f"{how_to_fix(self._path, PIXELS.command)}"
                 )

@@ -1,7 +1,7 @@
-"""Probabilities for the share of true pairs among those asked about, and how right they are.
+"""Probabilities at the positive rate of the pairs asked about, and how well calibrated they are.
 
 The GCN learns from balanced tasks, half of them true pairs. Where a quarter of the pairs are true,
-its answers are too high: by Bayes' rule their odds must be multiplied by the odds of the share.
+its answers are too high: by Bayes' rule their odds must be multiplied by the odds of the rate.
 """
 
 from typing import Any
@@ -16,18 +16,18 @@ BINS = 10
 
 
 def at_prior(probability: Tensor, prior: float) -> Tensor:
-    """Return probabilities of balanced tasks as those under a share of true pairs.
+    """Return probabilities of balanced tasks as those at another positive rate.
 
     Args:
         probability: (n,), p under a prior of one half.
-        prior: share of true pairs, in (0, 1).
+        prior: positive rate, in (0, 1).
     """
     true, false = prior * probability, (1 - prior) * (1 - probability)
     return true / (true + false).clamp_min(1e-12)
 
 
 def estimate_prior(probability: Tensor) -> float:
-    """Return the share of true pairs in a population, from probabilities of balanced tasks.
+    """Return the positive rate of a population of pairs, from probabilities of balanced tasks.
 
     Expectation maximisation (Saerens, Latinne, Decaestecker: Adjusting the Outputs of a Classifier
     to New a Priori Probabilities, Neural Computation 2002, eq. 2.9); needs no label.
@@ -56,7 +56,7 @@ def calibration(probability: Tensor, same: Tensor) -> dict[str, Any]:
 
     Returns:
         `brier`, the mean squared error (Brier, 1950), and `reliability`: for each tenth of the
-        range that holds pairs, their number, mean probability and share of true ones.
+        range that holds pairs, their number, mean probability and positive rate.
     """
     p, truth = probability.double().cpu().numpy(), same.cpu().numpy().astype(float)
     place = np.minimum((p * BINS).astype(int), BINS - 1)

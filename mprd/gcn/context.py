@@ -26,7 +26,7 @@ class Scaling:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpochContext:
+class RelationContext:
     """What is known of the images of an epoch: embeddings, neighbours, distances, cameras.
 
     Attributes:
@@ -63,7 +63,7 @@ class EpochContext:
         aligned: CameraMethod = "none",
         keep_ranks: bool = False,
         profile: Tensor | None = None,
-    ) -> "EpochContext":
+    ) -> "RelationContext":
         """Return the context of an epoch's graph.
 
         Args:
@@ -99,7 +99,7 @@ class EpochContext:
         """Take note that these rows of the memory have changed."""
         self.frame.refresh(self.memory, rows)
 
-    def extended(self, features: Tensor, origin: Tensor) -> "EpochContext":
+    def extended(self, features: Tensor, origin: Tensor) -> "RelationContext":
         """Return a context with more images behind: augmented views, as nodes of their own.
 
         A view has its own embedding, neighbours among the images and ranks within cameras, all as
@@ -116,7 +116,7 @@ class EpochContext:
         nearest = self._similarity(features, origin).topk(self.neighbors.shape[1], dim=1).indices
         profile = camera_profile(looking, seen, cameras, None)
         memory = torch.cat([self.memory, features])
-        return EpochContext(
+        return RelationContext(
             memory=memory,
             neighbors=torch.cat([self.neighbors, nearest]),
             star_size=self.star_size,

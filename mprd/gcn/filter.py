@@ -36,13 +36,13 @@ class _Log:
 class RelationFilter:
     """Keeps the hard pairs whose cluster relation the GCN confirms, under the current memory.
 
-    A hard positive is kept if p >= 0.5, a hard negative if p < 0.5, with p for the share of true
-    pairs among the doubtful pairs of the epoch: tasks are balanced, doubtful pairs are not.
+    A hard positive is kept if p >= 0.5, a hard negative if p < 0.5, with p at the positive rate
+    of the doubtful pairs of the epoch: tasks are balanced, doubtful pairs are not.
 
     Attributes:
         judge: the GCN in this epoch.
         sample: int64 (P, 2), pairs on which relational features are standardised anew.
-        prior: estimated share of true pairs among the doubtful ones.
+        prior: estimated positive rate of the doubtful pairs.
     """
 
     judge: Judge

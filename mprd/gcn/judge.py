@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mprd.gcn.context import EpochContext, Scaling
+from mprd.gcn.context import RelationContext, Scaling
 from mprd.gcn.networks.registry import RelationNetwork
 from mprd.pairs.pair_list import canonical
 from mprd.system import group
@@ -15,7 +15,7 @@ class Judge:
     """A relation network in the context of one epoch: it answers questions about pairs."""
 
     def __init__(
-        self, network: RelationNetwork, context: EpochContext, scaling: Scaling | None
+        self, network: RelationNetwork, context: RelationContext, scaling: Scaling | None
     ) -> None:
         """Bind a network to an epoch.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mprd.gcn.camera_ranks import level_of
-from mprd.gcn.context import EpochContext
+from mprd.gcn.context import RelationContext
 from mprd.pairs.pair_list import canonical
 
 _MATES = 32  # mates drawn per image: enough pairs, however large a cluster is
@@ -116,7 +116,7 @@ def doubtful_pairs(labels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def camera_pairs(
-    context: EpochContext, doubtful: Tensor, *, positive_rank: int, negative_rank: int
+    context: RelationContext, doubtful: Tensor, *, positive_rank: int, negative_rank: int
 ) -> PairSet:
     """Sort out doubtful pairs on which ranks within cameras and Jaccard distances agree.
 
@@ -147,7 +147,7 @@ def _around_median(values: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
     return values >= median, values <= median
 
 
-def strict_pairs(context: EpochContext, doubtful: Tensor, strict: Tensor) -> PairSet:
+def strict_pairs(context: RelationContext, doubtful: Tensor, strict: Tensor) -> PairSet:
     """Sort out doubtful pairs by a stricter clustering.
 
     Positive: in one cluster at the strict eps. Negative: not, with a Jaccard similarity at most
@@ -165,7 +165,7 @@ def strict_pairs(context: EpochContext, doubtful: Tensor, strict: Tensor) -> Pai
     return _select(context, doubtful, same, same | (weak & ~context.mutual(i, j)))
 
 
-def view_pairs(context: EpochContext, origin: Tensor) -> PairSet:
+def view_pairs(context: RelationContext, origin: Tensor) -> PairSet:
     """Pair each view with its image, and with the nearest stranger of its image.
 
     The stranger is the most similar neighbour that is neither in the image's k-reciprocal set nor
@@ -190,5 +190,5 @@ def view_pairs(context: EpochContext, origin: Tensor) -> PairSet:
     return PairSet(pairs, same, context.same_camera(*pairs.T))
 
 
-def _select(context: EpochContext, pairs: Tensor, same: Tensor, keep: Tensor) -> PairSet:
+def _select(context: RelationContext, pairs: Tensor, same: Tensor, keep: Tensor) -> PairSet:
     return PairSet(pairs, same, context.same_camera(*pairs.T)).part(keep)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from mprd.gcn.calibration import at_prior, calibration, estimate_prior
-from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.judge import Judge
 from mprd.gcn.pairs import PairSet
+from mprd.gcn.relation_tasks import RelationTasks
 
 _SAMPLE = 8192
 
@@ -22,10 +22,10 @@ def set_quality(judge: Judge, pairs: PairSet) -> dict[str, Any]:
         pairs: not trained on.
     """
     same = judge.probability(pairs.pairs) >= 0.5
-    return {"pairs": len(pairs)} | _figures(same, pairs.same)
+    return {"pairs": len(pairs)} | _metrics(same, pairs.same)
 
 
-def judge_quality(relations: EpochRelations, identity: np.ndarray) -> dict[str, Any] | None:
+def judge_quality(relations: RelationTasks, identity: np.ndarray) -> dict[str, Any] | None:
     """Compare judgements on doubtful pairs with the truth, and with cosine and Jaccard alone.
 
     Args:
@@ -34,7 +34,7 @@ def judge_quality(relations: EpochRelations, identity: np.ndarray) -> dict[str, 
 
     Returns:
         accuracy, precision, recall, and `auc`, `auc_cosine`, `auc_jaccard`, over at most 8,192
-        doubtful pairs, and the same by camera relation; `prior`, the share of true pairs as
+        doubtful pairs, and the same by camera relation; `prior`, the positive rate as
         estimated, beside `true_share`; `brier` and `reliability` of the probabilities at this
         prior. None if too few identities are known.
     """
@@ -64,7 +64,7 @@ def judge_quality(relations: EpochRelations, identity: np.ndarray) -> dict[str, 
 
 
 def _compare(scores: dict[str, Tensor], same: Tensor) -> dict[str, Any]:
-    report = {"pairs": len(same)} | _figures(scores["auc"] >= 0.5, same)
+    report = {"pairs": len(same)} | _metrics(scores["auc"] >= 0.5, same)
     return report | {name: auc(values, same) for name, values in scores.items()}
 
 
@@ -77,7 +77,7 @@ def auc(score: Tensor, same: Tensor) -> float:
     return float(roc_auc_score(same.cpu().numpy(), score.cpu().numpy()))
 
 
-def _figures(answer: Tensor, truth: Tensor) -> dict[str, float]:
+def _metrics(answer: Tensor, truth: Tensor) -> dict[str, float]:
     return {
         "accuracy": _share(answer == truth),
         "precision": _share(truth[answer]),

@@ -104,7 +104,7 @@ def _aligned(
     by_camera = CameraStatistics.of_images(features, known, standardize=standardize)
     together = CameraStatistics.of_images(features, np.zeros_like(known), standardize=standardize)
     result = together.align(new, np.zeros_like(camera))
-    told = np.isin(camera, by_camera.cameras) & (camera >= 0)
-    if told.any():
-        result[told] = by_camera.align(new[told], camera[told])
+    seen = np.isin(camera, by_camera.cameras) & (camera >= 0)
+    if seen.any():
+        result[seen] = by_camera.align(new[seen], camera[seen])
     return by_camera.align(features, known), result

@@ -70,8 +70,8 @@ def threshold_of_run(run: Path, precision: float = 0.8, answers: Path | None = N
         run: folder of a finished run.
         precision: share of the pairs above it that must be right.
         answers: `pairs.csv` of a person's answers on training images, who promises for pairs like
-            these; None: what the relation GCN says of the pairs of a sample of 1,000 images, at the
-            share of true ones that it estimates. Pairs that the graph does not store are wrong.
+            these; None: the relation GCN's predictions for the pairs of a sample of 1,000 images,
+            at the positive rate that it estimates. Pairs that the graph does not store are wrong.
 
     Raises:
         UserError: the run is not finished; there are no answers, or they cannot be read; without
@@ -108,9 +108,9 @@ def _judged(run: RunLayout, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
             "name them with --pairs, or set cluster.relation to judged."
         )
     graph = read_artifact(final.graph, GRAPH, ("indptr", "indices"))
-    told = torch.from_numpy(read_artifact(final.judgements, JUDGEMENTS)["probability"])
+    judgements = torch.from_numpy(read_artifact(final.judgements, JUDGEMENTS)["probability"])
     own = graph["indices"] == np.repeat(np.arange(count), np.diff(graph["indptr"]))
-    stored = at_prior(told, estimate_prior(told[~torch.from_numpy(own)])).numpy()
+    stored = at_prior(judgements, estimate_prior(judgements[~torch.from_numpy(own)])).numpy()
     relation = csr_array((stored, graph["indices"], graph["indptr"]), shape=(count, count))
     sample = np.random.default_rng(0).permutation(count)[:_SAMPLE]
     width = min(_NEAREST, count - 1)

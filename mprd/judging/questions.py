@@ -40,7 +40,7 @@ def questions(run: Path, count: int) -> list[Shown]:
     distance = graph_distance(graph)
     others = [_clusters(distance, method="dbscan", eps=eps, min_samples=2) for eps in _EPS]
     others += [_clusters(distance, method="community", gamma=gamma) for gamma in _GAMMAS]
-    if config.judged:
+    if config.uses_judgements:
         judged = judged_distance(graph, read_artifact(layout.final.judgements, JUDGEMENTS))
         others += [_clusters(judged, method="community", gamma=g) for g in _JUDGED_GAMMAS]
     found = pairs_to_judge(clusters, others, relation_of(distance), count)

@@ -17,7 +17,7 @@ def hsd_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
         batch.labels,
         batch.memory.prototypes,
         batch.memory.instances,
-        batch.drawn,
+        batch.hard_positive,
         batch.negatives,
         temperature=settings.temperature,
         mix=settings.hsd_mix,

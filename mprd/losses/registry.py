@@ -21,8 +21,8 @@ class LossInputs:
         labels: int64 (B,), cluster of each image.
         memory: instances, prototypes and labels of all training images.
         rows: int64 (B,), training row of each image.
-        drawn: int64 (B,), training row of one hard positive of each image, drawn uniformly; the
-            image itself where there is none.
+        hard_positive: int64 (B,), training row of one hard positive of each image, drawn
+            uniformly; the image itself where there is none.
         positives: hard positives, at least one for each image; none without HSD and PPA.
         negatives: hard negatives.
     """
@@ -32,7 +32,7 @@ class LossInputs:
     labels: Tensor
     memory: Memory
     rows: Tensor
-    drawn: Tensor
+    hard_positive: Tensor
     positives: PairList
     negatives: PairList
 

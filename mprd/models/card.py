@@ -11,14 +11,14 @@ from mprd.models.architecture import Architecture
 
 
 def model_card(
-    architecture: Architecture, data: Mapping[str, Any], figures: Mapping[str, float]
+    architecture: Architecture, data: Mapping[str, Any], metrics: Mapping[str, float]
 ) -> str:
     """Return the card as Markdown.
 
     Args:
         architecture: of the network.
         data: what the images were, name -> value.
-        figures: of the clusters that it finds, name -> value; unknown ones (NaN) are left out.
+        metrics: of the clusters that it finds, name -> value; unknown ones (NaN) are left out.
     """
     environment = Environment(
         loader=PackageLoader("mprd.models"), trim_blocks=True, undefined=StrictUndefined
@@ -28,5 +28,5 @@ def model_card(
         mean=PIXEL_MEAN,
         std=PIXEL_STD,
         data=data,
-        figures={name: value for name, value in figures.items() if not np.isnan(value)},
+        metrics={name: value for name, value in metrics.items() if not np.isnan(value)},
     )

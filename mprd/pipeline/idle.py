@@ -42,7 +42,6 @@ READERS: dict[str, _Reader] = {
     "train.memory_update": _Reader(lambda c: _has_prototypes(c.train), "train.memory: cluster"),
     "train.ppa_mix": _PPA,
     "train.ppa_weight": _PPA,
-    "train.teacher_momentum": _Reader(lambda c: c.train.has_teacher, "train.teacher: momentum"),
 }
 
 

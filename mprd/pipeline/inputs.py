@@ -17,15 +17,14 @@ class EpochInputs:
         pixels: of the run.
         features: of this epoch.
         clusters: of this epoch.
-        model: the CNN of the epoch before (epoch 1: the initial one); with a teacher the teacher.
+        model: the CNN of the epoch before (epoch 1: the initial one).
         previous_clusters: of the epoch before, None in epoch 1.
         state: of the epoch before, None in epoch 1.
         graph: of this epoch (`use_gcn`).
         ranks: of this epoch (`use_gcn` with `graph.backend: ivf`).
         metadata: of the run (`use_gcn`).
         gcn: the relation GCN of the epoch before (epoch 1: the pre-trained one) (`use_gcn`).
-        drafts: of this epoch (`cluster.relation: judged`).
-        student: of the epoch before, None in epoch 1 (`train.teacher`).
+        provisional_clusters: of this epoch (`cluster.relation: judged`).
     """
 
     index: Path
@@ -39,12 +38,11 @@ class EpochInputs:
     ranks: Path | None = None
     metadata: Path | None = None
     gcn: Path | None = None
-    drafts: Path | None = None
-    student: Path | None = None
+    provisional_clusters: Path | None = None
 
     def files(self) -> dict[str, Path]:
-        """Return those that there are, by role."""
-        return _there(self)
+        """Return those that are given, by role."""
+        return existing_files(self)
 
 
 def epoch_inputs(run: RunLayout, epoch: int, config: Config) -> EpochInputs:
@@ -66,11 +64,10 @@ def epoch_inputs(run: RunLayout, epoch: int, config: Config) -> EpochInputs:
         previous_clusters=None if first else before.clusters,
         state=None if first else before.state,
         graph=here.graph if config.use_gcn else None,
-        ranks=here.ranks if config.ranked else None,
+        ranks=here.ranks if config.uses_ranks else None,
         metadata=run.metadata if config.use_gcn else None,
         gcn=run.gcn_after(epoch - 1) if config.use_gcn else None,
-        drafts=here.drafts if config.judged else None,
-        student=None if first or not config.train.has_teacher else before.student,
+        provisional_clusters=here.provisional_clusters if config.uses_judgements else None,
     )
 
 
@@ -94,7 +91,7 @@ class JudgeInputs:
         index: of the run.
         features: of this epoch.
         graph: of this epoch.
-        drafts: of this epoch: clusters by Jaccard distance.
+        provisional_clusters: of this epoch, by Jaccard distance.
         gcn: the relation GCN of the epoch before (epoch 1: the pre-trained one).
         ranks: of this epoch; None: all images are compared.
     """
@@ -102,13 +99,13 @@ class JudgeInputs:
     index: Path
     features: Path
     graph: Path
-    drafts: Path
+    provisional_clusters: Path
     gcn: Path
     ranks: Path | None = None
 
     def files(self) -> dict[str, Path]:
-        """Return those that there are, by role."""
-        return _there(self)
+        """Return those that are given, by role."""
+        return existing_files(self)
 
 
 def judge_inputs(run: RunLayout, epoch: int, config: Config) -> JudgeInputs:
@@ -124,9 +121,9 @@ def judge_inputs(run: RunLayout, epoch: int, config: Config) -> JudgeInputs:
         index=run.index,
         features=here.features,
         graph=here.graph,
-        drafts=here.drafts,
+        provisional_clusters=here.provisional_clusters,
         gcn=run.gcn_after(epoch - 1),
-        ranks=here.ranks if config.ranked else None,
+        ranks=here.ranks if config.uses_ranks else None,
     )
 
 
@@ -175,5 +172,6 @@ def require_other(config: Config, final: FinalLayout) -> None:
         )
 
 
-def _there(inputs: EpochInputs | JudgeInputs) -> dict[str, Path]:
+def existing_files(inputs: EpochInputs | JudgeInputs) -> dict[str, Path]:
+    """Return the files that are given, by role."""
     return {name: path for name, path in vars(inputs).items() if path is not None}

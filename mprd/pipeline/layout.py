@@ -57,16 +57,21 @@ class EpochLayout(Folder):
 
     features = File("features.h5", "embeddings of the training images at the start of the epoch")
     graph = File("graph.h5", "their neighbours and Jaccard distances")
-    ranks = File("ranks.h5", "nearness of every camera's images (use_gcn, graph.backend: ivf)")
-    drafts = File("drafts.h5", "clusters by Jaccard distance, whose pairs are doubtful (judged)")
-    judgements = File("judgements.h5", "what the relation GCN says of the graph's pairs (judged)")
+    ranks = File(
+        "ranks.h5", "similarity to the images of every camera (use_gcn, graph.backend: ivf)"
+    )
+    provisional_clusters = File(
+        "drafts.h5", "clusters by Jaccard distance, whose pairs are doubtful (judged)"
+    )
+    judgements = File(
+        "judgements.h5", "the relation GCN's predictions for the graph's pairs (judged)"
+    )
     clusters = File("clusters.h5", "pseudo-labels")
-    model = File("model.safetensors", "the CNN after the epoch (with a teacher: the teacher)")
-    student = File("student.safetensors", "the CNN in training (train.teacher)")
+    model = File("model.safetensors", "the CNN after the epoch")
     state = File("state.pt", "optimiser and random state after the epoch")
     metrics = File("metrics.json", "losses and counts of the training")
     gcn = File("gcn.safetensors", "the relation GCN after the epoch (use_gcn)")
-    relations = File("relations.h5", "its judgements on hard pairs (use_gcn)")
+    relations = File("relations.h5", "its predictions for hard pairs (use_gcn)")
 
     def labelling(self, judged: bool, ranked: bool) -> dict[str, Path]:
         """Return what the stages before `train` make, by role.
@@ -77,19 +82,21 @@ class EpochLayout(Folder):
         """
         files = {"features": self.features, "graph": self.graph, "clusters": self.clusters}
         files |= {"ranks": self.ranks} if ranked else {}
-        return files | {"drafts": self.drafts, "judgements": self.judgements} if judged else files
+        judging = {
+            "provisional_clusters": self.provisional_clusters,
+            "judgements": self.judgements,
+        }
+        return files | judging if judged else files
 
-    def trained(self, use_gcn: bool, teacher: bool) -> dict[str, Path]:
+    def trained(self, use_gcn: bool) -> dict[str, Path]:
         """Return what stage `train` makes, by role."""
         files = {"model": self.model, "state": self.state, "metrics": self.metrics}
-        if teacher:
-            files["student"] = self.student
         judged = {"gcn": self.gcn, "relations": self.relations}
         return files | judged if use_gcn else files
 
-    def doubtful(self, judged: bool) -> Path:
+    def doubtful(self, uses_predictions: bool) -> Path:
         """Return the clusters inside which pairs are doubtful: the GCN learns from these."""
-        return self.drafts if judged else self.clusters
+        return self.provisional_clusters if uses_predictions else self.clusters
 
 
 class FinalLayout(Folder):
@@ -99,9 +106,13 @@ class FinalLayout(Folder):
     embeddings = File("embeddings.h5", "embeddings of all images by this model")
     features = File("features.h5", "those of the training images")
     graph = File("graph.h5", "their neighbours and Jaccard distances")
-    ranks = File("ranks.h5", "nearness of every camera's images (judged, graph.backend: ivf)")
-    drafts = File("drafts.h5", "their clusters by Jaccard distance (judged)")
-    judgements = File("judgements.h5", "what the last relation GCN says of their pairs (judged)")
+    ranks = File(
+        "ranks.h5", "similarity to the images of every camera (judged, graph.backend: ivf)"
+    )
+    provisional_clusters = File("drafts.h5", "their clusters by Jaccard distance (judged)")
+    judgements = File(
+        "judgements.h5", "the last relation GCN's predictions for their pairs (judged)"
+    )
     clusters = File("clusters.h5", "the clusters that the last model finds")
     table = File(
         "clusters.csv", "the same as a table: path, cluster, confidence, camera (identity)"
@@ -110,7 +121,7 @@ class FinalLayout(Folder):
     def files(self, judged: bool, ranked: bool) -> dict[str, Path]:
         """Return all of them, by role; see `EpochLayout.labelling`."""
         roles = ["table", "model", "embeddings", "features", "graph", "clusters"]
-        roles += ["drafts", "judgements"] if judged else []
+        roles += ["provisional_clusters", "judgements"] if judged else []
         roles += ["ranks"] if judged and ranked else []
         return {role: getattr(self, role) for role in roles}
 
@@ -140,7 +151,7 @@ class RunLayout(Folder):
         return EpochLayout(self.folder / EPOCHS / name)
 
     def evaluation(self, name: str) -> Path:
-        """Return the figures of an evaluation: of an epoch, of `INITIAL`, or of a baseline."""
+        """Return the metrics of an evaluation: of an epoch, of `INITIAL`, or of a baseline."""
         return self.folder / "evaluation" / f"{name}.json"
 
     def rankings(self, name: str) -> Path:
@@ -148,12 +159,12 @@ class RunLayout(Folder):
         return self.folder / "evaluation" / f"{name}.rankings.h5"
 
     def baselines(self) -> list[str]:
-        """Return the names of the baselines whose figures are on disk, sorted."""
+        """Return the names of the baselines whose metrics are on disk, sorted."""
         names = (path.stem for path in self.folder.glob("evaluation/*.json"))
         return sorted(name for name in names if not name.isdecimal())
 
     def reports(self) -> list[Path]:
-        """Return the figures of epochs and evaluations that are on disk, sorted."""
+        """Return the metrics of epochs and evaluations that are on disk, sorted."""
         metrics = [self.epoch(number).metrics for number in self.epochs_with("metrics")]
         return metrics + sorted(self.folder.glob("evaluation/*.json"))
 
@@ -204,15 +215,15 @@ def epoch_name(epoch: int) -> str:
     return f"{epoch:03d}"
 
 
-def said_of(path: Path) -> str:
+def log_prefix(path: Path) -> str:
     """Return what a stage's line on the console is about, by a file that it writes.
 
     Example:
-        >>> said_of(Path("results/demo/epochs/003/clusters.h5"))
+        >>> log_prefix(Path("results/demo/epochs/003/clusters.h5"))
         'demo, epoch 3: '
-        >>> said_of(Path("results/demo/final/clusters.h5"))
+        >>> log_prefix(Path("results/demo/final/clusters.h5"))
         'demo, at the end: '
-        >>> said_of(Path("clusters.h5"))
+        >>> log_prefix(Path("clusters.h5"))
         ''
     """
     folders = [parent.name for parent in path.parents]
@@ -232,7 +243,7 @@ def describe() -> str:
     lines = [
         *_lines(run),
         *_lines(run.epoch("<epoch>")),
-        (run.evaluation("<name>"), f"figures; <name>: an epoch, {INITIAL} (initial), a baseline"),
+        (run.evaluation("<name>"), f"metrics; <name>: an epoch, {INITIAL} (initial), a baseline"),
         (run.rankings("<name>"), "the results of each query"),
         *_lines(run.final),
         (run.log("<job>"), "what a job printed"),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mprd.artifacts import Artifact
-from mprd.errors import UserError, remedy
+from mprd.errors import UserError, how_to_fix
 
 
 def require_parent(child: Artifact, name: str, parent: str, parent_path: Path) -> None:
@@ -22,5 +22,5 @@ def require_parent(child: Artifact, name: str, parent: str, parent_path: Path) -
     if recorded != parent:
         raise UserError(
             f"{child.path} was made from another {name} than {parent_path}: it is stale or "
-            f"belongs to another run. {remedy(child.path, child.schema.command)}"
+            f"belongs to another run. {how_to_fix(child.path, child.schema.command)}"
         )

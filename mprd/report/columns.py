@@ -5,16 +5,16 @@ from enum import Enum, auto
 
 
 class Source(Enum):
-    """Where a figure of an epoch comes from."""
+    """Where a metric of an epoch comes from."""
 
-    EVALUATION = auto()  # the figures of an evaluation
+    EVALUATION = auto()  # the metrics of an evaluation
     CLUSTERS = auto()  # the attributes of `clusters.h5`
     METRICS = auto()  # the report of the training
     RELATIONS = auto()  # the relation GCN's part of it (`use_gcn`)
 
 
 class Format(Enum):
-    """How a figure is printed."""
+    """How a metric is printed."""
 
     COUNT = auto()
     PERCENT = auto()
@@ -23,7 +23,7 @@ class Format(Enum):
 
 @dataclass(frozen=True)
 class Column:
-    """One figure.
+    """One metric.
 
     Attributes:
         name: of the column in the CSV file.
@@ -198,7 +198,7 @@ def names() -> list[str]:
 
 
 def number(value: float, column: Column) -> str:
-    """Return a figure as it is printed."""
+    """Return a metric as it is printed."""
     if column.format is Format.COUNT:
         return f"{value:.0f}"
     if column.format is Format.PERCENT:

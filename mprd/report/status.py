@@ -63,7 +63,7 @@ def run_status(folder: Path) -> RunStatus:
     layout = run_of(folder)
     config = load_config(layout.config)
     numbers = range(FIRST_EPOCH, config.epochs + 1)
-    final = layout.final.files(config.judged, config.ranked)
+    final = layout.final.files(config.uses_judgements, config.uses_ranks)
     return RunStatus(
         name=folder.resolve().name,
         start=_absent({n: getattr(layout, n) for n in (*_START, *(_RELATIONS * config.use_gcn))}),
@@ -75,8 +75,8 @@ def run_status(folder: Path) -> RunStatus:
 
 def _epoch(layout: RunLayout, number: int, config: Config) -> EpochStatus:
     here = layout.epoch(number)
-    files = here.labelling(config.judged, config.ranked)
-    files |= here.trained(config.use_gcn, config.train.has_teacher)
+    files = here.labelling(config.uses_judgements, config.uses_ranks)
+    files |= here.trained(config.use_gcn)
     loss = None
     if here.metrics.is_file():
         loss = float(read_json(here.metrics, "mprd.metrics", "train")["loss"])

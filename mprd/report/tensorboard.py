@@ -1,4 +1,4 @@
-"""The figures of a run as TensorBoard events (the extra `tracking`)."""
+"""The metrics of a run as TensorBoard events (the extra `tracking`)."""
 
 from pathlib import Path
 

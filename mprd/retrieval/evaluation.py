@@ -1,4 +1,4 @@
-"""Retrieval figures: mAP, CMC and mINP of queries against a gallery, without sorting it."""
+"""Retrieval metrics: mAP, CMC and mINP of queries against a gallery, without sorting it."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,42 +1,41 @@
 """Stage `cluster`: pseudo-labels."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from mprd.artifacts import (
     CLUSTERS,
     GRAPH,
     INDEX,
+    JUDGEMENTS,
     Artifact,
     read_artifact,
     write_artifact,
 )
 from mprd.clustering.agreement import pair_quality
 from mprd.clustering.constraints import constrain
-from mprd.clustering.from_pairs import cluster_pairs
 from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of, within
 from mprd.clustering.health import health_score
 from mprd.clustering.membership import membership
 from mprd.clustering.operating_point import confident_pairs, share_together
 from mprd.clustering.self_paced import self_paced
+from mprd.clustering.widen_eps import GraphLabels, cluster_widening_eps
 from mprd.config import ClusterConfig, Config
 from mprd.data.index import split_rows
 from mprd.errors import UserError
-from mprd.pipeline.layout import EpochLayout, said_of
+from mprd.pipeline.layout import EpochLayout, log_prefix
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.cluster_files import cluster_numbers, read_constraints, read_judgements
-from mprd.stages.guards import exclusive
+from mprd.stages.cluster_answers import read_constraints
+from mprd.stages.cluster_numbers import cluster_numbers
+from mprd.stages.exclusive import exclusive
 from mprd.system.ram import cluster_bytes, require
 
 SETTINGS = ("cluster",)
 FILES = ("cluster.constraints",)
 
-DRAFT_GAMMA = 0.05
-_SPARSE = 0.5  # share of outliers from which one cluster means "too strict", not "all joined"
+PROVISIONAL_GAMMA = 0.05
 
 
 @exclusive
@@ -61,8 +60,8 @@ def run_cluster(
         out: `clusters.h5` to write.
         config: the `cluster` section is read.
         judgements: `judgements.h5` of the graph: pairs are as near as these say; None: as their
-            Jaccard distances say. If the config asks for judged clusters, these are drafts, with
-            a gamma of 0.05 at all times: in strict ones the GCN would find no doubts to learn
+            Jaccard distances say. If the config asks for judged clusters, these are provisional,
+            with a gamma of 0.05 at all times: in strict ones the GCN would find no doubts to learn
             from.
         previous: `clusters.h5` of the epoch before, whose threshold of independence goes on
             (`cluster.self_paced`); None: a first epoch, which sets it.
@@ -95,15 +94,15 @@ def run_cluster(
     inputs = {**artifact.inputs, "graph": artifact.digest}
     distance = jaccard = graph_distance(artifact)
     if judgements is not None:
-        judged = read_judgements(judgements, artifact, config.cluster)
+        judged = _read_judgements(judgements, artifact, config.cluster)
         inputs["judgements"] = judged.digest
         distance = judged_distance(artifact, judged)
     settings = config.cluster
-    if config.judged and judgements is None:
-        settings = settings.model_copy(update={"gamma": DRAFT_GAMMA})
+    if config.uses_judgements and judgements is None:
+        settings = settings.model_copy(update={"gamma": PROVISIONAL_GAMMA})
     confident = confident_pairs(artifact["neighbors"], cameras)
-    source = _Source(artifact, distance, confident, out)
-    labels, used = _cluster(source, settings, training=not whole)
+    source = GraphLabels(artifact, distance, confident, out)
+    labels, used = cluster_widening_eps(source, settings, training=not whole)
     independence = float("nan")
     if not whole and used.self_paced:
         labels, independence = _reliable(source, labels, used, previous, inputs)
@@ -122,7 +121,7 @@ def run_cluster(
     together = share_together(labels, confident)
     cohesion = float(membership(jaccard, labels).mean())
     print(
-        f"{said_of(out)}{len(sizes)} {_kind(out)}, {outliers} outliers of {count} images at eps "
+        f"{log_prefix(out)}{len(sizes)} {_kind(out)}, {outliers} outliers of {count} images at eps "
         f"{used.eps:g}; {together:.2f} of the confident pairs together"
     )
     write_artifact(
@@ -151,7 +150,7 @@ def run_cluster(
 
 
 def _reliable(
-    source: "_Source",
+    source: GraphLabels,
     labels: np.ndarray,
     settings: ClusterConfig,
     previous: Path | None,
@@ -169,7 +168,7 @@ def _reliable(
                 f"{previous} was made without cluster.self_paced. "
                 "Make it again with `mprd cluster`."
             )
-    source.require(settings.eps + settings.eps_gap, "cluster.eps + eps_gap")
+    source.require_stored(settings.eps + settings.eps_gap, "cluster.eps + eps_gap")
     gaps = (-settings.eps_gap, settings.eps_gap)
     tight, loose = (
         source.labels(settings.model_copy(update={"eps": settings.eps + gap}))[0] for gap in gaps
@@ -185,97 +184,25 @@ def _reliable(
 
 def _kind(out: Path) -> str:
     """Return what the clusters of a file are called on the console."""
-    return "clusters by distance" if out.name == EpochLayout.drafts.name else "clusters"
+    return (
+        "clusters by distance" if out.name == EpochLayout.provisional_clusters.name else "clusters"
+    )
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What labels are made from.
-
-    Attributes:
-        graph: `graph.h5`.
-        distance: of the stored pairs, by Jaccard or as judged.
-        confident: int64 (P, 2), pairs of two cameras that are mutually nearest.
-        out: the file that the labels are for, named in errors.
-    """
-
-    graph: Artifact
-    distance: csr_array
-    confident: np.ndarray
-    out: Path
-
-    @property
-    def eps_max(self) -> float:
-        """The largest distance that the graph stores."""
-        return float(self.graph.attributes["eps_max"])
-
-    def require(self, eps: float, name: str) -> None:
-        """Check that the graph stores all distances up to a radius.
-
-        Raises:
-            UserError: it does not.
-        """
-        if eps > self.eps_max + 1e-9:  # sums of decimal fractions are off by less
-            raise UserError(
-                f"{name} is {eps:g} but {self.graph.path} stores distances up to "
-                f"{self.eps_max:g}. Raise graph.eps_max or lower cluster.eps."
-            )
-
-    def labels(self, settings: ClusterConfig) -> tuple[np.ndarray, ClusterConfig]:
-        """Return labels int32 (N,), and the settings with the gamma used."""
-        near = within(self.distance, self.graph["data"] <= settings.eps)
-        return cluster_pairs(near, self.confident, settings)
-
-
-def _cluster(
-    source: _Source, settings: ClusterConfig, *, training: bool
-) -> tuple[np.ndarray, ClusterConfig]:
-    """Cluster a graph, widening eps where the settings say so.
-
-    Fewer than two clusters are an error only for training: a user gets what there is.
-
-    Returns:
-        Labels int32 (N,), and the settings with the eps and gamma used.
+def _read_judgements(path: Path, graph: Artifact, settings: ClusterConfig) -> Artifact:
+    """Read the relation GCN's predictions for the pairs of a graph.
 
     Raises:
-        UserError: as `run_cluster`.
+        UserError: the settings do not ask for it, or it is on another graph.
     """
-    source.require(settings.eps, "cluster.eps")
-    while True:
-        labels, used = source.labels(settings)
-        count = int(labels.max()) + 1
-        if count >= 2:
-            return labels, used
-        joined = count == 1 and (labels < 0).mean() < _SPARSE  # wider would join still more
-        if settings.widen_step == 0 or joined or settings.eps >= source.eps_max:
-            if training:
-                raise UserError(_too_few(count, joined, settings, source.out))
-            print(f"Warning: {_found(count, settings)}.")
-            return labels, used
-        wider = min(settings.eps + settings.widen_step, source.eps_max)
-        print(f"Warning: {count} clusters at eps {settings.eps:g}; widening to {wider:g}.")
-        settings = settings.model_copy(update={"eps": wider})
-
-
-def _found(count: int, settings: ClusterConfig) -> str:
-    clusters = "1 cluster" if count == 1 else f"{count} clusters"
-    return f"{settings.method} found {clusters} at eps {settings.eps:g}"
-
-
-def _too_few(count: int, joined: bool, settings: ClusterConfig, where: Path) -> str:
-    smaller = "cluster.min_samples" if settings.method == "dbscan" else "cluster.min_size"
-    if settings.method != "dbscan":
-        remedy = f"{'Raise' if joined else 'Lower'} cluster.gamma, or set it to auto"
-    elif joined:
-        remedy = "Lower cluster.eps"
-    else:
-        remedy = f"Raise cluster.eps (and graph.eps_max), lower {smaller}"
-        if settings.widen_step == 0:
-            remedy += ", or set cluster.widen_step"
-    return (
-        f"{_found(count, settings)}, training needs two ({where}). {remedy}; or start from "
-        "a better model."
-    )
+    if settings.relation != "judged":
+        raise UserError(
+            f"{path} holds judgements, but cluster.relation is {settings.relation}. Set it to "
+            "judged, or leave out --judgements."
+        )
+    judged = read_artifact(path, JUDGEMENTS)
+    require_parent(judged, "graph", graph.digest, graph.path)
+    return judged
 
 
 def _quality(labels: np.ndarray, identities: np.ndarray, cameras: np.ndarray) -> dict[str, float]:

@@ -33,13 +33,15 @@ def run_epochs(
     layout = RunLayout(run)
     for epoch in range(first, last + 1):
         if epoch > FIRST_EPOCH:
-            label_epoch(layout, epoch, config, threads)
+            make_pseudo_labels(layout, epoch, config, threads)
         inputs = epoch_inputs(layout, epoch, config)
         run_train(inputs, out=layout.epoch(epoch), epoch=epoch, config=config)
         group.wait()
 
 
-def label_epoch(run: RunLayout, epoch: int, config: Config, threads: int | None = None) -> None:
+def make_pseudo_labels(
+    run: RunLayout, epoch: int, config: Config, threads: int | None = None
+) -> None:
     """Make the pseudo-labels of an epoch and all that they come from.
 
     In epoch 1 the relation GCN is made, too: it needs clusters by distance, judgements need it.
@@ -53,17 +55,19 @@ def label_epoch(run: RunLayout, epoch: int, config: Config, threads: int | None 
     Raises:
         UserError: as the stages.
     """
-    distance_epoch(run, epoch, config, threads)
+    cluster_by_distance(run, epoch, config, threads)
     if config.use_gcn and epoch == FIRST_EPOCH:
-        begin_relations(run, config)
-    if config.judged:
-        judge_epoch(run, epoch, config)
+        pretrain_relations(run, config)
+    if config.uses_judgements:
+        cluster_by_predictions(run, epoch, config)
 
 
-def distance_epoch(run: RunLayout, epoch: int, config: Config, threads: int | None = None) -> None:
+def cluster_by_distance(
+    run: RunLayout, epoch: int, config: Config, threads: int | None = None
+) -> None:
     """Make features, graph, clusters by Jaccard distance (and the GCN's ranks) of an epoch.
 
-    These clusters are the epoch's pseudo-labels, or its drafts if they are to be judged.
+    These clusters are the epoch's pseudo-labels, or provisional ones if they are to be judged.
 
     Args:
         run: layout of the run.
@@ -93,22 +97,23 @@ def distance_epoch(run: RunLayout, epoch: int, config: Config, threads: int | No
         run_cluster(
             index=inputs.index,
             graph=here.graph,
-            out=here.doubtful(config.judged),
+            out=here.doubtful(config.uses_judgements),
             config=config,
             previous=previous_labels(run, epoch, config),
         )
-        if config.ranked:
+        if config.uses_ranks:
             from mprd.stages.ranks import run_ranks
 
             run_ranks(index=inputs.index, features=here.features, out=here.ranks, config=config)
     group.wait()
 
 
-def judge_epoch(run: RunLayout, epoch: int, config: Config) -> None:
+def cluster_by_predictions(run: RunLayout, epoch: int, config: Config) -> None:
     """Make the judgements of an epoch and the pseudo-labels that follow from them.
 
     Args:
-        run: layout of the run, with what `distance_epoch` makes, and the GCN of the epoch before.
+        run: layout of the run, with what `cluster_by_distance` makes, and the GCN of the epoch
+            before.
         epoch: 1-based.
         config: of the run, with `cluster.relation: judged`.
 
@@ -130,11 +135,11 @@ def judge_epoch(run: RunLayout, epoch: int, config: Config) -> None:
     group.wait()
 
 
-def begin_relations(run: RunLayout, config: Config) -> None:
+def pretrain_relations(run: RunLayout, config: Config) -> None:
     """Make the relation GCN that epoch 1 begins with.
 
     Args:
-        run: layout of the run, with what `distance_epoch` makes of epoch 1.
+        run: layout of the run, with what `cluster_by_distance` makes of epoch 1.
         config: of the run, with `use_gcn`.
 
     Raises:
@@ -147,10 +152,10 @@ def begin_relations(run: RunLayout, config: Config) -> None:
     run_metadata(files, out=run.metadata, config=config)
     run_pretrain(
         files,
-        clusters=first.doubtful(config.judged),
+        clusters=first.doubtful(config.uses_judgements),
         metadata=run.metadata,
         out=run.initial_gcn,
         metrics=run.initial_gcn_metrics,
         config=config,
-        ranks=first.ranks if config.ranked else None,
+        ranks=first.ranks if config.uses_ranks else None,
     )

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: retrieval figures on query and gallery."""
+"""Stage `evaluate`: retrieval metrics on query and gallery."""
 
 from pathlib import Path
 from typing import Any
@@ -7,17 +7,17 @@ import numpy as np
 
 from mprd.artifacts import RANKINGS, Artifact, write_artifact, write_json
 from mprd.config import Config
-from mprd.data.index import split_rows
+from mprd.data.index import read_index, split_rows
 from mprd.data.pixels import PixelStore
 from mprd.inference.network import network_descriptor
 from mprd.inference.registry import DESCRIPTORS, Descriptor
 from mprd.models.weights import load_network
-from mprd.pipeline.layout import said_of
+from mprd.pipeline.layout import log_prefix
 from mprd.pipeline.settings import stage_settings
 from mprd.retrieval.evaluation import Evaluation, evaluate
 from mprd.retrieval.reranking import rerank
-from mprd.stages.common import open_store, read_index
-from mprd.stages.guards import exclusive
+from mprd.stages.exclusive import exclusive
+from mprd.stages.open_pixels import open_store
 from mprd.system import group
 from mprd.system.ram import evaluation_bytes, held_pixels, inference_bytes, require
 from mprd.system.torch_setup import select_device
@@ -38,9 +38,9 @@ def run_evaluate(
     model: Path | None = None,
     baseline: str | None = None,
 ) -> None:
-    """Evaluate a model or a baseline; write figures (JSON) and per-query rankings (HDF5).
+    """Evaluate a model or a baseline; write metrics (JSON) and per-query rankings (HDF5).
 
-    A data set without query or gallery images gives a report that says so, with empty figures.
+    A data set without query or gallery images gives a report that says so, with empty metrics.
 
     Args:
         index: `index.h5`.
@@ -64,11 +64,11 @@ def run_evaluate(
         network, header = load_network(model, config.precision)
         inputs["model"] = header["digest"]
         descriptor = network_descriptor(network, store, flip=config.evaluate.flip)
-        remedy = "Take a machine with more memory, or a smaller data.height/width."
+        how_to_fix = "Take a machine with more memory, or a smaller data.height/width."
     else:
         descriptor = DESCRIPTORS[str(baseline)](config, store)
-        remedy = f"Leave {baseline} out of evaluate.baselines."
-    _require_memory(descriptor, store, len(query), config.evaluate.rerank, remedy)
+        how_to_fix = f"Leave {baseline} out of evaluate.baselines."
+    _require_memory(descriptor, store, len(query), config.evaluate.rerank, how_to_fix)
     report: dict[str, Any] = {"schema": "mprd.evaluation", "inputs": inputs}
     embedded = descriptor.embed(store)
     if not group.writes():
@@ -82,16 +82,16 @@ def run_evaluate(
         inputs=inputs,
         seed=config.seed,
     )
-    write_json(out, report | _figures(result, len(query), said_of(out)))
+    write_json(out, report | _metrics(result, len(query), log_prefix(out)))
 
 
 def _require_memory(
-    descriptor: Descriptor, store: PixelStore, queries: int, reranked: bool, remedy: str
+    descriptor: Descriptor, store: PixelStore, queries: int, reranked: bool, how_to_fix: str
 ) -> None:
     sizes = queries, len(store) - queries, descriptor.dim
     embeddings = 4 * len(store) * descriptor.dim
     need = inference_bytes(descriptor.largest_map, held_pixels(store.size), embeddings)
-    require("evaluate", need + evaluation_bytes(*sizes, reranked=reranked), remedy)
+    require("evaluate", need + evaluation_bytes(*sizes, reranked=reranked), how_to_fix)
 
 
 def _evaluate(
@@ -140,7 +140,7 @@ def _can_evaluate(
     )
 
 
-def _figures(result: Evaluation | None, queries: int, of: str) -> dict[str, Any]:
+def _metrics(result: Evaluation | None, queries: int, of: str) -> dict[str, Any]:
     if result is None:
         return {"skipped": "no query with a match in the gallery", "num_queries": queries}
     print(

@@ -17,7 +17,7 @@ from mprd.artifacts import (
 )
 from mprd.clustering.numbering import numbers_of
 from mprd.config import Config
-from mprd.data.index import camera_names, name_cameras, name_identities, split_rows
+from mprd.data.index import camera_names, name_cameras, name_identities, read_index, split_rows
 from mprd.errors import UserError
 from mprd.models.card import model_card
 from mprd.models.weights import add_card, read_architecture
@@ -25,11 +25,10 @@ from mprd.pipeline.inputs import JudgeInputs, require_other
 from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.cluster import run_cluster
-from mprd.stages.cluster_files import read_numbers
-from mprd.stages.common import read_index
+from mprd.stages.cluster_numbers import read_numbers
+from mprd.stages.exclusive import exclusive
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
-from mprd.stages.guards import exclusive
 from mprd.system import group
 
 SETTINGS = (
@@ -87,7 +86,7 @@ def run_export(
     Raises:
         UserError: an input is missing, damaged or of another run; too little memory.
     """
-    if config.judged and gcn is None:
+    if config.uses_judgements and gcn is None:
         raise UserError("cluster.relation is judged: give --gcn of the last epoch.")
     if config.export.numbers is not None:
         require_other(config, out)
@@ -102,17 +101,19 @@ def run_export(
     _keep_train(index=index, embeddings=out.embeddings, out=out.features, config=config)
     run_graph(features=out.features, index=index, out=out.graph, config=config, threads=threads)
     judgements = None
-    if config.judged and gcn is not None:
+    if config.uses_judgements and gcn is not None:
         from mprd.stages.judge import run_judge
         from mprd.stages.ranks import run_ranks
 
         judgements = out.judgements
-        run_cluster(index=index, graph=out.graph, out=out.drafts, config=config, whole=True)
+        run_cluster(
+            index=index, graph=out.graph, out=out.provisional_clusters, config=config, whole=True
+        )
         files = JudgeInputs(
             index=index,
             features=out.features,
             graph=out.graph,
-            drafts=out.drafts,
+            provisional_clusters=out.provisional_clusters,
             gcn=gcn,
             ranks=out.ranks if config.graph.backend == "ivf" else None,
         )

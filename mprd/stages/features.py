@@ -4,12 +4,13 @@ from pathlib import Path
 
 from mprd.artifacts import FEATURES, SPLITS, write_artifact
 from mprd.config import Config
-from mprd.data.index import split_rows
+from mprd.data.index import read_index, split_rows
 from mprd.inference.embed import embed_store
 from mprd.models.weights import load_network
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import open_store, read_index, require_for_inference
-from mprd.stages.guards import exclusive
+from mprd.stages.exclusive import exclusive
+from mprd.stages.memory_checks import require_memory_for_inference
+from mprd.stages.open_pixels import open_store
 from mprd.system import group
 from mprd.system.torch_setup import select_device
 
@@ -45,7 +46,7 @@ def run_features(
     rows = split_rows(artifact, *splits)
     store = open_store(pixels, artifact, rows, device)
     network, header = load_network(model, config.precision)
-    require_for_inference("features", network, store)
+    require_memory_for_inference("features", network, store)
     features = embed_store(network.to(device), store, device)
     if not group.writes():
         return

@@ -15,7 +15,7 @@ from mprd.graph.neighbors import knn
 from mprd.graph.reciprocal import list_length
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.guards import exclusive
+from mprd.stages.exclusive import exclusive
 from mprd.system.cpus import worker_count
 from mprd.system.ram import MIB, graph_bytes, require
 

@@ -15,7 +15,8 @@ from mprd.data.datasets import ImageRecord, Listing, load_reader, read_dataset
 from mprd.data.images import decode, image_size
 from mprd.errors import UserError
 from mprd.pipeline.settings import data_location, stage_settings
-from mprd.stages.guards import exclusive, require_inside
+from mprd.stages.data_fence import require_inside
+from mprd.stages.exclusive import exclusive
 from mprd.system.progress import progress
 
 SETTINGS = (
@@ -61,8 +62,8 @@ def run_index(*, out: Path, config: Config, data_dir: Path | None = None, thread
     require_inside(listing.root, [r.path for r in listing.records], config)
     for note in listing.notes:
         print(note)
-    skip = config.data.on_bad_image == "skip"
-    records, facts = _inspect(listing, skip, threads)
+    skip_unreadable = config.data.on_bad_image == "skip"
+    records, facts = _inspect(listing, skip_unreadable, threads)
     skipped = len(listing.records) - len(records)
     if skipped:
         print(f"Left out {skipped} unreadable images.")
@@ -90,17 +91,17 @@ def run_index(*, out: Path, config: Config, data_dir: Path | None = None, thread
 
 
 def _inspect(
-    listing: Listing, skip: bool, threads: int
+    listing: Listing, skip_unreadable: bool, threads: int
 ) -> tuple[list[ImageRecord], list[_FileFacts]]:
-    """Read the facts of every file, in row order; with `skip` leave bad images out."""
+    """Read the facts of every file, in row order; with `skip_unreadable` leave bad images out."""
     ordered = sorted(listing.records, key=lambda record: SPLITS.index(record.split))
 
     def facts(record: ImageRecord) -> _FileFacts | None:
         path = listing.root / record.path
         try:
-            width, height = decode(path).size if skip else image_size(path)
+            width, height = decode(path).size if skip_unreadable else image_size(path)
         except UserError as error:
-            if not skip:
+            if not skip_unreadable:
                 raise
             print(error)
             return None
@@ -124,7 +125,7 @@ def _copies(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str
         count = sum(sums["query"][one] for one in both)
         yield (
             f"Warning: {count} query images are in the gallery, too, as the same file. They find "
-            "themselves unless both name one camera; figures are too good."
+            "themselves unless both name one camera; metrics are too good."
         )
     most = max(sums["train"].values(), default=0)
     if most > 2:

@@ -7,12 +7,13 @@ import torch
 
 from mprd.artifacts import write_json
 from mprd.config import Config
-from mprd.data.index import split_rows
+from mprd.data.index import read_index, split_rows
 from mprd.models.build import build_network
 from mprd.models.weights import load_checkpoint, save_network
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import open_store, read_index, require_for_training
-from mprd.stages.guards import exclusive
+from mprd.stages.exclusive import exclusive
+from mprd.stages.memory_checks import require_memory_for_training
+from mprd.stages.open_pixels import open_store
 from mprd.system import group
 from mprd.system.torch_setup import select_device
 from mprd.training.warmup import warm_up
@@ -47,7 +48,7 @@ def run_init(*, index: Path, pixels: Path, out: Path, metrics: Path | None, conf
         print(f"Started from {config.init.checkpoint} ({len(unused)} of its tensors not used).")
     if config.init.method == "warmup":
         views = 2 * config.init.warmup.batch_size
-        require_for_training("init", network.eval(), store, views)
+        require_memory_for_training("init", network.eval(), store, views)
         network = network.to(device).to(memory_format=torch.channels_last)
         generator = torch.Generator(device).manual_seed(config.seed)
         report["loss"] = warm_up(

@@ -1,4 +1,4 @@
-"""Stage `judge`: the relation GCN's word on every pair that the graph stores."""
+"""Stage `judge`: the relation GCN's prediction for every pair that the graph stores."""
 
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,17 @@ from torch import Tensor
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, JUDGEMENTS, read_artifact, write_artifact
 from mprd.config import Config
-from mprd.data.index import split_rows
+from mprd.data.index import read_index, split_rows
 from mprd.gcn.calibration import calibration
-from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.quality import auc
+from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn
 from mprd.pipeline.inputs import JudgeInputs
-from mprd.pipeline.layout import said_of
+from mprd.pipeline.layout import log_prefix
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import read_index
-from mprd.stages.guards import exclusive
-from mprd.stages.relation_sources import read_ranks, require_drafts, require_same_data
+from mprd.stages.exclusive import exclusive
+from mprd.stages.relation_sources import read_ranks, require_clusters_by_distance, require_same_data
 from mprd.system import group
 from mprd.system.ram import judge_bytes, require
 from mprd.system.torch_setup import select_device
@@ -32,14 +31,15 @@ SETTINGS = ("seed", "gcn.neighbors")
 def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
     """Write the probability of every stored pair of a graph that it shows one identity.
 
-    They are those of balanced tasks: what share of the stored pairs is true cannot be estimated
+    They are those of balanced tasks: the positive rate of the stored pairs cannot be estimated
     safely (docs/relations.md), and `cluster.gamma` sets the operating point anyway. Where
     identities are known, AUC and Brier score are recorded, for the eye only.
 
     Args:
-        inputs: features, graph, drafts and ranks of the epoch, the GCN of the epoch before. Node
-            features are standardised on pairs inside the drafts, as where the GCN learns: inside
-            the clusters that it makes itself it would find fewer and fewer doubts.
+        inputs: features, graph, provisional clusters and ranks of the epoch, the GCN of the epoch
+            before. Node features are standardised on pairs inside the provisional clusters, as
+            where the GCN learns: inside the clusters that it makes itself it would find fewer and
+            fewer doubts.
         out: `judgements.h5` to write.
         config: of the run.
 
@@ -47,18 +47,18 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
         UserError: an input is missing, damaged or of another run; too little memory.
     """
     index = read_index(inputs.index)
-    features, graph, drafts = (
+    features, graph, provisional = (
         read_artifact(path, schema)
         for path, schema in (
             (inputs.features, FEATURES),
             (inputs.graph, GRAPH),
-            (inputs.drafts, CLUSTERS),
+            (inputs.provisional_clusters, CLUSTERS),
         )
     )
     require_parent(features, "index", index.digest, inputs.index)
     require_parent(graph, "features", features.digest, inputs.features)
-    require_parent(drafts, "graph", graph.digest, inputs.graph)
-    require_drafts(drafts)
+    require_parent(provisional, "graph", graph.digest, inputs.graph)
+    require_clusters_by_distance(provisional)
     rows = split_rows(index, "train")
     cameras, identity = index["camera"][rows], index["identity"][rows]
     count, dim = features["features"].shape
@@ -68,11 +68,11 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
     device = select_device(config.device)
     gcn, header = load_gcn(inputs.gcn, dim)
     require_same_data(header, index, inputs.gcn)
-    relations = EpochRelations(
+    relations = RelationTasks(
         network=gcn.to(device),
         memory=torch.from_numpy(features["features"]).to(device),
         graph=graph,
-        labels=torch.from_numpy(drafts["labels"]).long().to(device),
+        labels=torch.from_numpy(provisional["labels"]).long().to(device),
         cameras=cameras,
         settings=config.gcn,
         generator=torch.Generator().manual_seed(config.seed),
@@ -86,7 +86,7 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
     spread = torch.cat([probability, torch.ones(1)])[place]
     quality = _quality(pairs, probability, identity)
     accepted = float((probability >= 0.5).double().mean()) if len(pairs) else float("nan")
-    print(f"{said_of(out)}{len(pairs):,} pairs judged, {accepted:.2f} accepted")
+    print(f"{log_prefix(out)}{len(pairs):,} pairs judged, {accepted:.2f} accepted")
     write_artifact(
         out,
         JUDGEMENTS,
@@ -96,7 +96,7 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
             "index": index.digest,
             "features": features.digest,
             "graph": graph.digest,
-            "drafts": drafts.digest,
+            "drafts": provisional.digest,
             "gcn": header["digest"],
             **({} if ranks is None else {"ranks": ranks.digest}),
         },

@@ -14,7 +14,7 @@ from mprd.artifacts import (
     write_artifact,
 )
 from mprd.config import Config
-from mprd.data.index import split_rows
+from mprd.data.index import read_index, split_rows
 from mprd.data.pixels import PixelStore
 from mprd.data.transforms import view_pixels
 from mprd.errors import UserError
@@ -32,8 +32,9 @@ from mprd.models.weights import load_network
 from mprd.pipeline.inputs import InitialFiles
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import open_store, read_index, require_for_inference
-from mprd.stages.guards import exclusive
+from mprd.stages.exclusive import exclusive
+from mprd.stages.memory_checks import require_memory_for_inference
+from mprd.stages.open_pixels import open_store
 from mprd.system.torch_setup import select_device
 
 SETTINGS = ("gcn.metadata", "augment", "seed", "precision")
@@ -58,7 +59,7 @@ def run_metadata(inputs: InitialFiles, *, out: Path, config: Config) -> None:
     rows = split_rows(images, "train")
     store = open_store(inputs.pixels, images, rows, device)
     network, header = load_network(inputs.model, config.precision)
-    require_for_inference("metadata", network, store)
+    require_memory_for_inference("metadata", network, store)
     embedded = read_artifact(inputs.features, FEATURES)
     require_parent(embedded, "index", images.digest, inputs.index)
     require_parent(embedded, "model", header["digest"], inputs.model)

@@ -99,9 +99,9 @@ class _Estimate:
         }
         if self.config.use_gcn:
             found |= {"metadata": self._embed(self.train), "pretrain": self._pretrain()}
-        if self.config.ranked:
+        if self.config.uses_ranks:
             found["ranks"] = self._rank()
-        if self.config.judged:
+        if self.config.uses_judgements:
             found["judge"] = self._judge()
         for stage in SHARED & set(found):
             alone = found[stage]
@@ -192,7 +192,7 @@ class _Estimate:
 
     def _ranks(self) -> float:
         """Return the seconds that comparing all images takes, where `ranks` has not done it."""
-        return 0.0 if self.config.ranked else self._search()
+        return 0.0 if self.config.uses_ranks else self._search()
 
     def _relations(self) -> int:
         return relation_bytes(self.train, self.dim, self.cameras, self.config.graph.k1)
@@ -222,8 +222,8 @@ class _Estimate:
     def _export(self, every: int) -> Need:
         parts = [self._embed(every), self._need(self._graph(), cpu=self._search())]
         parts.append(self._cluster())
-        parts += [self._judge()] if self.config.judged else []
-        parts += [self._rank()] if self.config.judged and self.config.ranked else []
+        parts += [self._judge()] if self.config.uses_judgements else []
+        parts += [self._rank()] if self.config.uses_judgements and self.config.uses_ranks else []
         return Need(
             max(part.memory for part in parts),
             sum(part.seconds for part in parts),

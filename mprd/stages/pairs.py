@@ -10,7 +10,7 @@ from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, atomic, read_artifa
 from mprd.clustering.graph_matrix import graph_distance
 from mprd.data.index import split_rows
 from mprd.errors import UserError
-from mprd.gcn.context import EpochContext
+from mprd.gcn.context import RelationContext
 from mprd.gcn.pairs import doubtful_pairs
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.lineage import require_parent
@@ -43,8 +43,8 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
     features = read_artifact(here.features, FEATURES)
     require_parent(features, "index", index.digest, layout.index)
     graph = read_artifact(here.graph, GRAPH)
-    # In a run with judged clusters the GCN learns inside the drafts.
-    labelled = here.doubtful(judged=here.drafts.is_file())
+    # In a run with judged clusters the GCN learns inside the provisional ones.
+    labelled = here.doubtful(uses_predictions=here.provisional_clusters.is_file())
     clusters = read_artifact(labelled, CLUSTERS)
     require_parent(clusters, "graph", graph.digest, here.graph)
     rows = split_rows(index, "train")
@@ -57,7 +57,7 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
         )
     cameras = index["camera"][rows]
     ranks = read_ranks(here.ranks if here.ranks.is_file() else None, features, cameras)
-    context = EpochContext.of_graph(
+    context = RelationContext.of_graph(
         memory=torch.from_numpy(features["features"]),
         neighbors=graph["neighbors"],
         distance=graph_distance(graph),

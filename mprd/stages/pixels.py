@@ -10,7 +10,8 @@ from mprd.artifacts import INDEX, PIXELS, create_artifact, read_artifact, row_ch
 from mprd.config import Config
 from mprd.data.images import decode, resize
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.guards import exclusive, require_inside
+from mprd.stages.data_fence import require_inside
+from mprd.stages.exclusive import exclusive
 from mprd.system.progress import progress
 from mprd.system.ram import pixels_bytes, require
 

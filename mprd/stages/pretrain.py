@@ -9,23 +9,29 @@ import torch
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, Artifact, read_artifact, write_json
 from mprd.config import Config
-from mprd.data.index import split_rows
+from mprd.data.index import read_index, split_rows
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
-from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.learning import TaskSource, build_gcn, train_gcn
 from mprd.gcn.networks.registry import RelationNetwork
 from mprd.gcn.pairs import PairSet
 from mprd.gcn.quality import judge_quality, set_quality
+from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import save_gcn
 from mprd.models.network import ReidNetwork
 from mprd.models.weights import load_network
 from mprd.pipeline.inputs import InitialFiles
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.common import open_store, read_index, require_for_inference
-from mprd.stages.guards import exclusive
-from mprd.stages.relation_sources import read_metadata, read_ranks, require_drafts, unlabelled_tasks
+from mprd.stages.exclusive import exclusive
+from mprd.stages.memory_checks import require_memory_for_inference
+from mprd.stages.open_pixels import open_store
+from mprd.stages.relation_sources import (
+    read_metadata,
+    read_ranks,
+    require_clusters_by_distance,
+    unlabelled_tasks,
+)
 from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device
 
@@ -93,7 +99,7 @@ def run_pretrain(
     if searched is not None:
         found["ranks"] = searched
     more = relation_bytes(len(rows), cnn.dim, len(np.unique(cameras)), config.graph.k1)
-    require_for_inference("pretrain", cnn, store, more)
+    require_memory_for_inference("pretrain", cnn, store, more)
     network, report = _pretrain(
         found, cnn.to(device), store, cameras, index["identity"][rows], config
     )
@@ -126,7 +132,7 @@ def _pretrain(
     features = found["features"]["features"]
     generator = torch.Generator().manual_seed(config.seed)
     network = build_gcn(settings, features.shape[1], config.seed).to(store.device)
-    relations = EpochRelations(
+    relations = RelationTasks(
         network=network,
         memory=torch.from_numpy(features).to(store.device),
         graph=found["graph"],
@@ -174,7 +180,7 @@ def _read(
     require_parent(found["features"], "index", index.digest, inputs.index)
     require_parent(found["graph"], "features", found["features"].digest, inputs.features)
     require_parent(found["clusters"], "graph", found["graph"].digest, inputs.graph)
-    require_drafts(found["clusters"])
+    require_clusters_by_distance(found["clusters"])
     dim = found["features"]["features"].shape[1]
     return {**found, "metadata": read_metadata(metadata, index, dim)}
 

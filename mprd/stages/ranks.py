@@ -1,4 +1,4 @@
-"""Stage `ranks`: how near the images of each camera are to every image (`use_gcn`, `ivf`)."""
+"""Stage `ranks`: the similarity of every image to each camera's (`use_gcn`, `ivf`)."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from mprd.artifacts import FEATURES, INDEX, RANKS, read_artifact, write_artifact
 from mprd.config import Config
 from mprd.gcn.camera_frame import CameraFrame
 from mprd.gcn.camera_ranks import approximate_profile, camera_profile
-from mprd.pipeline.layout import said_of
+from mprd.pipeline.layout import log_prefix
 from mprd.pipeline.lineage import require_parent
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.guards import exclusive
+from mprd.stages.exclusive import exclusive
 from mprd.system.ram import ranks_bytes, require
 from mprd.system.torch_setup import select_device
 
@@ -21,7 +21,7 @@ SETTINGS = ("graph.min_recall",)
 
 @exclusive
 def run_ranks(*, index: Path, features: Path, out: Path, config: Config) -> None:
-    """Write the cosines by which an image's rank within its camera is told.
+    """Write the cosines that give an image's rank within its camera.
 
     With an exact search the GCN's stages compare all images themselves, each in its own memory.
     With `graph.backend: ivf` there are too many for that; the search within each camera takes
@@ -60,4 +60,4 @@ def run_ranks(*, index: Path, features: Path, out: Path, config: Config) -> None
         inputs={"index": images.digest, "features": artifact.digest},
         attributes={"recall": recall},
     )
-    print(f"{said_of(out)}ranks within {count} cameras, recall {recall:.3f}")
+    print(f"{log_prefix(out)}ranks within {count} cameras, recall {recall:.3f}")

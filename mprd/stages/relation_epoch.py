@@ -12,10 +12,10 @@ from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
 from mprd.gcn.calibration import estimate_prior
-from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.filter import RelationFilter
 from mprd.gcn.learning import TaskSource, train_gcn
 from mprd.gcn.networks.registry import RelationNetwork
+from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn, save_gcn
 from mprd.models.network import ReidNetwork
 from mprd.pipeline.inputs import EpochInputs
@@ -26,7 +26,7 @@ from mprd.stages.relation_sources import (
     embed_nodes,
     read_metadata,
     read_ranks,
-    require_drafts,
+    require_clusters_by_distance,
     require_same_data,
     unlabelled_tasks,
 )
@@ -38,7 +38,7 @@ class RelationFiles:
 
     Attributes:
         graph: `graph.h5` of the epoch.
-        doubtful: clusters whose pairs are doubtful: the epoch's, or its drafts if judged.
+        doubtful: clusters whose pairs are doubtful: the epoch's, or its provisional ones if judged.
         metadata: `metadata.h5`.
         gcn: the network that the epoch begins with.
         ranks: `ranks.h5` of the epoch; None: all images are compared.
@@ -79,10 +79,10 @@ def read_relation_files(
     if ranks is not None:
         digests["ranks"] = ranks.digest
     doubtful = clusters
-    if inputs.drafts is not None:
-        doubtful = read_artifact(inputs.drafts, CLUSTERS)
+    if inputs.provisional_clusters is not None:
+        doubtful = read_artifact(inputs.provisional_clusters, CLUSTERS)
         require_parent(doubtful, "graph", graph.digest, inputs.graph)
-        require_drafts(doubtful)
+        require_clusters_by_distance(doubtful)
         digests["drafts"] = doubtful.digest
     return RelationFiles(graph, doubtful, metadata, gcn, ranks, digests)
 
@@ -120,7 +120,7 @@ class RelationEpoch:
         """
         self._gcn, self._features, self._config = files.gcn.to(memory.device), features, config
         self._generator = torch.Generator().manual_seed(seed)
-        self._relations = EpochRelations(
+        self._relations = RelationTasks(
             network=self._gcn,
             memory=memory,
             graph=files.graph,

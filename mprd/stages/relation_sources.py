@@ -12,8 +12,8 @@ from mprd.data.pixels import PixelStore
 from mprd.data.transforms import view_pixels
 from mprd.errors import UserError
 from mprd.gcn.camera_ranks import LEVELS
-from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.learning import TaskSource
+from mprd.gcn.relation_tasks import RelationTasks
 from mprd.inference.embed import embed_pixels
 from mprd.models.network import ReidNetwork
 from mprd.pipeline.lineage import require_parent
@@ -65,7 +65,7 @@ def read_ranks(path: Path | None, features: Artifact, cameras: np.ndarray) -> Ar
     return ranks
 
 
-def require_drafts(clusters: Artifact) -> None:
+def require_clusters_by_distance(clusters: Artifact) -> None:
     """Check that clusters were made by distance: inside its own ones the GCN finds no doubts.
 
     Raises:
@@ -97,7 +97,7 @@ def require_same_data(header: dict[str, str], index: Artifact, path: Path) -> No
 
 
 def unlabelled_tasks(
-    relations: EpochRelations,
+    relations: RelationTasks,
     *,
     cnn: ReidNetwork,
     store: PixelStore,

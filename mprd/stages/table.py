@@ -34,7 +34,7 @@ def run_table(*, run: Path, out: Path) -> None:
 def collect(layout: RunLayout) -> pd.DataFrame:
     """Return what the stages of a run reported so far.
 
-    Rows: baselines, the initial model (`init`), then every epoch that is complete. Figures of
+    Rows: baselines, the initial model (`init`), then every epoch that is complete. Metrics of
     retrieval are shares in [0, 1].
 
     Raises:
@@ -58,7 +58,7 @@ def run_summary(*, tables: Sequence[Path], variants: Sequence[str], out: Path) -
     Args:
         tables: `metrics.csv` of each run.
         variants: variant that each run belongs to.
-        out: CSV to write: variant, model, seeds, and `<figure>` and `<figure>_std` of each.
+        out: CSV to write: variant, model, seeds, and `<metric>` and `<metric>_std` of each.
     """
     averaged = [column.name for column in COLUMNS if column.averaged]
     frames = []
@@ -72,19 +72,19 @@ def run_summary(*, tables: Sequence[Path], variants: Sequence[str], out: Path) -
         chosen.loc[chosen["model"] != _LAST_ROW, averaged] = float("nan")
         frames.append(chosen.assign(variant=variant))
     grouped = pd.concat(frames).groupby(["variant", "model"], sort=False)
-    figures = [name for name in names() if name not in ("eps", "gamma")]
-    summary = grouped[figures].mean()
-    spread = grouped[figures].std(ddof=1).add_suffix("_std")
+    metrics = [name for name in names() if name not in ("eps", "gamma")]
+    summary = grouped[metrics].mean()
+    spread = grouped[metrics].std(ddof=1).add_suffix("_std")
     summary.insert(0, "seeds", grouped.size())
     _write_csv(summary.join(spread).reset_index(), out)
 
 
 def _evaluation(layout: RunLayout, name: str) -> dict[str, Any]:
-    """Return the figures of an evaluation; empty where there is none."""
+    """Return the metrics of an evaluation; empty where there is none."""
     path = layout.evaluation(name)
     if not path.is_file():
         return {}
-    return _figures(Source.EVALUATION, read_json(path, "mprd.evaluation", "evaluate"))
+    return _metrics(Source.EVALUATION, read_json(path, "mprd.evaluation", "evaluate"))
 
 
 def _epoch_row(layout: RunLayout, epoch: int) -> dict[str, Any]:
@@ -94,15 +94,15 @@ def _epoch_row(layout: RunLayout, epoch: int) -> dict[str, Any]:
     count = {"num_clusters": len(clusters["sizes"])}
     return {
         "model": str(epoch),
-        **_figures(Source.CLUSTERS, count | clusters.attributes),
-        **_figures(Source.METRICS, metrics),
-        **_figures(Source.RELATIONS, metrics.get("relations") or {}),
+        **_metrics(Source.CLUSTERS, count | clusters.attributes),
+        **_metrics(Source.METRICS, metrics),
+        **_metrics(Source.RELATIONS, metrics.get("relations") or {}),
         **_evaluation(layout, epoch_name(epoch)),
     }
 
 
-def _figures(source: Source, report: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures that a report holds, by column."""
+def _metrics(source: Source, report: dict[str, Any]) -> dict[str, Any]:
+    """Return the metrics that a report holds, by column."""
     return {column.name: report.get(column.key) for column in COLUMNS if column.source is source}
 
 

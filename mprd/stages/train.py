@@ -17,18 +17,19 @@ from mprd.artifacts import (
 )
 from mprd.clustering.membership import relative_membership
 from mprd.config import Config, TrainConfig
-from mprd.data.index import split_rows
+from mprd.data.index import read_index, split_rows
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
 from mprd.losses.memories.registry import MEMORIES, Memory, MemoryInputs
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.pipeline.inputs import EpochInputs
-from mprd.pipeline.layout import FIRST_EPOCH, EpochLayout, said_of
+from mprd.pipeline.layout import FIRST_EPOCH, EpochLayout, log_prefix
 from mprd.pipeline.lineage import require_parent
-from mprd.stages.common import open_store, read_index, require_for_training
-from mprd.stages.guards import exclusive
-from mprd.stages.train_files import read_networks, restore_state, write_networks
+from mprd.stages.epoch_state import read_network, restore_state, trainer_state, write_network
+from mprd.stages.exclusive import exclusive
+from mprd.stages.memory_checks import require_memory_for_training
+from mprd.stages.open_pixels import open_store
 from mprd.system import group
 from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device
@@ -37,7 +38,6 @@ from mprd.training.epoch import (
     EpochTrainer,
     make_optimizer,
     train_epoch,
-    trainer_state,
 )
 
 SETTINGS = ("train", "augment", "seed", "use_gcn", "precision", "cluster.relation")
@@ -84,16 +84,16 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
     store = open_store(inputs.pixels, index, rows, device)
     features, clusters, previous = _read_labels(inputs, index)
     _require_clusters(clusters, config, inputs.clusters)
-    networks = read_networks(inputs, config, device)
-    _require_model(features, networks.digests["model"], inputs)
-    _require_memory(networks.student, store, features["features"].nbytes, cameras, config)
-    optimizer = make_optimizer(networks.student, config.train, epoch)
+    network, model = read_network(inputs.model, config, device)
+    _require_model(features, model, inputs)
+    _require_memory(network, store, features["features"].nbytes, cameras, config)
+    optimizer = make_optimizer(network, config.train, epoch)
     generator = torch.Generator().manual_seed(config.seed)
     if inputs.state is not None:
         restore_state(inputs.state, epoch, optimizer, generator)
     # All randomness of the epoch follows from three draws, so only this generator is carried on.
     plan_seed, device_seed, gcn_seed = torch.randint(2**62, (3,), generator=generator).tolist()
-    digests = {"index": index.digest, "pixels": store.digest, **networks.digests}
+    digests = {"index": index.digest, "pixels": store.digest, "model": model}
     digests |= {"features": features.digest, "clusters": clusters.digest}
     start = MemoryInputs(
         features=torch.from_numpy(features["features"]).to(device),
@@ -114,13 +114,13 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
             memory=memory.instances,
             features=features["features"],
             cameras=cameras,
-            cnn=networks.encoder,
+            cnn=network,
             store=store,
             config=config,
             seed=gcn_seed,
         )
     trainer = EpochTrainer(
-        network=networks.student,
+        network=network,
         optimizer=optimizer,
         memory=memory,
         pairs=pairs,
@@ -129,7 +129,6 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
         generator=torch.Generator(device).manual_seed(device_seed),
         # Without hard pairs there is nothing to filter, and no similarity to keep up with.
         pair_filter=relation.filter if relation and config.train.uses_pairs else None,
-        teacher=networks.teacher,
     )
     began = time.perf_counter()
     result = train_epoch(trainer, store, cameras, epoch, np.random.default_rng(plan_seed))
@@ -137,14 +136,14 @@ def run_train(inputs: EpochInputs, *, out: EpochLayout, epoch: int, config: Conf
         return
     if previous is not None:
         digests["previous_clusters"] = previous.digest
-    write_networks(out, networks, trainer_state(optimizer, generator, epoch), config, digests)
+    write_network(out, network, trainer_state(optimizer, generator, epoch), config, digests)
     report = _metrics(result, epoch, optimizer)
     if relation is not None:
         report["relations"] = relation.write(out, identity, digests)
     write_json(out.metrics, report)
     seconds = time.perf_counter() - began
     print(
-        f"{said_of(out.metrics)}loss {report['loss']:.3f}, {config.train.iters} steps in "
+        f"{log_prefix(out.metrics)}loss {report['loss']:.3f}, {config.train.iters} steps in "
         f"{seconds:.0f} s"
     )
 
@@ -160,7 +159,7 @@ def _require_options(inputs: EpochInputs, epoch: int, config: Config) -> None:
             )
     if inputs.ranks is not None and not use_gcn:
         raise UserError("Option --ranks goes with use_gcn: true; it is false in the config.")
-    if (inputs.drafts is not None) != config.judged:
+    if (inputs.provisional_clusters is not None) != config.uses_judgements:
         raise UserError(
             "Option --drafts goes with cluster.relation: judged; it is "
             f"{config.cluster.relation} in the config."
@@ -170,11 +169,6 @@ def _require_options(inputs: EpochInputs, epoch: int, config: Config) -> None:
         raise UserError(
             f"Epoch {epoch} {'takes no' if first else 'needs the'} state and clusters of the "
             "epoch before (--state, --previous-clusters)."
-        )
-    if (inputs.student is not None) != (config.train.has_teacher and not first):
-        raise UserError(
-            "Option --student goes with train.teacher, from epoch 2 on; it is "
-            f"{config.train.teacher} in the config, this is epoch {epoch}."
         )
 
 
@@ -216,7 +210,7 @@ def _read_labels(
 
 def _require_clusters(clusters: Artifact, config: Config, path: Path) -> None:
     relation = clusters.attributes["relation"]
-    if config.judged != (relation == "judged"):
+    if config.uses_judgements != (relation == "judged"):
         raise UserError(
             f"{path} was made by relation {relation}, the config says {config.cluster.relation}. "
             "Make it again with `mprd cluster`."
@@ -239,7 +233,7 @@ def _require_memory(
     more = 4 * rows  # as features, as memory, and their copies
     if config.use_gcn:
         more += relation_bytes(len(store), network.dim, len(np.unique(cameras)), config.graph.k1)
-    require_for_training("train", network, store, images, more)
+    require_memory_for_training("train", network, store, images, more)
 
 
 def _metrics(result: EpochResult, epoch: int, optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def judge_bytes(count: int, dim: int, cameras: int, stored: int) -> int:
 
 
 def evaluation_bytes(queries: int, gallery: int, dim: int, *, reranked: bool) -> int:
-    """Return what the figures add to the embeddings of query and gallery.
+    """Return what the metrics add to the embeddings of query and gallery.
 
     Args:
         queries: Q.
@@ -152,22 +152,22 @@ def held_pixels(size: int) -> int:
     return size if size <= PIXEL_SHARE * _free(Path("/")) else 0
 
 
-def require(stage: str, need: int, remedy: str) -> None:
+def require(stage: str, need: int, how_to_fix: str) -> None:
     """Say what a stage needs and what is free, on standard error; refuse what cannot work.
 
     Args:
         stage: its name.
         need: peak of the process, bytes.
-        remedy: what a user can do, a sentence.
+        how_to_fix: what a user can do, a sentence.
 
     Raises:
         UserError: more is needed than is free.
     """
     free = usable()
-    figures = f"about {_gib(need)} GiB of memory, {_gib(free)} GiB are free"
+    sizes = f"about {_gib(need)} GiB of memory, {_gib(free)} GiB are free"
     if need > free:
-        raise UserError(f"Stage {stage} needs {figures}. {remedy}")
-    print(f"mprd {stage}: needs {figures}", file=sys.stderr)
+        raise UserError(f"Stage {stage} needs {sizes}. {how_to_fix}")
+    print(f"mprd {stage}: needs {sizes}", file=sys.stderr)
 
 
 def usable(root: Path = Path("/")) -> int:

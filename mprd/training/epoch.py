@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +20,6 @@ from mprd.pairs.pair_filter import PairFilter
 from mprd.pairs.pair_list import PairList, random_member, without
 from mprd.system.progress import progress
 from mprd.training.sharing import add_gradients, embed
-from mprd.training.teacher import MeanTeacher
 
 _CHECK_EVERY = 20
 
@@ -66,13 +64,13 @@ class StepPairs:
     Attributes:
         positives: hard positives, at least one for each image; none without HSD and PPA.
         negatives: hard negatives.
-        drawn: int64 (B,), training row of one hard positive of each image.
+        hard_positive: int64 (B,), training row of one hard positive of each image.
         partners: int64 (B,), training row of the image that PPA aligns each image with.
     """
 
     positives: PairList
     negatives: PairList
-    drawn: Tensor
+    hard_positive: Tensor
     partners: Tensor | None
 
 
@@ -97,7 +95,6 @@ class EpochTrainer:
         augmentation: AugmentConfig,
         generator: torch.Generator,
         pair_filter: PairFilter | None = None,
-        teacher: MeanTeacher | None = None,
     ) -> None:
         """Set up an epoch.
 
@@ -110,12 +107,10 @@ class EpochTrainer:
             augmentation: the `augment` section.
             generator: random numbers for views and hard positives, on the same device.
             pair_filter: chooses among hard pairs; None: all are trained on.
-            teacher: follows the network; None: no teacher.
         """
         self.network, self.memory, self.pairs, self.settings = network, memory, pairs, settings
         self._optimizer, self._augmentation = optimizer, augmentation
         self._generator, self._filter = generator, pair_filter
-        self._teacher = teacher
         self._weights = settings.losses
 
     @property
@@ -146,8 +141,6 @@ class EpochTrainer:
         losses[0].backward()
         add_gradients(self.network.parameters())
         self._optimizer.step()
-        if self._teacher is not None:
-            self._teacher.follow(self.network)
         self.memory.update(rows, x)
         if self._filter is not None:
             self._filter.refresh(rows)
@@ -168,7 +161,7 @@ class EpochTrainer:
             labels=self.memory.labels[rows],
             memory=self.memory,
             rows=rows,
-            drawn=pairs.drawn,
+            hard_positive=pairs.hard_positive,
             positives=pairs.positives,
             negatives=pairs.negatives,
         )
@@ -199,8 +192,8 @@ class EpochTrainer:
         if self.settings.use_ppa:
             mates = without(self.pairs.mates(rows), rejected)
             partners = random_member(self.pairs.or_self(rows, mates), self._generator)[1]
-        drawn = random_member(positives, self._generator)[1]
-        return StepPairs(positives, negatives, drawn, partners)
+        hard_positive = random_member(positives, self._generator)[1]
+        return StepPairs(positives, negatives, hard_positive, partners)
 
     def _embed(self, images: Tensor, batch: int) -> tuple[Tensor, Tensor | None]:
         views = augment(images, self._augmentation, self._generator)
@@ -261,13 +254,6 @@ def train_epoch(
         mean_positives=float(positives[inside].double().mean()),
         mean_negatives=float(negatives[inside].double().mean()),
     )
-
-
-def trainer_state(
-    optimizer: torch.optim.Optimizer, generator: torch.Generator, epoch: int
-) -> dict[str, Any]:
-    """Return what the next epoch needs beside the weights; loads with `weights_only=True`."""
-    return {"optimizer": optimizer.state_dict(), "rng": generator.get_state(), "epoch": epoch}
 
 
 def _require_finite(losses: Tensor, epoch: int, settings: TrainConfig) -> None:

@@ -1,4 +1,4 @@
-"""The figures of a run while it runs."""
+"""The metrics of a run while it runs."""
 
 import shutil
 from contextlib import closing

@@ -103,7 +103,7 @@ def finished(tmp_path_factory):
 def nearly(local, tmp_path):
     """A run that lacks its last training, and what follows."""
     folder = Path(shutil.copytree(local, tmp_path / "nearly"))
-    for path in RunLayout(folder / "results/run").epoch(2).trained(False, False).values():
+    for path in RunLayout(folder / "results/run").epoch(2).trained(use_gcn=False).values():
         path.unlink()
     return folder
 

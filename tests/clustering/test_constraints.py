@@ -90,7 +90,7 @@ def test_answers_that_hold_already_change_nothing(case):
     np.testing.assert_array_equal(together(after), together(labels))
 
 
-def test_a_cluster_of_two_people_is_parted_by_nearness():
+def test_a_cluster_of_two_people_is_parted_by_similarity():
     """Rows 0-2 and 3-5 are near to each other; one answer parts them all."""
     near = np.full((6, 6), 0.1)
     near[:3, :3] = near[3:, 3:] = 0.8

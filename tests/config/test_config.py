@@ -27,7 +27,7 @@ def test_shipped_configs_are_valid(path):
 def test_the_sweep_goes_with_the_demo():
     demo, sweep = (read_yaml(ROOT / "config" / f"{name}.yaml") for name in ("config", "sweep"))
     runs = expand_runs(merge(demo, sweep), "sweep.yaml")
-    judged = {run.variant: run.config.judged for run in runs}
+    judged = {run.variant: run.config.uses_judgements for run in runs}
     assert judged == {"demo": True, "no-gcn": False, "no-alignment": True}
     assert len(runs) == 9
 

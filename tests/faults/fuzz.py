@@ -125,7 +125,7 @@ def fuzz(kinds: dict[str, tuple[Path, Reader]], count: int, seed: int) -> Counte
         AssertionError: a reader did something else; the input is kept beside the message.
     """
     signal.signal(signal.SIGALRM, _late)
-    rng, told = random.Random(seed), Counter()
+    rng, outcomes = random.Random(seed), Counter()
     contents = {name: path.read_bytes() for name, (path, _) in kinds.items()}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
@@ -138,16 +138,16 @@ def fuzz(kinds: dict[str, tuple[Path, Reader]], count: int, seed: int) -> Counte
             signal.alarm(SECONDS)
             try:
                 reader(damaged)
-                told[name, "result"] += 1
+                outcomes[name, "result"] += 1
             except UserError:
-                told[name, "sentence"] += 1
+                outcomes[name, "sentence"] += 1
             except BaseException as error:
                 kept = Path(tempfile.mkdtemp(prefix="mprd-fuzz-")) / damaged.name
                 damaged.rename(kept)
                 raise AssertionError(f"{name}: {type(error).__name__}: {error} ({kept})") from error
             finally:
                 signal.alarm(0)
-    return told
+    return outcomes
 
 
 def main() -> None:
@@ -161,8 +161,8 @@ def main() -> None:
         images = Path(folder)
         draw_images(images)
         begin = time.perf_counter()
-        told = fuzz(readers(options.run, images), options.count, options.seed)
-    for (name, outcome), count in sorted(told.items()):
+        outcomes = fuzz(readers(options.run, images), options.count, options.seed)
+    for (name, outcome), count in sorted(outcomes.items()):
         print(f"{count:8,d}  {name:12s} {outcome}")
     print(f"{options.count:,} inputs in {time.perf_counter() - begin:.0f} s, no finding")
 

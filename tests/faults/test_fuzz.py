@@ -6,7 +6,7 @@ from tests.faults.fuzz import draw_images, fuzz, readers
 def test_rubbish_is_a_result_or_a_sentence(judged_run, tmp_path):
     draw_images(tmp_path)
     kinds = readers(judged_run.folder, tmp_path)
-    told = fuzz(kinds, 30 * len(kinds), seed=1)
-    assert sum(told.values()) == 30 * len(kinds)
+    outcomes = fuzz(kinds, 30 * len(kinds), seed=1)
+    assert sum(outcomes.values()) == 30 * len(kinds)
     for name in kinds:
-        assert told[name, "sentence"] > 0, f"no change of {name} was noticed"
+        assert outcomes[name, "sentence"] > 0, f"no change of {name} was noticed"

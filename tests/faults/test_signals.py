@@ -25,7 +25,7 @@ def training(judged_run, tmp_path):
     shutil.copytree(judged_run.folder, tmp_path / "run")
     run = type(judged_run)(tmp_path / "run")
     here, before = run.epoch(2), run.epoch(1)
-    for path in here.trained(use_gcn=True, teacher=False).values():
+    for path in here.trained(use_gcn=True).values():
         path.unlink(missing_ok=True)
     config = changed(load_config(run.config), train={"iters": 100_000})
     (tmp_path / "long.yaml").write_text(dump_yaml(config))
@@ -35,7 +35,7 @@ def training(judged_run, tmp_path):
         "pixels": run.pixels,
         "features": here.features,
         "clusters": here.clusters,
-        "drafts": here.drafts,
+        "drafts": here.provisional_clusters,
         "graph": here.graph,
         "metadata": run.metadata,
         "model": before.model,
@@ -87,7 +87,7 @@ def test_a_stage_that_is_stopped_leaves_nothing(training, tmp_path, number, code
     assert stage.stop(number) == code
     assert message in stage.said
     assert "Traceback" not in stage.said
-    trained = here.trained(use_gcn=True, teacher=False).values()
+    trained = here.trained(use_gcn=True).values()
     assert not any(path.exists() for path in trained)
     with only_writer(here.model):
         pass  # the lock is free

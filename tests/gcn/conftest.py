@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from mprd.gcn.context import EpochContext
+from mprd.gcn.context import RelationContext
 from mprd.graph import jaccard_distance, knn
 
 
@@ -20,9 +20,9 @@ class Epoch:
     identity: np.ndarray
     star: int = 4
 
-    def context(self) -> EpochContext:
+    def context(self) -> RelationContext:
         memory = torch.from_numpy(self.features.copy())
-        return EpochContext.of_graph(
+        return RelationContext.of_graph(
             memory=memory,
             neighbors=self.neighbors,
             distance=self.distance,

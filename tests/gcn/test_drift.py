@@ -9,9 +9,9 @@ from mprd.artifacts import GRAPH, Artifact
 from mprd.config import ClusterConfig, GcnConfig
 from mprd.gcn import learning
 from mprd.gcn.calibration import estimate_prior
-from mprd.gcn.epoch_relations import EpochRelations
 from mprd.gcn.filter import RelationFilter
 from mprd.gcn.learning import build_gcn, train_gcn
+from mprd.gcn.relation_tasks import RelationTasks
 from mprd.graph import jaccard_distance, knn
 from mprd.pairs.hard_pairs import HardPairs
 
@@ -34,7 +34,7 @@ def embeddings(epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), who, cameras
 
 
-def relations_of(epoch: int, network, labels, generator) -> EpochRelations:
+def relations_of(epoch: int, network, labels, generator) -> RelationTasks:
     features, _, cameras = embeddings(epoch)
     _, neighbors = knn(features, 12, "torch")
     distance = jaccard_distance(features, neighbors, 12, 3, 0.9)
@@ -42,7 +42,7 @@ def relations_of(epoch: int, network, labels, generator) -> EpochRelations:
     arrays = {"neighbors": neighbors} | {key: getattr(distance, key) for key in stored}
 
     graph = Artifact(Path("graph.h5"), GRAPH, arrays, {"cameras": "none", "recall": 1.0}, "", {})
-    return EpochRelations(
+    return RelationTasks(
         network=network,
         memory=torch.from_numpy(features),
         graph=graph,

@@ -195,8 +195,8 @@ def test_a_threshold_by_the_gcn_and_by_a_person(judged_run, bare_run, tmp_path):
     assert (judged["pairs"], judged["judge"]) == (54 * 53, "the relation GCN")
     final = judged_run.final
     graph, every = read_artifact(final.graph, GRAPH), read_artifact(final.features, FEATURES)
-    told = read_artifact(final.judgements, JUDGEMENTS)["probability"]
-    relation = csr_array((told, graph["indices"], graph["indptr"]), shape=(54, 54)).toarray()
+    probability = read_artifact(final.judgements, JUDGEMENTS)["probability"]
+    relation = csr_array((probability, graph["indices"], graph["indptr"]), shape=(54, 54)).toarray()
     off = ~np.eye(54, dtype=bool)
     stored = torch.from_numpy(relation[off & (relation > 0)])
     right = at_prior(torch.from_numpy(relation), estimate_prior(stored)).numpy()[off]
@@ -222,7 +222,9 @@ def test_a_threshold_by_the_gcn_and_by_a_person(judged_run, bare_run, tmp_path):
     with pytest.raises(UserError, match=rf"is no folder of a run.* Perhaps {judged_run.folder}\?"):
         call("threshold", "--run", judged_run.final.folder)
     answers.write_text(f"path_a,path_b,same\n{paths[0]},{paths[1]},0\n")
-    with pytest.raises(UserError, match=r"No similarity promises 0.80 by a person's word on 1"):
+    with pytest.raises(
+        UserError, match=r"No similarity promises 0.80 by the answers of a person for 1"
+    ):
         call("threshold", *options)
     answers.write_text("path_a,path_b,same\n")
     with pytest.raises(UserError, match=r"pairs.csv has no judged pair"):

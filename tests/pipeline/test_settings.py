@@ -80,8 +80,7 @@ def run(tmp_path_factory, tiny_config):
     train(folder, 1, config)
     label(folder, 2, config)
     layout = RunLayout(folder)
-    shutil.copy(layout.epoch(1).clusters, layout.epoch(1).drafts)
-    shutil.copy(layout.epoch(1).model, layout.epoch(1).student)
+    shutil.copy(layout.epoch(1).clusters, layout.epoch(1).provisional_clusters)
     run_judge(judge_inputs(layout, 1, config), out=layout.epoch(1).judgements, config=config)
     shutil.copy(layout.initial_model, folder / "checkpoint.safetensors")
     return layout
@@ -106,7 +105,7 @@ def call(stage: str, run: RunLayout, out: Path, config: Any) -> None:
             graph=first.graph,
             out=out / "c.h5",
             config=config,
-            judgements=first.judgements if config._model.judged else None,
+            judgements=first.judgements if config._model.uses_judgements else None,
         ),
         "ranks": lambda: run_ranks(
             index=run.index, features=first.features, out=out / "k.h5", config=config
@@ -170,7 +169,6 @@ VARIANTS: dict[str, list[dict]] = {
         {"gcn": {"learn": False}},
         {"gcn": {"unlabelled": {"source": "strict", "strict": 0.3}}},
         {"gcn": {"unlabelled": {"source": "views"}}},
-        {"train": {"teacher": "momentum"}},
         {"use_gcn": False} | CAP,
     ],
     "evaluate": [{}],
@@ -212,13 +210,14 @@ def labels_of(run: RunLayout) -> str:
 
 def test_every_stage_is_checked():
     stages = {path.stem for path in (Path(run_train.__code__.co_filename).parent).glob("*.py")}
-    helpers = {"__init__", "common", "epochs", "pairs", "relation_epoch", "relation_sources"}
-    helpers |= {"cluster_files", "guards", "needs", "train_files"}
+    helpers = {"__init__", "epochs", "needs", "pairs", "relation_epoch", "relation_sources"}
+    helpers |= {"cluster_answers", "cluster_numbers", "data_fence", "epoch_state", "exclusive"}
+    helpers |= {"memory_checks", "open_pixels"}
     assert set(VARIANTS) == stages - helpers - {"report"}
     with pytest.raises(ValueError, match="unknown stage 'trian'"):
         declared("trian")
     with pytest.raises(ValueError, match="declares no SETTINGS"):
-        declared("common")
+        declared("memory_checks")
 
 
 def test_a_report_is_of_all_settings():

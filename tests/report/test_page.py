@@ -1,4 +1,4 @@
-"""What the report shows: its figures against literal references, its HTML, in a real browser."""
+"""What the report shows: its metrics against literal references, its HTML, in a real browser."""
 
 import base64
 import io

@@ -7,7 +7,7 @@ from mprd.artifacts.files import atomic
 from mprd.config import Config, dump_yaml, merge, validate
 from mprd.pipeline.inputs import EpochInputs, epoch_inputs, initial_files
 from mprd.pipeline.layout import INITIAL, RunLayout, epoch_name
-from mprd.stages.epochs import label_epoch
+from mprd.stages.epochs import make_pseudo_labels
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.export import run_export
 from mprd.stages.index import run_index
@@ -41,7 +41,7 @@ def inputs_of(folder: Path, epoch: int, config: Config) -> EpochInputs:
 
 
 def label(folder: Path, epoch: int, config: Config) -> None:
-    label_epoch(RunLayout(folder), epoch, config)
+    make_pseudo_labels(RunLayout(folder), epoch, config)
 
 
 def train(folder: Path, epoch: int, config: Config) -> None:
@@ -58,12 +58,12 @@ def pretrain(folder: Path, config: Config) -> None:
     run = RunLayout(folder)
     run_pretrain(
         initial_files(run),
-        clusters=run.epoch(1).doubtful(config.judged),
+        clusters=run.epoch(1).doubtful(config.uses_judgements),
         metadata=run.metadata,
         out=run.initial_gcn,
         metrics=run.initial_gcn_metrics,
         config=config,
-        ranks=run.epoch(1).ranks if config.ranked else None,
+        ranks=run.epoch(1).ranks if config.uses_ranks else None,
     )
 
 
@@ -73,7 +73,7 @@ def export(run: RunLayout, config: Config) -> None:
         index=run.index,
         pixels=run.pixels,
         model=last.model,
-        gcn=last.gcn if config.judged else None,
+        gcn=last.gcn if config.uses_judgements else None,
         out=run.final,
         config=config,
     )

@@ -19,7 +19,7 @@ from mprd.gcn.filter import RelationFilter
 from mprd.gcn.weights import load_gcn, save_gcn
 from mprd.models.weights import load_network
 from mprd.pipeline.layout import EpochLayout, RunLayout
-from mprd.stages.epochs import begin_relations
+from mprd.stages.epochs import pretrain_relations
 from mprd.stages.pairs import run_pairs
 from mprd.stages.table import run_table
 from mprd.stages.train import run_train
@@ -139,7 +139,7 @@ def test_the_same_inputs_give_the_same_bytes(copy, run, config):
     """Metadata, pre-training and an epoch are each made again, the epoch in a spoilt process."""
     torch.rand(7)
     shutil.rmtree(copy / "gcn")
-    begin_relations(RunLayout(copy), config)
+    pretrain_relations(RunLayout(copy), config)
     train(copy, 2, config)
     for name in ("gcn/pretrained", "epochs/002/gcn", "epochs/002/model"):
         name += ".safetensors"

@@ -17,12 +17,12 @@ from mprd.clustering.operating_point import GAMMAS, confident_pairs, share_toget
 from mprd.config import Config
 from mprd.data.index import split_rows
 from mprd.errors import UserError
-from mprd.gcn.epoch_relations import EpochRelations
+from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn
 from mprd.pairs.answers import read_answers
 from mprd.pipeline.inputs import judge_inputs
 from mprd.pipeline.layout import FinalLayout, RunLayout
-from mprd.stages.cluster import DRAFT_GAMMA, run_cluster
+from mprd.stages.cluster import PROVISIONAL_GAMMA, run_cluster
 from mprd.stages.export import run_export
 from mprd.stages.judge import run_judge, stored_pairs
 from tests.stages.pipeline import changed, label, start, train
@@ -78,11 +78,13 @@ def test_judgements_are_those_of_the_gcn_before(run, config, epoch):
     rows = split_rows(index, "train")
     gcn, header = load_gcn(layout.gcn_after(epoch - 1), 192)
     assert found.inputs["gcn"] == header["digest"]
-    relations = EpochRelations(
+    relations = RelationTasks(
         network=gcn,
         memory=torch.from_numpy(features["features"]),
         graph=graph,
-        labels=torch.from_numpy(read_artifact(here.drafts, CLUSTERS)["labels"]).long(),
+        labels=torch.from_numpy(
+            read_artifact(here.provisional_clusters, CLUSTERS)["labels"]
+        ).long(),
         cameras=index["camera"][rows],
         settings=config.gcn,
         generator=torch.Generator().manual_seed(config.seed),
@@ -115,11 +117,11 @@ def test_clusters_are_communities_of_the_judgements(run, config):
     expected = community(csr_array(dense), config.cluster.gamma, config.cluster.min_size)
     np.testing.assert_array_equal(found["labels"], expected)
     assert found.attributes["relation"] == "judged"
-    drafts = read_artifact(here.drafts, CLUSTERS)
-    assert drafts.attributes["relation"] == "jaccard"
+    provisional = read_artifact(here.provisional_clusters, CLUSTERS)
+    assert provisional.attributes["relation"] == "jaccard"
     dense[rows[near], graph["indices"][near]] = 1 - graph["data"][near]
-    expected = community(csr_array(dense), DRAFT_GAMMA, config.cluster.min_size)
-    np.testing.assert_array_equal(drafts["labels"], expected)
+    expected = community(csr_array(dense), PROVISIONAL_GAMMA, config.cluster.min_size)
+    np.testing.assert_array_equal(provisional["labels"], expected)
 
 
 def test_gamma_is_chosen_by_confident_pairs(copy, config):
@@ -177,7 +179,7 @@ def test_what_does_not_fit_is_refused(copy, config):
     with pytest.raises(UserError, match="by relation jaccard, the config says judged"):
         train(copy.folder, 2, config)
     other = judge_inputs(copy, 2, config)
-    judged_labels = replace(other, drafts=RunLayout(copy.folder).epoch(1).clusters)
+    judged_labels = replace(other, provisional_clusters=RunLayout(copy.folder).epoch(1).clusters)
     judged_labels = replace(judged_labels, features=copy.epoch(1).features)
     judged_labels = replace(judged_labels, graph=copy.epoch(1).graph)
     with pytest.raises(UserError, match="was made from judgements"):
@@ -213,7 +215,7 @@ def test_answers_hold_in_the_clusters(copy, config, method):
     if method == "dbscan":
         plain = {"method": "dbscan", "relation": "jaccard", "eps": 0.7, "min_samples": 2}
         config = changed(config, cluster=plain)
-    judgements = here.judgements if config.judged else None
+    judgements = here.judgements if config.uses_judgements else None
     out = copy.folder / "c.h5"
     options = {"index": copy.index, "graph": here.graph, "judgements": judgements, "out": out}
     run_cluster(**options, config=config)

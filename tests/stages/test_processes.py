@@ -103,9 +103,9 @@ def test_a_lost_process_stops_all_with_one_sentence(
     assert len(workers) == 2
     os.kill(workers[1] if one == "worker" else process.pid, number)
     assert process.wait(timeout=60) == code
-    told = [line for line in log.read_text().splitlines() if "epoch 1:" not in line]
-    assert told[0].startswith("mprd train: needs about ")
-    assert told[1:] == [sentence]
+    lines = [line for line in log.read_text().splitlines() if "epoch 1:" not in line]
+    assert lines[0].startswith("mprd train: needs about ")
+    assert lines[1:] == [sentence]
     assert not list(out.rglob("*.safetensors")) + list(out.rglob("*.partial"))
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers), "no orphan"
 

@@ -637,28 +637,6 @@ def test_other_memories_train(copy, tiny_config, memory):
     assert load_network(copy / "epochs/001/model.safetensors")[1]["digest"] != before
 
 
-def test_a_teacher_is_the_model_and_goes_on_from_its_files(copy, tiny_config):
-    taught = changed(tiny_config, train={"teacher": "momentum", "teacher_momentum": 0.5})
-    train(copy, 1, taught)
-    start, first = RunLayout(copy).initial_model, RunLayout(copy).epoch(1)
-    weights = [load_network(p)[0].state_dict() for p in (start, first.model, first.student)]
-    initial, teacher, student = (w["backbone.conv1.weight"] for w in weights)
-    assert not torch.equal(teacher, student)
-    # Two of the three steps weigh 0.75, so the teacher is nearer to the student than to the start.
-    assert (teacher - student).norm() < (teacher - initial).norm()
-    label(copy, 2, taught)
-    features = read_artifact(RunLayout(copy).epoch(2).features, FEATURES)
-    assert features.inputs["model"] == load_network(first.model)[1]["digest"]
-    train(copy, 2, taught)
-    second = RunLayout(copy).epoch(2)
-    once = [path.read_bytes() for path in (second.model, second.student, second.state)]
-    torch.rand(5)
-    train(copy, 2, taught)
-    assert [path.read_bytes() for path in (second.model, second.student, second.state)] == once
-    with pytest.raises(UserError, match="--student goes with"):
-        run_train(inputs_of(copy, 2, tiny_config), out=second, epoch=2, config=taught)
-
-
 def test_self_paced_clusters_go_on_with_the_first_threshold(copy, tiny_config):
     paced = changed(tiny_config, cluster={"self_paced": True, "eps_gap": 0.05})
     files = {"index": copy / "index.h5", "graph": copy / "epochs/001/graph.h5"}

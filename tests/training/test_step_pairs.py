@@ -62,7 +62,7 @@ def test_rejected_pairs_teach_nothing(labels, share, seed):
     asked = Rejects(share, seed)
     found = trainer(labels, None, asked).choose_pairs(torch.arange(len(labels)))
     used = set(zip(found.positives.owner.tolist(), found.positives.member.tolist(), strict=True))
-    used |= set(enumerate(found.drawn.tolist())) | set(enumerate(found.partners.tolist()))
+    used |= set(enumerate(found.hard_positive.tolist())) | set(enumerate(found.partners.tolist()))
     assert not used & set(asked.rejected)
     for owner, member in used:
         assert labels[owner] == labels[member], "an image, or one of its mates"

@@ -43,8 +43,7 @@ def dry_run(task: tuple[Path, dict]) -> dict[str, set[str]]:
 def planned(text: str) -> dict[str, set[str]]:
     """Read the stages of each run from what a dry run prints."""
     found: dict[str, set[str]] = {run: set() for run in ASKED}
-    names = {"train_gcn": "train", "train_teacher": "train", "train_gcn_teacher": "train"}
-    names |= {"baseline": "evaluate"}
+    names = {"train_gcn": "train", "baseline": "evaluate"}
     names |= {
         "export_judged": "export",
         "export_ranked": "export",

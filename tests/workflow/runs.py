@@ -69,7 +69,6 @@ GCN = {
     "use_gcn": True,
     "graph": {"k1": 20, "k2": 6, "backend": "ivf"},
     "cluster": {"method": "community", "relation": "judged", "min_size": 2},
-    "train": {"teacher": "momentum", "teacher_momentum": 0.5},
     "gcn": {
         "neighbors": 3,
         "hidden": [8, 8],

@@ -144,9 +144,9 @@ def stages_of(config: Config) -> set[str]:
     stages = set(READERS)
     if not config.use_gcn:
         stages -= {"metadata", "pretrain"}
-    if not config.judged:
+    if not config.uses_judgements:
         stages -= {"judge@1", "judge@2"}
-    if not config.ranked:
+    if not config.uses_ranks:
         stages -= {"ranks@1", "ranks@2"}
     return stages
 

@@ -233,15 +233,15 @@ def test_graph_of_many_epochs_is_planned(tmp_path, tiny_values):
 def test_stages_need_no_more_than_is_told_to_a_batch_system(finished, run):
     """What each stage said of itself, against the estimate that is made before it runs."""
     layout = RunLayout(finished[0] / "results" / run)
-    told = stage_needs(layout.index, load_config(layout.config))
+    needs = stage_needs(layout.index, load_config(layout.config))
     seen = set()
     for log in layout.folder.rglob("logs/**/*.log"):
         for stage, gib in re.findall(r"mprd (\w+): needs about ([\d.]+) GiB", log.read_text()):
-            assert float(gib) * 2**30 <= told[stage].memory * 1.01, (stage, log)
+            assert float(gib) * 2**30 <= needs[stage].memory * 1.01, (stage, log)
             seen.add(stage)
         step = pd.read_csv(path, sep="\t") if (path := benchmark_of(log)).is_file() else None
-        if step is not None and log.stem in told:
-            assert step["s"].max() < min(told[log.stem].seconds, told[log.stem].gpu_seconds)
+        if step is not None and log.stem in needs:
+            assert step["s"].max() < min(needs[log.stem].seconds, needs[log.stem].gpu_seconds)
     assert seen >= {"features", "graph", "cluster", "train", "evaluate"}
     assert ({"ranks", "judge"} <= seen) == (run == "gcn")
 

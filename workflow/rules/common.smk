@@ -74,7 +74,11 @@ def layout(run):
 
 def options(files):
     """Command line options that name files, by role; in a shell command to be quoted, `:q`."""
-    pairs = [(f"--{role.replace('_', '-')}", str(path)) for role, path in files.items()]
+    names = {"provisional_clusters": "drafts"}
+    pairs = [
+        (f"--{names.get(role, role).replace('_', '-')}", str(path))
+        for role, path in files.items()
+    ]
     return [part for pair in pairs for part in pair]
 
 

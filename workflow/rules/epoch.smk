@@ -27,14 +27,6 @@ def labels_before(wildcards):
     return previous_labels(layout(run), epoch, RUNS[run].config) or []
 
 
-def runs_that_train(use_gcn, teacher):
-    """The runs whose epochs leave these files."""
-    return runs_where(
-        lambda run: RUNS[run].config.use_gcn == use_gcn
-        and RUNS[run].config.train.has_teacher == teacher
-    )
-
-
 rule features:
     input:
         model=lambda wildcards: training_files(wildcards)["model"],
@@ -94,7 +86,7 @@ rule cluster:
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "cluster")
     wildcard_constraints:
-        run=runs_where(lambda run: not RUNS[run].config.judged),
+        run=runs_where(lambda run: not RUNS[run].config.uses_judgements),
     resources:
         **job("cluster"),
     params:
@@ -108,16 +100,16 @@ rule cluster:
         " {params.previous:q} --out {output:q} 2> {log:q}"
 
 
-# `cluster.relation: judged`: clusters by distance are drafts, the GCN judges, then clusters follow.
+# `cluster.relation: judged`: clusters by distance are provisional, the GCN judges, then clusters follow.
 use rule cluster as draft with:
     output:
-        EPOCH.drafts,
+        EPOCH.provisional_clusters,
     log:
         RUN.log("epochs", "{epoch}", "draft"),
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "draft")
     wildcard_constraints:
-        run=runs_where(lambda run: RUNS[run].config.judged),
+        run=runs_where(lambda run: RUNS[run].config.uses_judgements),
 
 
 rule ranks:
@@ -131,7 +123,7 @@ rule ranks:
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "ranks")
     wildcard_constraints:
-        run=runs_where(lambda run: RUNS[run].config.ranked),
+        run=runs_where(lambda run: RUNS[run].config.uses_ranks),
     threads: 16
     resources:
         **job("ranks", device=True),
@@ -153,7 +145,7 @@ rule judge:
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "judge")
     wildcard_constraints:
-        run=runs_where(lambda run: RUNS[run].config.judged),
+        run=runs_where(lambda run: RUNS[run].config.uses_judgements),
     threads: 16
     resources:
         **job("judge", device=True),
@@ -179,7 +171,7 @@ rule cluster_judged:
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "cluster")
     wildcard_constraints:
-        run=runs_where(lambda run: RUNS[run].config.judged),
+        run=runs_where(lambda run: RUNS[run].config.uses_judgements),
     resources:
         **job("cluster"),
     params:
@@ -194,13 +186,13 @@ rule train:
     input:
         unpack(training_files),
     output:
-        **EPOCH.trained(use_gcn=False, teacher=False),
+        **EPOCH.trained(use_gcn=False),
     log:
         RUN.log("epochs", "{epoch}", "train"),
     benchmark:
         RUN.benchmark("epochs", "{epoch}", "train")
     wildcard_constraints:
-        run=runs_that_train(use_gcn=False, teacher=False),
+        run=runs_where(lambda run: not RUNS[run].config.use_gcn),
     threads: 16
     resources:
         **job("train", device=True),
@@ -218,21 +210,6 @@ rule train:
 # With `use_gcn` an epoch also leaves the GCN for the next one, and its judgements.
 use rule train as train_gcn with:
     output:
-        **EPOCH.trained(use_gcn=True, teacher=False),
+        **EPOCH.trained(use_gcn=True),
     wildcard_constraints:
-        run=runs_that_train(use_gcn=True, teacher=False),
-
-
-# With a teacher, which is the model then, it also leaves the student.
-use rule train as train_teacher with:
-    output:
-        **EPOCH.trained(use_gcn=False, teacher=True),
-    wildcard_constraints:
-        run=runs_that_train(use_gcn=False, teacher=True),
-
-
-use rule train as train_gcn_teacher with:
-    output:
-        **EPOCH.trained(use_gcn=True, teacher=True),
-    wildcard_constraints:
-        run=runs_that_train(use_gcn=True, teacher=True),
+        run=runs_where(lambda run: RUNS[run].config.use_gcn),

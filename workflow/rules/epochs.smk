@@ -7,7 +7,7 @@ def block_inputs(run, first):
     """Files that a job beginning with epoch `first` reads and does not make itself."""
     inputs = epoch_inputs(layout(run), first, RUNS[run].config).files()
     if first > FIRST_EPOCH:
-        for role in ("features", "graph", "ranks", "clusters", "drafts"):
+        for role in ("features", "graph", "ranks", "clusters", "provisional_clusters"):
             inputs.pop(role, None)
     return [*inputs.values(), *user_files(RUNS[run].config, "cluster")]
 
@@ -18,9 +18,9 @@ def block_outputs(run, first, last):
     for epoch in range(first, last + 1):
         files = layout(run).epoch(epoch)
         made = (
-            files.labelling(config.judged, config.ranked) if epoch > FIRST_EPOCH else {}
+            files.labelling(config.uses_judgements, config.uses_ranks) if epoch > FIRST_EPOCH else {}
         )
-        made |= files.trained(config.use_gcn, config.train.has_teacher)
+        made |= files.trained(config.use_gcn)
         outputs += made.values()
     return outputs
 
@@ -28,8 +28,8 @@ def block_outputs(run, first, last):
 def epoch_stages(run):
     """The stages that a job of several epochs does."""
     config = RUNS[run].config
-    ranks = ("ranks",) if config.ranked else ()
-    judge = ("judge",) if config.judged else ()
+    ranks = ("ranks",) if config.uses_ranks else ()
+    judge = ("judge",) if config.uses_judgements else ()
     return ("features", "graph", *ranks, *judge, "cluster", "train")
 
 
@@ -84,6 +84,4 @@ for number, (run, first, last) in enumerate(BLOCKS):
         "cluster_judged",
         "train",
         "train_gcn",
-        "train_teacher",
-        "train_gcn_teacher",
     )

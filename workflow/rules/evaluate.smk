@@ -8,7 +8,7 @@ def export_files(wildcards):
     """What the last epoch leaves for the export."""
     last = layout(wildcards.run).epoch(RUNS[wildcards.run].config.epochs)
     files = {"model": last.model}
-    if RUNS[wildcards.run].config.judged:
+    if RUNS[wildcards.run].config.uses_judgements:
         files["gcn"] = last.gcn
     return {role: str(path) for role, path in files.items()}
 
@@ -78,7 +78,7 @@ rule export:
     benchmark:
         RUN.benchmark("export")
     wildcard_constraints:
-        run=runs_where(lambda run: not RUNS[run].config.judged),
+        run=runs_where(lambda run: not RUNS[run].config.uses_judgements),
     threads: 16
     resources:
         **job("export", device=True),
@@ -98,7 +98,7 @@ use rule export as export_judged with:
         **RUN.final.files(judged=True, ranked=False),
     wildcard_constraints:
         run=runs_where(
-            lambda run: RUNS[run].config.judged and not RUNS[run].config.ranked
+            lambda run: RUNS[run].config.uses_judgements and not RUNS[run].config.uses_ranks
         ),
 
 
@@ -106,4 +106,4 @@ use rule export as export_ranked with:
     output:
         **RUN.final.files(judged=True, ranked=True),
     wildcard_constraints:
-        run=runs_where(lambda run: RUNS[run].config.judged and RUNS[run].config.ranked),
+        run=runs_where(lambda run: RUNS[run].config.uses_judgements and RUNS[run].config.uses_ranks),

@@ -26,7 +26,7 @@ rule metadata:
 
 def first_ranks(wildcards):
     """The ranks of epoch 1, where the stages do not compare all images themselves."""
-    ranked = RUNS[wildcards.run].config.ranked
+    ranked = RUNS[wildcards.run].config.uses_ranks
     return layout(wildcards.run).epoch(FIRST_EPOCH).ranks if ranked else []
 
 
@@ -36,7 +36,7 @@ rule pretrain:
         ranks=first_ranks,
         clusters=lambda wildcards: layout(wildcards.run)
         .epoch(FIRST_EPOCH)
-        .doubtful(RUNS[wildcards.run].config.judged),
+        .doubtful(RUNS[wildcards.run].config.uses_judgements),
         metadata=RUN.metadata,
     output:
         gcn=RUN.initial_gcn,

@@ -38,7 +38,7 @@ rule summary:
 def final_files(wildcards):
     """What the export leaves."""
     config = RUNS[wildcards.run].config
-    return layout(wildcards.run).final.files(config.judged, config.ranked).values()
+    return layout(wildcards.run).final.files(config.uses_judgements, config.uses_ranks).values()
 
 
 rule report:

@@ -68,5 +68,5 @@ def job(stage=None, run=None, times=1, device=False):
     def device_here(wildcards):
         return int(workflow.local_exec)
 
-    told = {"mem_mb": mem_mb, "runtime": runtime}
-    return told | {"device": device_here, "gpu": gpu} if device else told
+    limits = {"mem_mb": mem_mb, "runtime": runtime}
+    return limits | {"device": device_here, "gpu": gpu} if device else limits

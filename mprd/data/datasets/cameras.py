@@ -24,7 +24,7 @@ def with_cameras(listing: Listing, pattern: str) -> Listing:
     if not names:
         raise UserError(
             f"data.camera: {pattern!r} fits no path in {listing.root}, such as "
-            f"'{listing.records[0].path}'. Mend the pattern, or leave it out."
+            f"'{listing.records[0].path}'. Fix the pattern, or leave it out."
         )
     records = tuple(
         replace(record, camera=-1 if name is None else names.index(name))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mprd.artifacts import SCHEMAS, check, content_digest, open_artifact
-from mprd.errors import UserError, remedy
+from mprd.errors import UserError, how_to_fix
 
 _SAMPLE_ROWS = 4096
 
@@ -88,7 +88,7 @@ def _hdf5(path: Path) -> Description:
         if content_digest(file, schema) != file.attrs["digest"]:
             raise UserError(
                 f"{path} was changed after it was written (its digest differs). "
-                f"{remedy(path, schema.command)}"
+                f"{how_to_fix(path, schema.command)}"
             )
         facts = {key: _plain(file.attrs[key]) for key in file.attrs}
         rows = [_data_set(file[key]) for key in file]
@@ -146,7 +146,7 @@ def _json(path: Path) -> Description:
         raise UserError(f"{path} is not valid JSON: {error}.") from None
     if not isinstance(content, dict) or not str(content.get("schema", "")).startswith("mprd."):
         raise UserError(f"{path} holds no report of mprd.")
-    return Description(path, content["schema"], "Figures of a stage.", _shortened(content))
+    return Description(path, content["schema"], "Metrics of a stage.", _shortened(content))
 
 
 def _csv(path: Path) -> Description:

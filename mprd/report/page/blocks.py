@@ -38,7 +38,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Tiles:
-    """The few figures that count: (name, value)."""
+    """The few metrics that count: (name, value)."""
 
     kind: ClassVar[str] = "tiles"
     tiles: Sequence[tuple[str, str]]
@@ -85,8 +85,8 @@ class Finding:
 
     Attributes:
         fine: False: worth a look.
-        name: of the figure.
-        value: of the figure.
+        name: of the metric.
+        value: of the metric.
         text: what it means here, in a sentence or two.
     """
 

@@ -33,9 +33,9 @@ def comparison_page(folders: Sequence[Path]) -> str:
         UserError: a run is not finished.
     """
     runs = dict(zip(_names(folders), map(RunData, folders), strict=True))
-    figures = [column for column in COLUMNS if column.title]
+    titled = [column for column in COLUMNS if column.title]
     last = {name: run.epochs.iloc[-1] for name, run in runs.items()}
-    known = [c for c in figures if any(pd.notna(row[c.name]) for row in last.values())]
+    known = [c for c in titled if any(pd.notna(row[c.name]) for row in last.values())]
     results = Table(
         ("run", *(column.title for column in known), "time"),
         [[name, *_row(run, last[name], known)] for name, run in runs.items()],
@@ -59,8 +59,8 @@ def _names(folders: Sequence[Path]) -> list[str]:
 def _row(run: RunData, last: pd.Series, columns: Sequence[Column]) -> list[str]:
     measured = jobs(run)
     seconds = math.nan if measured.empty else float(measured["s"].sum())
-    figures = [number(float(last[c.name]), c) if pd.notna(last[c.name]) else "" for c in columns]
-    return [*figures, "" if math.isnan(seconds) else duration(seconds)]
+    cells = [number(float(last[c.name]), c) if pd.notna(last[c.name]) else "" for c in columns]
+    return [*cells, "" if math.isnan(seconds) else duration(seconds)]
 
 
 def _differences(runs: Mapping[str, RunData]) -> Table:

@@ -11,10 +11,10 @@ from mprd.report.page.run_data import RunData
 
 @dataclass(frozen=True)
 class Check:
-    """When a figure is worth a look, and what is said of it.
+    """When a metric is worth a look, and what is said of it.
 
     Attributes:
-        name: of the figure.
+        name: of the metric.
         limit: from here on it is fine.
         high: higher is better.
         good: said where it is fine.
@@ -96,27 +96,27 @@ CHECKS = {
 
 def health(run: RunData) -> Section:
     """Return the check of the final clusters."""
-    figures = cluster_health(run.distance, run.labels, run.graph["neighbors"], run.camera)
-    findings = judge(figures, stability(run.labels, run.labels_of(run.config.epochs)))
+    metrics = cluster_health(run.distance, run.labels, run.graph["neighbors"], run.camera)
+    findings = judge(metrics, stability(run.labels, run.labels_of(run.config.epochs)))
     look = [finding.name.lower() for finding in findings if not finding.fine]
     verdict = f"Look at this: {', '.join(look)}." if look else "Looks fine."
     return Section(
         "health",
         "Health check",
-        "Without identities: from distances and cameras alone. No single figure decides. The "
+        "Without identities: from distances and cameras alone. No single metric decides. The "
         "score, made of the next two, follows the truth best; it compares runs on the same images.",
         (Findings(verdict, findings),),
     )
 
 
-def judge(figures: ClusterHealth, steady: float) -> list[Finding]:
-    """Say of each figure whether it is worth a look; unknown figures are left out.
+def judge(metrics: ClusterHealth, steady: float) -> list[Finding]:
+    """Say of each metric whether it is worth a look; unknown metrics are left out.
 
     Args:
-        figures: of the clusters.
+        metrics: of the clusters.
         steady: their agreement with the clusters of the epoch before (`stability`).
     """
-    values = asdict(figures) | {"stability": steady}
+    values = asdict(metrics) | {"stability": steady}
     findings = []
     for field, check in CHECKS.items():
         value = values[field]

@@ -35,11 +35,11 @@ def lines(
         known = ~np.isnan(np.asarray(values, float))
         source = ColumnDataSource({"x": np.asarray(x)[known], "y": np.asarray(values)[known]})
         style: dict[str, Any] = {"source": source, "color": color, "name": name}
-        drawn: list[Any] = [
+        renderers: list[Any] = [
             plot.line("x", "y", line_width=2, **style),
             plot.scatter("x", "y", size=_MARK_SIZE, **style),
         ]
-        items.append(LegendItem(label=name, renderers=drawn))
+        items.append(LegendItem(label=name, renderers=renderers))
     plot.add_layout(_legend(items), "above")
     return plot
 

@@ -128,7 +128,7 @@ class RunData:
     @cached_property
     def judgements(self) -> np.ndarray | None:
         """The last relation GCN's p of each stored pair; None: clusters are not judged."""
-        if not self.config.judged:
+        if not self.config.uses_judgements:
             return None
         return read_artifact(self.layout.final.judgements, JUDGEMENTS)["probability"]
 

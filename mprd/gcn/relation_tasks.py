@@ -1,4 +1,4 @@
-"""The relations of an epoch: its doubtful pairs, who judges them, and what can be learnt there."""
+"""The relation network in the context of an epoch, and the tasks that it can learn from there."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from mprd.artifacts import Artifact
 from mprd.clustering.dbscan import dbscan
 from mprd.clustering.graph_matrix import graph_distance
 from mprd.config import ClusterConfig, GcnConfig
-from mprd.gcn.context import EpochContext
+from mprd.gcn.context import RelationContext
 from mprd.gcn.judge import Judge
 from mprd.gcn.learning import TaskSource
 from mprd.gcn.networks.registry import RelationNetwork
@@ -17,11 +17,11 @@ from mprd.gcn.pairs import PairSet, camera_pairs, doubtful_pairs, strict_pairs, 
 _SCALING_PAIRS = 1024
 
 
-class EpochRelations:
+class RelationTasks:
     """A relation network put into an epoch, and the pairs that it can learn from there.
 
-    It differs from its parts: an `EpochContext` knows the images and no network, a `Judge` answers
-    about any pairs, a `RelationFilter` uses the answers in training.
+    It differs from its parts: a `RelationContext` knows the images and no network, a `Judge`
+    answers about any pairs, a `RelationFilter` uses the answers in training.
 
     Attributes:
         context: the images of the epoch.
@@ -58,7 +58,7 @@ class EpochRelations:
         """
         self.settings, self.generator, self.labels = settings, generator, labels
         self._distance = graph_distance(graph)
-        self.context = EpochContext.of_graph(
+        self.context = RelationContext.of_graph(
             memory=memory,
             neighbors=graph["neighbors"],
             distance=self._distance,

@@ -1,10 +1,6 @@
-"""What stages are guarded by: a lock on their result, a fence around the data folder.
+"""What every stage begins with: the plugins, and a lock on its result."""
 
-Apart from `common`, which knows networks: the code of a network must not count for stage `index`.
-"""
-
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
@@ -12,7 +8,6 @@ from typing import ParamSpec, TypeVar
 
 from mprd.artifacts.files import only_writer
 from mprd.config import Config
-from mprd.errors import UserError
 from mprd.pipeline.layout import EpochLayout, FinalLayout
 from mprd.pipeline.registry import load_plugins
 from mprd.system import group
@@ -45,27 +40,3 @@ def exclusive(stage: Callable[_P, _R]) -> Callable[_P, _R]:
             return stage(*args, **kwargs)
 
     return run
-
-
-def require_inside(root: Path, paths: Sequence[str], config: Config) -> None:
-    """Check that no image lies outside of the folder of its data set, unless that is allowed.
-
-    Args:
-        root: the folder.
-        paths: of the images, relative to it or absolute.
-        config: `data.allow_outside` is read.
-
-    Raises:
-        UserError: one lies outside.
-    """
-    found = [] if config.data.allow_outside else [path for path in paths if _outside(path)]
-    if found:
-        raise UserError(
-            f"'{found[0]}' lies outside of {root} ({len(found)} of {len(paths)} images do). If "
-            "they are meant to be read, set data.allow_outside to true."
-        )
-
-
-def _outside(path: str) -> bool:
-    """Tell whether a path relative to a folder leads out of it."""
-    return os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir

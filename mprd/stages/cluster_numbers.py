@@ -1,56 +1,18 @@
-"""What the stage `cluster` reads beside the graph: answers, judgements, earlier numbers."""
+"""What people call each cluster: the numbers of an earlier run go on."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mprd.artifacts import INDEX, JUDGEMENTS, Artifact, read_artifact
-from mprd.clustering.constraints import Constraints, ContradictionError
+from mprd.artifacts import INDEX, read_artifact
 from mprd.clustering.numbering import keep_numbers
-from mprd.config import ClusterConfig
 from mprd.errors import UserError
-from mprd.pipeline.lineage import require_parent
 
 if TYPE_CHECKING:  # slow to load, and most runs have no such files
     import pandas as pd
 
 _LARGEST = 10**9  # number of a cluster, so that new ones behind it fit into the file
-
-
-def read_constraints(path: Path, images: np.ndarray) -> Constraints:
-    """Read answers on training images and draw their consequences.
-
-    Raises:
-        UserError: an answer cannot be read, or some exclude each other; names them.
-    """
-    from mprd.pairs.answers import read_answers
-
-    pairs, same = read_answers(path, {str(image): n for n, image in enumerate(images)})
-    try:
-        return Constraints.of_answers(len(images), pairs, same)
-    except ContradictionError as error:
-        names = [str(images[row]) for row in error.chain]
-        raise UserError(
-            f"{path} contradicts itself: {names[0]} and {names[-1]} are said to be different, but "
-            f"the same follows from {' = '.join(names)}. Correct one of these answers."
-        ) from None
-
-
-def read_judgements(path: Path, graph: Artifact, settings: ClusterConfig) -> Artifact:
-    """Read the relation GCN's word on the pairs of a graph.
-
-    Raises:
-        UserError: the settings do not ask for it, or it is on another graph.
-    """
-    if settings.relation != "judged":
-        raise UserError(
-            f"{path} holds judgements, but cluster.relation is {settings.relation}. Set it to "
-            "judged, or leave out --judgements."
-        )
-    judged = read_artifact(path, JUDGEMENTS)
-    require_parent(judged, "graph", graph.digest, graph.path)
-    return judged
 
 
 def cluster_numbers(

@@ -1,45 +1,13 @@
-"""What several stages share: the index of a run and the images of a split."""
+"""Refuse to embed or to train where too little memory is free for it."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mprd.artifacts import INDEX, Artifact, read_artifact
-from mprd.errors import UserError
-
-if TYPE_CHECKING:  # stages without torch use this module too
-    import torch
-
+if TYPE_CHECKING:  # slow to load
     from mprd.data.pixels import PixelStore
     from mprd.models.network import ReidNetwork
 
 
-def read_index(path: Path) -> Artifact:
-    """Read `index.h5`."""
-    return read_artifact(path, INDEX)
-
-
-def open_store(
-    pixels: Path, index: Artifact, rows: np.ndarray, device: "torch.device"
-) -> "PixelStore":
-    """Open the images of some rows and check that they belong to the index.
-
-    Raises:
-        UserError: the pixels were made from another index.
-    """
-    from mprd.data.pixels import PixelStore
-
-    store = PixelStore(pixels, rows, device)
-    if store.index_digest != index.digest:
-        raise UserError(
-            f"{pixels} was made from another index than {index.path}: it is stale or belongs to "
-            "another run. Make it again with `mprd pixels`."
-        )
-    return store
-
-
-def require_for_inference(
+def require_memory_for_inference(
     stage: str, network: "ReidNetwork", store: "PixelStore", more: int = 0
 ) -> None:
     """Check that there is memory to embed a store.
@@ -62,7 +30,7 @@ def require_for_inference(
     require(stage, need + more, "Take a machine with more memory, or a smaller data.height/width.")
 
 
-def require_for_training(
+def require_memory_for_training(
     stage: str, network: "ReidNetwork", store: "PixelStore", images: int, more: int = 0
 ) -> None:
     """Check that there is memory for training steps.

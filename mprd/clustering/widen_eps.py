@@ -1,0 +1,105 @@
+"""The rule that widens eps: where a graph gives fewer than two clusters, try a larger radius."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from mprd.artifacts import Artifact
+from mprd.clustering.from_pairs import cluster_pairs
+from mprd.clustering.graph_matrix import within
+from mprd.config import ClusterConfig
+from mprd.errors import UserError
+
+_SPARSE = 0.5  # share of outliers from which one cluster means "too strict", not "all joined"
+
+
+@dataclass(frozen=True)
+class GraphLabels:
+    """Labels from the pairs that a graph stores, at any radius that it covers.
+
+    Attributes:
+        graph: `graph.h5`.
+        distance: of the stored pairs, by Jaccard or as judged.
+        confident: int64 (P, 2), pairs of two cameras that are mutually nearest.
+        out: the file that the labels are for, named in errors.
+    """
+
+    graph: Artifact
+    distance: csr_array
+    confident: np.ndarray
+    out: Path
+
+    @property
+    def eps_max(self) -> float:
+        """The largest distance that the graph stores."""
+        return float(self.graph.attributes["eps_max"])
+
+    def require_stored(self, eps: float, name: str) -> None:
+        """Check that the graph stores all distances up to a radius.
+
+        Raises:
+            UserError: it does not.
+        """
+        if eps > self.eps_max + 1e-9:  # sums of decimal fractions are off by less
+            raise UserError(
+                f"{name} is {eps:g} but {self.graph.path} stores distances up to "
+                f"{self.eps_max:g}. Raise graph.eps_max or lower cluster.eps."
+            )
+
+    def labels(self, settings: ClusterConfig) -> tuple[np.ndarray, ClusterConfig]:
+        """Return labels int32 (N,), and the settings with the gamma used."""
+        near = within(self.distance, self.graph["data"] <= settings.eps)
+        return cluster_pairs(near, self.confident, settings)
+
+
+def cluster_widening_eps(
+    source: GraphLabels, settings: ClusterConfig, *, training: bool
+) -> tuple[np.ndarray, ClusterConfig]:
+    """Cluster a graph; while it finds fewer than two clusters, widen eps by `cluster.widen_step`.
+
+    Fewer than two clusters are an error only for training: a user gets what there is.
+
+    Returns:
+        Labels int32 (N,), and the settings with the eps and gamma used.
+
+    Raises:
+        UserError: eps above what the graph stores; for training fewer than two clusters.
+    """
+    source.require_stored(settings.eps, "cluster.eps")
+    while True:
+        labels, used = source.labels(settings)
+        count = int(labels.max()) + 1
+        if count >= 2:
+            return labels, used
+        joined = count == 1 and (labels < 0).mean() < _SPARSE  # wider would join still more
+        if settings.widen_step == 0 or joined or settings.eps >= source.eps_max:
+            if training:
+                raise UserError(_too_few(count, joined, settings, source.out))
+            print(f"Warning: {_found(count, settings)}.")
+            return labels, used
+        wider = min(settings.eps + settings.widen_step, source.eps_max)
+        print(f"Warning: {count} clusters at eps {settings.eps:g}; widening to {wider:g}.")
+        settings = settings.model_copy(update={"eps": wider})
+
+
+def _found(count: int, settings: ClusterConfig) -> str:
+    clusters = "1 cluster" if count == 1 else f"{count} clusters"
+    return f"{settings.method} found {clusters} at eps {settings.eps:g}"
+
+
+def _too_few(count: int, joined: bool, settings: ClusterConfig, where: Path) -> str:
+    smaller = "cluster.min_samples" if settings.method == "dbscan" else "cluster.min_size"
+    if settings.method != "dbscan":
+        how_to_fix = f"{'Raise' if joined else 'Lower'} cluster.gamma, or set it to auto"
+    elif joined:
+        how_to_fix = "Lower cluster.eps"
+    else:
+        how_to_fix = f"Raise cluster.eps (and graph.eps_max), lower {smaller}"
+        if settings.widen_step == 0:
+            how_to_fix += ", or set cluster.widen_step"
+    return (
+        f"{_found(count, settings)}, training needs two ({where}). {how_to_fix}; or start from "
+        "a better model."
+    )

@@ -18,23 +18,16 @@ from learning import Cell, cell_folder, cell_options, table, true_identities
 from mprd.artifacts import GRAPH, INDEX, read_artifact
 from mprd.clustering.graph_matrix import graph_distance
 from mprd.data.index import split_rows
+from mprd.errors import FINAL
 from mprd.judging.questions import questions
-from mprd.stages.epochs import make_pseudo_labels
+from mprd.stages.run_stage import make_pseudo_labels
 from mprd.system.torch_setup import set_up_cpu
 
 
 def finished(cell: Cell) -> None:
     """Label the images by the last model of a cell, as a run does at its end."""
-    layout, last = cell.layout, cell.config.epochs + 1
-    if not layout.final.clusters.is_file():
-        make_pseudo_labels(layout, last, cell.config)
-        layout.final.folder.mkdir(parents=True, exist_ok=True)
-        for role, path in (
-            layout.epoch(last)
-            .labelling(cell.config.uses_judgements, cell.config.uses_ranks)
-            .items()
-        ):
-            getattr(layout.final, role).symlink_to(path.resolve())
+    if not cell.layout.final.clusters.is_file():
+        make_pseudo_labels(cell.layout, FINAL, cell.config)
 
 
 def asked_pairs(cell: Cell, count: int) -> np.ndarray:

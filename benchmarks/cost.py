@@ -16,9 +16,6 @@ from pathlib import Path
 import pandas as pd
 from learning import EVERY, RIVALS, ROOT, Cell, cell_folder
 
-from mprd.pipeline.inputs import epoch_inputs
-from mprd.stages.epochs import make_pseudo_labels
-from mprd.stages.train import run_train
 from mprd.system.torch_setup import set_up_cpu
 
 EPOCHS = 2
@@ -30,12 +27,10 @@ def measure(variant: str, options: argparse.Namespace) -> dict:
     cell = Cell(cell_folder(options), variant, 0, options)
     cell.start()
     for epoch in range(1, EPOCHS + 1):
-        here = cell.layout.epoch(epoch)
         begin = time.perf_counter()
-        make_pseudo_labels(cell.layout, epoch, cell.config)
+        cell.label(epoch)
         labelled = time.perf_counter()
-        inputs = epoch_inputs(cell.layout, epoch, cell.config)
-        run_train(inputs, out=here, epoch=epoch, config=cell.config)
+        cell.train(epoch)
         trained = time.perf_counter()
     images = cell.config.train.identities * cell.config.train.instances * options.iters
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

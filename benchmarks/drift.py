@@ -18,7 +18,9 @@ from mprd.data.index import split_rows
 from mprd.gcn.calibration import at_prior, estimate_prior
 from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn
+from mprd.pipeline.files import files_read
 from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.stages import stage
 from mprd.system.torch_setup import set_up_cpu
 
 _PAIRS = 8192
@@ -32,7 +34,10 @@ def epoch_rows(run: RunLayout, epoch: int) -> list[dict]:
     who = torch.from_numpy(index["identity"][rows])
     features = read_artifact(here.features, FEATURES)["features"]
     found = []
-    for name, path in (("learnt", run.gcn_after(epoch - 1)), ("pre-trained", run.initial_gcn)):
+    inputs = {
+        read.role: path for read, path in files_read(stage("learn"), run, epoch, config).items()
+    }
+    for name, path in (("learnt", inputs["gcn"]), ("pre-trained", run.initial_gcn)):
         network, _ = load_gcn(path, features.shape[1])
         relations = RelationTasks(
             network=network,

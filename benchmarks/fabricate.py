@@ -8,11 +8,8 @@ from common import embeddings
 
 from mprd.artifacts import FEATURES, INDEX, PIXELS, create_artifact, row_checksums, write_artifact
 from mprd.config import Config, merge, validate
-from mprd.pipeline.layout import RunLayout
-from mprd.stages.cluster import run_cluster
-from mprd.stages.epochs import pretrain_relations
-from mprd.stages.graph import run_graph
-from mprd.stages.init import run_init
+from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
+from mprd.stages.run_stage import run_stage
 
 
 def config(**sections: object) -> Config:
@@ -75,12 +72,12 @@ def write_pixels(folder: Path, height: int, width: int) -> None:
             checksums[rows] = row_checksums(images)
 
 
-def write_features(folder: Path, dim: int, out: str = "epochs/001/features.h5") -> None:
-    """Write `features.h5` of the training images; the model is not looked at."""
+def write_features(folder: Path, dim: int) -> None:
+    """Write `features.h5` of the training images in epoch 1; the model is not looked at."""
     with h5py.File(folder / "index.h5") as file:
         index, count = str(file.attrs["digest"]), int(file.attrs["num_train"])
     write_artifact(
-        folder / out,
+        RunLayout(folder).epoch(FIRST_EPOCH).features,
         FEATURES,
         {"features": embeddings(count, dim)[0], "row": np.arange(count)},
         config={},
@@ -99,24 +96,4 @@ def model_digest(folder: Path) -> str:
 
 def write_model(folder: Path, settings: Config) -> None:
     """Write an untrained initial model."""
-    run = RunLayout(folder)
-    run_init(
-        index=run.index,
-        pixels=run.pixels,
-        out=run.initial_model,
-        metrics=run.initial_metrics,
-        config=settings,
-    )
-
-
-def write_labels(folder: Path, settings: Config) -> None:
-    """Write graph and clusters of epoch 1."""
-    run = RunLayout(folder)
-    first = run.epoch(1)
-    run_graph(features=first.features, index=run.index, out=first.graph, config=settings)
-    run_cluster(index=run.index, graph=first.graph, out=first.clusters, config=settings)
-
-
-def write_gcn(folder: Path, settings: Config) -> None:
-    """Write metadata and the pre-trained relation GCN."""
-    pretrain_relations(RunLayout(folder), settings)
+    run_stage("init", RunLayout(folder), settings)

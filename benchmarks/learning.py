@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from runs import start_run
 from torch import Tensor
 from variants import BASE, COMBINED, MORE, RIVALS, VARIANTS
 
@@ -25,15 +26,8 @@ from mprd.data.datasets import read_dataset
 from mprd.data.index import split_rows
 from mprd.gcn.filter import RelationFilter
 from mprd.pairs.pair_list import PairList
-from mprd.pipeline.inputs import epoch_inputs
 from mprd.pipeline.layout import RunLayout, epoch_name
-from mprd.stages.epochs import make_pseudo_labels
-from mprd.stages.evaluate import run_evaluate
-from mprd.stages.index import run_index
-from mprd.stages.init import run_init
-from mprd.stages.pixels import run_pixels
-from mprd.stages.synthesize import run_synthesize
-from mprd.stages.train import run_train
+from mprd.stages.run_stage import make_pseudo_labels, run_stage
 from mprd.system.torch_setup import set_up_cpu
 
 ROOT = Path(__file__).parents[1]
@@ -87,7 +81,8 @@ class Cell:
 
     def run(self) -> dict:
         """Train and evaluate; return the metrics of the last epoch."""
-        report = self.layout.evaluation(epoch_name(self.config.epochs))
+        last = epoch_name(self.config.epochs)
+        report = self.layout.evaluation(last)
         stored = self.layout.config
         if stored.is_file() and stored.read_text() != dump_yaml(self.config):
             raise SystemExit(f"{stored} has other settings. Name another folder by --work.")
@@ -95,35 +90,16 @@ class Cell:
             self.start()
             for epoch in range(1, self.config.epochs + 1):
                 if not self.layout.epoch(epoch).metrics.is_file():
-                    self._epoch(epoch)
-            run_evaluate(
-                index=self.layout.index,
-                pixels=self.layout.pixels,
-                model=self.layout.epoch(self.config.epochs).model,
-                out=report,
-                rankings=self.layout.rankings(epoch_name(self.config.epochs)),
-                config=self.config,
-            )
+                    self.label(epoch)
+                    self.train(epoch)
+            run_stage("evaluate", self.layout, self.config, step=last)
         return self._metrics(json.loads(report.read_text()))
 
     def start(self) -> None:
         """Make images and the initial model once for all variants of a seed."""
         start, config = self.shared, self.config
         if not start.initial_model.is_file():
-            if config.data.dataset == "synthetic":
-                from mprd.pipeline.settings import synthetic_folder
-
-                if not synthetic_folder(config).exists():
-                    run_synthesize(out=synthetic_folder(config), config=config, threads=2)
-            run_index(out=start.index, config=config, threads=2)
-            run_pixels(index=start.index, out=start.pixels, config=config, threads=2)
-            run_init(
-                index=start.index,
-                pixels=start.pixels,
-                out=start.initial_model,
-                metrics=start.initial_metrics,
-                config=config,
-            )
+            start_run(start, config, threads=2)
         for ours, theirs in (
             (self.layout.index, start.index),
             (self.layout.pixels, start.pixels),
@@ -134,30 +110,37 @@ class Cell:
                 ours.symlink_to(theirs.resolve())
         self.layout.config.write_text(dump_yaml(config))
 
-    def _epoch(self, epoch: int) -> None:
-        run, here, config = self.layout, self.layout.epoch(epoch), self.config
-        inputs = epoch_inputs(run, epoch, config)
-        make_pseudo_labels(run, epoch, config)
+    def label(self, epoch: int) -> None:
+        """Make the pseudo-labels of an epoch."""
+        make_pseudo_labels(self.layout, epoch, self.config)
         if self.variant == "oracle-clusters":
-            self._true_clusters(here.clusters)
+            self._true_clusters(self.layout.epoch(epoch).clusters)
+
+    def train(self, epoch: int) -> None:
+        """Train an epoch, and let the relation GCN learn from it."""
         judge = RelationFilter.__call__
         if self.variant == "oracle-filter":
-            RelationFilter.__call__ = _with_truth(judge, true_identities(run))  # type: ignore[method-assign]
+            truth = true_identities(self.layout)
+            RelationFilter.__call__ = _with_truth(judge, truth)  # type: ignore[method-assign]
         try:
-            run_train(inputs, out=here, epoch=epoch, config=config)
+            run_stage("train", self.layout, self.config, step=epoch)
         finally:
             RelationFilter.__call__ = judge  # type: ignore[method-assign]
+        if self.config.learns:
+            run_stage("learn", self.layout, self.config, step=epoch)
 
     def _true_clusters(self, path: Path) -> None:
         """Put true identities in the place of pseudo-labels: a ceiling, in this benchmark only."""
         old = read_artifact(path, CLUSTERS)
         labels = np.unique(true_identities(self.layout), return_inverse=True)[1].astype(np.int32)
+        sizes = np.bincount(labels).astype(np.int32)
         write_artifact(
             path,
             CLUSTERS,
             {
                 "labels": labels,
-                "sizes": np.bincount(labels).astype(np.int32),
+                "sizes": sizes,
+                "number": np.arange(len(sizes), dtype=np.int32),
                 "membership": np.ones(len(labels), np.float32),
             },
             config={},

@@ -21,9 +21,9 @@ from PIL import Image
 from mprd.artifacts import INDEX, read_artifact
 from mprd.config import Config, dump_yaml
 from mprd.data.pixels import PixelStore
-from mprd.pipeline.layout import RunLayout
-from mprd.stages.epochs import run_epochs
-from mprd.stages.features import run_features
+from mprd.errors import EPOCHS
+from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
+from mprd.stages.run_stage import make_pseudo_labels, run_epochs
 from mprd.system.torch_setup import set_up_cpu
 
 ROOT = Path(__file__).parents[1]
@@ -34,21 +34,11 @@ def prepare(folder: Path, config: Config, count: int) -> None:
     fabricate.write_index(folder, count)
     fabricate.write_pixels(folder, config.data.height, config.data.width)
     fabricate.write_model(folder, config)
-    run = RunLayout(folder)
-    run_features(
-        index=run.index,
-        pixels=run.pixels,
-        model=run.initial_model,
-        out=run.epoch(1).features,
-        config=config,
-    )
-    fabricate.write_labels(folder, config)
-    if config.use_gcn:
-        fabricate.write_gcn(folder, config)
+    make_pseudo_labels(RunLayout(folder), FIRST_EPOCH, config)
 
 
 def in_process(folder: Path, config: Config, epochs: int) -> list[float]:
-    """Return the seconds of each epoch; the first one has its features and graph already."""
+    """Return the seconds of each epoch; the first one has its pseudo-labels already."""
     times = []
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()
@@ -66,12 +56,13 @@ def through_snakemake(folder: Path, values: dict, jobs: int, per_job: int) -> tu
     shutil.rmtree(runs, ignore_errors=True)
     values = values | {"results": str(runs), "epochs_per_job": per_job, "runs": {"bench": {}}}
     values["data"] = values["data"] | {"dataset": "folder", "root": str(images)}
-    start_target = [str(runs / "bench/epochs/001/clusters.h5")]
+    run = RunLayout(runs / "bench")
+    start_target = [str(run.epoch(FIRST_EPOCH).clusters)]
     if values["use_gcn"]:
-        start_target.append(str(runs / "bench/gcn/pretrained.safetensors"))
+        start_target.append(str(run.initial_gcn))
     config = folder / "bench.json"
     config.write_text(json.dumps(values | {"epochs": jobs * per_job}), encoding="utf-8")
-    last = str(runs / f"bench/epochs/{jobs * per_job:03d}/model.safetensors")
+    last = str(run.epoch(jobs * per_job).model)
 
     def snakemake(targets: list[str]) -> float:
         program = Path(sys.executable).parent / "snakemake"
@@ -85,7 +76,7 @@ def through_snakemake(folder: Path, values: dict, jobs: int, per_job: int) -> tu
 
     snakemake(start_target)
     wall = snakemake([last])
-    tables = (runs / "bench/benchmarks/epochs").glob("*-*.tsv")
+    tables = run.benchmark(EPOCHS, "jobs").parent.glob("*-*.tsv")
     return wall, sum(float(t.read_text().splitlines()[1].split("\t")[0]) for t in tables)
 
 

@@ -13,6 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from runs import command
+
+from mprd.pipeline.files import Step
+from mprd.pipeline.layout import FIRST_EPOCH, INITIAL, RunLayout
+
 # Name, training images, embedding size, height, width, backbone, settings.
 SMALL = [
     ("D=192", 8_000, 192, 64, 32, "mini", {}),
@@ -52,42 +57,27 @@ def make(folder: Path, count: int, dim: int, height: int, width: int, values: di
     fabricate.write_features(folder, dim)
 
 
-def commands(folder: Path, images: bool, gcn: bool) -> dict[str, list[str]]:
-    """Return the commands of the stages to measure, in order."""
-    first, model = folder / "epochs/001", folder / "init/model.safetensors"
-    index, pixels = ["--index", f"{folder}/index.h5"], ["--pixels", f"{folder}/pixels.h5"]
-    found = {
-        "graph": ["--features", f"{first}/features.h5", *index, "--out", f"{first}/graph.h5"],
-        "cluster": [*index, "--graph", f"{first}/graph.h5", "--out", f"{first}/clusters.h5"],
-    }
-    if not images:
-        return found
-    base = [*index, *pixels, "--model", f"{model}"]
-    labels = ["--features", f"{first}/features.h5"]
-    graph, clusters = ["--graph", f"{first}/graph.h5"], ["--clusters", f"{first}/clusters.h5"]
-    if gcn:
-        metadata = ["--metadata", f"{folder}/gcn/metadata.h5"]
-        trained = f"{folder}/gcn/pretrained.safetensors"
-        found["metadata"] = [*base, *labels, *graph, "--out", metadata[1]]
-        more = [*labels, *graph, *clusters, *metadata]
-        metrics = ["--metrics", f"{folder}/gcn/metrics.json"]
-        found["pretrain"] = [*base, *more, "--out", trained, *metrics]
-        extra = [*graph, *metadata, "--gcn", trained]
-    else:
-        extra = []
-        found["evaluate"] = [*base, "--out", f"{folder}/e.json", "--rankings", f"{folder}/r.h5"]
-        found["features"] = [*base, "--out", f"{folder}/features.h5"]
-    found["train"] = [*base, *labels, *clusters, *extra, "--epoch", "1", "--out", f"{first}"]
-    return found
+def commands(folder: Path, *, images: bool, gcn: bool) -> dict[str, list[str]]:
+    """Return the commands of the stages to measure, in order.
+
+    Args:
+        folder: of the run; its settings lie there.
+        images: it has images.
+        gcn: it has a relation GCN, whose stages are measured instead of those with images only.
+    """
+    jobs: dict[str, Step] = {"graph": FIRST_EPOCH, "cluster": FIRST_EPOCH}
+    if images and gcn:
+        jobs |= {"metadata": None, "pretrain": None, "train": FIRST_EPOCH, "learn": FIRST_EPOCH}
+    elif images:
+        jobs |= {"train": FIRST_EPOCH, "features": FIRST_EPOCH + 1, "evaluate": INITIAL}
+    run = RunLayout(folder)
+    return {name: command(name, run, run.config, step) for name, step in jobs.items()}
 
 
-def peak(stage: str, options: list[str], config: Path) -> tuple[float, float]:
-    """Run a stage; return what it said it needs and what it took, MiB."""
-    program = Path(sys.executable).parent / "mprd"
+def peak(stage: str, words: list[str]) -> tuple[float, float]:
+    """Run the command of a stage; return what it said it needs and what it took, MiB."""
     with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(
-            [program, stage, "--config", config, *options], stdout=subprocess.DEVNULL, stderr=log
-        )
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log)
         _, status, usage = os.wait4(process.pid, 0)
         log.seek(0)
         text = log.read()
@@ -115,8 +105,8 @@ def main() -> None:
             script = [sys.executable, __file__, "--make", folder, *sizes, json.dumps(values)]
             subprocess.run(script, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             gcn = values.get("use_gcn", False)
-            for stage, arguments in commands(Path(folder), height > 0, gcn).items():
-                need, found = peak(stage, arguments, Path(folder) / "config.yaml")
+            for stage, words in commands(Path(folder), images=height > 0, gcn=gcn).items():
+                need, found = peak(stage, words)
                 low, high = TOLERANCE
                 rows.append(
                     {

@@ -18,6 +18,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+from runs import PROGRAM, command
+
+from mprd.config import load_config
+from mprd.pipeline.files import Step
+from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
+from mprd.pipeline.location import synthetic_folder
 
 GCN = {"hidden": [64, 64], "conv": [64, 128], "mlp": 64}
 VALUES = {
@@ -51,40 +57,20 @@ def make(folder: Path, count: int) -> None:
     fabricate.write_features(folder, DIM)
 
 
-def commands(folder: Path) -> dict[str, list[str]]:
-    """Return name -> command of each stage, in order."""
-    first, out = folder / "epochs/001", folder / "out"
-    index, pixels = ["--index", f"{folder}/index.h5"], ["--pixels", f"{folder}/pixels.h5"]
-    features = ["--features", f"{first}/features.h5"]
-    graph, provisional = ["--graph", f"{first}/graph.h5"], f"{first}/drafts.h5"
-    start = [*index, *pixels, "--model", f"{folder}/init/model.safetensors"]
-    metadata = ["--metadata", f"{folder}/gcn/metadata.h5"]
-    gcn = f"{folder}/gcn/pretrained.safetensors"
-    judgements = f"{first}/judgements.h5"
-    ranks = ["--ranks", f"{first}/ranks.h5"]
-    pairs = [*index, *features, *graph, "--drafts", provisional, "--gcn", gcn, *ranks]
-    learn = [*start, *features, *graph, *metadata, *ranks]
-    return {
-        "graph": ["plain", *features, *index, "--out", graph[1]],
-        "cluster, DBSCAN": ["plain", *index, *graph, "--out", f"{first}/clusters.h5"],
-        "cluster, community": ["community", *index, *graph, "--out", f"{out}.h5"],
-        "cluster, provisional": ["judged", *index, *graph, "--out", provisional],
-        "metadata": ["judged", *start, *features, *graph, "--out", metadata[1]],
-        "ranks": ["judged", *index, *features, "--out", ranks[1]],
-        "pretrain": [
-            *("judged", *learn, "--clusters", provisional),
-            *("--out", gcn, "--metrics", f"{folder}/gcn/metrics.json"),
-        ],
-        "judge": ["judged", *pairs, "--out", judgements],
-        "cluster, judged": [
-            *("judged", *index, *graph, "--judgements", judgements),
-            *("--out", f"{first}/judged.h5"),
-        ],
-        "train": [
-            *("plain", *learn, "--clusters", f"{first}/clusters.h5", "--gcn", gcn),
-            *("--epoch", "1", "--out", f"{first}"),
-        ],
-    }
+# Name -> settings, stage and step of each job, in order.
+JOBS: dict[str, tuple[str, str, Step]] = {
+    "graph": ("plain", "graph", FIRST_EPOCH),
+    "cluster, community": ("community", "cluster", FIRST_EPOCH),
+    "cluster, provisional": ("judged", "draft", FIRST_EPOCH),
+    "metadata": ("judged", "metadata", None),
+    "ranks": ("judged", "ranks", FIRST_EPOCH),
+    "pretrain": ("judged", "pretrain", None),
+    "judge": ("judged", "judge", FIRST_EPOCH),
+    "cluster, judged": ("judged", "cluster", FIRST_EPOCH),
+    "cluster, DBSCAN": ("plain", "cluster", FIRST_EPOCH),
+    "train": ("plain", "train", FIRST_EPOCH),
+    "learn": ("plain", "learn", FIRST_EPOCH),
+}
 
 
 def evaluate(count: int) -> None:
@@ -135,7 +121,6 @@ def main() -> None:
 def run(options: argparse.Namespace) -> None:
     """Measure all stages, in processes that are started here."""
     here = Path(__file__).parent
-    mprd = Path(sys.executable).parent / "mprd"
     rows: list[dict] = []
 
     def note(what: str, size: str, seconds: float, peak: float) -> None:
@@ -155,10 +140,10 @@ def run(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         measured([sys.executable, here / "million.py", "--make", folder, options.n], here)
-        for stage, (config, *arguments) in commands(folder).items():
-            command = [mprd, stage.partition(",")[0], "--config", folder / f"{config}.yaml"]
-            seconds, peak, text = measured([*command, *arguments], here)
-            note(stage, f"N={options.n:,}, D={DIM}", seconds, peak)
+        for what, (config, stage, step) in JOBS.items():
+            words = command(stage, RunLayout(folder), folder / f"{config}.yaml", step)
+            seconds, peak, text = measured(words, here)
+            note(what, f"N={options.n:,}, D={DIM}", seconds, peak)
             print("   ", " / ".join(line for line in text.splitlines() if "|" not in line)[-400:])
             total, most = total + seconds, max(most, peak)
         line = [sys.executable, here / "million.py", "--evaluate", options.n]
@@ -167,7 +152,7 @@ def run(options: argparse.Namespace) -> None:
         note("evaluation of 10,000 queries", f"N={options.n:,}, D={DIM}", seconds, peak)
         total, most = total + seconds, max(most, peak)
     with tempfile.TemporaryDirectory() as name:
-        files(Path(name), mprd, options.files, note)
+        files(Path(name), options.files, note)
     met = total <= 60 * LIMIT_MINUTES and most <= LIMIT_GIB
     rows.append(
         {
@@ -184,28 +169,23 @@ def run(options: argparse.Namespace) -> None:
         options.json.write_text(json.dumps(rows), encoding="utf-8")
 
 
-def files(folder: Path, mprd: Path, count: int, note) -> None:
+def files(folder: Path, count: int, note) -> None:
     """Measure the way from image files to features."""
-    images = {"train_identities": max(2, count // 13), "test_identities": 2}
+    drawn = {"train_identities": max(2, count // 13), "test_identities": 2}
     config = {"data": {"dataset": "synthetic", "root": str(folder / "data"), "height": 32}}
-    config["data"] |= {"width": 16, "synthetic": images}
+    config["data"] |= {"width": 16, "synthetic": drawn}
     config |= {"model": {"backbone": "mini"}, "init": {"method": "random"}}
-    (folder / "c.yaml").write_text(json.dumps(config), encoding="utf-8")
-    c, at = ["--config", folder / "c.yaml"], folder / "run"
-    at.mkdir()
-    index, pixels = ["--index", at / "index.h5"], ["--pixels", at / "pixels.h5"]
-    model = at / "model.safetensors"
-    from mprd.config import load_config
-    from mprd.pipeline.settings import synthetic_folder
-
-    measured([mprd, "synthesize", *c, "--out", synthetic_folder(load_config(c[1]))], folder)
-    for stage, arguments in {
-        "index": ["--out", index[1]],
-        "pixels": [*index, "--out", pixels[1]],
-        "init": [*index, *pixels, "--out", model],
-        "features": [*index, *pixels, "--model", model, "--out", at / "features.h5"],
+    settings, run = folder / "c.yaml", RunLayout(folder / "run")
+    settings.write_text(json.dumps(config), encoding="utf-8")
+    images = synthetic_folder(load_config(settings))
+    measured([PROGRAM, "synthesize", "--config", settings, "--out", images], folder)
+    for stage, step in {
+        "index": None,
+        "pixels": None,
+        "init": None,
+        "features": FIRST_EPOCH,
     }.items():
-        seconds, peak, _ = measured([mprd, stage, *c, *arguments], folder)
+        seconds, peak, _ = measured(command(stage, run, settings, step), folder)
         note(stage, f"about {count:,} files of 32x16", seconds, peak)
 
 

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 from common import Row, arguments, measure, report
 from fabricate import config
+from runs import draw_images
 
 from mprd.artifacts import INDEX, read_artifact, write_artifact
-from mprd.pipeline.settings import synthetic_folder
-from mprd.stages.index import run_index
-from mprd.stages.pixels import run_pixels
-from mprd.stages.synthesize import run_synthesize
+from mprd.pipeline.layout import RunLayout
+from mprd.stages.run_stage import run_stage
 from mprd.system.cpus import worker_count
 
 IDENTITIES = 150  # of the synthetic images, which are then taken again and again
@@ -42,18 +41,14 @@ def main() -> None:
             }
         )
         threads = worker_count(None)
-        run_synthesize(out=synthetic_folder(settings), config=settings, threads=threads)
-        run_index(out=folder / "all.h5", config=settings, threads=threads)
+        run, every = RunLayout(folder), folder / "all.h5"
+        draw_images(settings, threads)
+        run_stage("index", run, settings, threads=threads, out=every)
         peaks = {}
         for count in (options.n // 4, options.n):
-            repeated(folder / "all.h5", folder / "index.h5", count)
+            repeated(every, run.index, count)
             seconds, peaks[count] = measure(
-                lambda: run_pixels(
-                    index=folder / "index.h5",
-                    out=folder / "pixels.h5",
-                    config=settings,
-                    threads=threads,
-                )
+                lambda: run_stage("pixels", run, settings, threads=threads)
             )
     rate = options.n / seconds
     few, many = peaks.values()

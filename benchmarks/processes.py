@@ -14,15 +14,17 @@ import tempfile
 from pathlib import Path
 
 from memory import commands
+from runs import command
+
+from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
 
 ON_CPU = ("2000", "512", "128", "64", "resnet18", 64, 12)
 ON_GPU = ("12936", "2048", "256", "128", "resnet50", 256, 100)
 
 
-def run(stage: str, options: list[str], config: Path) -> str:
-    """Run a stage; return what it said."""
-    command = [Path(sys.executable).parent / "mprd", stage, "--config", config, *options]
-    done = subprocess.run(command, capture_output=True, text=True)
+def run(words: list[str]) -> str:
+    """Run a command; return what it said."""
+    done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])
     return done.stdout + done.stderr
@@ -50,19 +52,19 @@ def main() -> None:
 
         settings = yaml.safe_load((folder / "config.yaml").read_text())
         settings["train"] |= train
-        stages = commands(folder, images=True, gcn=False)
-        for stage in ("graph", "cluster"):
-            (folder / "config.yaml").write_text(yaml.safe_dump(settings))
-            run(stage, stages[stage], folder / "config.yaml")
+        layout = RunLayout(folder)
+        layout.config.write_text(yaml.safe_dump(settings))
+        for words in commands(folder, images=False, gcn=False).values():
+            run(words)
         for processes in (1, options.processes):
             config = folder / f"{processes}.yaml"
             config.write_text(yaml.safe_dump(settings | {"processes": processes}))
-            said = run("features", stages["features"], config)
-            times["features", processes] = shown(said)
-            said = run("train", stages["train"], config)
+            said = run(command("train", layout, config, FIRST_EPOCH))
             times["train", processes] = float(re.search(r"steps in (\d+) s", said)[1])
-            metrics = json.loads((folder / "epochs/001/metrics.json").read_text())
+            metrics = json.loads(layout.epoch(FIRST_EPOCH).metrics.read_text())
             losses[processes] = metrics["step_loss"][0]
+            said = run(command("features", layout, config, FIRST_EPOCH + 1))
+            times["features", processes] = shown(said)
     difference = abs(losses[1] - losses[options.processes])
     rows = []
     for stage in ("features", "train"):

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from runs import start_run
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
@@ -31,16 +32,10 @@ from mprd.gcn.pairs import PairSet
 from mprd.gcn.relation_tasks import RelationTasks
 from mprd.inference.embed import embed_pixels
 from mprd.models.weights import load_network
-from mprd.pipeline.layout import RunLayout
-from mprd.stages.cluster import run_cluster
-from mprd.stages.features import run_features
-from mprd.stages.graph import run_graph
-from mprd.stages.index import run_index
-from mprd.stages.init import run_init
+from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
 from mprd.stages.pairs import stratified
-from mprd.stages.pixels import run_pixels
-from mprd.stages.relation_sources import unlabelled_tasks
-from mprd.stages.synthesize import run_synthesize
+from mprd.stages.relation_inputs import unlabelled_tasks
+from mprd.stages.run_stage import make_pseudo_labels
 
 ROOT = Path(__file__).parents[1]
 LABEL_FREE = ("views", "unlabelled views", "unlabelled strict", "unlabelled cameras", "default")
@@ -73,9 +68,10 @@ class Epoch:
 
 
 def read_epoch(folder: Path) -> Epoch:
-    config = validate(read_yaml(folder / "config.yaml"), str(folder / "config.yaml"))
-    index = read_artifact(folder / "index.h5", INDEX)
-    first = RunLayout(folder).epoch(1)
+    run = RunLayout(folder)
+    config = validate(read_yaml(run.config), str(run.config))
+    index = read_artifact(run.index, INDEX)
+    first = run.epoch(FIRST_EPOCH)
     return Epoch(
         config,
         index,
@@ -89,7 +85,8 @@ def read_epoch(folder: Path) -> Epoch:
 
 def make_epoch(folder: Path, seed: int, threads: int) -> Path:
     """Draw images, warm up, embed and cluster, by the settings of the ablation."""
-    if RunLayout(folder).epoch(1).clusters.is_file():
+    run = RunLayout(folder)
+    if run.epoch(FIRST_EPOCH).clusters.is_file():
         return folder
     values = read_yaml(ROOT / "config/ablation.yaml")
     root = str(folder / "data")
@@ -97,18 +94,9 @@ def make_epoch(folder: Path, seed: int, threads: int) -> Path:
     values |= {"runs": {"quality": {}}, "seeds": []}
     config = validate(values, "config/ablation.yaml")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(json.dumps(json.loads(config.model_dump_json())))
-    images, run = folder / "images", RunLayout(folder)
-    first = run.epoch(1)
-    shared = {"index": run.index, "config": config}
-    if not images.exists():
-        run_synthesize(out=images, config=config, threads=threads)
-    run_index(out=run.index, config=config, data_dir=images, threads=threads)
-    run_pixels(out=run.pixels, threads=threads, **shared)
-    run_init(pixels=run.pixels, out=run.initial_model, metrics=None, **shared)
-    run_features(pixels=run.pixels, model=run.initial_model, out=first.features, **shared)
-    run_graph(features=first.features, out=first.graph, threads=threads, **shared)
-    run_cluster(graph=first.graph, out=first.clusters, **shared)
+    run.config.write_text(json.dumps(json.loads(config.model_dump_json())))
+    start_run(run, config, threads)
+    make_pseudo_labels(run, FIRST_EPOCH, config, threads)
     return folder
 
 
@@ -221,8 +209,9 @@ class Experiment:
         return self.relations.collected_tasks(pairs, who[:, 0] == who[:, 1], tasks)
 
     def _cnn(self):
-        network, _ = load_network(self.epoch.folder / "init/model.safetensors")
-        store = PixelStore(self.epoch.folder / "pixels.h5", self.epoch.rows, torch.device("cpu"))
+        run = RunLayout(self.epoch.folder)
+        network, _ = load_network(run.initial_model)
+        store = PixelStore(run.pixels, self.epoch.rows, torch.device("cpu"))
         return network, store
 
 

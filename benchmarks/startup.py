@@ -4,7 +4,6 @@ A stage on 200 images has hardly anything to do: its time is that of its start.
 """
 
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,19 +11,19 @@ from pathlib import Path
 import fabricate
 from common import Row, arguments, report
 from memory import commands
+from runs import PROGRAM
 
 from mprd.config import dump_yaml
 
 LIMITS = {"graph": 1.2, "cluster": 1.2, "features": 3.5, "train": 3.5, "evaluate": 3.5}
 
 
-def seconds(arguments: list[str], runs: int) -> float:
+def seconds(words: list[str], runs: int) -> float:
     """Return the best time of a command: what it costs when nothing else disturbs it."""
-    program = Path(sys.executable).parent / "mprd"
     times = []
     for _ in range(runs + 1):  # the first one fills the disk cache
         start = time.perf_counter()
-        subprocess.run([program, *arguments], check=True, capture_output=True)
+        subprocess.run(words, check=True, capture_output=True)
         times.append(time.perf_counter() - start)
     return min(times[1:])
 
@@ -37,7 +36,7 @@ def main() -> None:
         result, target = f"{taken:.2f} s", f"{limit:g} s"
         rows.append(Row(what, "warm disk cache, best of several", result, target, taken <= limit))
 
-    add("`mprd --help`", seconds(["--help"], options.runs), 0.3)
+    add("`mprd --help`", seconds([str(PROGRAM), "--help"], options.runs), 0.3)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = fabricate.config(
@@ -51,9 +50,8 @@ def main() -> None:
         fabricate.write_pixels(folder, 64, 32)
         fabricate.write_model(folder, settings)
         fabricate.write_features(folder, 192)
-        config = ["--config", str(folder / "config.yaml")]
-        for stage, extra in commands(folder, images=True, gcn=False).items():
-            taken = seconds([stage, *config, *extra], options.runs)
+        for stage, words in commands(folder, images=True, gcn=False).items():
+            taken = seconds(words, options.runs)
             add(f"stage {stage} on 200 images, whole process", taken, LIMITS[stage])
     report(rows, options.json)
 

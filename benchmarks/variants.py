@@ -84,7 +84,7 @@ BASE: dict[str, dict] = {
             "identities": 16,
             "instances": 4,
             "sampler": "cameras",
-            "memory_update": "hard",  # + 3 mAP over mean (docs/learning.md)
+            "memory_update": "hard",  # + 3 mAP over mean (docs/explanation/learning.md)
             "lr": 1.0e-3,  # + 3 over the default
         },
         "gcn": {"hidden": [64, 64], "conv": [64, 128], "mlp": 64},

@@ -6,6 +6,8 @@ from pathlib import Path
 
 # Folders of a run; `pipeline.layout` builds its paths on them.
 EPOCHS, FINAL = "epochs", "final"
+SHARED = "shared"  # beside the runs: what those with equal settings share
+_EXPORTED = ("model.safetensors", "embeddings.h5", "clusters.csv")
 
 
 class UserError(Exception):
@@ -34,7 +36,7 @@ def producing_command(path: Path, command: str) -> str:
         path: the file.
         command: that makes such files by hand, or before the first epoch.
     """
-    if path.parent.name == FINAL:
+    if path.parent.name == FINAL and path.name in _EXPORTED:
         return "export"
     weights = path.suffix == ".safetensors"
     return "train" if weights and path.parent.parent.name == EPOCHS else command

@@ -9,9 +9,7 @@ from PIL import Image
 
 from mprd.config import merge, validate
 from tests.conftest import TINY
-from tests.stages.pipeline import changed, finish
-from tests.stages.test_gcn_stages import GCN
-from tests.stages.test_judged import JUDGED
+from tests.stages.pipeline import GCN, JUDGED, changed, finish
 
 HOSTILE = "<img src=x onerror=alert(1)>&\"'"
 

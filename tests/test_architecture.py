@@ -1,5 +1,7 @@
 """The rooms of the package: which exist, and in which direction they import each other."""
 
+import ast
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -7,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from mprd.pipeline import code_digest
 from mprd.pipeline.code_digest import imports_of, source_file
+from mprd.pipeline.stage import Setting
+from mprd.pipeline.stages import STAGES
 
 PACKAGE = Path(__file__).parents[1] / "mprd"
 # From the ground up; a room imports from its own floor and those below it.
@@ -33,6 +38,8 @@ FLOORS = [
     {"stages"},
     {"cli"},
 ]
+TABLE = "mprd.pipeline.stages"
+RULES = PACKAGE.parent / "workflow/rules"
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 
@@ -64,11 +71,14 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
     return []
 
 
-def test_imports_are_seen():
+def test_imports_are_seen(tmp_path, monkeypatch):
     """The check can fail: it sees what is imported at the top, inside functions, for types."""
     assert "mprd.artifacts" in IMPORTS["mprd.stages.train"]
-    assert "mprd.stages.train" in IMPORTS["mprd.cli.cnn"], "inside a function"
-    assert "mprd.models.network" in IMPORTS["mprd.stages.memory_checks"], "under TYPE_CHECKING"
+    assert "mprd.stages.table" in IMPORTS["mprd.cli.tools"], "inside a function"
+    module = tmp_path / "module.py"
+    module.write_text("if TYPE_CHECKING:\n    from mprd.models.network import ReidNetwork\n")
+    monkeypatch.setattr(code_digest, "source_file", lambda name: module)
+    assert "mprd.models.network" in imports_of("mprd.any"), "under TYPE_CHECKING"
     assert circle({"a": {"b"}, "b": {"a"}}) != []
 
 
@@ -98,6 +108,7 @@ def test_no_circle_of_rooms():
 
 def test_files_are_short():
     long = {m: len(source_file(m).read_text().splitlines()) for m in MODULES}
+    long.pop(TABLE)  # data, one entry a stage
     assert {module: lines for module, lines in long.items() if lines > 300} == {}
 
 
@@ -106,6 +117,8 @@ def test_files_are_short():
     [
         ("mprd.graph, mprd.clustering", ["torch"]),
         ("mprd.stages.cluster", ["torch", "numba", "pandas"]),
+        ("mprd.pipeline.stages", ["torch", "h5py", "numpy"]),
+        ("mprd.pipeline.plan, mprd.stages.run_stage", ["torch", "pandas"]),
         ("mprd.cli", ["torch", "numpy"]),
         ("mprd", ["numpy", "pydantic"]),
         ("mprd.stages.train", ["torch_geometric", "torchvision", "mprd.gcn"]),
@@ -120,6 +133,75 @@ def test_light_imports(modules, absent):
 
 def test_run_paths_are_stated_once():
     spelled = ("epochs/", "init/model", "pretrained.safetensors")
-    sources = [*PACKAGE.rglob("*.py"), *PACKAGE.parent.glob("workflow/rules/*.smk")]
+    sources = [*PACKAGE.rglob("*.py"), *RULES.glob("*.smk")]
     found = {p.name for p in sources for word in spelled if word in p.read_text()}
     assert found == {"layout.py"}
+
+
+NAMES = {one.name for one in STAGES}
+ROLES = {read.role for one in STAGES for read in one.reads}
+ROLES |= {write.role for one in STAGES for write in one.writes}
+KEYS = {
+    key
+    for one in STAGES
+    for entry in one.settings
+    for key in (entry.keys if isinstance(entry, Setting) else (entry,))
+}
+
+
+def rules(text: str) -> dict[str, list[str]]:
+    """The lines of each rule, without those that are blank or a comment."""
+    found: dict[str, list[str]] = {}
+    for block in re.split(r"^(?=\S)", text, flags=re.M):
+        if match := re.match(r"(?:rule|use rule \w+ as) (\w+)(?: with)?:\n", block):
+            lines = [line.strip() for line in block.splitlines()]
+            found[match[1]] = [line for line in lines if line and not line.startswith("#")]
+    return found
+
+
+def test_each_stage_has_one_short_rule():
+    found = rules((RULES / "stages.smk").read_text())
+    others = [path.read_text() for path in RULES.glob("*.smk") if path.name != "stages.smk"]
+    beside = {name for text in others for name in re.findall(r"^ *rule (\w+):", text, re.M)}
+    # The base, and training with more outputs; images and pages have rules with more to say.
+    assert set(found) - NAMES == {"stage", "train_gcn"}
+    assert NAMES - set(found) == {"synthesize", "table", "report"} <= beside
+    assert {name: len(body) for name, (_, *body) in found.items() if len(body) > 9} == {}
+    for name in NAMES & set(found):
+        text = "\n".join(found[name])
+        assert f'unpack(reads("{name}"))' in text
+        assert f'**writes("{name}")' in text
+        assert {"log:", "benchmark:"} < set(found[name])
+
+
+def test_rules_take_facts_from_the_table():
+    for path in RULES.glob("*.smk"):
+        quoted = re.findall(r'"([\w.]+)"', path.read_text())
+        assert not {word for word in quoted if "." in word} & KEYS, path
+        # A wildcard and a folder of logs are called as roles.
+        assert not set(quoted) & (ROLES - NAMES - {"evaluation", "gcn"}), path
+        for line in path.read_text().splitlines():
+            assert len(set(re.findall(r'"(\w+)"', line)) & NAMES) < 2, line
+
+
+def listed(module: str) -> list[set[str]]:
+    """The words of each literal list of words, keys of dictionaries too."""
+    nodes = ast.walk(ast.parse(source_file(module).read_text()))
+    lists = [n.elts for n in nodes if isinstance(n, ast.Tuple | ast.List | ast.Set)]
+    nodes = ast.walk(ast.parse(source_file(module).read_text()))
+    lists += [n.keys for n in nodes if isinstance(n, ast.Dict)]
+    return [{n.value for n in words if isinstance(n, ast.Constant)} for words in lists]
+
+
+# Beside the table: `pieces` says which settings name registered pieces, `memory` names its
+# functions as some stages, and `needs` knows how fast the stages are.
+BESIDE = (TABLE, "mprd.pipeline.pieces", "mprd.pipeline.memory", "mprd.stages.needs")
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module not in BESIDE])
+def test_facts_about_stages_stand_in_the_table(module):
+    lists = listed(module)
+    assert [words & KEYS for words in lists if len({w for w in words & KEYS if "." in w}) > 1] == []
+    assert [words & NAMES for words in lists if len(words & NAMES) > 2] == []
+    if module.startswith("mprd.pipeline."):
+        assert [words & ROLES for words in lists if len(words & ROLES) > 2] == []

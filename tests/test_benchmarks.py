@@ -1,5 +1,6 @@
 """The benchmarks' literal versions agree with ours, and their scripts run (at toy sizes)."""
 
+import argparse
 import json
 import re
 import runpy
@@ -8,6 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.main import get_command
+
+from mprd.cli import app
+from mprd.pipeline.layout import RunLayout
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -103,3 +108,97 @@ def test_storage_says_what_half_precision_changes(tmp_path, monkeypatch):
     half, mapped = run_script("storage", tmp_path, monkeypatch, *options)
     assert 90 < float(half["result"].split()[0]) <= 100
     assert mapped["result"].endswith("GiB held")
+
+
+def test_commands_of_stages_are_understood(tmp_path):
+    """`memory`, `startup`, `processes` and `million` run stages by their commands."""
+    import memory
+    import million
+
+    million.make(tmp_path, 40)
+    run, plain = RunLayout(tmp_path), tmp_path / "plain.yaml"
+    run.config.write_text(plain.read_text())
+    words = [
+        *memory.commands(tmp_path, images=True, gcn=False).values(),
+        *memory.commands(tmp_path, images=True, gcn=True).values(),
+        *(
+            million.command(name, run, tmp_path / f"{settings}.yaml", step)
+            for settings, name, step in million.JOBS.values()
+        ),
+    ]
+    for _, name, *rest in words:
+        get_command(app).commands[name].make_context(name, rest)
+    assert million.JOBS.keys() > {"judge", "learn"}
+
+
+# Small images of few people, who look alike to a network that has learned nothing.
+TOY = {
+    "device": "cpu",
+    "data": {"height": 32, "width": 16}
+    | {"synthetic": {"train_identities": 6, "test_identities": 2, "distractors": 0}},
+    "init": {"warmup": {"steps": 2, "batch_size": 8}},
+    "graph": {"k1": 8, "k2": 2},
+    "train": {"identities": 2, "instances": 4},
+    "gcn": {
+        "neighbors": 3,
+        "hidden": [8, 8],
+        "conv": [8, 12],
+        "mlp": 8,
+        "metadata": {"images": 3, "views": 4},
+        "batch": 16,
+        "pretrain": {"metadata": 1, "unlabelled": 0},
+        "update": {"metadata": 1, "unlabelled": 0, "collected": 1},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def toy_cell(tmp_path_factory):
+    """Return a function that returns the one epoch of a variant; all share images and start."""
+    folder = tmp_path_factory.mktemp("cells")
+
+    def cell(variant):
+        from learning import Cell
+
+        options = argparse.Namespace(market=None, epochs=1, iters=2)
+        return Cell(folder, variant, 0, options, TOY)
+
+    return cell
+
+
+def variants():
+    return runpy.run_path(str(BENCHMARKS / "variants.py"))
+
+
+@pytest.mark.parametrize(
+    "variant", {**variants()["VARIANTS"], **variants()["RIVALS"], **variants()["COMBINED"]}
+)
+def test_each_variant_trains(variant, toy_cell):
+    metrics = toy_cell(variant).run()
+    assert 0 < metrics["mAP"] <= 100
+    assert metrics == pytest.approx(toy_cell(variant).run(), nan_ok=True), "read, not run again"
+
+
+def test_perfect_clusters_are_true(toy_cell):
+    metrics = toy_cell("oracle-clusters").run()
+    assert metrics["F1"] == metrics["cross rec."] == 1
+    assert toy_cell("contrast").run()["F1"] < 1
+
+
+def test_a_perfect_filter_trains_on_other_pairs(toy_cell):
+    true, predicted = (toy_cell(variant) for variant in ("oracle-filter", "hsd-filter"))
+    assert true.run()["P right"] == predicted.run()["P right"] < 1, "the same pairs are judged"
+    losses = [
+        json.loads(cell.layout.epoch(1).metrics.read_text())["step_loss"]
+        for cell in (true, predicted)
+    ]
+    assert losses[0] != losses[1]
+
+
+def test_drift_reads_the_network_of_the_epoch_before(toy_cell):
+    from drift import epoch_rows
+
+    cell = toy_cell("mprd")
+    cell.run()
+    learnt, pretrained = epoch_rows(cell.layout, 1)
+    assert learnt | {"gcn": ""} == pretrained | {"gcn": ""}, "epoch 1 begins with the pre-trained"

@@ -19,7 +19,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "SECURITY.md",
     ROOT / "config/README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 
 
@@ -71,6 +71,15 @@ def test_configs_are_there(page):
         assert (ROOT / "config" / name).is_file(), f"{page}: {name}"
 
 
+def test_pages_that_code_and_configs_name_are_there():
+    folders = ("mprd", "workflow", "config", "benchmarks", "tests")
+    kinds = (".py", ".smk", ".yaml", ".rst", ".json")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    for path in [*(path for path in files if path.suffix in kinds), ROOT / "Makefile"]:
+        for name in re.findall(r"\bdocs/[\w/-]+\.(?:md|ipynb)\b", path.read_text()):
+            assert (ROOT / name).is_file(), f"{path}: {name}"
+
+
 def build_site(folder: Path, config: Path = ROOT / "mkdocs.yml") -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "mkdocs", "build", "--config-file", str(config)]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
@@ -106,7 +115,7 @@ def test_the_site_does_not_build_with_a_broken_link(tmp_path):
         "mkdocs.yml",
     ):
         shutil.copy(ROOT / name, copy / name)
-    (copy / "docs/scale.md").write_text("[gone](gone.md)\n")
+    (copy / "docs/explanation/scale.md").write_text("[gone](gone.md)\n")
     done = build_site(tmp_path / "site", copy / "mkdocs.yml")
     assert done.returncode == 1
     assert "gone.md" in done.stderr

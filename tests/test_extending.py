@@ -1,4 +1,4 @@
-"""docs/extending.md: each example works, as a new file of the package and as a plugin."""
+"""docs/howto/extend.md: each example works, as a new file of the package and as a plugin."""
 
 import os
 import re
@@ -16,11 +16,10 @@ from mprd.models.weights import read_architecture
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.pieces import PIECES
 from mprd.stages.evaluate import run_evaluate
-from tests.stages.pipeline import changed, label, start, train
-from tests.stages.test_gcn_stages import GCN
+from tests.stages.pipeline import GCN, changed, label, start, train
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "docs/extending.md").read_text()
+TEXT = (ROOT / "docs/howto/extend.md").read_text()
 EXAMPLES = dict(
     re.findall(r"^## [^\n]*`(mprd/\S+\.py)`\n.*?```python\n(.*?)```", TEXT, re.S | re.M)
 )
@@ -193,3 +192,43 @@ def test_a_column_is_one_line(tmp_path, monkeypatch):
     report = {"mean_hard_positives": 3.5, "loss": 1.0}
     found = _metrics(columns.Source.METRICS, report)
     assert found == {"loss": 1.0, "hard_positives": 3.5}
+
+
+def test_a_stage_is_an_entry_a_function_and_a_rule(tmp_path, tiny_yaml, judged_run):
+    section = TEXT.partition("## A stage")[2]
+    entry, function, rule = re.findall(r"```python\n(.*?)```", section, re.S)
+    declaration = re.search(r"`(smallest = File\(.*\))` in `StepLayout`", section)[1]
+    copy = tmp_path / "copy"
+    for name in ("mprd", "workflow"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+    for name, before, new in (
+        ("mprd/pipeline/stages.py", '    Stage(\n        name="train"', f"{entry.rstrip()},\n"),
+        ("mprd/pipeline/layout.py", "    judgements = File(", f"    {declaration}\n"),
+        ("workflow/rules/stages.smk", "use rule stage as train with", f"{rule}\n\n"),
+    ):
+        text = (copy / name).read_text()
+        assert text.count(before) == 1
+        (copy / name).write_text(text.replace(before, new + before))
+    (copy / "mprd/stages/smallest.py").write_text(function)
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+
+    def call(*words):
+        command = [sys.executable, "-m", *map(str, words)]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    smallest = "epochs/001/smallest.json"
+    options = ("--configfile", tiny_yaml, "--dry-run", "--printshellcmds")
+    shown = call(
+        "snakemake", "-s", copy / "workflow/Snakefile", *options, "--", f"results/tiny/{smallest}"
+    )
+    assert "mprd smallest --config results/tiny/config.yaml --clusters results/tiny" in shown
+    assert "rule cluster" in shown
+    clusters, out = judged_run.epoch(1).clusters, tmp_path / "smallest.json"
+    call("mprd.cli", "smallest", "--clusters", clusters, "--out", out)
+    sizes = read_artifact(clusters, CLUSTERS)["sizes"]
+    assert read_json(out, "mprd.smallest", "smallest")["images"] == sizes.min()

@@ -23,6 +23,8 @@ _FILES = (
     "config/*.md",
     "config/*.yaml",
     "docs/*.md",
+    "docs/howto/*.md",
+    "docs/explanation/*.md",
     "docs/images/*",
 )
 

@@ -2,7 +2,7 @@
 
 from mprd.artifacts.checksums import content_digest, row_checksums
 from mprd.artifacts.files import atomic, read_json, require_file, sha256_file, write_json
-from mprd.artifacts.relation_schemas import JUDGEMENTS, METADATA, RANKS, RELATIONS
+from mprd.artifacts.relation_schemas import COLLECTED, JUDGEMENTS, METADATA, RANKS, RELATIONS
 from mprd.artifacts.rows import read_images, read_rows
 from mprd.artifacts.schema import (
     CLUSTERS,
@@ -28,6 +28,7 @@ from mprd.artifacts.store import (
 
 __all__ = [
     "CLUSTERS",
+    "COLLECTED",
     "FEATURES",
     "GALLERY",
     "GRAPH",

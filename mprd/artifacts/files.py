@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def _acquire(lock: FileLock, path: Path) -> None:
     try:
         lock.acquire(timeout=0)
     except (NotImplementedError, OSError) as error:
-        if not _grants_locks(Path(lock.lock_file)):
+        if not grants_locks(Path(lock.lock_file)):
             print(
                 f"note: the file system of {path.parent} grants no locks. See to it that no second "
                 "mprd writes there.",
@@ -91,7 +91,7 @@ def _acquire(lock: FileLock, path: Path) -> None:
         lock.acquire()
 
 
-def _grants_locks(path: Path) -> bool:
+def grants_locks(path: Path) -> bool:
     """Tell whether a lock on a file can be had at all, now or later."""
     try:
         import fcntl
@@ -171,6 +171,23 @@ def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the digest of a file's content: that in its header, where it has one, else SHA-256.
+
+    A header is taken at its word; a reader of the file checks it. A damaged header is none.
+    """
+    if path.suffix == ".h5":
+        import h5py
+
+        with suppress(OSError, KeyError), h5py.File(path, "r") as file:
+            return str(file.attrs["digest"])
+    if path.suffix == ".safetensors":
+        with path.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            return hashlib.sha256(stream.read(min(size, path.stat().st_size))).hexdigest()
+    return sha256_file(path)
 
 
 def json_digest(content: dict[str, Any]) -> str:

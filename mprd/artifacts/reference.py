@@ -5,28 +5,30 @@ from mprd.artifacts.schema import SCHEMAS
 
 _HEAD = """# Artifacts
 
-Generated from `mprd/artifacts/schema.py` and `relation_schemas.py` by `mprd config reference`; do
-not edit. This page is the normative description of every file a run leaves behind. `mprd inspect
-FILE` prints one and checks it.
+`mprd config reference` generates this page from `mprd/artifacts/schema.py` and
+`relation_schemas.py`. Do not edit it. This page is the normative description of every file of a
+run. `mprd inspect FILE` prints and checks one.
 
 ## Rules for every file
 
 - Arrays are HDF5 (readable with any HDF5 tool), weights are safetensors, reports are JSON or CSV.
-  `state.pt` alone is `torch.save`, and is loaded with `weights_only=True`. Nothing is pickled.
-- A file is written beside its target, fsynced, and renamed: it is whole or it is not there.
-  While it is written, a lock (`.<name>.lock`) keeps a second writer waiting.
+  Only `state.pt` is written by `torch.save`, and mprd loads it with `weights_only=True`. Nothing is
+  pickled.
+- mprd writes a file beside its target, fsyncs it and renames it: it is whole or it is not there.
+  Meanwhile a lock (`.<name>.lock`) keeps a second writer waiting.
 - HDF5 root attributes: `schema` (name), `schema_version`, `mprd_version`, `created` (UTC),
   `config` (JSON: the settings the stage read, nested as in the config file), `inputs` (JSON: role
-  -> digest of each file it was made from), `seed` (-1: none used), `digest`. Every data set has
+  -> digest of each input file), `seed` (-1: none used), `digest`. Every data set has
   `description` and, where it applies, `units`.
 - `digest` is the SHA-256 over the schema's data sets (name, dtype, shape, values), not over
-  attributes: equal contents have equal digests whenever they were made. A reader compares
+  attributes. So equal contents have equal digests, whenever they were made. A reader compares
   `inputs` with the digests of the files at hand and refuses a stale or foreign file.
-- The first 512 bytes of an HDF5 file are a text (HDF5 calls that a user block) with the CRC-32 of
-  all the rest. It is compared before HDF5 reads anything. Images of `pixels.h5` are left out of it,
-  they have a checksum each. Safetensors and JSON carry a digest, `state.pt` those of its archive.
-- A reader checks schema, version, dtypes, shapes, ranges and NaN. An old or newer version is
-  refused with a sentence that says which command makes the file again.
+- The first 512 bytes of an HDF5 file are a text (HDF5 calls it a user block) with the CRC-32 of
+  the rest. A reader compares it before HDF5 reads anything. It does not cover the images of
+  `pixels.h5`, which have a checksum each. Safetensors and JSON carry a digest, `state.pt` the
+  checksums of its archive.
+- A reader checks schema, version, dtypes, shapes, ranges and NaN. It refuses an older or newer
+  version, with a message that names the command that makes the file again.
 
 ## Layout of a run
 
@@ -52,8 +54,8 @@ inputs are equal files.
 ## gcn.safetensors (`mprd.gcn`, version 1), also the pre-trained GCN
 
 Weights of the relation GCN, with the same header; `architecture` holds network, node_features,
-inputs, hidden, sort_k, conv, mlp and dropout. That of an epoch is the GCN after the epoch, which
-the next one judges with.
+inputs, hidden, sort_k, conv, mlp and dropout. The file of an epoch holds the GCN after the epoch.
+The next epoch predicts with it.
 
 ## state.pt
 
@@ -65,8 +67,10 @@ A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's
 - `metrics.json` (`mprd.metrics`): `epoch`, `lr`, mean `loss`, the mean of each loss that is on
   (`cluster_contrast_loss`, or `hsd_loss` with `use_hsd`; `camera_loss` ...; `ppa_loss`, null where
   it is off; older files call Cluster Contrast `hsd_loss` too), mean numbers of hard positives and
-  negatives per image, and `step_loss`, the loss of every step; with
-  `use_gcn` also `relations`: the attributes of `relations.h5` and the losses of the GCN's tasks.
+  negatives per image, and `step_loss`, the loss of every step; with `use_gcn` also `relations`:
+  the attributes of `relations.h5`.
+- `gcn.json` (`mprd.learning`): `loss`, the losses of the relation GCN's tasks in an epoch, by
+  source: `metadata`, `unlabelled`, `collected`.
 - `gcn/metrics.json` (`mprd.pretrain`): losses of the tasks, numbers of training pairs, `held_out`
   (accuracy, precision, recall on pairs with an image that no training pair has) and `truth`, the
   quality on doubtful pairs against known identities (null if unknown): accuracy, AUC, the positive
@@ -81,10 +85,10 @@ A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's
 _TABLES = """
 ## metrics.csv and summary.csv
 
-`metrics.csv` has a row for each baseline, for the initial model and for each epoch. A metric of
-retrieval is of the model *after* the epoch, one of clusters of those that it was trained on.
-`summary.csv` has the same columns as means over seeds, and `<column>_std`, behind `variant` and
-`seeds`. A metric that is not known is empty.
+`metrics.csv` has a row for each baseline, for the initial model and for each epoch. Retrieval
+metrics belong to the model *after* the epoch. Cluster metrics belong to the clusters that the epoch
+trained on. `summary.csv` starts with `variant` and `seeds`. It then has the same columns, as means
+over seeds, and `<column>_std`. Unknown values are empty.
 
 """
 

@@ -76,6 +76,19 @@ METADATA = Schema(
     },
 )
 
+COLLECTED = Schema(
+    "mprd.collected",
+    1,
+    "train",
+    "The pairs that training collected for the relation GCN to learn from: for each anchor of a "
+    "batch one pair that it accepted and one that it rejected.",
+    {
+        "pairs": Array("int64", ("c", 2), "two training rows", minimum=0),
+        "same": Array("uint8", ("c",), "1: accepted as one identity, 0: rejected", maximum=1),
+    },
+    {"relation_seed": "seed of all random numbers of the relation GCN in this epoch"},
+)
+
 RELATIONS = Schema(
     "mprd.relations",
     2,

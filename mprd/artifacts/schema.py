@@ -2,7 +2,7 @@
 
 from mprd.artifacts.csr import graph_fault
 from mprd.artifacts.declaration import Array, Schema
-from mprd.artifacts.relation_schemas import JUDGEMENTS, METADATA, RANKS, RELATIONS
+from mprd.artifacts.relation_schemas import COLLECTED, JUDGEMENTS, METADATA, RANKS, RELATIONS
 
 SPLITS = ("train", "query", "gallery")
 
@@ -197,6 +197,7 @@ SCHEMAS: dict[str, Schema] = {
         JUDGEMENTS,
         METADATA,
         RELATIONS,
+        COLLECTED,
         RANKINGS,
         GALLERY,
     )

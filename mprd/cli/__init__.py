@@ -1,4 +1,4 @@
-"""The command line: one sub-command per stage, and tools to look at artifacts.
+"""The command line: what people use, and one sub-command per stage.
 
 Heavy imports happen inside the commands, so that `mprd --help` and light stages start fast.
 """
@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 # Each adds its commands, in this order.
-from mprd.cli import images, cnn, gcn, look, own, tools, use  # isort: skip # noqa: F401
+from mprd.cli import own, look, use, tools, stages  # isort: skip # noqa: F401
 from mprd.cli.app import app
 from mprd.cli.interrupts import Stopped, listening
 from mprd.errors import UserError

@@ -1,16 +1,42 @@
 """The application object and the options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+# Headings of `mprd --help`, in order: what people use first, stages last.
+START_PANEL = "Start here"
+RESULTS_PANEL = "Look at results and correct them"
+USE_PANEL = "Use a trained model"
+MORE_PANEL = "More tools"
+STAGES_PANEL = "Stages, one by one"
+PANELS = (START_PANEL, RESULTS_PANEL, USE_PANEL, MORE_PANEL, STAGES_PANEL)
+
+
+class _Grouped(TyperGroup):
+    """Lists the commands under their headings, with whole summaries."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands of each heading."""
+        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
+        for panel in PANELS:
+            rows = [
+                (name, command.get_short_help_str(limit=200))
+                for name, command in commands
+                if getattr(command, "rich_help_panel", None) == panel
+            ]
+            with formatter.section(panel):
+                formatter.write_dl(rows)
+
 
 app = typer.Typer(
     name="mprd",
+    cls=_Grouped,
     help="Unsupervised re-identification: from images without labels to a network and clusters.\n\n"
-    "Your own images: `mprd new FOLDER`, then `mprd run` with the config that it writes. The demo: "
-    "`mprd run config/config.yaml`. The other commands are the stages of such a run, one by one, "
-    "and tools to look at what it leaves and to use it.",
+    "Your own images: run `mprd new FOLDER`, then `mprd run` with the config that it writes. The "
+    "demo: `mprd run config/config.yaml`.",
     no_args_is_help=True,
     context_settings={"max_content_width": 120},
     pretty_exceptions_enable=False,
@@ -19,13 +45,6 @@ app = typer.Typer(
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Config file (YAML). Default: all defaults.")
-]
-IndexOption = Annotated[Path, typer.Option(help="index.h5")]
-PixelsOption = Annotated[Path, typer.Option(help="pixels.h5")]
-ModelOption = Annotated[Path, typer.Option(help="model.safetensors")]
-RanksOption = Annotated[
-    Path | None,
-    typer.Option(help="ranks.h5 of the epoch (graph.backend: ivf); without it all are compared."),
 ]
 OutOption = Annotated[Path, typer.Option(help="File to write.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all.")]

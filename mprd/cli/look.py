@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from mprd.cli.app import app
+from mprd.cli.app import RESULTS_PANEL, START_PANEL, app
 from mprd.errors import UserError
 from mprd.pipeline.layout import EpochLayout
 
 _KINDS = (".h5", ".safetensors", ".json", ".csv", ".pt")
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS_PANEL)
 def inspect(
     files: Annotated[
         list[Path],
@@ -60,7 +60,7 @@ def inspect(
             show(one)
 
 
-@app.command()
+@app.command(rich_help_panel=START_PANEL)
 def status(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
     stale: Annotated[
@@ -75,23 +75,37 @@ def status(
     """
     from dataclasses import asdict
 
-    from mprd.config import expand_runs, read_yaml
-    from mprd.pipeline.workflow import stale_files
     from mprd.report.show_status import show_status
     from mprd.report.status import run_status
 
     found = run_status(run)
-    old = None
-    if stale is not None:
-        expand_runs(read_yaml(stale), str(stale))
-        old = stale_files(stale, run)
+    old = None if stale is None else _stale(stale, run)
     if as_json:
         print(json.dumps(asdict(found) | ({} if old is None else {"stale": old}), indent=2))
     else:
         show_status(found, old)
 
 
-@app.command()
+def _stale(file: Path, folder: Path) -> dict[str, str]:
+    """Return the files of a run that a config makes out of date, and why."""
+    from mprd.artifacts.files import file_digest
+    from mprd.config import expand_runs, read_yaml
+    from mprd.data.datasets.fingerprint import data_fingerprint
+    from mprd.pipeline.plan import RunPlan
+    from mprd.pipeline.registry import check_names
+    from mprd.pipeline.stale import stale_files
+
+    for run in expand_runs(read_yaml(file), str(file)):
+        if (run.config.results / run.name).resolve() == folder.resolve():
+            check_names(run.config)
+            return stale_files(RunPlan(run, data_fingerprint, file_digest))
+    raise UserError(
+        f"{file} makes no file in {folder}: it has other runs, or another results folder (it is "
+        "read as by a run started here)."
+    )
+
+
+@app.command(rich_help_panel=RESULTS_PANEL)
 def diff(
     a: Annotated[Path, typer.Argument(help="clusters.h5, or the folder of an epoch.")],
     b: Annotated[Path, typer.Argument(help="Another of the same images.")],

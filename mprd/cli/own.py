@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mprd.cli.app import app
+from mprd.cli.app import RESULTS_PANEL, START_PANEL, app
 from mprd.cli.interrupts import Stopped
 from mprd.errors import UserError
 from mprd.system.cpus import worker_count
@@ -14,14 +14,14 @@ _FEW = 50
 _DRY, _HOW_LOUD = ("-n", "--dry-run"), ("-q", "--quiet", "--verbose", "-p", "--printshellcmds")
 
 
-@app.command()
+@app.command(rich_help_panel=START_PANEL)
 def new(
     folder: Annotated[Path, typer.Argument(help="Folder of your images, nested or not.")],
     out: Annotated[
         Path | None, typer.Option(help="Config file to write. Default: <name of the folder>.yaml.")
     ] = None,
 ) -> None:
-    """Look at images and write a config that fits them.
+    """Look at your images and write a config that fits them.
 
     Example: mprd new /path/to/crops, then: mprd run crops.yaml
     """
@@ -43,36 +43,40 @@ def new(
     write_config(out, found, plan, lasts)
     cameras = f"{len(found.cameras)}: {', '.join(found.cameras)}" if found.cameras else "not found"
     kinds = ", ".join(f"{count:,} {kind[1:]}" for kind, count in sorted(found.kinds.items()))
-    print(f"{found.images:,} images ({kinds}), in the median {found.height}x{found.width} pixels")
+    print(f"{found.images:,} images ({kinds}), median size {found.height}x{found.width} pixels")
     print(f"cameras in their paths: {cameras}")
     if found.unreadable:
-        print(f"some cannot be read and will be left out, such as '{found.unreadable[0]}'")
+        print(f"mprd will leave out unreadable images, such as '{found.unreadable[0]}'")
     if found.images < _FEW:
-        print(f"{found.images} images are few to learn from: expect little below {_FEW}.")
+        print(f"{found.images} images are few. Below {_FEW}, expect poor clusters.")
     print(f"{cores} CPU cores, {usable() / 2**30:.0f} GiB free{', a GPU' if gpu else ''}")
-    print(f"\nWrote {out}. Look it over, then: mprd run {out}  (about {lasts})")
+    print(f"\nWrote {out}. Check it, then run: mprd run {out}  (about {lasts})")
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    rich_help_panel=START_PANEL,
+)
 def run(
     context: typer.Context,
     config: Annotated[Path, typer.Argument(help="Config file (YAML).")],
     cores: Annotated[str, typer.Option(help="CPU cores to use, or all.")] = "all",
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write events for TensorBoard, too.")
+        bool, typer.Option("--tensorboard", help="Also write events for TensorBoard.")
     ] = False,
 ) -> None:
-    """Run a config: the whole pipeline.
+    """Run the whole pipeline of a config, or continue it.
 
-    By Snakemake. Again: it goes on where it stopped.
-
-    Everything behind the config goes to Snakemake: mprd run crops.yaml --dry-run
+    Run it again to continue where it stopped, or after you changed the config. mprd passes all
+    arguments after the config to Snakemake: mprd run crops.yaml --dry-run
     """
     import time
 
     from mprd.cli.console import failures, relay
     from mprd.cli.follow import following, layout_of
     from mprd.config import expand_runs, merge, read_yaml
+    from mprd.pipeline.run_lock import require_free
+    from mprd.pipeline.shared import shared_folder
     from mprd.pipeline.workflow import overrides, snakemake, why_failed
 
     runs = expand_runs(merge(read_yaml(config), overrides(context.args)), str(config))
@@ -82,10 +86,12 @@ def run(
         arguments += ["--quiet", "rules", "host"]  # the table of jobs, not a block for each
     elif not verbosity:
         arguments += ["--quiet", "all"]
+        require_free(layout_of(one) for one in runs)
         for one in runs:
             folder, epochs = layout_of(one).folder, one.config.epochs
             print(f"{one.name}: {epochs} epochs, into {folder} (more: mprd status {folder})")
     logs, start = [layout_of(one).logs for one in runs], time.time()
+    logs.append(shared_folder(runs[0].config.results))
     with following(runs, tensorboard=tensorboard) as look:
         status = relay(snakemake(config, *arguments), logs, look)
     if status:
@@ -94,20 +100,20 @@ def run(
     raise typer.Exit(status)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS_PANEL)
 def answer(
     run: Annotated[Path, typer.Option(help="Folder of a finished run.")],
     out: Annotated[
-        Path | None, typer.Option(help="CSV that answers go to. Default: answers.csv of the run.")
+        Path | None, typer.Option(help="CSV for the answers. Default: answers.csv of the run.")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Most pairs to ask about.")] = 100,
+    count: Annotated[int, typer.Option(min=1, help="Largest number of pairs to ask about.")] = 100,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Judge pairs on a local page.
 
-    It shows the pairs on which two clusterings disagree and on whose answer most images hang. Set
-    cluster.constraints to the file of answers, and they hold in the clusters of the next run.
+    It shows pairs on which two clusterings disagree, and begins with those that move most images.
+    Set cluster.constraints to the file of answers: the clusters of the next run then agree with it.
 
     Example: mprd answer --run results/crops
     """
@@ -122,14 +128,14 @@ def answer(
     layout = RunLayout(run)
     session = Session(questions(run, count), out or layout.folder / "answers.csv")
     if session.current is None:
-        print("There is nothing to judge: the clusterings agree, or all is answered.")
+        print("There is nothing to judge: the clusterings agree, or you answered every pair.")
         return
     pictures = Thumbnails(layout.pixels)
     try:
         server = JudgingServer(session, lambda row: pictures.addresses([row], 512)[row], port)
     except OSError as error:
         raise UserError(
-            f"Port {port} cannot be used ({error.strerror}). Take --port 0, which is any free one."
+            f"Port {port} cannot be used ({error.strerror}). Take --port 0, which picks a free one."
         ) from None
     with server:
         print(f"{len(session.questions)} pairs at {server.address}  (Ctrl-C ends)", flush=True)

@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from mprd.cli.app import ConfigOption, OutOption, app
+from mprd.cli.app import MORE_PANEL, RESULTS_PANEL, START_PANEL, ConfigOption, OutOption, app
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout, describe, run_of
 
 config_app = typer.Typer(help="Check, complete and document configurations.", no_args_is_help=True)
-app.add_typer(config_app, name="config")
+app.add_typer(config_app, name="config", rich_help_panel=MORE_PANEL)
 
 
-@app.command()
+@app.command(rich_help_panel=MORE_PANEL)
 def table(
     run: Annotated[Path, typer.Argument(help="Folder of a run, or a metrics.csv / summary.csv.")],
     out: Annotated[Path | None, typer.Option(help="CSV to write; else only print.")] = None,
@@ -31,7 +31,7 @@ def table(
     print_table(read_table(run), run)
 
 
-@app.command()
+@app.command(rich_help_panel=MORE_PANEL)
 def summary(
     out: OutOption,
     tables: Annotated[list[str], typer.Argument(help="VARIANT=metrics.csv of every run.")],
@@ -49,7 +49,7 @@ def summary(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=MORE_PANEL)
 def needs(
     index: Annotated[Path, typer.Option(help="index.h5 of a run, or of `mprd index`.")],
     config: ConfigOption = None,
@@ -77,7 +77,7 @@ def needs(
         print(f"{stage:<10}{need.memory / 2**30:>8.1f}{minutes[0]:>10.0f}{minutes[1]:>12.0f}")
 
 
-@app.command()
+@app.command(rich_help_panel=START_PANEL)
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folder of a finished run, or of several.")],
     out: Annotated[
@@ -98,6 +98,22 @@ def report(
             raise UserError("Name the page of several runs with --out.")
         run_comparison(runs=runs, out=out)
     print(out)
+
+
+@app.command(rich_help_panel=RESULTS_PANEL)
+def pairs(
+    run: Annotated[Path, typer.Option(help="Folder of a run.")],
+    out: Annotated[Path, typer.Option(help="CSV to write; an existing one is kept.")],
+    count: Annotated[int, typer.Option(min=2, help="Pairs to write.")] = 300,
+    epoch: Annotated[int | None, typer.Option(min=1, help="Default: the last one.")] = None,
+) -> None:
+    """Write the pairs most worth judging by a person.
+
+    Judged, they are the file of gcn.metadata.source: pairs.
+    """
+    from mprd.stages.pairs import run_pairs
+
+    run_pairs(run=run, out=out, count=count, epoch=epoch)
 
 
 @config_app.command("check")
@@ -128,9 +144,10 @@ def config_check(file: Annotated[Path, typer.Argument(help="Config file (YAML)."
 def config_reference(
     root: Annotated[Path, typer.Option(help="Root of the repository.")] = Path("."),
 ) -> None:
-    """Generate config/README.md, config/schema.json, docs/artifacts.md and docs/memory.md."""
+    """Generate config/README.md, config/schema.json, and docs/: artifacts, memory and stages.md."""
     from mprd.artifacts import reference as artifacts
     from mprd.config import reference as config
+    from mprd.pipeline import reference as stages
     from mprd.report import columns
     from mprd.system import ram_reference
 
@@ -138,7 +155,8 @@ def config_reference(
         (root / "config" / "README.md", config.markdown()),
         (root / "config" / "schema.json", config.json_schema()),
         (root / "docs" / "artifacts.md", artifacts.markdown(describe(), columns.markdown())),
-        (root / "docs" / "memory.md", ram_reference.markdown()),
+        (root / "docs" / "memory.md", ram_reference.markdown(stages.memory_table())),
+        (root / "docs" / "stages.md", stages.markdown()),
     ):
         path.write_text(text, encoding="utf-8")
         print(path)

@@ -7,32 +7,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mprd.cli.app import PluginOption, ThreadsOption, app
+from mprd.cli.app import USE_PANEL, PluginOption, ThreadsOption, app
 from mprd.errors import UserError
 from mprd.system.cpus import worker_count
 
 if TYPE_CHECKING:
     import numpy as np
 
-_BELIEVED = 0.8  # largest precision at which the relation GCN's promise held
+_BELIEVED = 0.8  # largest precision at which the relation GCN's estimate was right
 
 ModelFile = Annotated[Path, typer.Option("--model", help="model.safetensors of a run.")]
 Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
 SkipOption = Annotated[
-    bool, typer.Option("--skip-unreadable", help="Leave out damaged images, with a note of each.")
+    bool, typer.Option("--skip-unreadable", help="Leave out damaged images and name each of them.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@app.command()
+@app.command(rich_help_panel=USE_PANEL)
 def embed(
     images: Images,
     model: ModelFile,
-    out: Annotated[Path, typer.Option(help="HDF5 (with paths) or .npy (features alone) to write.")],
+    out: Annotated[
+        Path, typer.Option(help="File to write: .h5 (features, paths) or .npy (features).")
+    ],
     skip_unreadable: SkipOption = False,
     plugin: PluginOption = None,
 ) -> None:
-    """Embed images, for searching or other use.
+    """Embed images for searching or other use.
 
     Example: mprd embed crops/ --model results/demo/final/model.safetensors --out crops.h5
     """
@@ -50,7 +52,7 @@ def embed(
     print(f"{len(gallery.paths):,} images, {embedder.dim} dimensions: {out}")
 
 
-@app.command()
+@app.command(rich_help_panel=USE_PANEL)
 def onnx(
     model: Annotated[Path, typer.Argument(help="model.safetensors of a run.")],
     out: Annotated[Path, typer.Option(help="ONNX file to write.")],
@@ -58,8 +60,8 @@ def onnx(
 ) -> None:
     """Write a model as ONNX.
 
-    In: `images`, uint8 (batch, H, W, 3), RGB, resized (bicubic) to the model's size, which the
-    metadata `height` and `width` tell; normalisation is inside. Out: `embeddings`, unit rows.
+    Input `images`: uint8 (batch, H, W, 3), RGB, resized (bicubic) to the `height` and `width` of
+    the metadata. The network normalises them. Output `embeddings`: unit rows.
 
     Example: mprd onnx results/demo/final/model.safetensors --out model.onnx
     """
@@ -69,28 +71,30 @@ def onnx(
     print(f"{out}: images uint8 (batch, {height}, {width}, 3) -> embeddings float32 (batch, {dim})")
 
 
-@app.command()
+@app.command(rich_help_panel=USE_PANEL)
 def search(
     queries: Images,
     model: ModelFile,
     gallery: Annotated[
         Path,
-        typer.Option(help="Folder of images, HDF5 of `mprd embed`, or a run's embeddings.h5."),
+        typer.Option(help="Folder of images, .h5 of `mprd embed`, or embeddings.h5 of a run."),
     ],
-    k: Annotated[int, typer.Option("--top", "-k", min=1, help="Matches of each query.")] = 10,
+    k: Annotated[int, typer.Option("--top", "-k", min=1, help="Matches per query.")] = 10,
     at_least: Annotated[
         float,
-        typer.Option(min=-1, max=1, help="Least similarity of a match; see `mprd threshold`."),
+        typer.Option(
+            min=-1, max=1, help="Hide matches below this similarity; see `mprd threshold`."
+        ),
     ] = -1.0,
     as_json: JsonOption = False,
-    html: Annotated[Path | None, typer.Option(help="Page with pictures to write.")] = None,
+    html: Annotated[Path | None, typer.Option(help="HTML page with pictures to write.")] = None,
     skip_unreadable: SkipOption = False,
     plugin: PluginOption = None,
 ) -> None:
-    """Find the most similar gallery images of each query.
+    """Find the gallery images that are most similar to each query.
 
-    It compares plain embeddings, as the evaluation does; `mprd assign` compares them as the run's
-    clusters do, around what the images of a camera share.
+    This compares plain embeddings, as the evaluation does. `mprd assign` first removes what the
+    images of a camera share, as the clustering of the run does.
 
     Example: mprd search q.jpg --model M.safetensors --gallery crops/ --html found.html
     """
@@ -132,18 +136,19 @@ def search(
             print(f"  {match['similarity']:.3f}  {match['path']}")
 
 
-@app.command()
+@app.command(rich_help_panel=USE_PANEL)
 def threshold(
     run: Annotated[Path, typer.Option(help="Folder of a finished run.")],
     precision: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the pairs above it that must be right.")
+        float,
+        typer.Option(min=0, max=1, help="Share of pairs above it that must show one identity."),
     ] = 0.8,
     pairs: Annotated[
-        Path | None, typer.Option(help="CSV of `mprd answer`; else the relation GCN judges.")
+        Path | None, typer.Option(help="CSV of `mprd answer`. Default: ask the relation GCN.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Suggest from which similarity on two images are the same.
+    """Suggest the similarity from which images show one identity.
 
     Example: mprd threshold --run results/demo --precision 0.8
     """
@@ -154,7 +159,7 @@ def threshold(
     found = threshold_of_run(run, precision, pairs)
     if math.isnan(found.similarity):
         raise UserError(
-            f"No similarity promises {precision:.2f} by the answers of {found.judge} for "
+            f"No threshold reaches a precision of {precision:.2f}, according to {found.judge} on "
             f"{found.pairs:,} pairs. Ask for a lower --precision, or judge more pairs with "
             "`mprd answer`."
         )
@@ -162,22 +167,30 @@ def threshold(
         print(json.dumps(asdict(found), indent=2))
         return
     print(
-        f"{found.similarity:.3f}: {found.promised:.2f} of the pairs above it are right; they are "
-        f"{found.found:.2f} of those that {found.judge} calls right among {found.pairs:,} pairs of "
-        "training images. Of new identities fewer are found."
+        f"Threshold: {found.similarity:.3f}\n"
+        f"{found.promised:.0%} of the pairs at or above it show one identity.\n"
+        f"{found.found:.0%} of all pairs that show one identity are at or above it.\n"
+        f"Both shares are estimates by {found.judge} on {found.pairs:,} pairs of training images. "
+        "Among new identities the threshold finds fewer pairs."
     )
     if precision > _BELIEVED and pairs is None:
-        print(f"Above {_BELIEVED} the promise has been too optimistic: see docs/report.md.")
+        print(
+            f"Above a precision of {_BELIEVED} these estimates have been too optimistic: "
+            "see docs/howto/search.md."
+        )
 
 
-@app.command()
+@app.command(rich_help_panel=USE_PANEL)
 def assign(
     images: Images,
     run: Annotated[Path, typer.Option(help="Folder of a finished run.")],
-    out: Annotated[Path | None, typer.Option(help="CSV to write; else print it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV to write. Default: print it.")] = None,
     skip_unreadable: SkipOption = False,
 ) -> None:
-    """Give new images the cluster numbers of a finished run.
+    """Assign new images to the clusters of a finished run.
+
+    An image that is less similar to its nearest cluster than nearly all images of that cluster
+    gets the number -1: it may show someone new.
 
     Example: mprd assign new/ --run results/own --out new.csv
     """
@@ -194,16 +207,16 @@ def assign(
     print(f"{known} of {len(table)} images belong to a known cluster: {out}")
 
 
-@app.command()
+@app.command(rich_help_panel=USE_PANEL)
 def cluster_features(
     features: Annotated[Path, typer.Argument(help=".npy, or HDF5 with a data set `features`.")],
     out: Annotated[Path, typer.Option(help="CSV to write: row, cluster, confidence.")],
     config: Annotated[
         Path | None,
-        typer.Option(help="YAML with sections graph, cluster. Default: communities, gamma auto."),
+        typer.Option(help="YAML with graph and cluster. Default: communities, gamma auto."),
     ] = None,
     cameras: Annotated[
-        Path | None, typer.Option(help=".npy of integers, the camera of each row, -1 unknown.")
+        Path | None, typer.Option(help=".npy of integers: the camera of each row, -1 unknown.")
     ] = None,
     threads: ThreadsOption = None,
 ) -> None:

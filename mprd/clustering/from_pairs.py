@@ -22,7 +22,7 @@ def cluster_pairs(
         Labels int32 (N,), -1 outlier, and the settings with the gamma used.
     """
     cluster = CLUSTERINGS[settings.method]
-    if settings.gamma != "auto":
+    if settings.method == "dbscan" or settings.gamma != "auto":  # dbscan has no gamma
         return cluster(near, settings), settings
 
     def at(gamma: float) -> np.ndarray:

@@ -1,6 +1,6 @@
 """How good clusters look where no identity is known.
 
-Each single metric misleads somewhere. Over 666 clusterings of our trainings (docs/report.md) the
+Each single figure misleads somewhere. Over 666 clusterings of ours (docs/explanation/report.md) the
 silhouette inside clusters, the share of outliers and the loss even rank clusterings of one epoch
 the wrong way round on real images. What follows the true pair F1 is the geometric mean of two
 shares: of the pairs that ought to be together, how many are (`found`); and how well images relate

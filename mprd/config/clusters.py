@@ -16,25 +16,25 @@ class GraphConfig(Section):
     eps_max: float = Field(0.7, gt=0, lt=1, description="larger distances are not stored")
     cameras: Literal["none", "center", "standardize"] = Field(
         "none",
-        description="what is taken from the embeddings before they are compared: nothing (the "
-        "papers), the mean of their camera, or mean and deviation; for cameras that differ in "
-        "light and view",
+        description="correct embeddings for their camera before comparing them. none: do not (the "
+        "papers); center: subtract the mean of the camera; standardize: also divide by its "
+        "deviation. Helps if cameras differ in light and view",
     )
     backend: Literal["auto", "faiss", "torch", "ivf"] = Field(
         "auto",
         description="neighbour search. faiss, torch: exact; auto: torch on a GPU, else faiss; ivf: "
-        "approximate (an inverted file), for more images than an exact search can bear",
+        "approximate (an inverted file), for too many images for an exact search",
     )
     min_recall: float = Field(
         0.95,
         gt=0,
         le=1,
-        description="ivf: share of the true neighbours that must be found; measured on a sample",
+        description="ivf: share of the true neighbours to find; measured on a sample",
     )
     search_memory_mb: int = Field(
         128,
         ge=1,
-        description="exact search: memory of a block of similarities, MiB, beside the embeddings",
+        description="exact search: memory for a block of similarities, MiB, without the embeddings",
     )
 
 
@@ -43,43 +43,47 @@ class ClusterConfig(Section):
 
     method: str = Field(
         "dbscan",
-        description="dbscan; community (Leiden, weighs all pairs of a cluster); or one of your own",
+        description="dbscan; community (Leiden, weighs all pairs of a cluster); or your own",
     )
     relation: Literal["jaccard", "judged"] = Field(
         "jaccard",
-        description="how near two images of a stored pair are: their Jaccard distance, or 1 - p of "
-        "the relation GCN (`use_gcn`)",
+        description="distance of a stored pair. jaccard: Jaccard distance; judged: 1 - p, where p "
+        "is the prediction of the relation GCN (`use_gcn`)",
     )
     gamma: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] = Field(
         0.1,
         description="community: mean relation (1 - distance, or p) that the pairs of a cluster "
-        "must reach; pairs with a Jaccard distance above eps count 0. auto: in each epoch the "
-        "strictest that keeps the confident pairs of two cameras together",
+        "must reach. Pairs with a Jaccard distance above eps count 0. auto: in each epoch the "
+        "strictest value that keeps the confident pairs of two cameras together",
     )
-    min_size: int = Field(4, ge=2, description="community: images of smaller ones are outliers")
+    min_size: int = Field(
+        4, ge=2, description="community: images in smaller communities are outliers"
+    )
     eps: float = Field(0.6, gt=0, lt=1, description="radius; at most graph.eps_max")
     min_samples: int = Field(
-        4, ge=1, description="neighbours within eps that make a core image, itself included"
+        4, ge=1, description="neighbours within eps that a core image needs, itself included"
     )
     widen_step: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="if no two clusters are found, eps grows by this (to graph.eps_max), "
-        "with a warning; 0 = stop with an error",
+        description="if there are fewer than two clusters, eps grows by this step (up to "
+        "graph.eps_max), with a warning; 0: stop with an error",
     )
 
     self_paced: bool = Field(
         False,
         description="keep only members that SpCL's criterion finds reliable (dbscan): the cluster "
-        "stands apart at a looser radius, the member stays at a tighter one",
+        "stays separate at a looser radius, and the member stays in it at a tighter one",
     )
-    eps_gap: float = Field(0.02, gt=0, description="self_paced: how much looser and tighter")
+    eps_gap: float = Field(
+        0.02, gt=0, description="self_paced: how much looser and tighter these radii are"
+    )
 
     constraints: Path | None = Field(
         None,
-        description="CSV `path_a,path_b,same` of pairs that a person judged (1 or 0): they, and "
-        "what follows from them, hold in the clusters",
+        description="CSV `path_a,path_b,same` of pairs that a person judged (1 or 0). The clusters "
+        "agree with them and with what follows from them",
     )
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from mprd.config.section import Section
 
 
 class MetadataConfig(Section):
-    """Pairs known with certainty that the relation GCN begins with."""
+    """Certain pairs that the relation GCN learns first."""
 
     source: Literal["views", "labels", "pairs"] = Field(
         "views",
@@ -17,8 +17,8 @@ class MetadataConfig(Section):
         "pairs: a CSV path_a,path_b,same (see `mprd pairs`)",
     )
     file: Path | None = Field(None, description="CSV of `labels` or `pairs`")
-    images: int = Field(5, ge=2, description="mutually dissimilar images (views)")
-    views: int = Field(8, ge=2, description="augmented views of each (views)")
+    images: int = Field(5, ge=2, description="views: number of mutually dissimilar images")
+    views: int = Field(8, ge=2, description="views: augmented views of each image")
 
     @model_validator(mode="after")
     def _has_file(self) -> "MetadataConfig":
@@ -30,29 +30,29 @@ class MetadataConfig(Section):
 
 
 class UnlabelledConfig(Section):
-    """Training pairs of the relation GCN that are found without labels, inside clusters."""
+    """Training pairs of the relation GCN, found inside clusters without labels."""
 
     source: Literal["cameras", "strict", "views"] = Field(
         "cameras",
-        description="cameras: by ranks within each other's camera and Jaccard distance; strict: "
-        "together at a stricter eps or weakly linked; views: an image and its view, and its "
-        "nearest stranger",
+        description="how pairs are found. cameras: by their ranks within each other's camera and "
+        "their Jaccard distance; strict: positive if together at a stricter eps, negative if "
+        "weakly linked; views: an image with its view, and with its nearest stranger",
     )
     positive_rank: int = Field(
         2,
         ge=1,
         le=64,
-        description="positive: each end is at this rank or before among the images of its "
-        "camera, seen from the other (cameras); ranks are told apart at the levels 1, 2, 3, 4, 6, "
-        "8, 11, 16, 23, 32, 45, 64, 91, 128",
+        description="cameras: in a positive pair, each end has at most this rank among the images "
+        "of its camera, seen from the other end. Ranks are known at the levels 1, 2, 3, 4, 6, 8, "
+        "11, 16, 23, 32, 45, 64, 91, 128",
     )
     negative_rank: int = Field(
-        9, ge=2, le=128, description="negative: one end is at this rank or behind (cameras)"
+        9, ge=2, le=128, description="cameras: in a negative pair, one end has at least this rank"
     )
     strict: float = Field(
-        0.7, gt=0, lt=1, description="strict eps as a share of cluster.eps (strict)"
+        0.7, gt=0, lt=1, description="strict: the stricter eps, as a share of cluster.eps"
     )
-    images: int = Field(512, ge=8, description="most images that get a view (views)")
+    images: int = Field(512, ge=8, description="views: largest number of images that get a view")
 
     @model_validator(mode="after")
     def _apart(self) -> "UnlabelledConfig":
@@ -62,7 +62,7 @@ class UnlabelledConfig(Section):
 
 
 class PretrainTasksConfig(Section):
-    """Reptile tasks before the first epoch, first metadata, then unlabelled pairs."""
+    """Reptile tasks before the first epoch: first metadata, then unlabelled pairs."""
 
     metadata: int = Field(20, ge=0, description="tasks of metadata pairs")
     unlabelled: int = Field(200, ge=0, description="tasks of unlabelled pairs")
@@ -77,13 +77,14 @@ class UpdateTasksConfig(Section):
 
 
 class GcnConfig(Section):
-    """The relation GCN, which judges doubtful pairs (`use_gcn`)."""
+    """The relation GCN, which predicts doubtful pairs (`use_gcn`)."""
 
     network: str = Field(
         "dgcnn", description="dgcnn (the paper), gatv2 (attention, by torch-geometric)"
     )
     node_features: Literal["relational", "raw"] = Field(
-        "relational", description="what a node is to the two ends, or its memory row (the paper)"
+        "relational",
+        description="relation of a node to the two ends, or raw memory row (the paper)",
     )
     neighbors: int = Field(7, ge=1, description="neighbours of each end in a subgraph")
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(
@@ -108,7 +109,7 @@ class GcnConfig(Section):
     pretrain: PretrainTasksConfig = Field(
         default_factory=PretrainTasksConfig, description="tasks before the first epoch"
     )
-    learn: bool = Field(True, description="go on learning after each epoch")
+    learn: bool = Field(True, description="continue learning after each epoch")
     update: UpdateTasksConfig = Field(
         default_factory=UpdateTasksConfig, description="tasks after each epoch (`learn`)"
     )

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from mprd.config.sections import Config
-from mprd.errors import UserError, nearest_words
+from mprd.errors import SHARED, UserError, nearest_words
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,11 @@ def expand_runs(values: dict[str, Any], source: str) -> list[Run]:
             name = variant if seed == own.seed else f"{variant}-seed{seed}"
             runs.append(Run(name, variant, seed, own.model_copy(update={"seed": seed})))
     names = [run.name for run in runs]
+    if SHARED in names:
+        raise UserError(
+            f"{source}: no run can be called {SHARED}: results/{SHARED} holds what runs share. "
+            "Choose another name."
+        )
     if len(set(names)) != len(names):
         raise UserError(f"{source}: two runs would share a folder: {', '.join(sorted(names))}.")
     return runs

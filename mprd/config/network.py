@@ -14,23 +14,24 @@ class ModelConfig(Section):
     backbone: str = Field(
         "resnet50",
         description="mini, resnet18/34/50/101/152, resnet50_ibn_a, resnet101_ibn_a, timm/<name> "
-        "(timm/tf_efficientnet_lite0 has its ImageNet weights at hand); more: docs/extending.md",
+        "(ImageNet weights of timm/tf_efficientnet_lite0 come with mprd); "
+        "more: docs/howto/extend.md",
     )
     pooling: Literal["avg", "max", "gem", "avg+max", "token"] = Field(
         "gem", description="pooling of the last feature map; token: a transformer's class token"
     )
     last_stride: Literal[1, 2] = Field(
-        1, description="stride of the last stage: 1 keeps twice the resolution"
+        1, description="stride of the last stage; 1 doubles the resolution"
     )
     bn_group_size: int = Field(
         16,
         ge=0,
-        description="images that share batch-norm statistics in training; 0 = the whole batch",
+        description="images that share batch-norm statistics in training; 0: the whole batch",
     )
 
 
 class WarmupConfig(Section):
-    """Self-supervised contrastive training on the run's own images (`init.method: warmup`)."""
+    """Self-supervised contrastive training on your own images (`init.method: warmup`)."""
 
     steps: int = Field(1000, ge=1, description="optimiser steps")
     batch_size: int = Field(128, ge=2, description="images per step, each in two views")
@@ -38,7 +39,7 @@ class WarmupConfig(Section):
     weight_decay: float = Field(5e-4, ge=0, description="weight decay")
     temperature: float = Field(0.1, gt=0, description="temperature of the contrastive loss")
     projection: int = Field(
-        128, ge=0, description="size of the projection head, dropped afterwards; 0 = no head"
+        128, ge=0, description="size of the projection head, dropped afterwards; 0: no head"
     )
     jitter: float = Field(
         0.4, ge=0, le=1, description="strength of brightness, contrast and saturation jitter"
@@ -46,7 +47,7 @@ class WarmupConfig(Section):
     hue: float = Field(0.02, ge=0, le=0.5, description="largest hue turn, in full turns")
     grayscale: Probability = Field(0.05, description="probability of a view without colour")
     min_scale: float = Field(
-        0.5, gt=0, le=1, description="smallest share of the image that a random crop keeps"
+        0.5, gt=0, le=1, description="smallest share of an image that a random crop keeps"
     )
 
 
@@ -55,13 +56,13 @@ class InitConfig(Section):
 
     method: Literal["imagenet", "checkpoint", "warmup", "random"] = Field(
         "imagenet",
-        description="imagenet: of torchvision, timm or a package; checkpoint: a local file; "
-        "warmup: self-supervised on the own images, no download; random",
+        description="imagenet: weights of torchvision, timm or a package; checkpoint: a local "
+        "file; warmup: self-supervised on your own images, no download; random",
     )
     checkpoint: Path | None = Field(
         None,
-        description="weights file (.safetensors of ours, or a .pth state dict); "
-        "a start for `checkpoint`, also for `warmup` when given",
+        description="weights file (.safetensors of mprd, or a .pth state dict) for `checkpoint`; "
+        "`warmup` starts from it too if it is given",
     )
     warmup: WarmupConfig = Field(
         default_factory=WarmupConfig, description="settings of `method: warmup`"
@@ -81,6 +82,6 @@ class FeaturesConfig(Section):
 
     dtype: Literal["float32", "float16"] = Field(
         "float32",
-        description="numbers in `features.h5` and `embeddings.h5`; float16 halves the files, with "
-        "about 3 digits a value (docs/scale.md). All computing is in float32",
+        description="number format in `features.h5` and `embeddings.h5`. float16 halves the files "
+        "and keeps about 3 digits (docs/explanation/scale.md). mprd computes in float32",
     )

@@ -11,25 +11,27 @@ from mprd.config.sections import Config
 
 _HEAD = """# Configuration
 
-Generated from `mprd/config/` by `mprd config reference`; do not edit.
-A configuration is a YAML file; every key is optional and an unknown one is an error.
-`snakemake --cores all` reads `config/config.yaml`; another file is named with
-`--configfile config/market1501.yaml`, single keys with `--config 'cluster={eps: 0.5}'`.
+`mprd config reference` generates this page from `mprd/config/`. Do not edit it.
+
+A configuration is a YAML file. Every key is optional, and an unknown key is an error.
+`mprd run CONFIG` runs it. `snakemake --cores all` runs `config/config.yaml`. To run another file
+with Snakemake, add `--configfile config/market1501.yaml`. To set single keys, add
+`--config 'cluster={eps: 0.5}'`.
 
 | file | for |
 |---|---|
-| `config.yaml` | the embedded demo: synthetic images, minutes on two CPU cores |
+| `config.yaml` | the demo: synthetic images, minutes on two CPU cores |
 | `market1501.yaml`, `dukemtmcreid.yaml`, `msmt17.yaml`, `personx.yaml`, `veri.yaml` | \
 paper-scale runs |
-| `market1501_cpu.yaml` | the real Market-1501 on a CPU, from ImageNet weights of a package |
+| `market1501_cpu.yaml` | Market-1501 on a CPU, from the ImageNet weights that come with mprd |
 | `market1501_lite0.yaml` | the same on one GPU, at 256x128; not measured |
-| `market1501_rivals.yaml`, `msmt17_rivals.yaml` | the method beside SpCL, Cluster Contrast and \
-camera proxies, for a GPU |
-| `market1501_small.yaml` | the real Market-1501 on a CPU, reduced |
+| `market1501_rivals.yaml`, `msmt17_rivals.yaml` | MPRD, SpCL, Cluster Contrast and \
+camera proxies compared, for a GPU |
+| `market1501_small.yaml` | Market-1501 on a CPU, without weights from elsewhere |
 | `folder.yaml` | your own images |
 | `sweep.yaml` | variants x seeds of the demo in one DAG |
 | `ablation.yaml` | what HSD, PPA and the relation GCN add, on harder synthetic images |
-| `market1501_scratch.yaml` | Market-1501 from a long warm-up alone, for a GPU |
+| `market1501_scratch.yaml` | Market-1501 after a long warm-up, no ImageNet weights, for a GPU |
 """
 
 

@@ -65,29 +65,29 @@ class TrainConfig(Section):
     )
     member_weights: bool = Field(
         False,
-        description="members count in their prototype as their cluster trusts them: by their mean "
-        "relation to its other members (`membership` in clusters.h5)",
+        description="weigh each member of a cluster by its mean relation to the other members "
+        "(`membership` in clusters.h5), so that doubtful members count less in the prototype",
     )
     use_hsd: bool = Field(
         False,
-        description="train on hard pairs (HSD, of the papers); false = plain cluster contrast, "
-        "which is as good (docs/learning.md)",
+        description="train on hard pairs (HSD, from the papers); false: plain Cluster Contrast, "
+        "which is about as good (docs/explanation/learning.md)",
     )
     hsd_mix: Probability = Field(0.2, description="share of the hard positive in c+ (a)")
     hsd_margin: float = Field(
         0.15,
         ge=0,
         le=2,
-        description="handicap of the hard negatives, in cosine: their weight lambda is "
-        "exp(-margin / temperature), 0.05 at temperature 0.05",
+        description="handicap of the hard negatives, in cosine. Their weight lambda is "
+        "exp(-margin / temperature): 0.05 at temperature 0.05",
     )
     use_ppa: bool = Field(
-        False, description="add the positive pair alignment loss (PPA, of the papers)"
+        False, description="add the positive pair alignment loss (PPA, from the papers)"
     )
     ppa_mix: Probability = Field(0.1, description="share of the hard pair in a prototype (b)")
     ppa_weight: float = Field(1.0, ge=0, description="weight of the PPA loss")
     extra_losses: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="weights of losses of your own, added to the total"
+        {}, description="name -> weight of your own losses, which are added to the total"
     )
 
     @model_validator(mode="after")
@@ -132,11 +132,11 @@ class EvaluateConfig(Section):
     """Retrieval metrics on query and gallery."""
 
     every: int = Field(
-        10, ge=0, description="evaluate after every so many epochs and the last; 0 = the last"
+        10, ge=0, description="evaluate every so many epochs, and after the last; 0: only the last"
     )
     baselines: tuple[str, ...] = Field(
         (),
-        description="also evaluate these descriptors: random (an untrained CNN), histogram "
+        description="descriptors to evaluate for comparison: random (an untrained CNN), histogram "
         "(plain colours)",
     )
     flip: bool = Field(False, description="add the embedding of the mirrored image")
@@ -144,12 +144,12 @@ class EvaluateConfig(Section):
 
 
 class ExportConfig(Section):
-    """What a user takes away from a run."""
+    """The final files of a run."""
 
     numbers: Path | None = Field(
         None,
-        description="clusters.csv of an earlier run: a cluster that shares images with one of its "
-        "clusters keeps that number, others get new ones",
+        description="clusters.csv of an earlier run. A cluster keeps a number if it shares images "
+        "with the cluster that had it; other clusters get new numbers",
     )
 
 
@@ -159,7 +159,7 @@ class Config(Section):
     results: Path = Field(Path("results"), description="folder of all runs")
     seed: int = Field(0, ge=0, description="random seed")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (), description="seeds of a sweep; empty = only `seed`"
+        (), description="seeds of a sweep; empty: only `seed`"
     )
     runs: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")], dict[str, Any] | None] = Field(
         {"run": {}}, description="name -> settings that differ in this variant"
@@ -167,33 +167,33 @@ class Config(Section):
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="auto (a GPU where there is one), cpu, cuda or cuda:N",
+        description="auto (a GPU if there is one), cpu, cuda or cuda:N",
     )
     processes: int = Field(
         1,
         ge=1,
-        description="processes that share the work of each stage of the network (init, features, "
-        "judge, train, evaluate, export), on as many GPUs where there are some; results are those "
-        "of one, but for rounding",
+        description="processes that share the work of each stage that uses the network (init, "
+        "features, judge, train, evaluate, export), each on a GPU of its own if there are GPUs. "
+        "Results differ from those of one process only by rounding",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="numbers of the network's feature maps. auto: bfloat16 on a GPU, and on a CPU "
-        "that has it wherever it is faster; losses and stored embeddings are float32 in any case",
+        description="number format of the network's feature maps. auto: bfloat16 on a GPU, and on "
+        "a CPU that has it where it is faster. Losses and stored embeddings are always float32",
     )
     epochs: int = Field(50, ge=1, le=999, description="epochs")
     epochs_per_job: int = Field(
         1,
         ge=1,
-        description="epochs that one job does in one process, with the same files: for a fast GPU "
-        "or a queueing cluster; set it before a run (a change runs its epochs again)",
+        description="epochs that one job runs in one process, with the same files: for a fast GPU, "
+        "or a cluster where jobs wait. Set it before a run: a change runs its epochs again",
     )
     plugins: tuple[Path, ...] = Field(
         (),
         description="Python files of your own that register backbones, losses, memories, "
-        "clusterings, descriptors or relation networks; see docs/extending.md",
+        "clusterings, descriptors or relation networks; see docs/howto/extend.md",
     )
-    use_gcn: bool = Field(False, description="judge doubtful pairs by the relation GCN")
+    use_gcn: bool = Field(False, description="let the relation GCN predict doubtful pairs")
     data: DataConfig = Field(default_factory=DataConfig, description="images")
     model: ModelConfig = Field(default_factory=ModelConfig, description="network")
     init: InitConfig = Field(default_factory=InitConfig, description="start of the network")
@@ -206,9 +206,7 @@ class Config(Section):
     train: TrainConfig = Field(default_factory=TrainConfig, description="training")
     gcn: GcnConfig = Field(default_factory=GcnConfig, description="relation GCN")
     evaluate: EvaluateConfig = Field(default_factory=EvaluateConfig, description="evaluation")
-    export: ExportConfig = Field(
-        default_factory=ExportConfig, description="what a user takes away from a run"
-    )
+    export: ExportConfig = Field(default_factory=ExportConfig, description="final files of a run")
 
     @property
     def uses_judgements(self) -> bool:
@@ -219,6 +217,11 @@ class Config(Section):
     def uses_ranks(self) -> bool:
         """Whether the ranks within cameras of an epoch are searched once and kept."""
         return self.use_gcn and self.graph.backend == "ivf"
+
+    @property
+    def learns(self) -> bool:
+        """Whether the relation GCN goes on learning after each epoch."""
+        return self.use_gcn and self.gcn.learn
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":

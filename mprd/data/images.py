@@ -1,4 +1,4 @@
-"""Decode image files and resize them, once. docs/reliability.md says what comes of odd files."""
+"""Decode image files and resize them, once. docs/explanation/reliability.md lists odd files."""
 
 import hashlib
 import io

@@ -172,6 +172,18 @@ class RelationFilter:
         return i, j, now, ~now, join([part.probability for part in log]), step
 
 
+def empty_record() -> tuple[dict[str, Any], dict[str, float]]:
+    """Return the arrays and attributes of a `relations.h5` in which no pair was judged."""
+    types = {"step": "int32", "i": "int32", "j": "int32", "now": "uint8", "before": "uint8"}
+    types |= {"probability": "float32", "kept": "uint8", "same": "int8", "same_camera": "uint8"}
+    nothing, none = np.empty(0, bool), np.empty(0, np.int8)
+    return {name: np.empty(0, kind) for name, kind in types.items()}, {
+        **_summary("positive", nothing, nothing, none, 1),
+        **_summary("negative", nothing, nothing, none, 0),
+        "prior": float("nan"),
+    }
+
+
 def _summary(
     name: str, chosen: np.ndarray, kept: np.ndarray, same: np.ndarray, right: int
 ) -> dict[str, float]:

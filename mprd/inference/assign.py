@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_STRICT = 0.05  # share of a cluster's own members that are less similar to it than it asks for
+_STRICT = 0.05  # share of a cluster's own members that may be less similar to it than required
 
 
 @dataclass(frozen=True)
@@ -12,9 +12,9 @@ class Assignment:
     """The clusters of some images.
 
     Attributes:
-        cluster: int32 (n,), -1: similar enough to none, perhaps someone new.
+        cluster: int32 (n,), -1: similar enough to no cluster, perhaps someone new.
         similarity: float32 (n,), cosine to the mean of the nearest cluster.
-        margin: float32 (n,), by how much it is nearer than the next one.
+        margin: float32 (n,), how much less similar the second nearest cluster is.
     """
 
     cluster: np.ndarray

@@ -1,4 +1,4 @@
-"""New images to the clusters of a finished run."""
+"""Assign new images to the clusters of a finished run."""
 
 import re
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ from mprd.pipeline.registry import load_plugins
 def assign_images(
     run: Path, images: Sequence[Path], *, skip_unreadable: bool = False
 ) -> pd.DataFrame:
-    """Give new images to the clusters of a run, whose numbers stay as they are.
+    """Assign new images to the clusters of a run. The clusters keep their numbers.
 
-    Embeddings are compared as the run compares them: around what the images of a camera share, if
-    the run knows cameras. The camera of a new image is found by the run's `data.camera`; without
-    one that the run knows, it is compared around what all images share.
+    Embeddings are compared as the run compares them: without what the images of a camera share, if
+    the run knows cameras. The run's `data.camera` finds the camera of a new image. If the run does
+    not know that camera, the image is compared without what all images share.
 
     Args:
         run: folder of a finished run.
@@ -62,7 +62,7 @@ def assign_images(
     try:
         result = Clusters(features, clusters["labels"]).assign(embedded)
     except ValueError as error:
-        raise UserError(f"{layout.final.clusters}: {error}; nothing can be assigned.") from None
+        raise UserError(f"{layout.final.clusters}: {error}, so nothing can be assigned.") from None
     return pd.DataFrame(
         {
             "path": [str(path) for path in paths],

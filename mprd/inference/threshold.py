@@ -1,4 +1,4 @@
-"""From which similarity on are two images the same? A suggestion, with what it promises."""
+"""Suggest the similarity from which two images show one identity, and what to expect of it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +20,14 @@ _BLOCK = 16
 
 @dataclass(frozen=True)
 class Threshold:
-    """A similarity and what pairs above it are worth.
+    """A similarity, and the pairs at or above it.
 
     Attributes:
-        similarity: cosine of embeddings; NaN: none promises as much as was asked for.
-        promised: share of right pairs from there on.
-        found: share of all right pairs that lie there, 0 to 1.
-        pairs: how many pairs say so.
-        judge: who judged them.
+        similarity: cosine of embeddings; NaN: none reaches the precision that was asked for.
+        promised: share of these pairs that show one identity.
+        found: share of all pairs of one identity that are among them, 0 to 1.
+        pairs: number of pairs that the shares come from.
+        judge: who says which pairs show one identity.
     """
 
     similarity: float
@@ -40,16 +40,17 @@ class Threshold:
 def suggest_threshold(
     similarity: np.ndarray, probability: np.ndarray, precision: float = 0.9
 ) -> tuple[float, float, float]:
-    """Return the smallest similarity above which pairs are right often enough.
+    """Return the smallest similarity from which enough pairs show one identity.
 
     Args:
         similarity: float (P,), of some pairs.
-        probability: float (P,), that each is right: by a relation GCN, or 0 and 1 by a person.
-        precision: share that must be right, by the mean of the probabilities.
+        probability: float (P,), that each shows one identity: of a relation GCN, or 0 and 1 of a
+            person.
+        precision: mean probability that the pairs at or above the threshold must have.
 
     Returns:
-        The similarity; the share of right pairs promised from there on; and the share of all
-        right pairs that is found there. NaN, NaN and 0: no similarity promises as much.
+        The similarity; the share of pairs of one identity at or above it; and the share of all
+        pairs of one identity that is there. NaN, NaN and 0: no similarity reaches the precision.
     """
     order = np.argsort(-similarity, kind="stable")
     sorted_similarity, right = similarity[order], np.cumsum(probability[order])
@@ -68,14 +69,15 @@ def threshold_of_run(run: Path, precision: float = 0.8, answers: Path | None = N
 
     Args:
         run: folder of a finished run.
-        precision: share of the pairs above it that must be right.
-        answers: `pairs.csv` of a person's answers on training images, who promises for pairs like
-            these; None: the relation GCN's predictions for the pairs of a sample of 1,000 images,
-            at the positive rate that it estimates. Pairs that the graph does not store are wrong.
+        precision: share of the pairs at or above it that must show one identity.
+        answers: CSV of a person's answers on training images; the result holds for pairs like
+            these. None: predictions of the relation GCN on the pairs of a sample of 1,000 images,
+            at its estimated positive rate. Pairs that the graph does not store count as two
+            identities.
 
     Raises:
         UserError: the run is not finished; there are no answers, or they cannot be read; without
-            answers, a run whose GCN did not judge.
+            answers, a run without predictions of a GCN.
     """
     layout = run_of(run)
     features = read_artifact(layout.final.features, FEATURES)["features"]
@@ -94,7 +96,7 @@ def _answered(run: RunLayout, features: np.ndarray, answers: Path) -> tuple[np.n
     paths = index["path"][split_rows(index, "train")]
     pairs, same = read_answers(answers, {str(path): n for n, path in enumerate(paths)})
     if not len(pairs):
-        raise UserError(f"{answers} has no judged pair.")
+        raise UserError(f"{answers} has no judged pair. Fill in the column `same`.")
     i, j = pairs.T
     return np.einsum("pd,pd->p", features[i], features[j]), same.astype(np.float64)
 
@@ -104,8 +106,9 @@ def _judged(run: RunLayout, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
     final, count = run.final, len(features)
     if not final.judgements.is_file():
         raise UserError(
-            f"{run.folder} has no judged pairs. Judge some (`mprd answer --run {run.folder}`) and "
-            "name them with --pairs, or set cluster.relation to judged."
+            f"{run.folder} has no predictions of the relation GCN. Judge some pairs (`mprd answer "
+            f"--run {run.folder}`) and name the file with --pairs, or set cluster.relation to "
+            "judged and run again."
         )
     graph = read_artifact(final.graph, GRAPH, ("indptr", "indices"))
     judgements = torch.from_numpy(read_artifact(final.judgements, JUDGEMENTS)["probability"])

@@ -17,7 +17,7 @@ _LONGEST = 1000  # bytes of a form
 class JudgingServer(ThreadingHTTPServer):
     """Serves the pairs of a session at `address`, to nobody without its token.
 
-    It listens on 127.0.0.1 alone and answers only requests that name this host, so that a page from
+    It listens only on 127.0.0.1 and answers only requests that name this host, so that a page from
     elsewhere in the same browser cannot reach it.
     """
 

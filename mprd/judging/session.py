@@ -21,7 +21,7 @@ class Shown(NamedTuple):
         paths: of the two images, as in the index.
         cameras: their names, "" unknown.
         rows: of the index.
-        moves: images that hang on the answer.
+        moves: images that the answer moves to another cluster, at least.
     """
 
     paths: tuple[str, str]
@@ -38,7 +38,7 @@ class Session:
     """
 
     def __init__(self, questions: Sequence[Shown], out: Path) -> None:
-        """Begin, or go on.
+        """Begin, or continue.
 
         Args:
             questions: in the order in which they are asked.
@@ -101,7 +101,7 @@ def _read(path: Path) -> list[list[str]]:
         rows = list(csv.reader(file))
     if not rows or rows[0] != _HEADER or any(len(row) != len(_HEADER) for row in rows):
         raise UserError(
-            f"{path} is no file of answers: its first line must be {','.join(_HEADER)}, and each "
-            "line have three cells. Name another file with --out."
+            f"{path} is no file of answers. Its first line must be {','.join(_HEADER)}, and each "
+            "line must have three cells. Name another file with --out."
         )
     return rows[1:]

@@ -16,7 +16,7 @@ def uses_bfloat16(precision: Precision, device: torch.device, network: nn.Module
     `auto` is a rule, not a measurement: the same machine decides alike each time. On a GPU
     bfloat16; on a CPU with instructions for it bfloat16 for inference, and for training if the
     network gains by it on any machine: with grouped convolutions it does not, with narrow ones not
-    beside other work (docs/learning.md).
+    beside other work (docs/explanation/learning.md).
 
     Args:
         precision: the setting.

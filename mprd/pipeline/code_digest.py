@@ -9,13 +9,14 @@ from pathlib import Path
 from mprd.config import Config
 from mprd.pipeline.pieces import PIECES, chosen_names
 from mprd.pipeline.registry import plugin_files
+from mprd.pipeline.stages import stage
 
 _PACKAGE = Path(__file__).parents[1]
 # Settings are tracked by value; messages, estimates and the command line do not change results.
 _NOT_TRACKED = ("mprd.config", "mprd.errors", "mprd.system.ram", "mprd.pipeline", "mprd.cli")
 
 
-def code_digest(stage: str, config: Config) -> str:
+def code_digest(name: str, config: Config) -> str:
     """Return a digest of the modules of mprd that a stage imports, directly or not.
 
     Comments, docstrings and layout do not count; the templates of a package do. Of the pieces that
@@ -24,18 +25,18 @@ def code_digest(stage: str, config: Config) -> str:
     plugin itself is an input file of the stage.
 
     Args:
-        stage: its name.
+        name: of the stage.
         config: of the run.
     """
-    modules, targets = set(imported_modules(f"mprd.stages.{stage}")), set()
+    modules, targets = set(imported_modules(stage(name).module)), set()
     waiting = set(PIECES) - {"evaluate.baselines"} - (set() if config.use_gcn else {"gcn.network"})
     # A piece may import the home of another kind.
     while reached := {key for key in waiting if PIECES[key].home in modules}:
         waiting -= reached
         for key in reached:
-            for name in chosen_names(config, key):
-                targets.add(f"{key} {PIECES[key].target(name)}")
-                modules |= piece_modules(key, name, config)
+            for piece in chosen_names(config, key):
+                targets.add(f"{key} {PIECES[key].target(piece)}")
+                modules |= piece_modules(key, piece, config)
     return _digest(modules, targets)
 
 

@@ -1,54 +1,21 @@
 """Settings that are given but that no run reads, so that a user learns of it before the run."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pydantic import BaseModel
 
-from mprd.config import Config, TrainConfig
-from mprd.pipeline.settings import is_synthetic
+from mprd.config import Config
+from mprd.pipeline.conditions import USES_GCN
+from mprd.pipeline.stage import Setting
+from mprd.pipeline.stages import STAGES
 
-
-class _Reader(NamedTuple):
-    """Who reads settings: under which config, and what to set for it, in words."""
-
-    reads: Callable[[Config], bool]
-    needs: str
-
-
-_COMMUNITY = _Reader(lambda c: c.cluster.method != "dbscan", "cluster.method: community")
-_CAMERA = _Reader(lambda c: c.train.memory == "camera", "train.memory: camera")
-_IVF = _Reader(lambda c: c.graph.backend == "ivf", "graph.backend: ivf")
-_HSD = _Reader(lambda c: c.train.use_hsd, "train.use_hsd")
-_PPA = _Reader(lambda c: c.train.use_ppa, "train.use_ppa")
-
-# A section stands for all its keys.
-READERS: dict[str, _Reader] = {
-    "cluster.gamma": _COMMUNITY,
-    "cluster.min_samples": _Reader(
-        lambda c: c.cluster.method != "community" or c.gcn.unlabelled.source == "strict",
-        "cluster.method: dbscan",
-    ),
-    "cluster.eps_gap": _Reader(lambda c: c.cluster.self_paced, "cluster.self_paced"),
-    "cluster.min_size": _COMMUNITY,
-    "data.synthetic": _Reader(is_synthetic, "data.dataset: synthetic"),
-    "gcn": _Reader(lambda c: c.use_gcn, "use_gcn"),
-    "graph.min_recall": _IVF,
-    "init.warmup": _Reader(lambda c: c.init.method == "warmup", "init.method: warmup"),
-    "train.across_weight": _CAMERA,
-    "train.hard_proxies": _CAMERA,
-    "train.hsd_margin": _HSD,
-    "train.hsd_mix": _HSD,
-    "train.memory_update": _Reader(lambda c: _has_prototypes(c.train), "train.memory: cluster"),
-    "train.ppa_mix": _PPA,
-    "train.ppa_weight": _PPA,
-}
-
-
-def _has_prototypes(settings: TrainConfig) -> bool:
-    """Tell whether a loss reads moving prototypes: CAP's and SpCL's own do not."""
-    beside = settings.uses_pairs or bool(settings.extra_losses)
-    return settings.memory != "hybrid" and (settings.memory != "camera" or beside)
+# They say where results lie, how they are computed, or which stages there are.
+_OF_THE_WORKFLOW = {"results", "seeds", "runs", "device", "processes", "epochs_per_job"}
+_OF_THE_WORKFLOW |= {"graph.search_memory_mb", "epochs", "use_gcn", "plugins"}
+# They switch a stage on or off, and no stage reads them.
+_SWITCHES = {"gcn.learn": USES_GCN}
+_EVERYTHING = "report"  # a page of all settings is no use of them
 
 
 def idle_settings(configs: Sequence[Config]) -> list[str]:
@@ -59,26 +26,47 @@ def idle_settings(configs: Sequence[Config]) -> list[str]:
     Args:
         configs: the runs of one file.
     """
+    given = sorted({key for config in configs for key in _changed(config, type(config)(), "")})
+    read = {key for config in configs for key in _keys_read(config)} | _OF_THE_WORKFLOW
     return [
-        f"{key} has no effect: no run reads it (it needs {reader.needs})"
-        for prefix, reader in READERS.items()
-        if not any(reader.reads(config) for config in configs)
-        for key in sorted({key for config in configs for key in _given(config, prefix)})
+        f"{key} has no effect: no run reads it (it needs {_needs(key)})"
+        for key in given
+        if not any(_within(key, one) for one in read)
     ]
 
 
-def _given(config: Config, prefix: str) -> Iterator[str]:
-    """Yield the keys below a prefix whose value is not the default."""
-    value: Any = config
-    default: Any = type(config)()
-    for part in prefix.split("."):
-        value, default = getattr(value, part), getattr(default, part)
-    yield from _changed(value, default, prefix)
+def _keys_read(config: Config) -> Iterator[str]:
+    for stage in STAGES:
+        if stage.exists(config) and stage.name != _EVERYTHING:
+            yield from stage.keys(config, final=True)
+    yield from (key for key, condition in _SWITCHES.items() if condition.holds(config))
+
+
+def _needs(key: str) -> str:
+    """Return what a user sets for a key to be read."""
+    if key in _SWITCHES:
+        return _SWITCHES[key].words
+    for stage in STAGES:
+        if stage.name == _EVERYTHING:
+            continue
+        for entry in stage.settings:
+            if isinstance(entry, Setting) and any(_within(key, one) for one in entry.keys):
+                if entry.when:
+                    return entry.when.words
+            elif isinstance(entry, str) and _within(key, entry) and stage.when:
+                return stage.when.words
+    raise ValueError(f"no stage reads {key}")
+
+
+def _within(key: str, prefix: str) -> bool:
+    return key == prefix or key.startswith(f"{prefix}.")
 
 
 def _changed(value: Any, default: Any, key: str) -> Iterator[str]:
+    """Yield the keys whose value is not the default."""
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from _changed(getattr(value, name), getattr(default, name), f"{key}.{name}")
+            below = f"{key}.{name}" if key else name
+            yield from _changed(getattr(value, name), getattr(default, name), below)
     elif value != default:
         yield key

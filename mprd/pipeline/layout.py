@@ -6,12 +6,14 @@ Snakemake rule writes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Self, overload
 
 from mprd.errors import EPOCHS, FINAL, UserError
 
 FIRST_EPOCH = 1
+EVALUATIONS = "evaluation"  # folder of a run
 INITIAL = "000"  # names the evaluation of the initial model, as 001 names that after epoch 1
 
 
@@ -48,14 +50,26 @@ class Folder:
 
     @classmethod
     def declared(cls) -> Iterator[File]:
-        """Yield the files in the order in which they are declared."""
-        return (value for value in vars(cls).values() if isinstance(value, File))
+        """Yield the files in the order in which they are declared, those of a base first."""
+        for kind in reversed(cls.__mro__):
+            yield from (value for value in vars(kind).values() if isinstance(value, File))
+
+    @classmethod
+    @cache
+    def roles(cls) -> dict[str, File]:
+        """Return the files by the name of their attribute."""
+        return {
+            name: value
+            for kind in reversed(cls.__mro__)
+            for name, value in vars(kind).items()
+            if isinstance(value, File)
+        }
 
 
-class EpochLayout(Folder):
-    """The files of one epoch, `epochs/<number>` of a run."""
+class StepLayout(Folder):
+    """What labelling leaves: of an epoch, or at the end of a run."""
 
-    features = File("features.h5", "embeddings of the training images at the start of the epoch")
+    features = File("features.h5", "embeddings of the training images, by the model so far")
     graph = File("graph.h5", "their neighbours and Jaccard distances")
     ranks = File(
         "ranks.h5", "similarity to the images of every camera (use_gcn, graph.backend: ivf)"
@@ -63,77 +77,42 @@ class EpochLayout(Folder):
     provisional_clusters = File(
         "drafts.h5", "clusters by Jaccard distance, whose pairs are doubtful (judged)"
     )
-    judgements = File(
-        "judgements.h5", "the relation GCN's predictions for the graph's pairs (judged)"
-    )
+    judgements = File("judgements.h5", "the relation GCN's predictions for the pairs (judged)")
     clusters = File("clusters.h5", "pseudo-labels")
-    model = File("model.safetensors", "the CNN after the epoch")
-    state = File("state.pt", "optimiser and random state after the epoch")
-    metrics = File("metrics.json", "losses and counts of the training")
-    gcn = File("gcn.safetensors", "the relation GCN after the epoch (use_gcn)")
-    relations = File("relations.h5", "its predictions for hard pairs (use_gcn)")
-
-    def labelling(self, judged: bool, ranked: bool) -> dict[str, Path]:
-        """Return what the stages before `train` make, by role.
-
-        Args:
-            judged: by `cluster.relation`.
-            ranked: the GCN's ranks are searched approximately.
-        """
-        files = {"features": self.features, "graph": self.graph, "clusters": self.clusters}
-        files |= {"ranks": self.ranks} if ranked else {}
-        judging = {
-            "provisional_clusters": self.provisional_clusters,
-            "judgements": self.judgements,
-        }
-        return files | judging if judged else files
-
-    def trained(self, use_gcn: bool) -> dict[str, Path]:
-        """Return what stage `train` makes, by role."""
-        files = {"model": self.model, "state": self.state, "metrics": self.metrics}
-        judged = {"gcn": self.gcn, "relations": self.relations}
-        return files | judged if use_gcn else files
 
     def doubtful(self, uses_predictions: bool) -> Path:
         """Return the clusters inside which pairs are doubtful: the GCN learns from these."""
         return self.provisional_clusters if uses_predictions else self.clusters
 
 
-class FinalLayout(Folder):
+class EpochLayout(StepLayout):
+    """The files of one epoch, `epochs/<number>` of a run."""
+
+    model = File("model.safetensors", "the CNN after the epoch")
+    state = File("state.pt", "optimiser and random state after the epoch")
+    metrics = File("metrics.json", "losses and counts of the training")
+    relations = File("relations.h5", "the GCN's predictions for hard pairs (use_gcn)")
+    collected = File("collected.h5", "pairs that the GCN learns from (use_gcn)")
+    gcn = File("gcn.safetensors", "the relation GCN after the epoch (use_gcn, gcn.learn)")
+    gcn_metrics = File("gcn.json", "its losses (use_gcn, gcn.learn)")
+
+
+class FinalLayout(StepLayout):
     """What a run leaves for its user, `final` of a run."""
 
     model = File("model.safetensors", "the last model")
     embeddings = File("embeddings.h5", "embeddings of all images by this model")
-    features = File("features.h5", "those of the training images")
-    graph = File("graph.h5", "their neighbours and Jaccard distances")
-    ranks = File(
-        "ranks.h5", "similarity to the images of every camera (judged, graph.backend: ivf)"
-    )
-    provisional_clusters = File("drafts.h5", "their clusters by Jaccard distance (judged)")
-    judgements = File(
-        "judgements.h5", "the last relation GCN's predictions for their pairs (judged)"
-    )
-    clusters = File("clusters.h5", "the clusters that the last model finds")
-    table = File(
-        "clusters.csv", "the same as a table: path, cluster, confidence, camera (identity)"
-    )
-
-    def files(self, judged: bool, ranked: bool) -> dict[str, Path]:
-        """Return all of them, by role; see `EpochLayout.labelling`."""
-        roles = ["table", "model", "embeddings", "features", "graph", "clusters"]
-        roles += ["provisional_clusters", "judgements"] if judged else []
-        roles += ["ranks"] if judged and ranked else []
-        return {role: getattr(self, role) for role in roles}
+    table = File("clusters.csv", "clusters as a table: path, cluster, confidence, camera, identity")
 
 
 class RunLayout(Folder):
     """The files of one run, `<results>/<run>`."""
 
     config = File("config.yaml", "the complete settings of the run")
-    index = File("index.h5", "all images (a link, between runs with equal settings)")
+    index = File("index.h5", "all images (a link into `shared`)")
     pixels = File("pixels.h5", "the images, decoded and resized (a link, likewise)")
     initial_model = File("init/model.safetensors", "the CNN before epoch 1 (a link, likewise)")
-    initial_metrics = File("init/metrics.json", "losses of the warm-up")
+    initial_metrics = File("init/metrics.json", "losses of the warm-up (a link, likewise)")
     metadata = File("gcn/metadata.h5", "pairs known with certainty (use_gcn)")
     initial_gcn = File("gcn/pretrained.safetensors", "the relation GCN before epoch 1 (use_gcn)")
     initial_gcn_metrics = File("gcn/metrics.json", "losses and quality of its pre-training")
@@ -142,7 +121,7 @@ class RunLayout(Folder):
 
     @property
     def final(self) -> FinalLayout:
-        """What a user takes away."""
+        """Return the files that a run leaves for its user."""
         return FinalLayout(self.folder / FINAL)
 
     def epoch(self, number: int | str) -> EpochLayout:
@@ -150,13 +129,22 @@ class RunLayout(Folder):
         name = epoch_name(number) if isinstance(number, int) else number
         return EpochLayout(self.folder / EPOCHS / name)
 
+    def step(self, step: int | str) -> EpochLayout | FinalLayout:
+        """Return the files of an epoch (its number) or of the end (`FINAL`)."""
+        return self.epoch(step) if isinstance(step, int) else self.final
+
+    @property
+    def provenance(self) -> Path:
+        """Return the folder of what decides that stages run again."""
+        return self.folder / "provenance"
+
     def evaluation(self, name: str) -> Path:
         """Return the metrics of an evaluation: of an epoch, of `INITIAL`, or of a baseline."""
-        return self.folder / "evaluation" / f"{name}.json"
+        return self.folder / EVALUATIONS / f"{name}.json"
 
     def rankings(self, name: str) -> Path:
         """Return the per-query results of an evaluation."""
-        return self.folder / "evaluation" / f"{name}.rankings.h5"
+        return self.folder / EVALUATIONS / f"{name}.rankings.h5"
 
     def baselines(self) -> list[str]:
         """Return the names of the baselines whose metrics are on disk, sorted."""
@@ -195,10 +183,6 @@ class RunLayout(Folder):
         """Return the CNN after an epoch; after epoch 0 it is the initial one."""
         return self.epoch(epoch).model if epoch >= FIRST_EPOCH else self.initial_model
 
-    def gcn_after(self, epoch: int) -> Path:
-        """Return the relation GCN after an epoch; after epoch 0 it is the pre-trained one."""
-        return self.epoch(epoch).gcn if epoch >= FIRST_EPOCH else self.initial_gcn
-
     def epochs_with(self, role: str) -> list[int]:
         """Return the epochs on disk that have a file, ascending.
 
@@ -230,7 +214,7 @@ def log_prefix(path: Path) -> str:
     if len(folders) > 1 and folders[0] == FINAL:
         return f"{folders[1]}, at the end: "
     for depth, name in enumerate(folders):
-        if name in (EPOCHS, "evaluation") and depth + 1 < len(folders):
+        if name in (EPOCHS, EVALUATIONS) and depth + 1 < len(folders):
             number = folders[depth - 1] if name == EPOCHS else path.stem
             what = f"epoch {int(number)}" if number.isdecimal() else number
             return f"{folders[depth + 1]}, {what}: "
@@ -246,6 +230,7 @@ def describe() -> str:
         (run.evaluation("<name>"), f"metrics; <name>: an epoch, {INITIAL} (initial), a baseline"),
         (run.rankings("<name>"), "the results of each query"),
         *_lines(run.final),
+        (run.provenance / "<stage>-<hash>.json", "what decides that a stage runs again"),
         (run.log("<job>"), "what a job printed"),
         (run.benchmark("<job>"), "its time and memory"),
         (summary_table(Path("results")), "mean and standard deviation over seeds (several runs)"),

@@ -131,7 +131,7 @@ def load_plugin(path: Path, setting: str = "plugins", *keys: str) -> None:
             words = "piece" if len(wanted) > 1 else wanted[0].word
             raise UserError(
                 f"{path}, which {setting} names, registers no {words}: put a decorator such as "
-                "@register('a name') on a function or class (docs/extending.md)."
+                "@register('a name') on a function or class (docs/howto/extend.md)."
             )
     except BaseException:
         for kind in PIECES.values():

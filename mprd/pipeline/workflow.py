@@ -1,9 +1,7 @@
 """Where the workflow lies: in the repository, or inside the installed package."""
 
 import argparse
-import csv
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,39 +89,3 @@ def why_failed(config: Path, *arguments: str) -> str:
         )
     again = shlex.join(snakemake(config, *arguments)).replace(" --quiet all", "")
     return f"mprd: error: Snakemake failed. To see why: {again}"
-
-
-def stale_files(config: Path, run: Path) -> dict[str, str]:
-    """Return the files of a run that are there and would be made again, and why.
-
-    Args:
-        config: YAML file that the run would go on with.
-        run: its folder.
-
-    Raises:
-        UserError: Snakemake cannot plan the run, or the config makes another one.
-    """
-    done = subprocess.run(
-        snakemake(config, "--summary"), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise UserError(f"Snakemake cannot plan {config}: {done.stderr.strip().splitlines()[-1]}")
-    lines = done.stdout.splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("output_file\t"))
-    folder = run.resolve()
-    rows = [
-        row
-        for row in csv.DictReader(lines[start:], delimiter="\t")
-        if folder in Path(row["output_file"]).resolve().parents
-        or folder in Path(row["output_file"]).absolute().parents  # a link to another run's file
-    ]
-    if not rows:
-        raise UserError(
-            f"{config} makes no file in {run}: it has other runs, or another results folder (it is "
-            "read as by a run started here)."
-        )
-    return {
-        row["output_file"]: "follows from others" if row["status"] == "ok" else row["status"]
-        for row in rows
-        if row["plan"] == "update pending" and row["status"] != "missing"
-    }

@@ -1,16 +1,19 @@
 """How far a run is: from the files it has left, without Snakemake."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mprd.artifacts import read_json
 from mprd.config import Config, load_config
+from mprd.errors import FINAL
+from mprd.pipeline.files import Step, files_written
 from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, epoch_name, run_of
+from mprd.pipeline.stage import Place, Stage
+from mprd.pipeline.stages import EPOCH_STAGES, STAGES, stage
 
-_START = ("index", "pixels", "initial_model")
-_RELATIONS = ("metadata", "initial_gcn")
-_END = ("table", "report")
+_AT_THE_END = [one for one in STAGES if one.place in (Place.STEP, Place.FINAL)]
 
 
 @dataclass(frozen=True)
@@ -63,24 +66,44 @@ def run_status(folder: Path) -> RunStatus:
     layout = run_of(folder)
     config = load_config(layout.config)
     numbers = range(FIRST_EPOCH, config.epochs + 1)
-    final = layout.final.files(config.uses_judgements, config.uses_ranks)
+    by_place = {place: [one for one in STAGES if one.place is place] for place in Place}
     return RunStatus(
         name=folder.resolve().name,
-        start=_absent({n: getattr(layout, n) for n in (*_START, *(_RELATIONS * config.use_gcn))}),
+        start=_missing([*by_place[Place.SHARED], *_once(config)], layout, None, config),
         epochs=[_epoch(layout, number, config) for number in numbers],
-        end=(*_absent(final), *_absent({name: getattr(layout, name) for name in _END})),
+        end=(
+            *_missing(
+                [one for one in _AT_THE_END if one.at_the_end(config)], layout, FINAL, config
+            ),
+            *_missing([stage("table"), stage("report")], layout, None, config),
+        ),
         seconds_left=_seconds_left(layout, config),
     )
 
 
+def _once(config: Config) -> list[Stage]:
+    """Return the stages that prepare the relation GCN."""
+    return [one for one in (stage("metadata"), stage("pretrain")) if one.exists(config)]
+
+
+def _missing(
+    stages: Sequence[Stage], layout: RunLayout, step: Step, config: Config
+) -> tuple[str, ...]:
+    """Return the files of some stages that are not there, by role."""
+    files: dict[str, Path] = {}
+    for one in stages:
+        files |= files_written(one, layout, step, config)
+    return tuple(role for role, path in files.items() if not path.is_file())
+
+
 def _epoch(layout: RunLayout, number: int, config: Config) -> EpochStatus:
     here = layout.epoch(number)
-    files = here.labelling(config.uses_judgements, config.uses_ranks)
-    files |= here.trained(config.use_gcn)
+    stages = [one for one in EPOCH_STAGES if one.exists(config)]
+    missing = _missing(stages, layout, number, config)
     loss = None
     if here.metrics.is_file():
         loss = float(read_json(here.metrics, "mprd.metrics", "train")["loss"])
-    return EpochStatus(number, _absent(files), loss, _evaluated(layout, epoch_name(number)))
+    return EpochStatus(number, missing, loss, _evaluated(layout, epoch_name(number)))
 
 
 def _evaluated(layout: RunLayout, name: str) -> dict[str, float]:
@@ -90,10 +113,6 @@ def _evaluated(layout: RunLayout, name: str) -> dict[str, float]:
         return {}
     report = read_json(path, "mprd.evaluation", "evaluate")
     return {key: float(report[key]) for key in ("mAP", "rank1") if report.get(key) is not None}
-
-
-def _absent(files: dict[str, Path]) -> tuple[str, ...]:
-    return tuple(role for role, path in files.items() if not path.is_file())
 
 
 def _seconds_left(layout: RunLayout, config: Config) -> float | None:

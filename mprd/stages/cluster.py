@@ -1,18 +1,10 @@
-"""Stage `cluster`: pseudo-labels."""
+"""Stages `cluster` and `draft`: pseudo-labels, and the provisional clusters by distance."""
 
 from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import (
-    CLUSTERS,
-    GRAPH,
-    INDEX,
-    JUDGEMENTS,
-    Artifact,
-    read_artifact,
-    write_artifact,
-)
+from mprd.artifacts import CLUSTERS, GRAPH, INDEX, JUDGEMENTS, read_artifact, write_artifact
 from mprd.clustering.agreement import pair_quality
 from mprd.clustering.constraints import constrain
 from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of, within
@@ -24,16 +16,14 @@ from mprd.clustering.widen_eps import GraphLabels, cluster_widening_eps
 from mprd.config import ClusterConfig, Config
 from mprd.data.index import split_rows
 from mprd.errors import UserError
-from mprd.pipeline.layout import EpochLayout, log_prefix
-from mprd.pipeline.lineage import require_parent
+from mprd.pipeline.files import require_given
+from mprd.pipeline.layout import StepLayout, log_prefix
+from mprd.pipeline.lineage import Lineage
+from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.cluster_answers import read_constraints
-from mprd.stages.cluster_numbers import cluster_numbers
+from mprd.stages.cluster_numbers import cluster_numbers, read_numbers
 from mprd.stages.exclusive import exclusive
-from mprd.system.ram import cluster_bytes, require
-
-SETTINGS = ("cluster",)
-FILES = ("cluster.constraints",)
 
 PROVISIONAL_GAMMA = 0.05
 
@@ -46,9 +36,8 @@ def run_cluster(
     out: Path,
     config: Config,
     judgements: Path | None = None,
-    previous: Path | None = None,
-    whole: bool = False,
-    numbers: Path | None = None,
+    previous_clusters: Path | None = None,
+    final: bool = False,
 ) -> None:
     """Write the pseudo-labels of the training images.
 
@@ -59,82 +48,76 @@ def run_cluster(
         graph: `graph.h5` of the training features.
         out: `clusters.h5` to write.
         config: the `cluster` section is read.
-        judgements: `judgements.h5` of the graph: pairs are as near as these say; None: as their
-            Jaccard distances say. If the config asks for judged clusters, these are provisional,
-            with a gamma of 0.05 at all times: in strict ones the GCN would find no doubts to learn
-            from.
-        previous: `clusters.h5` of the epoch before, whose threshold of independence goes on
-            (`cluster.self_paced`); None: a first epoch, which sets it.
-        whole: not for training: keep the members that `cluster.self_paced` would drop, and write
-            fewer than two clusters, too.
-        numbers: `clusters.csv` of an earlier run, whose numbers go on.
+        judgements: `judgements.h5` of the graph, which give the distances of pairs; None: Jaccard
+            distances. If the config asks for judged clusters, those by Jaccard distance are
+            provisional. Their gamma is always 0.05: in strict ones the GCN would find no doubts to
+            learn from.
+        previous_clusters: `clusters.h5` of the epoch before, whose threshold of independence goes
+            on (`cluster.self_paced`); None: a first epoch, which sets it.
+        final: not for training: keep the members that `cluster.self_paced` would drop, write fewer
+            than two clusters, too, and take the numbers of `export.numbers`.
 
     Raises:
         UserError: eps above what the graph stores; fewer than two clusters found; too little
-            memory; `numbers` is no such table.
+            memory; `export.numbers` is no table of clusters.
     """
-    images = read_artifact(index, INDEX, ("split", "identity", "camera"))
-    artifact = read_artifact(graph, GRAPH, ("neighbors", "indptr", "indices", "data"))
-    require_parent(artifact, "index", images.digest, index)
+    provisional = judgements is None and config.uses_judgements
+    name = "draft" if provisional else "cluster"
+    earlier = config.export.numbers if final and not provisional else None
+    if earlier is not None:
+        read_numbers(earlier)  # a mistake in it is told now, not at the end
+    lineage, settings = Lineage(name), config.cluster
+    images = lineage.read("index", index, INDEX, ("split", "identity", "camera"))
+    neighbors = lineage.read("graph", graph, GRAPH, ("neighbors", "indptr", "indices", "data"))
     rows = split_rows(images, "train")
     identities, cameras = images["identity"][rows], images["camera"][rows]
-    count = len(artifact["indptr"]) - 1
-    if count != len(identities):
-        raise UserError(
-            f"{graph} covers {count} images, the train split of {index} has {len(identities)}. "
-            "Make the features of the train split with `mprd features`."
-        )
-    need = cluster_bytes(
-        count,
-        len(artifact["indices"]),
-        artifact["neighbors"].shape[1],
-        community=config.cluster.method != "dbscan",
+    count = len(neighbors["indptr"]) - 1
+    _require_rows(count, len(rows), graph, index)
+    sizes = Sizes(
+        images=count,
+        stored=len(neighbors["indices"]),
+        neighbors=neighbors["neighbors"].shape[1],
     )
-    require("cluster", need, "Take a machine with more memory, or a smaller graph.eps_max.")
-    inputs = {**artifact.inputs, "graph": artifact.digest}
-    distance = jaccard = graph_distance(artifact)
+    require_memory("cluster", sizes, config)
+    distance = jaccard = graph_distance(neighbors)
     if judgements is not None:
-        judged = _read_judgements(judgements, artifact, config.cluster)
-        inputs["judgements"] = judged.digest
-        distance = judged_distance(artifact, judged)
-    settings = config.cluster
-    if config.uses_judgements and judgements is None:
+        require_given("cluster", {"judgements": judgements}, config)
+        predicted = lineage.read("judgements", judgements, JUDGEMENTS)
+        distance = judged_distance(neighbors, predicted)
+    elif provisional:
         settings = settings.model_copy(update={"gamma": PROVISIONAL_GAMMA})
-    confident = confident_pairs(artifact["neighbors"], cameras)
-    source = GraphLabels(artifact, distance, confident, out)
-    labels, used = cluster_widening_eps(source, settings, training=not whole)
+    confident = confident_pairs(neighbors["neighbors"], cameras)
+    source = GraphLabels(neighbors, distance, confident, out)
+    labels, used = cluster_widening_eps(source, settings, training=not final)
     independence = float("nan")
-    if not whole and used.self_paced:
-        labels, independence = _reliable(source, labels, used, previous, inputs)
-    near = within(distance, artifact["data"] <= used.eps)
-    if used.constraints is not None:
+    if not final and used.self_paced:
+        labels, independence = _reliable(source, labels, used, lineage, previous_clusters)
+    near = within(distance, neighbors["data"] <= used.eps)
+    paths = None
+    if used.constraints is not None or earlier is not None:
         paths = read_artifact(index, INDEX, ("path",))["path"][rows]
+    if used.constraints is not None and paths is not None:
         labels = constrain(labels, relation_of(near), read_constraints(used.constraints, paths))
-        if not whole and labels.max() < 1:
-            raise UserError(
-                f"The answers in {used.constraints} leave {labels.max() + 1} of the clusters, "
-                f"training needs two ({out}). Correct them, or leave cluster.constraints out."
-            )
-    sizes = np.bincount(labels[labels >= 0]).astype(np.int32)
+        _require_two(labels, used, out, training=not final)
     outliers = int((labels < 0).sum())
-    quality = _quality(labels, identities, cameras)
     together = share_together(labels, confident)
     cohesion = float(membership(jaccard, labels).mean())
+    sizes_found = np.bincount(labels[labels >= 0]).astype(np.int32)
     print(
-        f"{log_prefix(out)}{len(sizes)} {_kind(out)}, {outliers} outliers of {count} images at eps "
-        f"{used.eps:g}; {together:.2f} of the confident pairs together"
+        f"{log_prefix(out)}{len(sizes_found)} {_kind(out)}, {outliers} outliers of {count} images "
+        f"at eps {used.eps:g}; {together:.2f} of the confident pairs together"
     )
     write_artifact(
         out,
         CLUSTERS,
         {
             "labels": labels,
-            "sizes": sizes,
-            "number": cluster_numbers(labels, numbers, index, rows),
+            "sizes": sizes_found,
+            "number": cluster_numbers(labels, earlier, paths),
             "membership": membership(near, labels),
         },
-        config=stage_settings(config, "cluster"),
-        inputs=inputs,
+        config=stage_settings(config, name, final=final),
+        inputs={**neighbors.inputs, **lineage.digests},
         attributes={
             "eps": used.eps,
             "gamma": float("nan") if used.method == "dbscan" else used.gamma,
@@ -144,25 +127,40 @@ def run_cluster(
             "confident_together": together,
             "cohesion": cohesion,
             "health": health_score(together, cohesion),
-            **quality,
+            **_quality(labels, identities, cameras),
         },
     )
+
+
+def _require_rows(stored: int, listed: int, graph: Path, index: Path) -> None:
+    if stored != listed:
+        raise UserError(
+            f"{graph} covers {stored} images, the train split of {index} has {listed}. "
+            "Make the features of the train split with `mprd features`."
+        )
+
+
+def _require_two(labels: np.ndarray, settings: ClusterConfig, out: Path, *, training: bool) -> None:
+    """Check that a person's answers leave enough clusters for training."""
+    if training and labels.max() < 1:
+        raise UserError(
+            f"The answers in {settings.constraints} leave {labels.max() + 1} of the clusters, "
+            f"training needs two ({out}). Correct them, or leave cluster.constraints out."
+        )
 
 
 def _reliable(
     source: GraphLabels,
     labels: np.ndarray,
     settings: ClusterConfig,
+    lineage: Lineage,
     previous: Path | None,
-    inputs: dict[str, str],
 ) -> tuple[np.ndarray, float]:
-    """Return the labels that SpCL's criterion leaves, and its threshold; notes what it read."""
+    """Return the labels that SpCL's criterion leaves, and its threshold."""
     threshold = None
     if previous is not None:
-        before = read_artifact(previous, CLUSTERS)
-        require_parent(before, "index", inputs["index"], previous)
+        before = lineage.read("previous_clusters", previous, CLUSTERS)
         threshold = float(before.attributes["independence"])
-        inputs["previous_clusters"] = before.digest
         if np.isnan(threshold):
             raise UserError(
                 f"{previous} was made without cluster.self_paced. "
@@ -184,25 +182,8 @@ def _reliable(
 
 def _kind(out: Path) -> str:
     """Return what the clusters of a file are called on the console."""
-    return (
-        "clusters by distance" if out.name == EpochLayout.provisional_clusters.name else "clusters"
-    )
-
-
-def _read_judgements(path: Path, graph: Artifact, settings: ClusterConfig) -> Artifact:
-    """Read the relation GCN's predictions for the pairs of a graph.
-
-    Raises:
-        UserError: the settings do not ask for it, or it is on another graph.
-    """
-    if settings.relation != "judged":
-        raise UserError(
-            f"{path} holds judgements, but cluster.relation is {settings.relation}. Set it to "
-            "judged, or leave out --judgements."
-        )
-    judged = read_artifact(path, JUDGEMENTS)
-    require_parent(judged, "graph", graph.digest, graph.path)
-    return judged
+    provisional = out.name == StepLayout.provisional_clusters.name
+    return "clusters by distance" if provisional else "clusters"
 
 
 def _quality(labels: np.ndarray, identities: np.ndarray, cameras: np.ndarray) -> dict[str, float]:

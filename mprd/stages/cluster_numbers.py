@@ -1,30 +1,28 @@
-"""What people call each cluster: the numbers of an earlier run go on."""
+"""What people call each cluster: numbers that go on from an earlier run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mprd.artifacts import INDEX, read_artifact
 from mprd.clustering.numbering import keep_numbers
 from mprd.errors import UserError
 
-if TYPE_CHECKING:  # slow to load, and most runs have no such files
+if TYPE_CHECKING:  # slow to load, and most runs have no earlier numbers
     import pandas as pd
 
 _LARGEST = 10**9  # number of a cluster, so that new ones behind it fit into the file
 
 
 def cluster_numbers(
-    labels: np.ndarray, earlier: Path | None, index: Path, rows: np.ndarray
+    labels: np.ndarray, earlier: Path | None, paths: np.ndarray | None
 ) -> np.ndarray:
     """Return what people call each cluster.
 
     Args:
         labels: int32 (N,), -1 outlier.
         earlier: `clusters.csv` of an earlier run, whose numbers go on; None: labels are numbers.
-        index: `index.h5`.
-        rows: training rows of the index.
+        paths: of the images, read where `earlier` is given.
 
     Returns:
         int32 (K,).
@@ -33,9 +31,8 @@ def cluster_numbers(
         UserError: `earlier` is no table of clusters.
     """
     count = int(labels.max(initial=-1)) + 1
-    if earlier is None:
+    if earlier is None or paths is None:
         return np.arange(count, dtype=np.int32)
-    paths = read_artifact(index, INDEX, ("path",))["path"][rows]
     known = read_numbers(earlier)
     before = known.reindex(paths, fill_value=-1).to_numpy()
     if not known.index.isin(paths).any():

@@ -9,21 +9,9 @@ from mprd.artifacts.tensors import read_state, write_state
 from mprd.config import Config
 from mprd.errors import UserError
 from mprd.models.network import ReidNetwork
-from mprd.models.weights import load_network, save_network
+from mprd.models.weights import save_network
 from mprd.pipeline.layout import EpochLayout
 from mprd.pipeline.settings import stage_settings
-
-
-def read_network(path: Path, config: Config, device: torch.device) -> tuple[ReidNetwork, str]:
-    """Read the network that an epoch begins with, and the digest of its file.
-
-    Args:
-        path: the CNN of the epoch before.
-        config: `precision` is read.
-        device: where it will compute.
-    """
-    network, header = load_network(path, config.precision)
-    return network.to(device).to(memory_format=torch.channels_last), header["digest"]
 
 
 def write_network(

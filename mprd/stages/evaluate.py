@@ -1,28 +1,27 @@
-"""Stage `evaluate`: retrieval metrics on query and gallery."""
+"""Stage `evaluate`: retrieval figures on query and gallery."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mprd.artifacts import RANKINGS, Artifact, write_artifact, write_json
+from mprd.artifacts import INDEX, RANKINGS, Artifact, write_artifact, write_json
 from mprd.config import Config
-from mprd.data.index import read_index, split_rows
-from mprd.data.pixels import PixelStore
+from mprd.data.index import split_rows
+from mprd.errors import UserError
 from mprd.inference.network import network_descriptor
-from mprd.inference.registry import DESCRIPTORS, Descriptor
-from mprd.models.weights import load_network
+from mprd.inference.registry import DESCRIPTORS
 from mprd.pipeline.layout import log_prefix
+from mprd.pipeline.lineage import Lineage
+from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.retrieval.evaluation import Evaluation, evaluate
 from mprd.retrieval.reranking import rerank
 from mprd.stages.exclusive import exclusive
-from mprd.stages.open_pixels import open_store
+from mprd.stages.network_inputs import open_images, read_model
 from mprd.system import group
-from mprd.system.ram import evaluation_bytes, held_pixels, inference_bytes, require
+from mprd.system.ram import held_pixels
 from mprd.system.torch_setup import select_device
-
-SETTINGS = ("evaluate.flip", "evaluate.rerank", "model", "seed", "precision")
 
 _TOP = 50
 
@@ -38,9 +37,9 @@ def run_evaluate(
     model: Path | None = None,
     baseline: str | None = None,
 ) -> None:
-    """Evaluate a model or a baseline; write metrics (JSON) and per-query rankings (HDF5).
+    """Evaluate a model or a baseline; write figures (JSON) and per-query rankings (HDF5).
 
-    A data set without query or gallery images gives a report that says so, with empty metrics.
+    A data set without query or gallery images gives a report that says so, with empty figures.
 
     Args:
         index: `index.h5`.
@@ -55,20 +54,29 @@ def run_evaluate(
         UserError: an input is missing, damaged or of another run; unknown baseline; too little
             memory.
     """
-    artifact = read_index(index)
+    if (model is None) == (baseline is None):
+        raise UserError("Give either --model or --baseline.")
+    lineage = Lineage("evaluate")
+    artifact = lineage.read("index", index, INDEX)
     device = select_device(config.device)
     query, gallery = split_rows(artifact, "query"), split_rows(artifact, "gallery")
-    store = open_store(pixels, artifact, np.concatenate([query, gallery]), device)
-    inputs = {"index": artifact.digest, "pixels": store.digest}
+    store = open_images(lineage, pixels, artifact, np.concatenate([query, gallery]), device)
+    advice = ""
     if model is not None:
-        network, header = load_network(model, config.precision)
-        inputs["model"] = header["digest"]
+        network = read_model(lineage, model, config.precision)
         descriptor = network_descriptor(network, store, flip=config.evaluate.flip)
-        how_to_fix = "Take a machine with more memory, or a smaller data.height/width."
     else:
         descriptor = DESCRIPTORS[str(baseline)](config, store)
-        how_to_fix = f"Leave {baseline} out of evaluate.baselines."
-    _require_memory(descriptor, store, len(query), config.evaluate.rerank, how_to_fix)
+        advice = f"Leave {baseline} out of evaluate.baselines."
+    sizes = Sizes(
+        images=len(store),
+        queries=len(query),
+        dim=descriptor.dim,
+        largest=descriptor.largest_map,
+        pixels=held_pixels(store.size),
+    )
+    require_memory("evaluate", sizes, config, advice)
+    inputs = lineage.digests
     report: dict[str, Any] = {"schema": "mprd.evaluation", "inputs": inputs}
     embedded = descriptor.embed(store)
     if not group.writes():
@@ -82,16 +90,7 @@ def run_evaluate(
         inputs=inputs,
         seed=config.seed,
     )
-    write_json(out, report | _metrics(result, len(query), log_prefix(out)))
-
-
-def _require_memory(
-    descriptor: Descriptor, store: PixelStore, queries: int, reranked: bool, how_to_fix: str
-) -> None:
-    sizes = queries, len(store) - queries, descriptor.dim
-    embeddings = 4 * len(store) * descriptor.dim
-    need = inference_bytes(descriptor.largest_map, held_pixels(store.size), embeddings)
-    require("evaluate", need + evaluation_bytes(*sizes, reranked=reranked), how_to_fix)
+    write_json(out, report | _figures(result, len(query), log_prefix(out)))
 
 
 def _evaluate(
@@ -140,7 +139,7 @@ def _can_evaluate(
     )
 
 
-def _metrics(result: Evaluation | None, queries: int, of: str) -> dict[str, Any]:
+def _figures(result: Evaluation | None, queries: int, of: str) -> dict[str, Any]:
     if result is None:
         return {"skipped": "no query with a match in the gallery", "num_queries": queries}
     print(

@@ -1,4 +1,4 @@
-"""What every stage begins with: the plugins, and a lock on its result."""
+"""A lock on the result of a stage: of two processes that make it, one waits."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from mprd.artifacts.files import only_writer
 from mprd.config import Config
-from mprd.pipeline.layout import EpochLayout, FinalLayout
+from mprd.pipeline.layout import EpochLayout
 from mprd.pipeline.registry import load_plugins
 from mprd.system import group
 
@@ -23,7 +23,8 @@ def exclusive(stage: Callable[_P, _R]) -> Callable[_P, _R]:
     at the same time.
 
     Args:
-        stage: a function with the keywords `config`, and `out`, a path or the layout of a folder.
+        stage: a function with the keywords `config`, and `out`, a file or a folder that gets a
+            model.
     """
 
     @wraps(stage)
@@ -31,9 +32,9 @@ def exclusive(stage: Callable[_P, _R]) -> Callable[_P, _R]:
         out, config = kwargs["out"], kwargs["config"]
         if isinstance(config, Config):
             load_plugins(config)
-        if isinstance(out, EpochLayout | FinalLayout):
-            out = out.model
         assert isinstance(out, Path)
+        if not out.suffix:
+            out = EpochLayout(out).model
         # Nothing is left behind by a stage that refuses; Snakemake makes the folder before.
         writes = group.writes() and out.parent.is_dir()
         with only_writer(out) if writes else nullcontext():

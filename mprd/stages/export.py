@@ -1,4 +1,4 @@
-"""Stage `export`: what a user takes away from a run."""
+"""Stage `export`: what a user takes from a run."""
 
 import json
 from pathlib import Path
@@ -6,54 +6,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mprd.artifacts import (
-    CLUSTERS,
-    FEATURES,
-    SPLITS,
-    Artifact,
-    atomic,
-    read_artifact,
-    write_artifact,
-)
+from mprd.artifacts import CLUSTERS, FEATURES, INDEX, SPLITS, Artifact, atomic, write_artifact
 from mprd.clustering.numbering import numbers_of
 from mprd.config import Config
-from mprd.data.index import camera_names, name_cameras, name_identities, read_index, split_rows
-from mprd.errors import UserError
+from mprd.data.index import camera_names, name_cameras, name_identities, split_rows
+from mprd.inference.embed import embed_store
 from mprd.models.card import model_card
 from mprd.models.weights import add_card, read_architecture
-from mprd.pipeline.inputs import JudgeInputs, require_other
 from mprd.pipeline.layout import FinalLayout
+from mprd.pipeline.lineage import Lineage
+from mprd.pipeline.memory import require_memory
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.cluster import run_cluster
-from mprd.stages.cluster_numbers import read_numbers
 from mprd.stages.exclusive import exclusive
-from mprd.stages.features import run_features
-from mprd.stages.graph import run_graph
+from mprd.stages.network_inputs import inference_sizes, open_images, read_model
 from mprd.system import group
-
-SETTINGS = (
-    "graph.k1",
-    "graph.k2",
-    "graph.eps_max",
-    "graph.cameras",
-    "graph.backend",
-    "cluster.method",
-    "cluster.relation",
-    "cluster.gamma",
-    "cluster.min_size",
-    "cluster.eps",
-    "cluster.min_samples",
-    "cluster.widen_step",
-    "cluster.constraints",
-    "export.numbers",
-    "features.dtype",
-    "precision",
-)
-FILES = ("cluster.constraints", "export.numbers")
-SETTINGS_WHEN = (
-    ({"graph.backend": "ivf"}, ("graph.min_recall",)),
-    ({"cluster.relation": "judged"}, ("seed", "gcn.neighbors")),
-)
+from mprd.system.torch_setup import select_device
 
 
 @exclusive
@@ -62,87 +29,68 @@ def run_export(
     index: Path,
     pixels: Path,
     model: Path,
-    out: FinalLayout,
+    features: Path,
+    clusters: Path,
+    out: Path,
     config: Config,
-    threads: int | None = None,
-    gcn: Path | None = None,
 ) -> None:
-    """Write the last model, embeddings of all images, and the clusters it finds.
+    """Write the last model with its card, embeddings of all images, and a table of the clusters.
 
     The clusters are those of the trained model: each epoch's own clusters are older, made from
-    the model that the epoch began with.
+    the model that the epoch began with. Cluster -1 is an outlier; the confidence of an image is
+    its mean relation to the others of its cluster.
 
     Args:
         index: `index.h5`.
         pixels: `pixels.h5`.
         model: `model.safetensors` of the last epoch.
-        out: files to write; embeddings are of all splits, features, graph and clusters of the
-            training images. Cluster -1 is an outlier; the confidence of an image is its mean
-            relation to the others of its cluster.
+        features: embeddings of the training images by this model.
+        clusters: the clusters that follow from them.
+        out: folder to write into.
         config: of the run.
-        threads: worker threads.
-        gcn: the relation GCN after the last epoch (`cluster.relation: judged`).
 
     Raises:
         UserError: an input is missing, damaged or of another run; too little memory.
     """
-    if config.uses_judgements and gcn is None:
-        raise UserError("cluster.relation is judged: give --gcn of the last epoch.")
-    if config.export.numbers is not None:
-        require_other(config, out)
-        read_numbers(config.export.numbers)  # a mistake in it is told now, not at the end
-    run_features(
-        index=index, pixels=pixels, model=model, out=out.embeddings, config=config, splits=SPLITS
-    )
-    writes = group.writes()
-    group.leave()  # what follows takes no network; a process alone does it
-    if not writes:
+    lineage, end = Lineage("export"), FinalLayout(out)
+    images = lineage.read("index", index, INDEX)
+    device = select_device(config.device)
+    others = split_rows(images, *SPLITS[1:])
+    store = open_images(lineage, pixels, images, others, device)
+    network = read_model(lineage, model, config.precision)
+    train = lineage.read("features", features, FEATURES)
+    found = lineage.read("clusters", clusters, CLUSTERS)
+    embeddings = train["features"]
+    if len(others):
+        require_memory("export", inference_sizes(network, store), config)
+        more = embed_store(network.to(device), store, device)
+        embeddings = np.concatenate([embeddings, more])
+    if not group.writes():
         return
-    _keep_train(index=index, embeddings=out.embeddings, out=out.features, config=config)
-    run_graph(features=out.features, index=index, out=out.graph, config=config, threads=threads)
-    judgements = None
-    if config.uses_judgements and gcn is not None:
-        from mprd.stages.judge import run_judge
-        from mprd.stages.ranks import run_ranks
-
-        judgements = out.judgements
-        run_cluster(
-            index=index, graph=out.graph, out=out.provisional_clusters, config=config, whole=True
-        )
-        files = JudgeInputs(
-            index=index,
-            features=out.features,
-            graph=out.graph,
-            provisional_clusters=out.provisional_clusters,
-            gcn=gcn,
-            ranks=out.ranks if config.graph.backend == "ivf" else None,
-        )
-        if files.ranks is not None:
-            run_ranks(index=index, features=out.features, out=files.ranks, config=config)
-        run_judge(files, out=judgements, config=config)
-    run_cluster(
-        index=index,
-        graph=out.graph,
-        out=out.clusters,
-        config=config,
-        judgements=judgements,
-        whole=True,
-        numbers=config.export.numbers,
+    write_artifact(
+        end.embeddings,
+        FEATURES,
+        {
+            "features": embeddings.astype(config.features.dtype),
+            "row": np.concatenate([train["row"], others]),
+        },
+        config=stage_settings(config, "export"),
+        inputs={name: lineage.digests[name] for name in ("index", "pixels", "model")},
+        attributes={"splits": ",".join(SPLITS)},
     )
-    artifact, clusters = read_index(index), read_artifact(out.clusters, CLUSTERS)
-    add_card(model, out.model, _card(model, artifact, clusters))
-    rows = split_rows(artifact, "train")
+    add_card(model, end.model, _card(model, images, found))
+    rows = train["row"]
     table = pd.DataFrame(
         {
-            "path": artifact["path"][rows],
-            "cluster": numbers_of(clusters["labels"], clusters["number"]),
-            "confidence": clusters["membership"],
-            "camera": name_cameras(artifact, rows),
+            "path": images["path"][rows],
+            "cluster": numbers_of(found["labels"], found["number"]),
+            "confidence": found["membership"],
+            "camera": name_cameras(images, rows),
         }
     )
-    if (artifact["identity"][rows] >= 0).any():
-        table["identity"] = name_identities(artifact, rows)
-    with atomic(out.table) as temporary:
+    if (images["identity"][rows] >= 0).any():
+        table["identity"] = name_identities(images, rows)
+    with atomic(end.table) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
 
 
@@ -158,21 +106,3 @@ def _card(model: Path, index: Artifact, clusters: Artifact) -> str:
     found |= {"outliers": float(clusters.attributes["num_outliers"])}
     figures = found | {name: float(clusters.attributes[name]) for name in names}
     return model_card(architecture, data, figures)
-
-
-def _keep_train(*, index: Path, embeddings: Path, out: Path, config: Config) -> None:
-    """Write the training rows of the embeddings as `features.h5`: nothing is embedded twice."""
-    artifact = read_artifact(embeddings, FEATURES)
-    rows = split_rows(read_index(index), "train")
-    chosen = np.isin(artifact["row"], rows)
-    write_artifact(
-        out,
-        FEATURES,
-        {
-            "features": artifact["features"][chosen].astype(config.features.dtype),
-            "row": artifact["row"][chosen],
-        },
-        config=stage_settings(config, "features"),
-        inputs=artifact.inputs,
-        attributes={"splits": "train"},
-    )

@@ -2,30 +2,23 @@
 
 from pathlib import Path
 
-from mprd.artifacts import FEATURES, SPLITS, write_artifact
+from mprd.artifacts import FEATURES, INDEX, SPLITS, write_artifact
 from mprd.config import Config
-from mprd.data.index import read_index, split_rows
+from mprd.data.index import split_rows
+from mprd.errors import UserError
 from mprd.inference.embed import embed_store
-from mprd.models.weights import load_network
+from mprd.pipeline.lineage import Lineage
+from mprd.pipeline.memory import require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
-from mprd.stages.memory_checks import require_memory_for_inference
-from mprd.stages.open_pixels import open_store
+from mprd.stages.network_inputs import inference_sizes, open_images, read_model
 from mprd.system import group
 from mprd.system.torch_setup import select_device
-
-SETTINGS = ("precision", "features.dtype")
 
 
 @exclusive
 def run_features(
-    *,
-    index: Path,
-    pixels: Path,
-    model: Path,
-    out: Path,
-    config: Config,
-    splits: tuple[str, ...] = ("train",),
+    *, index: Path, pixels: Path, model: Path, out: Path, config: Config, split: str = "train"
 ) -> None:
     """Write the L2-normalised embeddings of the splits, in index order.
 
@@ -35,18 +28,20 @@ def run_features(
         model: `model.safetensors`.
         out: `features.h5` to write.
         config: `device`, `precision` and `features.dtype` are read.
-        splits: which splits; all three are `SPLITS`.
+        split: `train`, `query`, `gallery`, or several of them, comma-separated.
 
     Raises:
-        UserError: an input is missing, damaged, or of another run; NaN embeddings; too little
-            memory.
+        UserError: an input is missing, damaged, or of another run; no such split; NaN embeddings;
+            too little memory.
     """
-    artifact = read_index(index)
+    splits = _splits(split)
+    lineage = Lineage("features")
+    artifact = lineage.read("index", index, INDEX)
     device = select_device(config.device)
     rows = split_rows(artifact, *splits)
-    store = open_store(pixels, artifact, rows, device)
-    network, header = load_network(model, config.precision)
-    require_memory_for_inference("features", network, store)
+    store = open_images(lineage, pixels, artifact, rows, device)
+    network = read_model(lineage, model, config.precision)
+    require_memory("features", inference_sizes(network, store), config)
     features = embed_store(network.to(device), store, device)
     if not group.writes():
         return
@@ -55,6 +50,15 @@ def run_features(
         FEATURES,
         {"features": features.astype(config.features.dtype), "row": rows},
         config=stage_settings(config, "features"),
-        inputs={"index": artifact.digest, "pixels": store.digest, "model": header["digest"]},
-        attributes={"splits": ",".join(s for s in SPLITS if s in splits)},
+        inputs=lineage.digests,
+        attributes={"splits": ",".join(splits)},
     )
+
+
+def _splits(names: str) -> tuple[str, ...]:
+    """Return splits in the order of the index."""
+    wanted = set(names.split(","))
+    unknown = sorted(wanted - set(SPLITS))
+    if unknown:
+        raise UserError(f"--split {unknown[0]} is not one of {', '.join(SPLITS)}.")
+    return tuple(split for split in SPLITS if split in wanted)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import FEATURES, GRAPH, INDEX, Artifact, read_artifact, write_artifact
+from mprd.artifacts import FEATURES, GRAPH, INDEX, Artifact, write_artifact
 from mprd.config import Config, GraphConfig
 from mprd.errors import UserError
 from mprd.graph.approximate import approximate_knn
@@ -13,14 +13,12 @@ from mprd.graph.cameras import align_cameras
 from mprd.graph.jaccard import jaccard_distance
 from mprd.graph.neighbors import knn
 from mprd.graph.reciprocal import list_length
-from mprd.pipeline.lineage import require_parent
+from mprd.pipeline.lineage import Lineage
+from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
 from mprd.system.cpus import worker_count
-from mprd.system.ram import MIB, graph_bytes, require
-
-SETTINGS = ("graph.k1", "graph.k2", "graph.eps_max", "graph.cameras", "graph.backend")
-SETTINGS_WHEN = (({"graph.backend": "ivf"}, ("graph.min_recall",)),)
+from mprd.system.ram import MIB
 
 
 @exclusive
@@ -46,14 +44,21 @@ def run_graph(
             cameras are needed and there is no index, another one, or no camera in it; too little
             memory.
     """
-    artifact = read_artifact(features, FEATURES)
+    lineage = Lineage("graph")
+    artifact = lineage.read("features", features, FEATURES)
     vectors = artifact["features"]
     if len(vectors) < 2:
         raise UserError(f"{features} holds {len(vectors)} images; a graph needs at least two.")
     settings = config.graph
-    _require_memory(len(vectors), vectors.shape[1], settings, threads)
+    sizes = Sizes(
+        images=len(vectors),
+        dim=vectors.shape[1],
+        threads=worker_count(threads),
+        torch=settings.backend == "torch" or "torch" in sys.modules,
+    )
+    require_memory("graph", sizes, config)
     if settings.cameras != "none":
-        vectors = align_cameras(vectors, _cameras(index, artifact), settings.cameras)
+        vectors = align_cameras(vectors, _cameras(lineage, index, artifact), settings.cameras)
     width = min(len(vectors), list_length(settings.k1, settings.k2))
     similarities, neighbors, recall = _neighbors(vectors, width, settings, threads)
     distance = jaccard_distance(
@@ -79,19 +84,6 @@ def run_graph(
     )
 
 
-def _require_memory(count: int, dim: int, settings: GraphConfig, threads: int | None) -> None:
-    torch_used = settings.backend == "torch" or "torch" in sys.modules
-    need = graph_bytes(
-        count,
-        dim,
-        settings.k1,
-        centred=settings.cameras != "none",
-        ivf_threads=worker_count(threads) if settings.backend == "ivf" else 0,
-        torch_block=settings.search_memory_mb * MIB if torch_used else -1,
-    )
-    require("graph", need, "Take a machine with more memory, or a smaller graph.k1.")
-
-
 def _neighbors(
     vectors: np.ndarray, width: int, settings: GraphConfig, threads: int | None
 ) -> tuple[np.ndarray, np.ndarray, float]:
@@ -105,12 +97,11 @@ def _neighbors(
     return *exact, 1.0
 
 
-def _cameras(index: Path | None, features: Artifact) -> np.ndarray:
+def _cameras(lineage: Lineage, index: Path | None, features: Artifact) -> np.ndarray:
     """Return the camera of each row of the features."""
     if index is None:
         raise UserError("graph.cameras needs the cameras: give --index index.h5.")
-    images = read_artifact(index, INDEX, ("camera",))
-    require_parent(features, "index", images.digest, index)
+    images = lineage.read("index", index, INDEX, ("camera",))
     cameras = images["camera"][features["row"]]
     if (cameras < 0).all():
         raise UserError(f"{index} knows no cameras. Set graph.cameras to none.")

@@ -14,20 +14,11 @@ from mprd.config import Config
 from mprd.data.datasets import ImageRecord, Listing, load_reader, read_dataset
 from mprd.data.images import decode, image_size
 from mprd.errors import UserError
-from mprd.pipeline.settings import data_location, stage_settings
+from mprd.pipeline.location import data_location
+from mprd.pipeline.settings import stage_settings
 from mprd.stages.data_fence import require_inside
 from mprd.stages.exclusive import exclusive
 from mprd.system.progress import progress
-
-SETTINGS = (
-    "data.dataset",
-    "data.root",
-    "data.reader",
-    "data.camera",
-    "data.allow_outside",
-    "data.on_bad_image",
-)
-FILES = ("data.reader", "data.root")  # the root may be a manifest
 
 
 @dataclass(frozen=True)
@@ -38,7 +29,14 @@ class _FileFacts:
 
 
 @exclusive
-def run_index(*, out: Path, config: Config, data_dir: Path | None = None, threads: int = 1) -> None:
+def run_index(
+    *,
+    out: Path,
+    config: Config,
+    dataset: str | None = None,
+    data_dir: Path | None = None,
+    threads: int = 1,
+) -> None:
     """List the images of a data set with split, identity, camera, size and checksum.
 
     Rows are ordered train, query, gallery, then as the reader lists them. With
@@ -48,12 +46,16 @@ def run_index(*, out: Path, config: Config, data_dir: Path | None = None, thread
     Args:
         out: `index.h5` to write.
         config: the `data` section is read.
+        dataset: its name; default from the config.
         data_dir: where the data are; default from the config.
         threads: files read at a time.
 
     Raises:
         UserError: unknown data set, missing folder, empty split, unreadable image.
     """
+    if dataset is not None:
+        data = config.data.model_copy(update={"dataset": dataset})
+        config = config.model_copy(update={"data": data})
     if config.data.reader is not None:
         load_reader(config.data.reader)
     listing = read_dataset(
@@ -62,8 +64,8 @@ def run_index(*, out: Path, config: Config, data_dir: Path | None = None, thread
     require_inside(listing.root, [r.path for r in listing.records], config)
     for note in listing.notes:
         print(note)
-    skip_unreadable = config.data.on_bad_image == "skip"
-    records, facts = _inspect(listing, skip_unreadable, threads)
+    skip = config.data.on_bad_image == "skip"
+    records, facts = _inspect(listing, skip, threads)
     skipped = len(listing.records) - len(records)
     if skipped:
         print(f"Left out {skipped} unreadable images.")
@@ -91,17 +93,17 @@ def run_index(*, out: Path, config: Config, data_dir: Path | None = None, thread
 
 
 def _inspect(
-    listing: Listing, skip_unreadable: bool, threads: int
+    listing: Listing, skip: bool, threads: int
 ) -> tuple[list[ImageRecord], list[_FileFacts]]:
-    """Read the facts of every file, in row order; with `skip_unreadable` leave bad images out."""
+    """Read the facts of every file, in row order; with `skip` leave bad images out."""
     ordered = sorted(listing.records, key=lambda record: SPLITS.index(record.split))
 
     def facts(record: ImageRecord) -> _FileFacts | None:
         path = listing.root / record.path
         try:
-            width, height = decode(path).size if skip_unreadable else image_size(path)
+            width, height = decode(path).size if skip else image_size(path)
         except UserError as error:
-            if not skip_unreadable:
+            if not skip:
                 raise
             print(error)
             return None
@@ -125,7 +127,7 @@ def _copies(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str
         count = sum(sums["query"][one] for one in both)
         yield (
             f"Warning: {count} query images are in the gallery, too, as the same file. They find "
-            "themselves unless both name one camera; metrics are too good."
+            "themselves unless both name one camera; figures are too good."
         )
     most = max(sums["train"].values(), default=0)
     if most > 2:

@@ -5,50 +5,49 @@ from typing import Any
 
 import torch
 
-from mprd.artifacts import write_json
+from mprd.artifacts import INDEX, write_json
 from mprd.config import Config
-from mprd.data.index import read_index, split_rows
+from mprd.data.index import split_rows
 from mprd.models.build import build_network
 from mprd.models.weights import load_checkpoint, save_network
+from mprd.pipeline.lineage import Lineage
+from mprd.pipeline.memory import require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
-from mprd.stages.memory_checks import require_memory_for_training
-from mprd.stages.open_pixels import open_store
+from mprd.stages.network_inputs import open_images, training_sizes
 from mprd.system import group
 from mprd.system.torch_setup import select_device
 from mprd.training.warmup import warm_up
 
-SETTINGS = ("model", "init.method", "init.checkpoint", "seed", "precision")
-SETTINGS_WHEN = (({"init.method": "warmup"}, ("init.warmup", "augment.flip", "augment.erase")),)
-FILES = ("init.checkpoint",)
-
 
 @exclusive
-def run_init(*, index: Path, pixels: Path, out: Path, metrics: Path | None, config: Config) -> None:
+def run_init(
+    *, index: Path, pixels: Path, out: Path, config: Config, metrics: Path | None = None
+) -> None:
     """Make the initial network by `init.method`.
 
     Args:
         index: `index.h5`.
         pixels: `pixels.h5`.
         out: `model.safetensors` to write.
+        config: of the run.
         metrics: JSON with the losses of the warm-up; None writes none.
-        config: `model`, `init`, `augment`, `seed`, `precision` and `device` are read.
 
     Raises:
         UserError: unknown backbone, unreadable or unfit checkpoint, failed warm-up, too little
             memory.
     """
-    artifact = read_index(index)
+    lineage = Lineage("init")
+    artifact = lineage.read("index", index, INDEX)
     device = select_device(config.device)
-    store = open_store(pixels, artifact, split_rows(artifact, "train"), device)
+    store = open_images(lineage, pixels, artifact, split_rows(artifact, "train"), device)
     network = build_network(config, *store.shape[1:3], pretrained=config.init.method == "imagenet")
     report: dict[str, Any] = {"schema": "mprd.init", "method": config.init.method, "loss": []}
     if config.init.checkpoint is not None:
         unused = load_checkpoint(network, config.init.checkpoint)
         print(f"Started from {config.init.checkpoint} ({len(unused)} of its tensors not used).")
     if config.init.method == "warmup":
-        views = 2 * config.init.warmup.batch_size
-        require_memory_for_training("init", network.eval(), store, views)
+        require_memory("init", training_sizes(network.eval(), store), config)
         network = network.to(device).to(memory_format=torch.channels_last)
         generator = torch.Generator(device).manual_seed(config.seed)
         report["loss"] = warm_up(
@@ -61,7 +60,7 @@ def run_init(*, index: Path, pixels: Path, out: Path, metrics: Path | None, conf
         out,
         network,
         config=stage_settings(config, "init"),
-        inputs={"index": artifact.digest, "pixels": store.digest},
+        inputs=lineage.digests,
         seed=config.seed,
     )
     if metrics is not None:

@@ -1,4 +1,4 @@
-"""Stage `judge`: the relation GCN's prediction for every pair that the graph stores."""
+"""Stage `judge`: the relation GCN's word on every pair that the graph stores."""
 
 from pathlib import Path
 from typing import Any
@@ -7,78 +7,81 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, JUDGEMENTS, read_artifact, write_artifact
+from mprd.artifacts import FEATURES, GRAPH, INDEX, JUDGEMENTS, write_artifact
 from mprd.config import Config
-from mprd.data.index import read_index, split_rows
+from mprd.data.index import split_rows
 from mprd.gcn.calibration import calibration
 from mprd.gcn.quality import auc
 from mprd.gcn.relation_tasks import RelationTasks
-from mprd.gcn.weights import load_gcn
-from mprd.pipeline.inputs import JudgeInputs
 from mprd.pipeline.layout import log_prefix
-from mprd.pipeline.lineage import require_parent
+from mprd.pipeline.lineage import Lineage
+from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
-from mprd.stages.relation_sources import read_ranks, require_clusters_by_distance, require_same_data
+from mprd.stages.relation_inputs import read_doubtful, read_gcn, read_ranks
 from mprd.system import group
-from mprd.system.ram import judge_bytes, require
 from mprd.system.torch_setup import select_device
-
-SETTINGS = ("seed", "gcn.neighbors")
 
 
 @exclusive
-def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
+def run_judge(
+    *,
+    index: Path,
+    features: Path,
+    graph: Path,
+    provisional_clusters: Path,
+    gcn: Path,
+    out: Path,
+    config: Config,
+    ranks: Path | None = None,
+) -> None:
     """Write the probability of every stored pair of a graph that it shows one identity.
 
-    They are those of balanced tasks: the positive rate of the stored pairs cannot be estimated
-    safely (docs/relations.md), and `cluster.gamma` sets the operating point anyway. Where
-    identities are known, AUC and Brier score are recorded, for the eye only.
+    They are those of balanced tasks: the share of true pairs among the stored ones cannot be
+    estimated safely (docs/explanation/relations.md), and `cluster.gamma` sets the operating point
+    anyway. Where identities are known, AUC and Brier score are recorded, for the eye only.
 
     Args:
-        inputs: features, graph, provisional clusters and ranks of the epoch, the GCN of the epoch
-            before. Node features are standardised on pairs inside the provisional clusters, as
-            where the GCN learns: inside the clusters that it makes itself it would find fewer and
-            fewer doubts.
+        index: `index.h5`.
+        features: `features.h5` of the epoch.
+        graph: `graph.h5` of the epoch.
+        provisional_clusters: `drafts.h5` of the epoch. Node features are standardised on pairs
+            inside these clusters, as where the GCN learns: inside the clusters that it makes itself
+            it would find fewer and fewer doubts.
+        gcn: the relation GCN of the epoch before, or the pre-trained one.
         out: `judgements.h5` to write.
         config: of the run.
+        ranks: `ranks.h5` of the epoch; None: all images are compared.
 
     Raises:
         UserError: an input is missing, damaged or of another run; too little memory.
     """
-    index = read_index(inputs.index)
-    features, graph, provisional = (
-        read_artifact(path, schema)
-        for path, schema in (
-            (inputs.features, FEATURES),
-            (inputs.graph, GRAPH),
-            (inputs.provisional_clusters, CLUSTERS),
-        )
+    lineage = Lineage("judge")
+    images = lineage.read("index", index, INDEX)
+    rows = split_rows(images, "train")
+    cameras, identity = images["camera"][rows], images["identity"][rows]
+    embedded = lineage.read("features", features, FEATURES)
+    neighbors = lineage.read("graph", graph, GRAPH)
+    provisional = read_doubtful(lineage, "provisional_clusters", provisional_clusters)
+    count, dim = embedded["features"].shape
+    searched = read_ranks(lineage, ranks, cameras)
+    sizes = Sizes(
+        images=count, dim=dim, cameras=len(np.unique(cameras)), stored=len(neighbors["indices"])
     )
-    require_parent(features, "index", index.digest, inputs.index)
-    require_parent(graph, "features", features.digest, inputs.features)
-    require_parent(provisional, "graph", graph.digest, inputs.graph)
-    require_clusters_by_distance(provisional)
-    rows = split_rows(index, "train")
-    cameras, identity = index["camera"][rows], index["identity"][rows]
-    count, dim = features["features"].shape
-    ranks = read_ranks(inputs.ranks, features, cameras)
-    need = judge_bytes(count, dim, len(np.unique(cameras)), len(graph["indices"]))
-    require("judge", need, "Take a machine with more memory, or a smaller graph.eps_max.")
+    require_memory("judge", sizes, config)
     device = select_device(config.device)
-    gcn, header = load_gcn(inputs.gcn, dim)
-    require_same_data(header, index, inputs.gcn)
+    network = read_gcn(lineage, gcn, dim)
     relations = RelationTasks(
-        network=gcn.to(device),
-        memory=torch.from_numpy(features["features"]).to(device),
-        graph=graph,
+        network=network.to(device),
+        memory=torch.from_numpy(embedded["features"]).to(device),
+        graph=neighbors,
         labels=torch.from_numpy(provisional["labels"]).long().to(device),
         cameras=cameras,
         settings=config.gcn,
         generator=torch.Generator().manual_seed(config.seed),
-        ranks=ranks,
+        ranks=searched,
     )
-    pairs, place = stored_pairs(graph["indptr"], graph["indices"])
+    pairs, place = stored_pairs(neighbors["indptr"], neighbors["indices"])
     probability = relations.judge.shared_probability(pairs.to(device)).cpu()
     if not group.writes():
         return
@@ -92,14 +95,7 @@ def run_judge(inputs: JudgeInputs, *, out: Path, config: Config) -> None:
         JUDGEMENTS,
         {"probability": spread.numpy()},
         config=stage_settings(config, "judge"),
-        inputs={
-            "index": index.digest,
-            "features": features.digest,
-            "graph": graph.digest,
-            "drafts": provisional.digest,
-            "gcn": header["digest"],
-            **({} if ranks is None else {"ranks": ranks.digest}),
-        },
+        inputs=lineage.digests,
         seed=config.seed,
         attributes={"accepted": accepted, **quality},
     )

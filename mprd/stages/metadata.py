@@ -5,16 +5,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mprd.artifacts import (
-    FEATURES,
-    GRAPH,
-    METADATA,
-    Artifact,
-    read_artifact,
-    write_artifact,
-)
+from mprd.artifacts import FEATURES, GRAPH, INDEX, METADATA, Artifact, write_artifact
 from mprd.config import Config
-from mprd.data.index import read_index, split_rows
+from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
 from mprd.data.transforms import view_pixels
 from mprd.errors import UserError
@@ -28,25 +21,33 @@ from mprd.gcn.metadata import (
 )
 from mprd.inference.embed import embed_pixels
 from mprd.models.network import ReidNetwork
-from mprd.models.weights import load_network
-from mprd.pipeline.inputs import InitialFiles
-from mprd.pipeline.lineage import require_parent
+from mprd.pipeline.lineage import Lineage
+from mprd.pipeline.memory import require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
-from mprd.stages.memory_checks import require_memory_for_inference
-from mprd.stages.open_pixels import open_store
+from mprd.stages.network_inputs import inference_sizes, open_images, read_model
 from mprd.system.torch_setup import select_device
-
-SETTINGS = ("gcn.metadata", "augment", "seed", "precision")
-FILES = ("gcn.metadata.file",)
 
 
 @exclusive
-def run_metadata(inputs: InitialFiles, *, out: Path, config: Config) -> None:
+def run_metadata(
+    *,
+    index: Path,
+    pixels: Path,
+    model: Path,
+    features: Path,
+    graph: Path,
+    out: Path,
+    config: Config,
+) -> None:
     """Write the metadata pairs of `gcn.metadata`.
 
     Args:
-        inputs: files of the initial model.
+        index: `index.h5`.
+        pixels: `pixels.h5`.
+        model: the initial CNN.
+        features: `features.h5` of epoch 1, made by it.
+        graph: `graph.h5` of epoch 1.
         out: `metadata.h5` to write.
         config: `gcn.metadata`, `augment`, `seed` and `device` are read.
 
@@ -54,19 +55,15 @@ def run_metadata(inputs: InitialFiles, *, out: Path, config: Config) -> None:
         UserError: an input is missing, damaged or of another run; a CSV that does not fit; fewer
             images than asked for, or no dissimilar ones.
     """
-    images = read_index(inputs.index)
+    lineage = Lineage("metadata")
+    images = lineage.read("index", index, INDEX)
     device = select_device(config.device)
     rows = split_rows(images, "train")
-    store = open_store(inputs.pixels, images, rows, device)
-    network, header = load_network(inputs.model, config.precision)
-    require_memory_for_inference("metadata", network, store)
-    embedded = read_artifact(inputs.features, FEATURES)
-    require_parent(embedded, "index", images.digest, inputs.index)
-    require_parent(embedded, "model", header["digest"], inputs.model)
-    neighbors = read_artifact(inputs.graph, GRAPH, ("neighbors",))
-    require_parent(neighbors, "features", embedded.digest, inputs.features)
-    digests = {"index": images.digest, "pixels": store.digest, "model": header["digest"]}
-    digests |= {"features": embedded.digest, "graph": neighbors.digest}
+    store = open_images(lineage, pixels, images, rows, device)
+    network = read_model(lineage, model, config.precision)
+    require_memory("metadata", inference_sizes(network, store), config)
+    embedded = lineage.read("features", features, FEATURES)
+    neighbors = lineage.read("graph", graph, GRAPH, ("neighbors",))
     settings = config.gcn.metadata
     if settings.source == "views":
         arrays, similarity = _views(
@@ -90,7 +87,7 @@ def run_metadata(inputs: InitialFiles, *, out: Path, config: Config) -> None:
         METADATA,
         arrays,
         config=stage_settings(config, "metadata"),
-        inputs=digests,
+        inputs=lineage.digests,
         seed=config.seed,
         attributes={"source": settings.source, "max_similarity": similarity},
     )

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, atomic, read_artifact
+from mprd.artifacts import FEATURES, GRAPH, INDEX, atomic
 from mprd.clustering.graph_matrix import graph_distance
 from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.gcn.context import RelationContext
 from mprd.gcn.pairs import doubtful_pairs
 from mprd.pipeline.layout import RunLayout
-from mprd.pipeline.lineage import require_parent
-from mprd.stages.relation_sources import read_ranks
+from mprd.pipeline.lineage import Lineage
+from mprd.stages.relation_inputs import read_doubtful, read_ranks
 
 _STRATA = 5
 
@@ -39,14 +39,13 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
         raise UserError(f"{out} exists and may hold judgements. Name another file.")
     layout = RunLayout(run)
     here = layout.epoch(_clustered_epoch(layout, epoch))
-    index = read_artifact(layout.index, INDEX, ("path", "split", "camera"))
-    features = read_artifact(here.features, FEATURES)
-    require_parent(features, "index", index.digest, layout.index)
-    graph = read_artifact(here.graph, GRAPH)
+    lineage = Lineage("judge")  # it asks about the same pairs
+    index = lineage.read("index", layout.index, INDEX, ("path", "split", "camera"))
+    features = lineage.read("features", here.features, FEATURES)
+    graph = lineage.read("graph", here.graph, GRAPH)
     # In a run with judged clusters the GCN learns inside the provisional ones.
     labelled = here.doubtful(uses_predictions=here.provisional_clusters.is_file())
-    clusters = read_artifact(labelled, CLUSTERS)
-    require_parent(clusters, "graph", graph.digest, here.graph)
+    clusters = read_doubtful(lineage, "provisional_clusters", labelled)
     rows = split_rows(index, "train")
     generator = torch.Generator().manual_seed(0)
     doubtful = doubtful_pairs(torch.from_numpy(clusters["labels"]).long(), generator)
@@ -56,7 +55,7 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
             "Lower --count."
         )
     cameras = index["camera"][rows]
-    ranks = read_ranks(here.ranks if here.ranks.is_file() else None, features, cameras)
+    ranks = read_ranks(lineage, here.ranks if here.ranks.is_file() else None, cameras)
     context = RelationContext.of_graph(
         memory=torch.from_numpy(features["features"]),
         neighbors=graph["neighbors"],

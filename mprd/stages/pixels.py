@@ -6,16 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import INDEX, PIXELS, create_artifact, read_artifact, row_checksums
+from mprd.artifacts import INDEX, PIXELS, create_artifact, row_checksums
 from mprd.config import Config
 from mprd.data.images import decode, resize
+from mprd.pipeline.lineage import Lineage
+from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.data_fence import require_inside
 from mprd.stages.exclusive import exclusive
 from mprd.system.progress import progress
-from mprd.system.ram import pixels_bytes, require
-
-SETTINGS = ("data.height", "data.width", "data.allow_outside")
 
 _BLOCK = 512
 
@@ -33,19 +32,19 @@ def run_pixels(*, index: Path, out: Path, config: Config, threads: int = 1) -> N
     Raises:
         UserError: an image is missing or damaged, or too little memory; nothing is written.
     """
-    artifact = read_artifact(index, INDEX)
+    lineage = Lineage("pixels")
+    artifact = lineage.read("index", index, INDEX)
     root = Path(artifact.attributes["root"])
     require_inside(root, artifact["path"].tolist(), config)
     paths = [root / path for path in artifact["path"]]
     sums = [str(sha256) for sha256 in artifact["sha256"]]
     height, width = config.data.height, config.data.width
-    need = pixels_bytes(len(paths), height, width)
-    require("pixels", need, "Set a smaller data.height and data.width.")
+    require_memory("pixels", Sizes(images=len(paths)), config)
     with create_artifact(
         out,
         PIXELS,
         config=stage_settings(config, "pixels"),
-        inputs={"index": artifact.digest},
+        inputs=lineage.digests,
         size=len(paths) * height * width * 3,
     ) as file:
         data = file.create_dataset("pixels", (len(paths), height, width, 3), "uint8")

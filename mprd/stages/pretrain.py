@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, Artifact, read_artifact, write_json
+from mprd.artifacts import FEATURES, GRAPH, INDEX, Artifact, write_json
 from mprd.config import Config
-from mprd.data.index import read_index, split_rows
+from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
 from mprd.errors import UserError
 from mprd.gcn.learning import TaskSource, build_gcn, train_gcn
@@ -19,51 +19,31 @@ from mprd.gcn.quality import judge_quality, set_quality
 from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import save_gcn
 from mprd.models.network import ReidNetwork
-from mprd.models.weights import load_network
-from mprd.pipeline.inputs import InitialFiles
-from mprd.pipeline.lineage import require_parent
+from mprd.pipeline.lineage import Lineage
+from mprd.pipeline.memory import require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
-from mprd.stages.memory_checks import require_memory_for_inference
-from mprd.stages.open_pixels import open_store
-from mprd.stages.relation_sources import (
+from mprd.stages.network_inputs import inference_sizes, open_images, read_model
+from mprd.stages.relation_inputs import (
+    read_doubtful,
     read_metadata,
     read_ranks,
-    require_clusters_by_distance,
     unlabelled_tasks,
 )
-from mprd.system.ram import relation_bytes
 from mprd.system.torch_setup import select_device
-
-SETTINGS = (
-    "seed",
-    "precision",
-    "augment",
-    "gcn.network",
-    "gcn.node_features",
-    "gcn.neighbors",
-    "gcn.hidden",
-    "gcn.sort_k",
-    "gcn.conv",
-    "gcn.mlp",
-    "gcn.dropout",
-    "gcn.unlabelled",
-    "gcn.batch",
-    "gcn.inner_steps",
-    "gcn.inner_rate",
-    "gcn.outer_rate",
-    "gcn.pretrain",
-)
-SETTINGS_WHEN = (({"gcn.unlabelled.source": "strict"}, ("cluster.min_samples",)),)
 
 _HELD_OUT = 0.2  # share of the images whose pairs are kept for the record
 
 
 @exclusive
 def run_pretrain(
-    inputs: InitialFiles,
     *,
-    clusters: Path,
+    index: Path,
+    pixels: Path,
+    model: Path,
+    features: Path,
+    graph: Path,
+    doubtful: Path,
     metadata: Path,
     out: Path,
     metrics: Path,
@@ -73,8 +53,12 @@ def run_pretrain(
     """Pre-train the relation GCN: Reptile on metadata tasks, then on unlabelled pairs.
 
     Args:
-        inputs: files of the initial model.
-        clusters: by Jaccard distance, of epoch 1: `clusters.h5`, or `drafts.h5` if judged.
+        index: `index.h5`.
+        pixels: `pixels.h5`.
+        model: the initial CNN.
+        features: `features.h5` of epoch 1, made by it.
+        graph: `graph.h5` of epoch 1.
+        doubtful: clusters by Jaccard distance of epoch 1.
         metadata: `metadata.h5`.
         out: safetensors file to write.
         metrics: JSON to write: losses, and the quality on held-out pairs.
@@ -85,35 +69,33 @@ def run_pretrain(
         UserError: an input is missing, damaged or of another run; no pairs of both kinds to
             learn from.
     """
-    index = read_index(inputs.index)
-    rows = split_rows(index, "train")
+    lineage = Lineage("pretrain")
+    images = lineage.read("index", index, INDEX)
+    rows = split_rows(images, "train")
     device = select_device(config.device)
-    found = _read(inputs, clusters, metadata, index)
-    features = found["features"]
-    cnn, header = load_network(inputs.model, config.precision)
-    for child in (features, found["metadata"]):
-        require_parent(child, "model", header["digest"], inputs.model)
-    store = open_store(inputs.pixels, index, rows, device)
-    cameras = index["camera"][rows]
-    searched = read_ranks(ranks, features, cameras)
+    found = {
+        "features": lineage.read("features", features, FEATURES),
+        "graph": lineage.read("graph", graph, GRAPH),
+        "clusters": read_doubtful(lineage, "doubtful", doubtful),
+    }
+    cnn = read_model(lineage, model, config.precision)
+    found["metadata"] = read_metadata(lineage, metadata, cnn.dim)
+    store = open_images(lineage, pixels, images, rows, device)
+    cameras = images["camera"][rows]
+    searched = read_ranks(lineage, ranks, cameras)
     if searched is not None:
         found["ranks"] = searched
-    more = relation_bytes(len(rows), cnn.dim, len(np.unique(cameras)), config.graph.k1)
-    require_memory_for_inference("pretrain", cnn, store, more)
+    sizes = inference_sizes(cnn, store, cameras=len(np.unique(cameras)))
+    require_memory("pretrain", sizes, config)
     network, report = _pretrain(
-        found, cnn.to(device), store, cameras, index["identity"][rows], config
+        found, cnn.to(device), store, cameras, images["identity"][rows], config
     )
     _print(report)
     save_gcn(
         out,
         network,
         config=stage_settings(config, "pretrain"),
-        inputs={
-            "index": index.digest,
-            **{role: artifact.digest for role, artifact in found.items()},
-            "model": header["digest"],
-            "pixels": store.digest,
-        },
+        inputs=lineage.digests,
         seed=config.seed,
     )
     write_json(metrics, report)
@@ -166,23 +148,6 @@ def _pretrain(
         "held_out": set_quality(unlabelled.judge, held),
         "truth": judge_quality(relations, identity),
     }
-
-
-def _read(
-    inputs: InitialFiles, clusters: Path, metadata: Path, index: Artifact
-) -> dict[str, Artifact]:
-    """Return the artifacts by role, checked to belong together."""
-    found = {
-        "features": read_artifact(inputs.features, FEATURES),
-        "graph": read_artifact(inputs.graph, GRAPH),
-        "clusters": read_artifact(clusters, CLUSTERS),
-    }
-    require_parent(found["features"], "index", index.digest, inputs.index)
-    require_parent(found["graph"], "features", found["features"].digest, inputs.features)
-    require_parent(found["clusters"], "graph", found["graph"].digest, inputs.graph)
-    require_clusters_by_distance(found["clusters"])
-    dim = found["features"]["features"].shape[1]
-    return {**found, "metadata": read_metadata(metadata, index, dim)}
 
 
 def _hold_out(

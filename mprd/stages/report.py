@@ -7,26 +7,6 @@ from mprd.artifacts import atomic
 from mprd.report.page.comparison import comparison_page
 from mprd.report.page.run_page import run_page
 
-# All that the page says of the run.
-SETTINGS = (
-    "seed",
-    "precision",
-    "epochs",
-    "plugins",
-    "use_gcn",
-    "data",
-    "model",
-    "init",
-    "features",
-    "graph",
-    "cluster",
-    "augment",
-    "train",
-    "gcn",
-    "evaluate",
-    "export",
-)
-
 
 def run_report(*, run: Path, out: Path) -> None:
     """Write the report of a finished run as one self-contained HTML page.

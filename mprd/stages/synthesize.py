@@ -5,10 +5,8 @@ from pathlib import Path
 from mprd.config import Config
 from mprd.data.synthetic.dataset import generate
 
-SETTINGS = ("data.synthetic",)
 
-
-def run_synthesize(*, out: Path, config: Config, threads: int = 1) -> int:
+def run_synthesize(*, out: Path, config: Config, threads: int = 1) -> None:
     """Write the synthetic images in the Market-1501 layout.
 
     Args:
@@ -16,10 +14,8 @@ def run_synthesize(*, out: Path, config: Config, threads: int = 1) -> int:
         config: of the run.
         threads: worker processes; the images do not depend on it.
 
-    Returns:
-        The number of images.
-
     Raises:
         UserError: `out` holds something already.
     """
-    return generate(config.data.synthetic, out, threads)
+    count = generate(config.data.synthetic, out, threads)
+    print(f"{count:,} images in {out}")

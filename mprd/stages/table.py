@@ -12,8 +12,6 @@ from mprd.pipeline.layout import INITIAL, RunLayout, epoch_name
 from mprd.report.columns import COLUMNS, Source, names
 from mprd.report.tables import read_table
 
-SETTINGS = ()
-
 _INITIAL_ROW = "init"
 _LAST_ROW = "last epoch"
 

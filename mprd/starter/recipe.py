@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mprd.starter.survey import Survey
 
-# Images a second of EfficientNet-lite0 at 128x64 on one CPU core (docs/learning.md).
+# Images a second of EfficientNet-lite0 at 128x64 on one CPU core (docs/explanation/learning.md).
 _TRAINED, _EMBEDDED = 75, 375
 _PIXELS = 128 * 64
 _JOB_SECONDS = 8  # start of a process, GCN and clusters of a small set, for each epoch

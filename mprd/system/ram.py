@@ -1,7 +1,7 @@
 """What a stage will need in memory, from the sizes of its input; checked before it starts.
 
 The formulas are upper estimates of the peak resident memory of a stage's process on a CPU,
-fitted to measurements (`benchmarks/memory.py`, docs/scale.md): N images, D dimensions, all in
+fitted to measurements (`benchmarks/memory.py`, docs/explanation/scale.md): N images, D dims, all in
 bytes. A process that the system kills after hours says nothing; this says it at once.
 """
 

@@ -8,38 +8,34 @@ from mprd.system import ram
 
 _HEAD = """# Memory of a stage
 
-Generated from `mprd/system/ram.py` by `mprd config reference`; do not edit.
+`mprd config reference` generates this page from `mprd/system/ram.py`. Do not edit it.
 
-Before a stage that may need much does anything costly, it says on standard error what it will need
-and what is free (limits of containers and batch systems count). It stops, with exit code 2, if that
-cannot work. The formulas are upper estimates of the largest resident set of the process on a CPU,
-in bytes. `benchmarks/memory.py` runs every stage on artifacts of several sizes and compares: see
-[results](../benchmarks/RESULTS.md). On a GPU the feature maps are not counted, for they lie on the
-card, which is not checked.
+A stage that may need much memory tells you so before it does anything costly. It prints on standard
+error what it will need and what is free; limits of containers and batch systems count. If the
+memory cannot suffice, it stops with exit code 2.
 
-| stage | formulas |
-|---|---|
-| `pixels` | `pixels_bytes` |
-| `graph` | `graph_bytes` |
-| `cluster` | `cluster_bytes` |
-| `features`, `metadata` | `inference_bytes` |
-| `init` (warm-up), `train` | `training_bytes`, with 4 more copies of the features in `train` |
-| `train` and `pretrain` with the relation GCN | the same, and `relation_bytes` |
-| `judge` | `judge_bytes` |
-| `ranks` | `ranks_bytes` |
-| `evaluate` | `inference_bytes` and `evaluation_bytes` |
-| `export` | `inference_bytes` of all images, then `graph_bytes`, then `cluster_bytes` |
+The formulas are upper estimates of the largest resident set of the process on a CPU, in bytes.
+`benchmarks/memory.py` runs every stage on artifacts of several sizes and compares
+([results](../benchmarks/RESULTS.md)). On a GPU the formulas do not count feature maps: these lie on
+the card, and mprd does not check the card.
+
+A stage with several formulas needs their sum. `init` needs this memory only for a warm-up. `train`
+holds four more copies of the features, and needs `relation_bytes` only with `use_gcn`.
 
 """
 
 
-def markdown() -> str:
-    """Return `docs/memory.md`."""
+def markdown(stages: str) -> str:
+    """Return `docs/memory.md`.
+
+    Args:
+        stages: which formulas each stage uses, as a table.
+    """
     functions = [f for name, f in vars(ram).items() if name.endswith("_bytes")]
     constants = ("MIB", "PIXEL_SHARE", "_LIGHT", "_TORCH")
     values = "\n".join(f"{name} = {getattr(ram, name)}" for name in constants)
     sections = "".join(_section(function) for function in functions)
-    return f"{_HEAD}```python\n{values}\n```\n{sections}"
+    return f"{_HEAD}{stages}\n```python\n{values}\n```\n{sections}"
 
 
 def _section(function: object) -> str:

@@ -1,5 +1,6 @@
 """The command line as a user types it: exit codes, sentences, no tracebacks."""
 
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import yaml
 
 from mprd.cli import main
 from mprd.config import merge
+from mprd.pipeline.stages import STAGES
 
 
 def call(monkeypatch, capsys, *args):
@@ -39,8 +41,13 @@ def test_help_lists_every_stage(cli):
         "init",
         "features",
         "graph",
+        "ranks",
+        "metadata",
+        "pretrain",
+        "judge",
         "cluster",
         "train",
+        "learn",
         "evaluate",
         "export",
         "table",
@@ -62,6 +69,22 @@ def test_help_is_fast():
         check=True,
     )
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("one", [one for one in STAGES if one.reads], ids=lambda one: one.name)
+def test_a_command_without_its_files_names_one(cli, one):
+    code, _, err = cli(one.command or one.name)
+    assert code == 2
+    assert re.search(r"Missing (option '--|argument ')", err)
+
+
+def test_synthesize_says_how_many_images(cli, tmp_path):
+    path, out = tmp_path / "c.yaml", tmp_path / "images"
+    few = {"train_identities": 2, "test_identities": 2}
+    path.write_text(yaml.safe_dump({"data": {"synthetic": few}}))
+    code, said, _ = cli("synthesize", "--config", path, "--out", out)
+    assert code == 0
+    assert said == f"{len(list(out.rglob('*.jpg')))} images in {out}\n"
 
 
 def test_index_without_a_config(cli, market, tmp_path):
@@ -155,8 +178,8 @@ def test_config_check_tells_each_file_that_is_missing(cli, tiny_values, tmp_path
     path.write_text(yaml.safe_dump(merge(tiny_values, named)))
     code, out, _ = cli("config", "check", path)
     notes = [line.split()[1] for line in out.splitlines() if "which is not there" in line]
-    keys = ["cluster.constraints", "export.numbers", "data.root", "init.checkpoint"]
-    assert (code, notes) == (0, [*keys, "gcn.metadata.file"])
+    keys = ["data.root", "init.checkpoint", "cluster.constraints", "gcn.metadata.file"]
+    assert (code, notes) == (0, [*keys, "export.numbers"])
     path.write_text(yaml.safe_dump(tiny_values))
     assert "which is not there" not in cli("config", "check", path)[1]
 

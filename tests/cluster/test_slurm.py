@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from mprd.config import load_config
+from mprd.pipeline.files import files_written
 from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.stages import stage
 from mprd.stages.needs import stage_needs
 from tests.cluster.slurm import jobs, said
 from tests.workflow.runs import ROOT, contents
@@ -103,7 +105,8 @@ def finished(tmp_path_factory):
 def nearly(local, tmp_path):
     """A run that lacks its last training, and what follows."""
     folder = Path(shutil.copytree(local, tmp_path / "nearly"))
-    for path in RunLayout(folder / "results/run").epoch(2).trained(use_gcn=False).values():
+    run = RunLayout(folder / "results/run")
+    for path in files_written(stage("train"), run, 2, load_config(run.config)).values():
         path.unlink()
     return folder
 
@@ -119,12 +122,13 @@ def test_jobs_ask_for_what_their_stage_needs(finished):
     run_folder = folder / "results/run"
     needs = stage_needs(run_folder / "index.h5", load_config(run_folder / "config.yaml"))
     rules = [job["rule"] for job in submitted]
-    assert len(submitted) == 17, "none is tried twice"
+    assert len(submitted) == 20, "none is tried twice"
     assert {"synthesize", "index", "report", "table", *needs} - {"epoch"} == set(rules)
     for job in submitted:
         rule = job["rule"]
         assert job["NumCPUs"] == "1"
         on_gpu = rule in {"init", "features", "train", "evaluate", "export"}
+        assert on_gpu == stage(rule).device
         assert ("gres:gpu:1" in job.get("TresPerJob", "")) == on_gpu, (rule, job)
         if rule in needs:
             memory, seconds = needs[rule].memory, needs[rule].gpu_seconds

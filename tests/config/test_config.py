@@ -10,6 +10,7 @@ from mprd.config import Config, dump_yaml, expand_runs, load_config, merge, read
 from mprd.config.load import known_keys
 from mprd.config.reference import json_schema, markdown
 from mprd.errors import UserError
+from mprd.pipeline import reference as stages
 from mprd.pipeline.layout import describe
 from mprd.report import columns
 from mprd.system import ram_reference
@@ -57,7 +58,9 @@ def test_reference_files_are_up_to_date():
     assert (ROOT / "docs" / "artifacts.md").read_text() == artifacts.markdown(
         describe(), columns.markdown()
     )
-    assert (ROOT / "docs" / "memory.md").read_text() == ram_reference.markdown()
+    formulas = ram_reference.markdown(stages.memory_table())
+    assert (ROOT / "docs" / "memory.md").read_text() == formulas
+    assert (ROOT / "docs" / "stages.md").read_text() == stages.markdown()
 
 
 def test_the_reference_names_each_config():

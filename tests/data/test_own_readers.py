@@ -1,4 +1,4 @@
-"""Readers of the user's own, and the code in docs/datasets.md."""
+"""Readers of the user's own, and what docs/howto/ says of data sets."""
 
 import csv
 import re
@@ -11,7 +11,8 @@ from mprd.data.datasets import ImageRecord, canonical_name, load_reader, names, 
 from mprd.data.datasets.registry import READERS
 from mprd.errors import UserError
 
-DOCS = Path(__file__).parents[2] / "docs" / "datasets.md"
+HOWTO = Path(__file__).parents[2] / "docs/howto"
+DOCS, PUBLIC = HOWTO / "own-images.md", HOWTO / "public-data.md"
 HEAD = "from mprd.data.datasets import ImageRecord, Listing, register\n"
 
 
@@ -172,7 +173,7 @@ def test_manifest_table_of_the_docs(tmp_path: Path) -> None:
 
 
 def test_docs_know_every_name_and_alias_and_place(tmp_path: Path) -> None:
-    text = DOCS.read_text()
+    text = PUBLIC.read_text()
     for name in READERS.names():
         for word in (name, *READERS[name].folders):
             assert f"`{word}`" in text

@@ -27,16 +27,20 @@ import psutil
 import yaml
 
 from mprd.config import merge
+from mprd.pipeline.stage import Place
+from mprd.pipeline.stages import STAGES as TABLE
 from tests.cli.test_console import lives
 from tests.conftest import TINY, draw_market
 from tests.workflow.runs import GCN, contents
 
 ROOT = Path(__file__).parents[2]
 WAYS = ("stage", "snakemake", "everything", "terminate", "interrupt")
-# In the order in which a run comes to them.
-STAGES = ("index", "pixels", "init", "features", "graph", "ranks", "metadata", "pretrain", "judge")
-STAGES += ("cluster", "train", "evaluate", "export", "table", "report")
+# Their commands, in the order in which a run comes to them.
+STAGES = tuple(
+    dict.fromkeys(one.command or one.name for one in TABLE if one.place is not Place.DATA)
+)
 RUN = Path("results/tiny")
+NOTES = {".running.json", "contents.json"}  # of a workflow on itself: they hold times
 _PATIENCE = 900  # seconds
 
 
@@ -135,7 +139,11 @@ def times(folder: Path) -> dict[str, int]:
     results = folder / "results"
     kept = (p for p in results.rglob("*") if p.is_file() and p.suffix in (".h5", ".json", ".pt"))
     kept = [*kept, *results.rglob("*.safetensors")]
-    return {str(p.relative_to(folder)): p.lstat().st_mtime_ns for p in kept if not p.is_symlink()}
+    return {
+        str(path.relative_to(folder)): path.lstat().st_mtime_ns
+        for path in kept
+        if not path.is_symlink() and path.name not in NOTES
+    }
 
 
 def kill(run: subprocess.Popen, way: str) -> str:
@@ -192,7 +200,7 @@ def disturb(
     chain.wrong += [
         f"other bytes: {name}"
         for name in sorted(reference.keys() | found.keys())
-        if reference.get(name) != found.get(name)
+        if reference.get(name) != found.get(name) and Path(name).name not in NOTES
     ]
     return chain
 

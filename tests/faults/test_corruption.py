@@ -70,11 +70,13 @@ def files(judged_run) -> dict[str, Path]:
         "judgements": last.judgements,
         "metadata": run.metadata,
         "relations": last.relations,
+        "collected": last.collected,
         "rankings": run.rankings("002"),
         "model": last.model,
         "gcn": last.gcn,
         "state": last.state,
         "metrics": last.metrics,
+        "gcn_metrics": last.gcn_metrics,
         "evaluation": run.evaluation("002"),
     }
     for path in found.values():
@@ -85,7 +87,8 @@ def files(judged_run) -> dict[str, Path]:
 
 
 KINDS = ("index", "pixels", "features", "graph", "clusters", "ranks", "judgements", "metadata")
-KINDS += ("relations", "rankings", "model", "gcn", "state", "metrics", "evaluation")
+KINDS += ("relations", "collected", "rankings", "model", "gcn", "state", "metrics")
+KINDS += ("gcn_metrics", "evaluation")
 
 
 def holds(path: Path, reader: Callable[[Path], Any], wanted: Any) -> None:

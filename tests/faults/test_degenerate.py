@@ -17,9 +17,7 @@ from mprd.stages.pixels import run_pixels
 from mprd.stages.report import run_report
 from mprd.stages.table import run_table
 from tests.conftest import TINY
-from tests.stages.pipeline import export, finish
-from tests.stages.test_gcn_stages import GCN
-from tests.stages.test_judged import JUDGED
+from tests.stages.pipeline import GCN, JUDGED, export, finish
 
 PLAIN = {"train": {"use_hsd": False, "use_ppa": False}, "epochs": 1}
 

@@ -23,6 +23,8 @@ from tests.artifacts.edit import edit, put
 from tests.conftest import TINY
 
 ROOT = Path(__file__).parents[2]
+REGISTRY = ROOT / "mprd/pipeline/registry.py"
+RUNS_PLUGIN = 'exec(compile(code, module.__file__, "exec"), module.__dict__)'  # the user's own
 SOURCES = [*(ROOT / "mprd").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk")]
 
 
@@ -53,8 +55,9 @@ def test_no_source_does_what_it_must_not(pattern, why):
     for path in SOURCES:
         text = re.sub(r'""".*?"""', "", path.read_text(), flags=re.S)
         text = re.sub(r"#.*|\.eval\(\)", "", text)
-        found = [line for line in text.splitlines() if re.search(pattern, line)]
-        assert not found, f"{path}: {why}: {found}"
+        found = [line.strip() for line in text.splitlines() if re.search(pattern, line)]
+        runs_plugins = path == REGISTRY and "exec" in pattern
+        assert found == ([RUNS_PLUGIN] if runs_plugins else []), f"{path}: {why}: {found}"
 
 
 def test_every_value_in_a_shell_command_is_quoted():

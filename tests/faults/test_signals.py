@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from mprd.artifacts.files import only_writer
-from mprd.config import dump_yaml, load_config
-from tests.stages.pipeline import changed
+from mprd.config import load_config
+from mprd.pipeline.files import files_written
+from mprd.pipeline.stages import stage
+from tests.stages.pipeline import changed, command
 
 BEGUN = re.compile(r"epoch \d+:")
 
@@ -24,28 +26,11 @@ def training(judged_run, tmp_path):
     """A run whose second epoch is not trained yet, and the command that trains it for long."""
     shutil.copytree(judged_run.folder, tmp_path / "run")
     run = type(judged_run)(tmp_path / "run")
-    here, before = run.epoch(2), run.epoch(1)
-    for path in here.trained(use_gcn=True).values():
-        path.unlink(missing_ok=True)
     config = changed(load_config(run.config), train={"iters": 100_000})
-    (tmp_path / "long.yaml").write_text(dump_yaml(config))
-    files = {
-        "config": tmp_path / "long.yaml",
-        "index": run.index,
-        "pixels": run.pixels,
-        "features": here.features,
-        "clusters": here.clusters,
-        "drafts": here.provisional_clusters,
-        "graph": here.graph,
-        "metadata": run.metadata,
-        "model": before.model,
-        "gcn": before.gcn,
-        "state": before.state,
-        "previous-clusters": before.clusters,
-    }
-    options = [str(part) for name, path in files.items() for part in (f"--{name}", path)]
-    command = [sys.executable, "-m", "mprd.cli", "train", *options, "--epoch", "2"]
-    return here, [*command, "--out", str(here.folder)]
+    written = list(files_written(stage("train"), run, 2, config).values())
+    for path in written:
+        path.unlink()
+    return written, command("train", run, config, 2)
 
 
 class Stage:
@@ -81,15 +66,14 @@ class Stage:
     ],
 )
 def test_a_stage_that_is_stopped_leaves_nothing(training, tmp_path, number, code, message):
-    here, command = training
-    stage = Stage(command, tmp_path / "log")
-    stage.wait_for(BEGUN)
-    assert stage.stop(number) == code
-    assert message in stage.said
-    assert "Traceback" not in stage.said
-    trained = here.trained(use_gcn=True).values()
-    assert not any(path.exists() for path in trained)
-    with only_writer(here.model):
+    written, line = training
+    process = Stage(line, tmp_path / "log")
+    process.wait_for(BEGUN)
+    assert process.stop(number) == code
+    assert message in process.said
+    assert "Traceback" not in process.said
+    assert not any(path.exists() for path in written)
+    with only_writer(written[0]):
         pass  # the lock is free
 
 
@@ -112,10 +96,10 @@ main()
 
 def test_a_second_stage_waits_for_an_orphan(training, tmp_path):
     """The lock covers the stage, not only its writing; a killed holder frees it."""
-    _, command = training
-    orphan = Stage(command, tmp_path / "first")
+    _, line = training
+    orphan = Stage(line, tmp_path / "first")
     orphan.wait_for(BEGUN)
-    second = Stage(command, tmp_path / "second")
+    second = Stage(line, tmp_path / "second")
     second.wait_for("Another mprd process is making .*model.safetensors; waiting for it to end")
     assert not BEGUN.search(second.said)
     orphan.stop(signal.SIGKILL)

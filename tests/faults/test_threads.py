@@ -12,14 +12,14 @@ import torch
 from safetensors.numpy import load_file
 
 from mprd.artifacts import read_json
-from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.layout import EpochLayout, RunLayout
 from mprd.stages.cluster import run_cluster
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
 from mprd.stages.index import run_index
 from mprd.stages.pixels import run_pixels
 from mprd.stages.train import run_train
-from tests.stages.pipeline import changed, inputs_of, label, start
+from tests.stages.pipeline import arguments, changed, label, start
 
 
 @contextmanager
@@ -83,8 +83,8 @@ def embedded(run, config, out) -> np.ndarray:
 
 
 def trained(run, config, folder) -> tuple[float, dict[str, np.ndarray]]:
-    out = type(run.epoch(1))(folder)
-    run_train(inputs_of(run.folder, 1, config), out=out, epoch=1, config=config)
+    out = EpochLayout(folder)
+    run_train(**arguments("train", run.folder, config, 1) | {"out": folder})
     loss = read_json(out.metrics, "mprd.metrics", "train")["step_loss"][0]
     return loss, load_file(out.model)
 

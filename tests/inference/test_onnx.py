@@ -86,8 +86,8 @@ def test_without_the_libraries(judged_run, tmp_path, monkeypatch):
 
 
 def test_the_documented_program(exported, judged_run, market, tmp_path, monkeypatch):
-    """The Python of docs/report.md, as it stands there, on two files."""
-    text = (Path(__file__).parents[2] / "docs/report.md").read_text()
+    """The Python of docs/howto/onnx.md, as it stands there, on two files."""
+    text = (Path(__file__).parents[2] / "docs/howto/onnx.md").read_text()
     program = re.search(r"```python\n(import numpy as np\nimport onnxruntime.*?)```", text, re.S)
     crops = sorted((market / "market1501/Market-1501-v15.09.15/bounding_box_train").iterdir())
     for name, path in (("a.jpg", crops[0]), ("b.jpg", crops[-1]), ("model.onnx", exported)):

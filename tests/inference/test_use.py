@@ -216,20 +216,23 @@ def test_a_threshold_by_the_gcn_and_by_a_person(judged_run, bare_run, tmp_path):
     said = json.loads(call("threshold", *options, "--precision", 0.45, "--json"))
     assert said["similarity"] == pytest.approx(least, abs=1e-5)
     assert (said["promised"], said["found"]) == pytest.approx((promised, found), abs=1e-6)
-    assert f"{least:.3f}: {promised:.2f} of" in call("threshold", *options, "--precision", 0.45)
+    text = call("threshold", *options, "--precision", 0.45)
+    assert f"Threshold: {least:.3f}\n{promised:.0%} of the pairs at or above it" in text
+    assert f"\n{found:.0%} of all pairs" in text
+    assert "by a person on 11 pairs" in text
     text = call("threshold", "--run", judged_run.folder, "--precision", 0.1)
-    assert "has been too optimistic" not in text
+    assert "too optimistic" not in text
     with pytest.raises(UserError, match=rf"is no folder of a run.* Perhaps {judged_run.folder}\?"):
         call("threshold", "--run", judged_run.final.folder)
     answers.write_text(f"path_a,path_b,same\n{paths[0]},{paths[1]},0\n")
     with pytest.raises(
-        UserError, match=r"No similarity promises 0.80 by the answers of a person for 1"
+        UserError, match=r"No threshold reaches a precision of 0.80, .* a person on 1 "
     ):
         call("threshold", *options)
     answers.write_text("path_a,path_b,same\n")
     with pytest.raises(UserError, match=r"pairs.csv has no judged pair"):
         call("threshold", *options)
-    with pytest.raises(UserError, match=r"has no judged pairs. Judge some"):
+    with pytest.raises(UserError, match=r"has no predictions of the relation GCN. Judge some"):
         call("threshold", "--run", bare_run.folder)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mprd.config import TrainConfig
@@ -36,6 +36,7 @@ def literal_loss(x, v, labels, rows, temperature):
     return sum(losses) / len(losses)
 
 
+@settings(deadline=None)
 @given(
     labels=st.lists(st.integers(-1, 3), min_size=2, max_size=12),
     seed=st.integers(0, 999),

@@ -15,6 +15,7 @@ from mprd.pipeline.code_digest import code_digest, piece_digest
 from mprd.pipeline.pieces import PIECES
 from mprd.pipeline.registry import check_names, load_plugin, load_plugins
 from mprd.pipeline.settings import user_files
+from mprd.pipeline.stages import STAGES
 
 pytestmark = pytest.mark.usefixtures("no_plugins")
 LOSS = """
@@ -152,11 +153,11 @@ def test_a_plugin_can_replace_one_name_of_a_pattern(tmp_path):
 def test_plugins_are_files_of_the_stages_that_use_pieces(tmp_path):
     path = plugin(tmp_path, LOSS)
     config = config_of(path, tmp_path / "missing.py")
-    using = ("init", "features", "cluster", "train", "evaluate", "metadata", "pretrain", "judge")
-    for stage in (*using, "export"):
-        assert user_files(config, stage) == [path]
-    for stage in ("index", "pixels", "graph", "ranks", "table", "report"):
-        assert user_files(config, stage) == []
+    using = ["init", "features", "draft", "metadata", "pretrain", "judge", "cluster", "train"]
+    using += ["learn", "evaluate", "export"]
+    assert [one.name for one in STAGES if user_files(config, one.name)] == using
+    for stage in using:
+        assert user_files(config, stage) == {"plugins.0": path}
 
 
 def test_what_a_plugin_imports_counts_for_those_that_use_it(tmp_path, monkeypatch):

@@ -73,7 +73,7 @@ def test_what_it_says_is_what_the_files_say(pages, judged_run):
     best = read_artifact(run.last_evaluation, RANKINGS)["average_precision"].max()
     assert f"AP {100 * best:.0f} %" in page
     assert "Hard negatives of the last epoch that the GCN" in page
-    assert "The GCN says" in page
+    assert "The GCN predicts" in page
 
 
 def test_an_unfinished_run_is_told(tmp_path):

@@ -1,43 +1,65 @@
 """The stages of a run by plain calls, for the tests."""
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 from mprd.artifacts.files import atomic
-from mprd.config import Config, dump_yaml, merge, validate
-from mprd.pipeline.inputs import EpochInputs, epoch_inputs, initial_files
+from mprd.config import Config, Run, dump_yaml, merge, validate
+from mprd.errors import FINAL
+from mprd.pipeline.files import files_read, output_arguments
 from mprd.pipeline.layout import INITIAL, RunLayout, epoch_name
-from mprd.stages.epochs import make_pseudo_labels
-from mprd.stages.evaluate import run_evaluate
-from mprd.stages.export import run_export
-from mprd.stages.index import run_index
-from mprd.stages.init import run_init
-from mprd.stages.metadata import run_metadata
-from mprd.stages.pixels import run_pixels
-from mprd.stages.pretrain import run_pretrain
+from mprd.pipeline.plan import RunPlan
+from mprd.pipeline.stages import stage
+from mprd.stages.run_stage import make_pseudo_labels, run_stage
 from mprd.stages.table import run_table
-from mprd.stages.train import run_train
+
+GCN = {
+    "use_gcn": True,
+    "train": {"iters": 6, "lr": 3e-3},
+    "graph": {"k1": 20, "k2": 6},  # so wide that identities fall together
+    "cluster": {"eps": 0.6},
+    "gcn": {
+        "neighbors": 3,
+        "hidden": [8, 8],
+        "conv": [8, 12],
+        "mlp": 8,
+        "metadata": {"images": 3, "views": 4},
+        "unlabelled": {"positive_rank": 2, "negative_rank": 5},
+        "batch": 16,
+        "pretrain": {"metadata": 2, "unlabelled": 3},
+        "update": {"metadata": 1, "unlabelled": 2, "collected": 1},
+    },
+}
+JUDGED = {"method": "community", "relation": "judged", "gamma": 0.1, "min_size": 2}
 
 
 def changed(config: Config, **sections) -> Config:
     return validate(merge(json.loads(config.model_dump_json()), sections), "test")
 
 
+def arguments(
+    name: str, folder: Path, config: Config, step: int | str | None = None
+) -> dict[str, Any]:
+    """Keyword arguments of a stage of a run: its files, where it writes, its epoch."""
+    run, one = RunLayout(folder), stage(name)
+    found = {read.name: path for read, path in files_read(one, run, step, config).items()}
+    found |= output_arguments(one, run, step, config)
+    return found | ({"epoch": step} if name == "train" else {}) | {"config": config}
+
+
+def command(name: str, run: RunLayout, config: Config, step: int | str | None = None) -> list[str]:
+    """The command of a stage of a run, as the workflow gives it; writes the run's config."""
+    there = changed(config, results=str(run.folder.parent))
+    run.config.write_text(dump_yaml(there), encoding="utf-8")
+    plan = RunPlan(Run(run.folder.name, "", there.seed, there), listing=str, digest=str)
+    return [sys.executable, "-m", "mprd.cli", *plan.command(name, step, 2)[1:]]
+
+
 def start(folder: Path, config: Config) -> None:
-    run = RunLayout(folder)
-    run_index(out=run.index, config=config)
-    run_pixels(index=run.index, out=run.pixels, config=config)
-    run_init(
-        index=run.index,
-        pixels=run.pixels,
-        out=run.initial_model,
-        metrics=run.initial_metrics,
-        config=config,
-    )
-
-
-def inputs_of(folder: Path, epoch: int, config: Config) -> EpochInputs:
-    return epoch_inputs(RunLayout(folder), epoch, config)
+    for name in ("index", "pixels", "init"):
+        run_stage(name, RunLayout(folder), config)
 
 
 def label(folder: Path, epoch: int, config: Config) -> None:
@@ -45,38 +67,25 @@ def label(folder: Path, epoch: int, config: Config) -> None:
 
 
 def train(folder: Path, epoch: int, config: Config) -> None:
-    inputs = inputs_of(folder, epoch, config)
-    run_train(inputs, out=RunLayout(folder).epoch(epoch), epoch=epoch, config=config)
+    """Train an epoch, and let the relation GCN learn from it."""
+    run_stage("train", RunLayout(folder), config, step=epoch)
+    if config.learns:
+        run_stage("learn", RunLayout(folder), config, step=epoch)
 
 
 def metadata(folder: Path, config: Config, out: Path | None = None) -> None:
     run = RunLayout(folder)
-    run_metadata(initial_files(run), out=out or run.metadata, config=config)
+    run_stage("metadata", run, config, out=out or run.metadata)
 
 
 def pretrain(folder: Path, config: Config) -> None:
-    run = RunLayout(folder)
-    run_pretrain(
-        initial_files(run),
-        clusters=run.epoch(1).doubtful(config.uses_judgements),
-        metadata=run.metadata,
-        out=run.initial_gcn,
-        metrics=run.initial_gcn_metrics,
-        config=config,
-        ranks=run.epoch(1).ranks if config.uses_ranks else None,
-    )
+    run_stage("pretrain", RunLayout(folder), config)
 
 
 def export(run: RunLayout, config: Config) -> None:
-    last = run.epoch(config.epochs)
-    run_export(
-        index=run.index,
-        pixels=run.pixels,
-        model=last.model,
-        gcn=last.gcn if config.uses_judgements else None,
-        out=run.final,
-        config=config,
-    )
+    """Do what the workflow does at the end: label, then export."""
+    make_pseudo_labels(run, FINAL, config)
+    run_stage("export", run, config, step=FINAL)
 
 
 def finish(folder: Path, config: Config) -> RunLayout:
@@ -86,15 +95,8 @@ def finish(folder: Path, config: Config) -> RunLayout:
     for epoch in range(1, config.epochs + 1):
         label(folder, epoch, config)
         train(folder, epoch, config)
-    for name, model in ((INITIAL, run.initial_model), (epoch_name(epoch), run.epoch(epoch).model)):
-        run_evaluate(
-            index=run.index,
-            pixels=run.pixels,
-            model=model,
-            out=run.evaluation(name),
-            rankings=run.rankings(name),
-            config=config,
-        )
+    for name in (INITIAL, epoch_name(config.epochs)):
+        run_stage("evaluate", run, config, step=name)
     export(run, config)
     with atomic(run.config) as temporary:
         temporary.write_text(dump_yaml(config), encoding="utf-8")

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -11,38 +10,21 @@ import pandas as pd
 import pytest
 import torch
 
-from mprd.artifacts import CLUSTERS, INDEX, METADATA, RELATIONS, read_artifact
+from mprd.artifacts import CLUSTERS, COLLECTED, INDEX, METADATA, RELATIONS, read_artifact
 from mprd.config import Config
 from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.gcn.filter import RelationFilter
 from mprd.gcn.weights import load_gcn, save_gcn
 from mprd.models.weights import load_network
-from mprd.pipeline.layout import EpochLayout, RunLayout
-from mprd.stages.epochs import pretrain_relations
+from mprd.stages.learn import run_learn
 from mprd.stages.pairs import run_pairs
 from mprd.stages.table import run_table
 from mprd.stages.train import run_train
 from tests.artifacts import edit as artifact_edit
-from tests.stages.pipeline import changed, inputs_of, label, metadata, pretrain, start, train
+from tests.stages.pipeline import GCN, arguments, changed, label, metadata, pretrain, start, train
 
-GCN = {
-    "use_gcn": True,
-    "train": {"iters": 6, "lr": 3e-3},
-    "graph": {"k1": 20, "k2": 6},  # so wide that identities fall together
-    "cluster": {"eps": 0.6},
-    "gcn": {
-        "neighbors": 3,
-        "hidden": [8, 8],
-        "conv": [8, 12],
-        "mlp": 8,
-        "metadata": {"images": 3, "views": 4},
-        "unlabelled": {"positive_rank": 2, "negative_rank": 5},
-        "batch": 16,
-        "pretrain": {"metadata": 2, "unlabelled": 3},
-        "update": {"metadata": 1, "unlabelled": 2, "collected": 1},
-    },
-}
+STAGES = {"train": run_train, "learn": run_learn}
 
 
 @pytest.fixture(scope="module")
@@ -125,26 +107,35 @@ def test_the_gcn_learns_and_is_passed_on(run):
     assert json.loads(weights[2][1]["inputs"])["gcn"] == digests[1]
 
 
-def test_without_learning_it_stays(copy, config):
+def test_without_learning_it_stays(copy, run, config):
+    """No epoch writes another: the pre-trained one filters in epoch 2, too."""
     still = changed(config, gcn={"learn": False})
-    train(copy, 1, still)
-    before, after = (
-        load_gcn(copy / f"{name}.safetensors", 192)[1]["digest"]
-        for name in ("gcn/pretrained", "epochs/001/gcn")
-    )
-    assert before == after
+    learnt = [copy / f"epochs/{epoch}/gcn.safetensors" for epoch in ("001", "002")]
+    for epoch, path in enumerate(learnt, start=1):
+        path.unlink()
+        train(copy, epoch, still)
+    assert not any(path.exists() for path in learnt)
+    pretrained = load_gcn(run / "gcn/pretrained.safetensors", 192)[1]["digest"]
+    for epoch in ("001", "002"):
+        relations = read_artifact(copy / f"epochs/{epoch}/relations.h5", RELATIONS)
+        assert relations.inputs["gcn"] == pretrained
 
 
 def test_the_same_inputs_give_the_same_bytes(copy, run, config):
     """Metadata, pre-training and an epoch are each made again, the epoch in a spoilt process."""
     torch.rand(7)
     shutil.rmtree(copy / "gcn")
-    pretrain_relations(RunLayout(copy), config)
+    metadata(copy, config)
+    pretrain(copy, config)
     train(copy, 2, config)
-    for name in ("gcn/pretrained", "epochs/002/gcn", "epochs/002/model"):
-        name += ".safetensors"
+    weights = [f"{name}.safetensors" for name in ("gcn/pretrained", "epochs/002/gcn")]
+    for name in (*weights, "epochs/002/model.safetensors", "epochs/002/gcn.json"):
         assert (copy / name).read_bytes() == (run / name).read_bytes(), name
-    for name, schema in (("gcn/metadata.h5", METADATA), ("epochs/002/relations.h5", RELATIONS)):
+    for name, schema in (
+        ("gcn/metadata.h5", METADATA),
+        ("epochs/002/relations.h5", RELATIONS),
+        ("epochs/002/collected.h5", COLLECTED),
+    ):
         first, second = (read_artifact(f / name, schema).digest for f in (run, copy))
         assert first == second, name
 
@@ -176,7 +167,7 @@ def test_other_sources_and_features(copy, config, change):
     other = changed(config, gcn=change)
     pretrain(copy, other)
     train(copy, 1, other)
-    losses = json.loads((copy / "epochs/001/metrics.json").read_text())["relations"]["loss"]
+    losses = json.loads((copy / "epochs/001/gcn.json").read_text())["loss"]
     assert len(losses["unlabelled"]) == 2
     assert np.isfinite(losses["unlabelled"]).all()
 
@@ -296,25 +287,28 @@ def test_gcn_of_another_width(copy, config):
         load_gcn(copy / "gcn/pretrained.safetensors", 64)
 
 
-def test_gcn_of_another_data_set(copy, config, tmp_path):
-    inputs = inputs_of(copy, 1, config)
-    index = read_artifact(copy / "index.h5", INDEX)
-    network, _ = load_gcn(inputs.gcn, 192)
-    other = tmp_path / "other.safetensors"
+@pytest.mark.parametrize("stage", ["train", "learn"])
+def test_gcn_of_another_data_set(copy, config, tmp_path, stage):
+    files = arguments(stage, copy, config, 1)
+    network, _ = load_gcn(files["gcn"], 192)
+    index, other = read_artifact(copy / "index.h5", INDEX), tmp_path / "other.safetensors"
     save_gcn(other, network, config={}, inputs={"index": index.digest[::-1]}, seed=0)
-    with pytest.raises(UserError, match="trained on another data set"):
-        run_train(
-            replace(inputs, gcn=other), out=EpochLayout(tmp_path / "out"), epoch=1, config=config
-        )
-    assert not (tmp_path / "out/model.safetensors").exists()
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    message = r"other\.safetensors was made from another index than .*`mprd pretrain`"
+    with pytest.raises(UserError, match=message):
+        STAGES[stage](**files | {"gcn": other})
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 
 
 def test_files_and_switch_go_together(run, config, tmp_path):
-    inputs, here = inputs_of(run, 1, config), EpochLayout(tmp_path)
-    with pytest.raises(UserError, match="use_gcn is true"):
-        run_train(replace(inputs, graph=None), out=here, epoch=1, config=config)
-    with pytest.raises(UserError, match="use_gcn is false"):
-        run_train(inputs, out=here, epoch=1, config=changed(config, use_gcn=False))
+    files = arguments("train", run, config, 1) | {"out": tmp_path}
+    for name, option in (("graph", "--graph"), ("doubtful", "--drafts"), ("gcn", "--gcn")):
+        with pytest.raises(UserError, match=f"Stage train needs {option}: the config sets use_gcn"):
+            run_train(**files | {name: None})
+        alone = files | dict.fromkeys(("graph", "doubtful", "gcn")) | {name: files[name]}
+        with pytest.raises(UserError, match=f"{option} goes with use_gcn, .* does not set"):
+            run_train(**alone | {"config": changed(config, use_gcn=False)})
+    assert not list(tmp_path.glob("[!.]*")), "nothing but the lock"
 
 
 def test_no_doubtful_pairs_to_learn_from(copy, config):

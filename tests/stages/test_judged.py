@@ -1,7 +1,6 @@
 """Judgements of all stored pairs, and clusters made from them, in process."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -11,24 +10,21 @@ import torch
 from scipy.sparse import csr_array, random_array
 from sklearn.metrics import roc_auc_score
 
-from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, JUDGEMENTS, read_artifact
+from mprd.artifacts import CLUSTERS, COLLECTED, FEATURES, GRAPH, INDEX, JUDGEMENTS, read_artifact
 from mprd.clustering.community import community
 from mprd.clustering.operating_point import GAMMAS, confident_pairs, share_together
 from mprd.config import Config
 from mprd.data.index import split_rows
-from mprd.errors import UserError
+from mprd.errors import FINAL, UserError
 from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn
 from mprd.pairs.answers import read_answers
-from mprd.pipeline.inputs import judge_inputs
-from mprd.pipeline.layout import FinalLayout, RunLayout
+from mprd.pipeline.files import files_read
+from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.stages import stage
 from mprd.stages.cluster import PROVISIONAL_GAMMA, run_cluster
-from mprd.stages.export import run_export
 from mprd.stages.judge import run_judge, stored_pairs
-from tests.stages.pipeline import changed, label, start, train
-from tests.stages.test_gcn_stages import GCN
-
-JUDGED = {"method": "community", "relation": "judged", "gamma": 0.1, "min_size": 2}
+from tests.stages.pipeline import GCN, JUDGED, arguments, changed, export, label, start, train
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +72,8 @@ def test_judgements_are_those_of_the_gcn_before(run, config, epoch):
     graph, features = read_artifact(here.graph, GRAPH), read_artifact(here.features, FEATURES)
     index = read_artifact(layout.index, INDEX)
     rows = split_rows(index, "train")
-    gcn, header = load_gcn(layout.gcn_after(epoch - 1), 192)
+    before = layout.initial_gcn if epoch == 1 else layout.epoch(1).gcn
+    gcn, header = load_gcn(before, 192)
     assert found.inputs["gcn"] == header["digest"]
     relations = RelationTasks(
         network=gcn,
@@ -145,7 +142,7 @@ def test_gamma_is_chosen_by_confident_pairs(copy, config):
 
 def test_the_same_bytes_again(copy, run, config):
     torch.rand(3)
-    run_judge(judge_inputs(copy, 2, config), out=copy.epoch(2).judgements, config=config)
+    run_judge(**arguments("judge", copy.folder, config, 2))
     again, before = (
         read_artifact(layout.epoch(2).judgements, JUDGEMENTS) for layout in (copy, RunLayout(run))
     )
@@ -153,50 +150,59 @@ def test_the_same_bytes_again(copy, run, config):
 
 
 def test_the_export_judges_too(copy, config):
-    last, out = copy.epoch(1), FinalLayout(copy.folder / "final")
-    files = {"index": copy.index, "pixels": copy.pixels, "model": last.model}
-    with pytest.raises(UserError, match="give --gcn"):
-        run_export(**files, out=out, config=config)
-    assert not out.folder.exists()
-    run_export(**files, out=out, config=config, gcn=last.gcn)
-    assert read_artifact(out.clusters, CLUSTERS).attributes["relation"] == "judged"
-    graph = read_artifact(out.graph, GRAPH)
-    assert read_artifact(out.judgements, JUDGEMENTS).inputs["graph"] == graph.digest
+    """At the end the relation GCN of the last epoch predicts."""
+    once, end = changed(config, epochs=1), copy.final
+    export(copy, once)
+    assert read_artifact(end.clusters, CLUSTERS).attributes["relation"] == "judged"
+    provisional = read_artifact(end.provisional_clusters, CLUSTERS)
+    assert provisional.attributes["relation"] == "jaccard"
+    graph, found = read_artifact(end.graph, GRAPH), read_artifact(end.judgements, JUDGEMENTS)
+    assert found.inputs["graph"] == graph.digest
+    assert found.inputs["gcn"] == load_gcn(copy.epoch(1).gcn, 192)[1]["digest"]
+    end.judgements.unlink()
+    with pytest.raises(UserError, match=r"judgements\.h5 does not exist.*`mprd judge`"):
+        run_cluster(**arguments("cluster", copy.folder, once, FINAL), final=True)
+
+
+def test_a_fixed_gcn_predicts_at_the_end_too(copy, config):
+    still = changed(config, gcn={"learn": False})
+    for step in (1, 2, FINAL):
+        files = files_read(stage("judge"), copy, step, still)
+        assert copy.initial_gcn in files.values()
 
 
 def test_what_does_not_fit_is_refused(copy, config):
-    here = copy.epoch(2)
+    here, first = copy.epoch(2), copy.epoch(1)
     asked = {"index": copy.index, "graph": here.graph, "out": here.clusters}
-    with pytest.raises(UserError, match=r"cluster\.relation is jaccard"):
+    with pytest.raises(UserError, match=r"--judgements goes with cluster\.relation: judged"):
         run_cluster(
             **asked,
             judgements=here.judgements,
             config=changed(config, cluster={"relation": "jaccard"}),
         )
-    with pytest.raises(UserError, match="Make it again with `mprd judge`"):
-        run_cluster(**asked, judgements=copy.epoch(1).judgements, config=config)
+    message = r"judgements\.h5 was made from another graph .*Make it again with `mprd judge`"
+    with pytest.raises(UserError, match=message):
+        run_cluster(**asked, judgements=first.judgements, config=config)
     run_cluster(**asked, config=config)  # by hand, without the judgements
     with pytest.raises(UserError, match="by relation jaccard, the config says judged"):
         train(copy.folder, 2, config)
-    other = judge_inputs(copy, 2, config)
-    judged_labels = replace(other, provisional_clusters=RunLayout(copy.folder).epoch(1).clusters)
-    judged_labels = replace(judged_labels, features=copy.epoch(1).features)
-    judged_labels = replace(judged_labels, graph=copy.epoch(1).graph)
+    files = arguments("judge", copy.folder, config, 2)
+    of_first = {name: getattr(first, name) for name in ("features", "graph")}
     with pytest.raises(UserError, match="was made from judgements"):
-        run_judge(judged_labels, out=here.judgements, config=config)
-    with h5py.File(copy.epoch(1).features, "r+") as file:
+        run_judge(**files | of_first | {"provisional_clusters": first.clusters})
+    with h5py.File(first.features, "r+") as file:
         file["features"][0] *= -1
-    with pytest.raises(UserError, match="Make it again"):
-        run_judge(
-            replace(other, features=copy.epoch(1).features), out=here.judgements, config=config
-        )
+    with pytest.raises(UserError, match=r"features\.h5 .*Make it again"):
+        run_judge(**files | {"features": first.features})
 
 
 def test_without_hard_pairs_the_gcn_still_learns(copy, config):
     plain = changed(config, train={"use_hsd": False, "use_ppa": False})
     train(copy.folder, 1, plain)
-    before, after = (load_gcn(copy.gcn_after(epoch), 192)[1]["digest"] for epoch in (0, 1))
+    files = (copy.initial_gcn, copy.epoch(1).gcn)
+    before, after = (load_gcn(file, 192)[1]["digest"] for file in files)
     assert before != after
+    assert len(read_artifact(copy.epoch(1).collected, COLLECTED)["pairs"]) == 0
 
 
 def answers(run: RunLayout, labels: np.ndarray, rows: list[tuple[int, int, int]]) -> Path:
@@ -244,7 +250,7 @@ def test_answers_that_leave_one_cluster_are_refused_for_training(copy, config):
     with pytest.raises(UserError, match=r"answers in .* leave 1 of the clusters.*Correct them"):
         run_cluster(**options, out=out, config=config)
     assert not out.exists()
-    run_cluster(**options, out=out, config=config, whole=True)
+    run_cluster(**options, out=out, config=config, final=True)
     assert len(read_artifact(out, CLUSTERS)["sizes"]) == 1
 
 

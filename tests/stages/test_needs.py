@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from mprd.cli.app import app
 from mprd.config import dump_yaml
-from mprd.pipeline.shared import SHARED
+from mprd.pipeline.stages import stage
 from mprd.stages.needs import stage_needs
 from tests.stages.pipeline import changed
 
@@ -70,21 +70,24 @@ def test_stages_are_those_of_the_config(index, tiny_config):
         "cluster": {"relation": "judged", "method": "community"},
     }
     found = set(stage_needs(index, changed(tiny_config, **judged)))
-    assert found == plain | {"metadata", "pretrain", "judge"}
+    relations = {"metadata", "pretrain", "draft", "judge", "learn"}
+    assert found == plain | relations
     judged["graph"]["backend"] = "ivf"
     found = set(stage_needs(index, changed(tiny_config, **judged)))
-    assert found == plain | {"metadata", "pretrain", "judge", "ranks"}
+    assert found == plain | relations | {"ranks"}
 
 
 def test_processes_take_memory_each(index, tiny_config):
     batch = {"model": {"bn_group_size": 4}, "train": {"identities": 4, "instances": 4}}
     alone = stage_needs(index, changed(tiny_config, **batch))
     shared = stage_needs(index, changed(tiny_config, **batch, processes=2))
-    for stage in shared.keys() - {"epoch"}:
-        times = 2 if stage in SHARED else 1
-        assert shared[stage].memory == times * alone[stage].memory, stage
+    several = {name for name in shared.keys() - {"epoch"} if stage(name).shared}
+    assert several == {"init", "features", "train", "evaluate", "export"}
+    for name in shared.keys() - {"epoch"}:
+        times = 2 if name in several else 1
+        assert shared[name].memory == times * alone[name].memory, name
     steps = ("features", "graph", "cluster", "train")
-    assert shared["epoch"].memory == max(shared[stage].memory for stage in steps)
+    assert shared["epoch"].memory == max(shared[name].memory for name in steps)
 
 
 def test_the_command(index, tiny_config, tmp_path):

@@ -15,8 +15,13 @@ import pytest
 from mprd.artifacts import read_json
 from mprd.cli.interrupts import Stopped
 from mprd.config import dump_yaml
+from mprd.errors import FINAL
 from mprd.pipeline.layout import RunLayout
-from tests.stages.pipeline import changed, label, start, train
+from mprd.pipeline.stage import Place
+from mprd.pipeline.stages import STAGES
+from mprd.stages.run_stage import run_stage
+from tests.stages.pipeline import changed, export, label, start, train
+from tests.stages.pipeline import command as stage_command
 from tests.training.test_sharing import environment
 from tests.workflow.runs import GCN
 
@@ -128,8 +133,8 @@ def children(pid: int) -> list[int]:
     return [int(line) for line in found.stdout.split()]
 
 
-def test_epochs_and_the_export_in_two_processes(judged_config, tmp_path):
-    """All that is shared, with waits between: the same features, judgements and clusters."""
+def test_epochs_and_the_end_in_two_processes(judged_config, tmp_path):
+    """All that is shared, with waits between: the same features, predictions and clusters."""
     folder = tmp_path / "one"
     start(folder, judged_config)
     label(folder, 1, judged_config)
@@ -138,24 +143,38 @@ def test_epochs_and_the_export_in_two_processes(judged_config, tmp_path):
     for processes, name in ((1, "one"), (2, "two")):
         run = RunLayout(tmp_path / name)
         file = written(tmp_path / f"{name}.yaml", judged_config, processes=processes)
-        line = ["epochs", "--config", file, "--run", run.folder, "--first", 2, "--last", 2]
-        last = run.epoch(1)  # of which both have the same bytes
-        export = ["--model", last.model, "--gcn", last.gcn, "--out", run.final.folder]
-        mprd = [sys.executable, "-m", "mprd.cli"]
-        lines = [[*mprd, *map(str, line)], command("export", run, file, *export)]
-        for one in lines:
-            done = subprocess.run(one, env=environment(), capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
+        epochs = ["epochs", "--config", file, "--run", run.folder, "--first", 2, "--last", 2]
+        call([sys.executable, "-m", "mprd.cli", *map(str, epochs)])
     one, two = (RunLayout(tmp_path / name) for name in ("one", "two"))
+    # The end follows epoch 1, of which both have the same bytes.
+    export(one, changed(judged_config, epochs=1))
+    at_the_end(two, changed(judged_config, epochs=1, processes=2))
     for path in ("features", "graph", "judgements", "clusters"):
         assert arrays(getattr(one.epoch(2), path)) == arrays(getattr(two.epoch(2), path)), path
         assert arrays(getattr(one.final, path)) == arrays(getattr(two.final, path)), path
+    assert arrays(one.final.embeddings) == arrays(two.final.embeddings)
     assert one.final.table.read_bytes() == two.final.table.read_bytes()
     losses = [
         read_json(run.epoch(2).metrics, "mprd.metrics", "train")["step_loss"][0]
         for run in (one, two)
     ]
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+def at_the_end(run: RunLayout, config) -> None:
+    """Do the end of a run: what several processes share by its command, the rest here."""
+    for one in STAGES:
+        if one.place not in (Place.STEP, Place.FINAL) or not one.at_the_end(config):
+            continue
+        if one.shared:
+            call(stage_command(one.name, run, config, FINAL))
+        else:
+            run_stage(one.name, run, config, step=FINAL)
+
+
+def call(line: list[str]) -> None:
+    done = subprocess.run(line, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def arrays(path: Path) -> dict[str, bytes]:

@@ -1,7 +1,6 @@
 """Stage `ranks`: searched once, and read by all that the GCN does in an epoch."""
 
 import shutil
-from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -12,17 +11,16 @@ from mprd.artifacts import FEATURES, INDEX, RANKS, read_artifact
 from mprd.errors import UserError
 from mprd.gcn.camera_frame import CameraFrame
 from mprd.gcn.camera_ranks import LEVELS, camera_profile
-from mprd.pipeline.inputs import epoch_inputs, judge_inputs
 from mprd.pipeline.layout import RunLayout
 from mprd.stages.features import run_features
 from mprd.stages.judge import run_judge
+from mprd.stages.learn import run_learn
 from mprd.stages.pairs import run_pairs
+from mprd.stages.pretrain import run_pretrain
 from mprd.stages.ranks import run_ranks
 from mprd.stages.train import run_train
 from tests.artifacts.edit import edit, put
-from tests.stages.pipeline import changed, label, pretrain, start
-from tests.stages.test_gcn_stages import GCN
-from tests.stages.test_judged import JUDGED
+from tests.stages.pipeline import GCN, JUDGED, arguments, changed, label, start
 
 NOBODY = np.full((54, 3, len(LEVELS)), -2, np.float32)
 
@@ -62,19 +60,22 @@ def test_they_are_the_ranks_of_all_comparisons(run):
     assert ranks.inputs["features"] == features.digest
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "judge", "train"])
+@pytest.mark.parametrize("stage", [run_pretrain, run_judge, run_train, run_learn])
 def test_a_stage_reads_them(stage, copy, config):
     """The ranks of other images give another result."""
     here = copy.epoch(1)
-    out = {"pretrain": copy.initial_gcn, "judge": here.judgements, "train": here.relations}[stage]
+    out = {
+        run_pretrain: copy.initial_gcn,
+        run_judge: here.judgements,
+        run_train: here.relations,
+        run_learn: here.gcn,
+    }[stage]
+    if stage is run_learn:
+        run_train(**arguments("train", copy.folder, config, 1))
 
     def make() -> bytes:
-        if stage == "pretrain":
-            pretrain(copy.folder, config)
-        elif stage == "judge":
-            run_judge(judge_inputs(copy, 1, config), out=out, config=config)
-        else:
-            run_train(epoch_inputs(copy, 1, config), out=here, epoch=1, config=config)
+        name = stage.__name__.removeprefix("run_")
+        stage(**arguments(name, copy.folder, config, None if name == "pretrain" else 1))
         if out.suffix == ".safetensors":
             return out.read_bytes()
         with h5py.File(out) as file:
@@ -91,9 +92,9 @@ def test_without_them_all_images_are_compared(copy, config, tmp_path):
     plain = changed(config, graph={"backend": "faiss"})
     found = []
     for settings in (config, plain):
-        inputs = judge_inputs(copy, 1, settings)
-        assert (inputs.ranks is None) == (settings is plain)
-        run_judge(inputs, out=tmp_path / "j.h5", config=settings)
+        files = arguments("judge", copy.folder, settings, 1)
+        assert ("ranks" not in files) == (settings is plain)
+        run_judge(**files | {"out": tmp_path / "j.h5"})
         with h5py.File(tmp_path / "j.h5") as file:
             found.append(file["probability"][:])
     np.testing.assert_allclose(*found, atol=1e-4)
@@ -109,8 +110,9 @@ def test_pairs_to_judge_use_them(copy, tmp_path):
 def test_ranks_of_others_are_refused(copy, config, tmp_path):
     here = copy.epoch(1)
     edit(here.ranks, put("cosine", NOBODY[:, :2]))
+    files = arguments("judge", copy.folder, config, 1) | {"out": tmp_path / "j.h5"}
     with pytest.raises(UserError, match=r"holds ranks \(54, 2, 14\), \(54, 3, 14\) are needed"):
-        run_judge(judge_inputs(copy, 1, config), out=tmp_path / "j.h5", config=config)
+        run_judge(**files)
     again = {"index": copy.index, "features": here.features, "out": here.ranks}
     run_ranks(**again, config=config)
     run_features(
@@ -119,15 +121,15 @@ def test_ranks_of_others_are_refused(copy, config, tmp_path):
         model=copy.initial_model,
         out=tmp_path / "others.h5",
         config=config,
-        splits=("query",),
+        split="query",
     )
     run_ranks(**(again | {"features": tmp_path / "others.h5"}), config=config)
     with pytest.raises(UserError, match=r"ranks\.h5 was made from another .*mprd ranks"):
-        run_judge(judge_inputs(copy, 1, config), out=tmp_path / "j.h5", config=config)
+        run_judge(**files)
 
 
 def test_ranks_without_the_gcn_are_refused(copy, config):
     off = changed(config, use_gcn=False, cluster={"relation": "jaccard"})
-    inputs = replace(epoch_inputs(copy, 1, off), ranks=copy.epoch(1).ranks)
-    with pytest.raises(UserError, match="--ranks goes with use_gcn: true"):
-        run_train(inputs, out=copy.epoch(1), epoch=1, config=off)
+    files = arguments("train", copy.folder, off, 1) | {"ranks": copy.epoch(1).ranks}
+    with pytest.raises(UserError, match="--ranks goes with use_gcn"):
+        run_train(**files)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -16,14 +15,14 @@ from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, RANKINGS, read_arti
 from mprd.artifacts.tensors import read_safetensors
 from mprd.config import Config
 from mprd.data.images import decode, resize
-from mprd.errors import UserError
+from mprd.errors import FINAL, UserError
 from mprd.graph import center_cameras, knn, standardize_cameras
 from mprd.models.weights import SCHEMA, load_network
-from mprd.pipeline.layout import EpochLayout, FinalLayout, RunLayout
+from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.location import require_other
 from mprd.report.inspect.lookup import cluster_table
 from mprd.stages.cluster import run_cluster
 from mprd.stages.evaluate import run_evaluate
-from mprd.stages.export import run_export
 from mprd.stages.features import run_features
 from mprd.stages.graph import run_graph
 from mprd.stages.index import run_index
@@ -32,7 +31,7 @@ from mprd.stages.pixels import run_pixels
 from mprd.stages.table import run_summary, run_table
 from mprd.stages.train import run_train
 from tests.artifacts.edit import edit, put
-from tests.stages.pipeline import changed, inputs_of, label, start, train
+from tests.stages.pipeline import arguments, changed, export, label, start, train
 
 
 def evaluate(folder: Path, name: str, config: Config, **kwargs) -> dict:
@@ -92,22 +91,14 @@ def test_stored_embeddings_can_be_half_as_large(copy, tiny_config, tmp_path):
     half = changed(tiny_config, features={"dtype": "float16"})
     files = RunLayout(copy)
     out = tmp_path / "half.h5"
-    run_features(
-        index=files.index, pixels=files.pixels, model=files.initial_model, out=out, config=half
-    )
+    run_features(**arguments("features", copy, half, 1) | {"out": out})
     exact, found = (
         read_artifact(path, FEATURES)["features"] for path in (files.epoch(1).features, out)
     )
     assert 0 < np.abs(exact - found).max() < 2**-11
     run_graph(features=out, out=tmp_path / "graph.h5", config=half)
-    run_export(
-        index=files.index,
-        pixels=files.pixels,
-        model=files.epoch(1).model,
-        out=FinalLayout(tmp_path / "final"),
-        config=half,
-    )
-    for path in (out, tmp_path / "final/features.h5", tmp_path / "final/embeddings.h5"):
+    export(files, half)
+    for path in (out, files.final.features, files.final.embeddings):
         with h5py.File(path) as file:
             assert file["features"].dtype == np.float16
 
@@ -247,75 +238,77 @@ def test_table_and_summary(copy):
 
 
 def test_export(copy, tiny_config):
-    model = copy / "epochs/002/model.safetensors"
-    run_export(
-        index=copy / "index.h5",
-        pixels=copy / "pixels.h5",
-        model=model,
-        out=FinalLayout(copy / "final"),
-        config=tiny_config,
-    )
+    model, end = copy / "epochs/002/model.safetensors", RunLayout(copy).final
+    export(RunLayout(copy), tiny_config)
     (last, before), (final, after) = (
-        read_safetensors(path, SCHEMA, "train")
-        for path in (model, copy / "final/model.safetensors")
+        read_safetensors(path, SCHEMA, "train") for path in (model, end.model)
     )
     assert final == last | {"card": final["card"]}
     assert after.keys() == before.keys()
     assert all(torch.equal(after[key], before[key]) for key in before)
-    table = pd.read_csv(copy / "final/clusters.csv")
+    table = pd.read_csv(end.table)
     assert table.columns.tolist() == ["path", "cluster", "confidence", "camera", "identity"]
-    clusters = read_artifact(copy / "final/clusters.h5", CLUSTERS)
+    clusters = read_artifact(end.clusters, CLUSTERS)
     assert table["cluster"].tolist() == clusters["labels"].tolist()
     np.testing.assert_allclose(table["confidence"], clusters["membership"], atol=6e-4)
-    embeddings = read_artifact(copy / "final/embeddings.h5", FEATURES)
+    embeddings = read_artifact(end.embeddings, FEATURES)
     assert len(embeddings["features"]) == 81
     assert embeddings.attributes["splits"] == "train,query,gallery"
+    train = read_artifact(end.features, FEATURES)
+    assert np.array_equal(embeddings["features"][:54], train["features"])
+    assert train.inputs["model"] == load_network(model)[1]["digest"]
 
 
 def test_an_export_keeps_the_numbers_of_an_earlier_run(copy, tiny_config, capsys):
-    files = {"index": copy / "index.h5", "pixels": copy / "pixels.h5"}
-    files["model"] = copy / "epochs/002/model.safetensors"
-    out = FinalLayout(copy / "final")
-    run_export(**files, out=out, config=tiny_config)
-    table = pd.read_csv(out.table)
+    run, earlier = RunLayout(copy), copy / "earlier.csv"
+    end = run.final
+    export(run, tiny_config)
+    table = pd.read_csv(end.table)
     assert table["cluster"].max() >= 1
-    earlier = copy / "earlier.csv"
     moved = {-1: -1, 0: 7, 1: 3}  # the clusters from 2 on are new
     old = table.assign(cluster=table["cluster"].map(moved).fillna(-1).astype(int))
     old.to_csv(earlier, index=False)
     config = changed(tiny_config, export={"numbers": str(earlier)})
-    run_export(**files, out=out, config=config)
+    export(run, config)
     expected = [moved.get(label, label + 6) for label in table["cluster"]]
-    assert pd.read_csv(out.table)["cluster"].tolist() == expected
-    clusters = read_artifact(out.clusters, CLUSTERS)
+    assert pd.read_csv(end.table)["cluster"].tolist() == expected
+    clusters = read_artifact(end.clusters, CLUSTERS)
     assert clusters["number"][:2].tolist() == [7, 3]
-    members = cluster_table(out.clusters, 7)
+    members = cluster_table(end.clusters, 7)
     assert sorted(members["path"]) == sorted(table["path"][table["cluster"] == 0])
     with pytest.raises(UserError, match=r"has no cluster 0: 3 to"):
-        cluster_table(out.clusters, 0)
+        cluster_table(end.clusters, 0)
     gone = pd.DataFrame({"path": ["gone.jpg"], "cluster": [40]})
     pd.concat([old, gone]).to_csv(earlier, index=False)
-    run_export(**files, out=out, config=config)
-    numbers = read_artifact(out.clusters, CLUSTERS)["number"].tolist()
+    export(run, config)
+    numbers = read_artifact(end.clusters, CLUSTERS)["number"].tolist()
     assert numbers == [7, 3, *range(41, 39 + len(numbers))], "the number of what is gone is not"
     gone.to_csv(earlier, index=False)
     capsys.readouterr()
-    run_export(**files, out=out, config=config)
+    export(run, config)
     assert "names none of these images" in capsys.readouterr().out
+
+
+def test_an_epoch_takes_no_numbers_of_an_earlier_run(copy, run, tiny_config):
+    earlier = copy / "earlier.csv"
+    earlier.write_text("path,cluster\nx.jpg,a\n")
+    config = changed(tiny_config, export={"numbers": str(earlier)})
+    label(copy, 1, config)
+    ours, theirs = (read_artifact(r / "epochs/001/clusters.h5", CLUSTERS) for r in (copy, run))
+    assert ours.digest == theirs.digest
 
 
 @pytest.mark.parametrize("number", ["a", "", "1.5", "-2", "3000000000"])
 def test_a_table_of_numbers_is_checked_before_any_work(copy, tiny_config, number):
     earlier = copy / "earlier.csv"
     earlier.write_text(f"path,cluster\nx.jpg,{number}\n")
-    files = {"index": copy / "index.h5", "pixels": copy / "pixels.h5", "model": copy / "none"}
-    out = FinalLayout(copy / "final")
     config = changed(tiny_config, export={"numbers": str(earlier)})
+    files = arguments("cluster", copy, config, FINAL) | {"graph": copy / "none"}
     with pytest.raises(UserError, match=r"earlier.csv must give each path one whole number"):
-        run_export(**files, out=out, config=config)
-    config = changed(tiny_config, export={"numbers": str(out.table)})
+        run_cluster(**files, final=True)
+    end = RunLayout(copy).final
     with pytest.raises(UserError, match="which this run writes anew"):
-        run_export(**files, out=out, config=config)
+        require_other(changed(tiny_config, export={"numbers": str(end.table)}), end)
 
 
 def test_unlabelled_folder_trains_and_skips_evaluation(tmp_path, market, tiny_config, capsys):
@@ -337,17 +330,20 @@ def test_unlabelled_folder_trains_and_skips_evaluation(tmp_path, market, tiny_co
 
 
 def test_stale_and_foreign_inputs_are_refused(copy, tiny_config):
-    inputs = inputs_of(copy, 2, tiny_config)
+    files = arguments("train", copy, tiny_config, 2) | {"out": copy / "x"}
     one = copy / "epochs/001"
-    there = {"out": EpochLayout(copy / "x"), "epoch": 2, "config": tiny_config}
     with pytest.raises(UserError, match=r"clusters.h5 was made from another features"):
-        run_train(replace(inputs, clusters=one / "clusters.h5"), **there)
-    with pytest.raises(UserError, match="was made by another model"):
-        run_train(replace(inputs, model=copy / "init/model.safetensors"), **there)
+        run_train(**files | {"clusters": one / "clusters.h5"})
+    with pytest.raises(UserError, match=r"features.h5 was made from another model"):
+        run_train(**files | {"model": copy / "init/model.safetensors"})
     with pytest.raises(UserError, match="state after epoch 2, epoch 2 needs that of 1"):
-        run_train(replace(inputs, state=copy / "epochs/002/state.pt"), **there)
-    with pytest.raises(UserError, match="needs the state and clusters of the epoch before"):
-        run_train(replace(inputs, state=None), **there)
+        run_train(**files | {"state": copy / "epochs/002/state.pt"})
+    for before in ("state", "previous_clusters"):
+        option = f"--{before.replace('_', '-')}"
+        with pytest.raises(UserError, match=f"Stage train needs {option}: this is epoch 2"):
+            run_train(**files | {before: None})
+        with pytest.raises(UserError, match=f"{option} is of the epoch before; this is epoch 1"):
+            run_train(**arguments("train", copy, tiny_config, 1) | {before: files[before]})
     assert not (copy / "x").exists()
 
 
@@ -648,12 +644,14 @@ def test_self_paced_clusters_go_on_with_the_first_threshold(copy, tiny_config):
     kept = found["labels"] >= 0
     assert (plain["labels"][kept] >= 0).all()
     assert 0 <= found.attributes["independence"] < 1
-    run_cluster(**files, out=second, config=paced, previous=first)
+    run_cluster(**files, out=second, config=paced, previous_clusters=first)
     again = read_artifact(second, CLUSTERS)
     assert again.attributes["independence"] == found.attributes["independence"]
     assert again.inputs["previous_clusters"] == found.digest
     with pytest.raises(UserError, match=r"without cluster\.self_paced"):
-        run_cluster(**files, out=second, config=paced, previous=copy / "epochs/001/clusters.h5")
+        run_cluster(
+            **files, out=second, config=paced, previous_clusters=copy / "epochs/001/clusters.h5"
+        )
     far = changed(paced, cluster={"eps": 0.68}, graph={"eps_max": 0.9})
     with pytest.raises(UserError, match=r"eps_gap is 0\.73 but .* distances up to 0\.7"):
         run_cluster(**files, out=second, config=far)
@@ -673,4 +671,4 @@ def test_self_paced_clusters_go_on_within_a_data_set(copy, tmp_path, tiny_config
         attributes=found.attributes,
     )
     with pytest.raises(UserError, match=r"other\.h5 was made from another index"):
-        run_cluster(**files, out=copy / "c.h5", config=paced, previous=copy / "other.h5")
+        run_cluster(**files, out=copy / "c.h5", config=paced, previous_clusters=copy / "other.h5")

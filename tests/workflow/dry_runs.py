@@ -14,6 +14,7 @@ from pathlib import Path
 import snakemake.cli
 import yaml
 
+from mprd.pipeline.stages import STAGES
 from tests.workflow.runs import ROOT
 
 ASKED = ("tiny", "gcn")
@@ -43,16 +44,14 @@ def dry_run(task: tuple[Path, dict]) -> dict[str, set[str]]:
 def planned(text: str) -> dict[str, set[str]]:
     """Read the stages of each run from what a dry run prints."""
     found: dict[str, set[str]] = {run: set() for run in ASKED}
-    names = {"train_gcn": "train", "baseline": "evaluate"}
-    names |= {
-        "export_judged": "export",
-        "export_ranked": "export",
-        "draft": "cluster",
-        "cluster_judged": "cluster",
-    }
+    names = {"train_gcn": "train", "draft": "cluster"}
+    stages = {stage.name for stage in STAGES}
     for block in re.split(r"\n(?=\[)", text):
         rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
         wildcard = re.search(r"^    wildcards: run=([\w-]+)", block, re.MULTILINE)
         if rule and wildcard:
-            found[wildcard[1]].add(names.get(rule[1], rule[1]))
+            # A run links to what a stage makes for all runs with equal settings.
+            linked = re.search(r"file=(?:(\w+)\.h5|(init)/)", block)
+            name = (linked[1] or linked[2]) if linked else names.get(rule[1], rule[1])
+            found[wildcard[1]] |= {name} & stages
     return found

@@ -53,6 +53,8 @@ def contents(run: Path) -> dict[str, str]:
     found = {}
     for path in sorted(run.rglob("*")):
         name = str(path.relative_to(run))
+        if name.startswith("provenance/") or path.name == ".running.json":
+            continue
         if path.suffix in (".safetensors", ".pt", ".csv", ".json"):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         elif path.suffix == ".h5":

@@ -13,7 +13,7 @@ import pytest
 
 from mprd.config import Config, expand_runs, merge
 from mprd.config.load import known_keys
-from mprd.pipeline.settings import keys_read
+from mprd.pipeline.stages import stage as find_stage
 from tests.workflow.dry_runs import ASKED, TARGETS, dry_run, planned
 from tests.workflow.runs import GCN, configure
 from tests.workflow.runs import snakemake as run_snakemake
@@ -21,28 +21,41 @@ from tests.workflow.runs import snakemake as run_snakemake
 SECTIONS = {key.rpartition(".")[0] for key in known_keys(Config)}
 FIELDS = sorted(set(known_keys(Config)) - SECTIONS)
 
+STEPS = ("1", "2", "end")
+
+
+def every(*stages: str) -> set[str]:
+    return {f"{stage}@{step}" for stage in stages for step in STEPS}
+
+
 # Stage -> the stages that read what it makes. "@1": in epoch 1, whose features are the initial
-# model's; "@2": in a later epoch.
+# model's; "@2": in a later epoch; "@end": at the end. `cluster` stands for the provisional clusters
+# as well.
 READERS = {
-    "index": {"pixels", "init", "features@1", "features@2", "cluster@1", "cluster@2", "train"}
-    | {"ranks@1", "ranks@2", "judge@1", "judge@2"}
-    | {"metadata", "pretrain", "evaluate", "export"},
-    "pixels": {"init", "features@1", "features@2", "train", "metadata", "pretrain"}
-    | {"evaluate", "export"},
-    "init": {"features@1", "train", "evaluate", "metadata", "pretrain"},
-    "features@1": {"graph@1", "train", "metadata", "pretrain", "ranks@1", "judge@1"},
-    "features@2": {"graph@2", "train", "ranks@2", "judge@2"},
-    "graph@1": {"cluster@1", "metadata", "pretrain", "train", "judge@1"},
-    "graph@2": {"cluster@2", "train", "judge@2"},
-    "ranks@1": {"pretrain", "train", "judge@1"},
-    "ranks@2": {"train", "judge@2"},
+    "index": every("features", "cluster", "ranks", "judge")
+    | {"pixels", "init", "metadata", "pretrain", "train", "learn", "evaluate", "export"},
+    "pixels": every("features")
+    | {"init", "metadata", "pretrain", "train", "learn", "evaluate", "export"},
+    "init": {"features@1", "train", "learn", "evaluate", "metadata", "pretrain"},
+    "features@1": {"graph@1", "ranks@1", "judge@1", "metadata", "pretrain", "train", "learn"},
+    "features@2": {"graph@2", "ranks@2", "judge@2", "train", "learn"},
+    "features@end": {"graph@end", "ranks@end", "judge@end", "export"},
+    "graph@1": {"cluster@1", "judge@1", "metadata", "pretrain", "train", "learn"},
+    "graph@2": {"cluster@2", "judge@2", "train", "learn"},
+    "graph@end": {"cluster@end", "judge@end", "report"},
+    "ranks@1": {"pretrain", "judge@1", "train", "learn"},
+    "ranks@2": {"judge@2", "train", "learn"},
+    "ranks@end": {"judge@end"},
     "judge@1": {"cluster@1"},
     "judge@2": {"cluster@2"},
-    "cluster@1": {"train", "table", "pretrain", "judge@1"},
-    "cluster@2": {"train", "table", "judge@2"},
-    "metadata": {"pretrain", "train"},
-    "pretrain": {"train", "judge@1"},
-    "train": {"features@2", "evaluate", "export", "table", "judge@2"},
+    "judge@end": {"cluster@end"},
+    "cluster@1": {"judge@1", "pretrain", "train", "learn", "table"},
+    "cluster@2": {"judge@2", "train", "learn", "table"},
+    "cluster@end": {"judge@end", "export"},
+    "metadata": {"pretrain", "learn"},
+    "pretrain": {"judge@1", "train", "learn"},
+    "train": {"features@2", "features@end", "learn", "evaluate", "export", "table"},
+    "learn": {"judge@2", "judge@end", "train"},
     "evaluate": {"table"},
     "export": {"report"},
     "table": {"report"},
@@ -144,11 +157,20 @@ def stages_of(config: Config) -> set[str]:
     stages = set(READERS)
     if not config.use_gcn:
         stages -= {"metadata", "pretrain"}
+    if not config.learns:
+        stages -= {"learn"}
     if not config.uses_judgements:
-        stages -= {"judge@1", "judge@2"}
+        stages -= every("judge")
     if not config.uses_ranks:
-        stages -= {"ranks@1", "ranks@2"}
+        stages -= every("ranks")
     return stages
+
+
+def keys_read(config: Config, name: str) -> tuple[str, ...]:
+    """The settings that a stage reads, and those below a section that it reads."""
+    name, _, step = name.partition("@")
+    keys = find_stage(name).keys(config, final=step == "end")
+    return tuple(f for f in FIELDS if any(f == key or f.startswith(f"{key}.") for key in keys))
 
 
 def expected(before: dict, after: dict) -> dict[str, set[str]]:
@@ -162,7 +184,7 @@ def expected(before: dict, after: dict) -> dict[str, set[str]]:
             stage
             for stage in stages
             for config in (old.config, new.config)
-            for key in keys_read(config, stage.partition("@")[0])
+            for key in keys_read(config, stage)
             if get(old.config, key) != get(new.config, key)
         }
         while more := {r for s in stale for r in READERS[s]} & stages - stale:
@@ -184,12 +206,6 @@ def ask(folder: Path, tmp_path: Path, cases: list[dict]) -> list[dict[str, set[s
         return list(pool.map(dry_run, tasks))
 
 
-def shared_by_links(plan: dict[str, set[str]]) -> dict[str, set[str]]:
-    """A stage that makes a file for several runs counts for each run."""
-    links = {"share_index": "index", "share_pixels": "pixels", "share_init": "init"}
-    return {run: {links.get(stage, stage) for stage in stages} for run, stages in plan.items()}
-
-
 def test_every_setting_runs_again_just_what_reads_it(folder, tmp_path, asked):
     fields = [key for key in FIELDS if key not in OF_THE_DAG | ONE_PIECE]
     cases = [changed_values(asked, key) for key in fields]
@@ -197,7 +213,7 @@ def test_every_setting_runs_again_just_what_reads_it(folder, tmp_path, asked):
     plans = ask(folder, tmp_path, cases)
     wrong, touched = {}, {}
     for key, wanted, plan in zip(fields, expectations, plans, strict=True):
-        found = shared_by_links(plan)
+        found = plan
         touched[key] = set().union(*wanted.values()) - {"report"}  # it tells all settings
         if found != wanted:
             wrong[key] = {run: (found[run] ^ wanted[run]) for run in wanted}
@@ -224,7 +240,7 @@ def test_settings_of_the_dag(folder, tmp_path, asked):
     assert plans["baselines"] == {"tiny": table, "gcn": set()}
     assert plans["every"] == {"tiny": table, "gcn": set()}
     epoch = {"features", "graph", "cluster", "train", "evaluate", "export"} | table
-    assert plans["epochs"] == {"tiny": epoch, "gcn": epoch | {"ranks", "judge"}}
+    assert plans["epochs"] == {"tiny": epoch, "gcn": epoch | {"ranks", "judge", "learn"}}
 
 
 def test_stages_that_stay_in_a_changed_run(folder, tmp_path, asked):
@@ -235,7 +251,8 @@ def test_stages_that_stay_in_a_changed_run(folder, tmp_path, asked):
     text = run_snakemake(copy, "--dry-run", "--quiet", "host", "--", TARGETS[0])
     table = text.partition("job")[2].partition("total")[0]
     plan = {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.MULTILINE)}
-    assert plan["features"] == 2, "the first epoch's features do not depend on eps"
+    # Those of epochs 2 and 3, and at the end.
+    assert plan["features"] == 3, "the first epoch's features do not depend on eps"
     assert plan["evaluate"] == 3, "neither does the evaluation of the initial model"
 
 

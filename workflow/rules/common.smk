@@ -1,60 +1,65 @@
-# Runs and their settings, and what decides that a job runs again. Paths come from mprd.pipeline.layout.
-import json
+# Runs and their plans. What a stage reads, writes and depends on: mprd/pipeline/stages.py.
+import functools
 import os
 import shlex
 import sys
-from pathlib import Path
+import tempfile
 
 from snakemake.exceptions import WorkflowError
 
-from mprd.artifacts.files import atomic
-from mprd.config import dump_yaml, expand_runs
-from mprd.errors import UserError
-from mprd.pipeline.code_digest import code_digest, piece_digest
+from mprd.artifacts.files import file_digest
+from mprd.config import expand_runs
+from mprd.data.datasets.fingerprint import fingerprint
+from mprd.errors import EPOCHS, FINAL, UserError
+from mprd.pipeline.conditions import USES_GCN
+from mprd.pipeline.freshness import Freshness, JobFiles
 from mprd.pipeline.idle import idle_settings
-from mprd.pipeline.inputs import (
-    epoch_inputs,
-    initial_files,
-    judge_inputs,
-    previous_labels,
-    require_other,
-)
-from mprd.pipeline.layout import (
-    FIRST_EPOCH,
-    INITIAL,
-    RunLayout,
-    comparison,
-    epoch_name,
-    summary_table,
-)
-from mprd.pipeline.pieces import spelling_key
+from mprd.pipeline.layout import EVALUATIONS, RunLayout, comparison, summary_table
+from mprd.pipeline.location import require_other
+from mprd.pipeline.plan import RunPlan
 from mprd.pipeline.registry import check_names
-from mprd.pipeline.shared import SHARED
-from mprd.pipeline.settings import (
-    data_location,
-    is_synthetic,
-    stage_settings,
-    synthetic_folder,
-    user_files,
-)
+from mprd.pipeline.rule_paths import patterns, stage_making, step_of
+from mprd.pipeline.run_lock import hold_runs, release_runs
+from mprd.pipeline.shared import SHARED_ROLES, prune_shared, shared_folder
 
 # An epoch asks for the one before, so the DAG is as deep as there are epochs.
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
 
-CONFIG_FILES = (
-    ", ".join(map(str, workflow.overwrite_configfiles)) or "config/config.yaml"
-)
+SOURCE = ", ".join(map(str, workflow.overwrite_configfiles)) or "config/config.yaml"
+list_images = functools.cache(fingerprint)
+
+
+def listing(config):
+    """What lies in the folder of a data set; runs of one data set look once."""
+    data = config.data
+    return list_images(data.dataset, data.root, data.reader)
+
+
+def plan_of(run):
+    """The plan of a run, checked as far as it can be before anything runs."""
+    check_names(run.config)
+    plan = RunPlan(run, listing, file_digest)
+    require_other(run.config, plan.layout.final)
+    return plan
+
+
 try:
-    RUNS = {run.name: run for run in expand_runs(dict(config), CONFIG_FILES)}
-    for run in RUNS.values():
-        check_names(run.config)
-        require_other(run.config, RunLayout(run.config.results / run.name).final)
+    RUNS = expand_runs(dict(config), SOURCE)
+    PLANS = {run.name: plan_of(run) for run in RUNS}
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-RESULTS = next(iter(RUNS.values())).config.results
-RUN = RunLayout(RESULTS / "{run}")  # of a rule: with a wildcard
-EPOCH = RUN.epoch("{epoch}")
+RESULTS = RUNS[0].config.results
+RUN = RunLayout(RESULTS / "{run}")  # with wildcards, as rules write it
+COMMON = RunLayout(shared_folder(RESULTS) / "{key}")
+# Folder of a shared stage -> a run that has it.
+OWNERS = {
+    plan.home(name).folder.name: plan
+    for plan in reversed(PLANS.values())
+    for name in dict.fromkeys(SHARED_ROLES.values())
+}
+
+REASONS = tempfile.TemporaryDirectory(prefix="mprd-")
 
 # The stages run in the environment that runs Snakemake, activated or not.
 shell.prefix(
@@ -63,137 +68,154 @@ shell.prefix(
 
 
 wildcard_constraints:
-    run="|".join(map(re.escape, RUNS)),
+    run="|".join(map(re.escape, PLANS)),
+    step=f"{EPOCHS}/[0-9]{{3}}|{FINAL}",
     epoch="[0-9]{3}",
+    evaluation="[^/.]+",
+    key="|".join(map(re.escape, OWNERS)),
+    digest="[0-9a-f]{12}",
 
 
-def layout(run):
-    """The files of a run."""
-    return RunLayout(RESULTS / run)
+def job_of(wildcards):
+    """The plan of a job's run, and its step."""
+    values = dict(wildcards.items())
+    plan = OWNERS[values["key"]] if "key" in values else PLANS[values["run"]]
+    if "epoch" in values:
+        return plan, int(values["epoch"])
+    if "step" in values:
+        return plan, step_of(values["step"])
+    return plan, values.get("evaluation")
 
 
-def options(files):
-    """Command line options that name files, by role; in a shell command to be quoted, `:q`."""
-    names = {"provisional_clusters": "drafts"}
-    pairs = [
-        (f"--{names.get(role, role).replace('_', '-')}", str(path))
-        for role, path in files.items()
-    ]
-    return [part for pair in pairs for part in pair]
+def recorded(plan, provenance):
+    """The provenance of a stage as an input: written anew after a change, so newer than results.
+
+    It is written when jobs are found and will run. A dry run writes nothing in the results: there
+    a file elsewhere stands for it, whose name is the reason.
+    """
+    if provenance.exists() or not workflow.is_main_process:
+        return str(provenance)
+    if workflow.executor_plugin is not None and not workflow.dryrun:
+        hold([plan])
+        plan.provenance.write(provenance)
+        return str(provenance)
+    label = provenance.name.rpartition("-")[0]
+    reason = f"{label} {plan.provenance.difference(provenance)}".replace("/", " ")
+    path = os.path.join(REASONS.name, reason[:200])
+    with open(path, "w"):
+        pass
+    return path
 
 
-def version(run, *stages):
-    """All that decides the result of some stages beside their input files."""
-    config = RUNS[run].config
-    return json.dumps(
-        {
-            stage: [stage_settings(config, stage), code_digest(stage, config)]
-            for stage in stages
-        },
-        sort_keys=True,
-    )
+def with_settings(home, files, done):
+    """Input of a job: its files and the settings of its run, flagged by whether it is done."""
+    settings = str(home.config)
+    if not done:
+        return files | {"settings": settings}
+    # Files that were touched or copied are newer but hold the same. The settings of a run change
+    # more often than its stages run, and no job may wait for them without need: Snakemake passes
+    # over all that follows from an ancient file in the making.
+    old = {"settings": ancient(before_update(settings))}
+    return ancient_files(files) | (old if os.path.exists(settings) else {})
 
 
-def version_of(stage):
-    """Params of a rule: a change of these settings or of the stage's code runs it again."""
-    return lambda wildcards: version(wildcards.run, stage)
+def ancient_files(files):
+    """Files by name, or lists of them, that run no job by their times."""
+    return {
+        key: (
+            [ancient(path) for path in value]
+            if isinstance(value, list)
+            else ancient(value)
+        )
+        for key, value in files.items()
+    }
 
 
-def own_files(stage):
-    """Input of a rule: the user's own files whose content the stage reads."""
-    return lambda wildcards: user_files(RUNS[wildcards.run].config, stage)
+def reads(name):
+    """Input of a rule: what the stage table says, and the provenance of the stage."""
+
+    def files(wildcards):
+        plan, step = job_of(wildcards)
+        step = FINAL if name == "export" else step
+        found = {key: str(path) for key, path in plan.reads(name, step).items()}
+        found["more"] = [str(path) for path in plan.reads_also(name)]
+        if provenance := plan.provenance_file(name, step):
+            found["provenance"] = recorded(plan, provenance)
+        return with_settings(plan.home(name), found, plan.done(name, step))
+
+    return files
 
 
-def owner(run, *stages):
-    """The first run that computes the same: equal settings share index, pixels and start."""
-
-    def all_that_counts(run):
-        files = [user_files(RUNS[run].config, stage) for stage in stages]
-        return data_source(run), version(run, *stages), files
-
-    wanted = all_that_counts(run)
-    return next(r for r in RUNS if all_that_counts(r) == wanted)
+def writes(name, conditional=False):
+    """Output of a rule: what the stage table says."""
+    found = patterns(name, RESULTS, conditional=conditional)
+    return {role: str(path) for role, path in found.items()}
 
 
-def data_source(run):
-    """The folder of synthetic images, or None for a data set that is already there."""
-    if is_synthetic(RUNS[run].config):
-        return str(synthetic_folder(RUNS[run].config))
-    return None
+def command(wildcards, output, threads):
+    """The shell command of a stage."""
+    plan, step = job_of(wildcards)
+    name = stage_making(Path(output[0]))
+    step = FINAL if name == "export" else step
+    return shlex.join(plan.command(name, step, threads))
 
 
 def runs_where(condition):
     """Wildcard pattern of the runs for which a condition holds; matches nothing if none."""
-    return "|".join(re.escape(run) for run in RUNS if condition(run)) or "(?!)"
+    names = [name for name, plan in PLANS.items() if condition.holds(plan.config)]
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
-def owners(*stages):
-    """Wildcard pattern of the runs that compute these stages themselves."""
-    return runs_where(lambda run: owner(run, *stages) == run)
+def block_command(plan, first, last, wildcards, threads):
+    """The shell command of a job of several epochs."""
+    words = [
+        "mprd",
+        "epochs",
+        "--config",
+        plan.layout.config,
+        "--run",
+        plan.layout.folder,
+    ]
+    words += ["--first", first, "--last", last, "--threads", threads]
+    return shlex.join(map(str, words))
 
 
-def sharers(*stages):
-    """Wildcard pattern of the others."""
-    return runs_where(lambda run: owner(run, *stages) != run)
+def block_reads(plan, first, last):
+    """Input of a job of several epochs."""
+    files = {"files": [str(path) for path in plan.block_inputs(first, last)]}
+    provenance = plan.block_provenance(first, last)
+    files["provenance"] = [recorded(plan, path) for path in provenance]
+    return with_settings(plan.layout, files, plan.block_done(first, last))
 
 
-def link_target(shared, link):
-    """The shared file as seen from the link, so that a results folder can be moved."""
-    return os.path.relpath(shared, os.path.dirname(link))
+def hold(plans):
+    """Take runs for this workflow."""
+    try:
+        hold_runs(plan.layout for plan in plans)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
-def evaluations(run):
-    """Figures that a run leaves: baselines, the initial model, and some epochs."""
-    config, files = RUNS[run].config, layout(run)
-    if is_folder(config):  # without a manifest nobody is a query
-        return []
-    every = config.evaluate.every
-    epochs = set(range(every, config.epochs + 1, every)) if every else set()
-    names = [epoch_name(epoch) for epoch in sorted(epochs | {config.epochs})]
-    return [files.evaluation(n) for n in [*config.evaluate.baselines, INITIAL, *names]]
-
-
-def is_folder(config):
-    """Tell whether the images are a plain folder of crops."""
-    return (
-        spelling_key(config.data.dataset) == "folder" and data_location(config).is_dir()
-    )
-
-
-def epoch_files(run, role):
-    """A file of every epoch of a run, ascending: each is resolved before the next asks for it."""
-    epochs = range(FIRST_EPOCH, RUNS[run].config.epochs + 1)
-    return [getattr(layout(run).epoch(epoch), role) for epoch in epochs]
-
-
-def final_outputs():
-    outputs = []
-    for run in RUNS:
-        outputs += epoch_files(run, "model")
-        outputs += [layout(run).table, layout(run).report, layout(run).final.table]
-    if len(RUNS) > 1:
-        outputs += [summary_table(RESULTS), comparison(RESULTS)]
-    return outputs
-
-
-def note_idle_settings():
-    """Say which settings have no effect."""
-    for sentence in idle_settings([run.config for run in RUNS.values()]):
+def begin():
+    """Take all runs for this workflow, and say which settings have no effect."""
+    hold(PLANS.values())
+    for sentence in idle_settings([run.config for run in RUNS]):
         print(f"note: {sentence}")
 
 
-def write_configs():
-    """Leave every run its complete settings; the params of its rules tell Snakemake of changes."""
-    for run in RUNS.values():
-        with atomic(layout(run.name).config) as temporary:
-            temporary.write_text(dump_yaml(run.config), encoding="utf-8")
+def end(prune=False):
+    """Note what the files hold, so that touching them runs nothing, and give the runs back."""
+    for plan in PLANS.values():
+        plan.freshness.note()
+    TOGETHER.note()
+    if prune:
+        prune_shared(RESULTS, OWNERS)
+    release_runs()
 
 
 def print_tables():
-    paths = [layout(run).table for run in RUNS]
-    if len(RUNS) > 1:
-        paths.append(summary_table(RESULTS))
-    for path in paths:
+    tables = [plan.layout.table for plan in PLANS.values()]
+    for path in [*tables, *([summary_table(RESULTS)] if len(tables) > 1 else [])]:
         if path.is_file():
             table = str(path)
             shell("mprd table -- {table:q}")

@@ -1,50 +1,61 @@
 # What people look at: tables and pages.
 rule table:
     input:
-        figures=lambda wildcards: evaluations(wildcards.run),
-        metrics=lambda wildcards: epoch_files(wildcards.run, "metrics"),
-        clusters=lambda wildcards: epoch_files(wildcards.run, "clusters"),
+        unpack(reads("table")),
     output:
         report(
             RUN.table,
             caption="../report/table.rst",
-            category="Figures",
+            category="Metrics",
             labels={"run": "{run}"},
         ),
     log:
         RUN.log("table"),
-    params:
-        version=version_of("table"),
-        folder=str(RUN.folder),
     shell:
-        "mprd table --out {output:q} -- {params.folder:q} > {log:q} 2>&1"
+        "mprd table --out {output:q} -- $(dirname {output:q}) > {log:q} 2>&1"
+
+
+# What is made from all runs.
+TOGETHER = Freshness(
+    RunLayout(shared_folder(RESULTS)),
+    lambda: {
+        ("summary",): JobFiles(
+            tuple(plan.layout.table for plan in PLANS.values()),
+            (summary_table(RESULTS),),
+        ),
+        ("compare",): JobFiles(
+            tuple(plan.layout.report for plan in PLANS.values()), (comparison(RESULTS),)
+        ),
+    },
+    file_digest,
+)
+
+
+def of_all_runs(name):
+    """Input of a rule that reads a file of each run."""
+    files = TOGETHER.jobs[(name,)]
+    flag = ancient if TOGETHER.done((name,), files.writes) else str
+    return [flag(str(path)) for path in files.reads]
 
 
 rule summary:
     input:
-        tables=[layout(run).table for run in RUNS],
+        lambda wildcards: of_all_runs("summary"),
     output:
         report(
-            summary_table(RESULTS), caption="../report/summary.rst", category="Figures"
+            summary_table(RESULTS), caption="../report/summary.rst", category="Metrics"
         ),
     log:
         summary_table(RESULTS).with_suffix(".log"),
     params:
-        tables=[f"{run.variant}={layout(run.name).table}" for run in RUNS.values()],
+        tables=[f"{run.variant}={PLANS[run.name].layout.table}" for run in RUNS],
     shell:
         "mprd summary --out {output:q} -- {params.tables:q} > {log:q} 2>&1"
 
 
-def final_files(wildcards):
-    """What the export leaves."""
-    config = RUNS[wildcards.run].config
-    return layout(wildcards.run).final.files(config.uses_judgements, config.uses_ranks).values()
-
-
 rule report:
     input:
-        table=RUN.table,
-        final=final_files,
+        unpack(reads("report")),
     output:
         report(
             RUN.report,
@@ -56,23 +67,18 @@ rule report:
         RUN.log("report"),
     benchmark:
         RUN.benchmark("report")
-    params:
-        version=version_of("report"),
-        folder=str(RUN.folder),
     shell:
-        "mprd report --out {output:q} -- {params.folder:q} > {log:q} 2>&1"
+        "mprd report --out {output:q} -- $(dirname {output:q}) > {log:q} 2>&1"
 
 
 rule compare:
     input:
-        tables=[layout(run).table for run in RUNS],
-        finals=[layout(run).final.table for run in RUNS],
+        lambda wildcards: of_all_runs("compare"),
     output:
         report(comparison(RESULTS), caption="../report/comparison.rst", category="Runs"),
     log:
         comparison(RESULTS).with_suffix(".log"),
     params:
-        version=[version(run, "report") for run in RUNS],
-        folders=[str(layout(run).folder) for run in RUNS],
+        folders=[str(plan.layout.folder) for plan in PLANS.values()],
     shell:
         "mprd report --out {output:q} -- {params.folders:q} > {log:q} 2>&1"

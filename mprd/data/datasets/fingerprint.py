@@ -4,6 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from mprd.config import Config
 from mprd.data.datasets.base import is_litter
 from mprd.data.datasets.registry import find_root, load_reader
 from mprd.errors import UserError
@@ -31,6 +32,11 @@ def fingerprint(name: str, data_dir: Path, reader: Path | None = None) -> str:
         return ""
     files = _files(root) if root.is_dir() else [_facts(root.name, root.stat())]
     return hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()[:16]
+
+
+def data_fingerprint(config: Config) -> str:
+    """Return the `fingerprint` of a config's data set."""
+    return fingerprint(config.data.dataset, config.data.root, config.data.reader)
 
 
 def _files(root: Path) -> list[str]:

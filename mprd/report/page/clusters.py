@@ -21,8 +21,8 @@ def clusters(run: RunData) -> Section:
     return Section(
         "clusters",
         title,
-        "Those of the final model, as in final/clusters.csv. Images are sorted by camera, "
-        "the number below them.",
+        "The clusters of the final model, as in final/clusters.csv. Images are sorted by camera. "
+        "The label below an image names it.",
         tuple(_blocks(run)),
     )
 
@@ -44,7 +44,7 @@ def _blocks(run: RunData) -> Iterator[Block]:
     if (kept < 1).any():
         changed = np.argsort(kept, kind="stable")
         yield _sheet(
-            run, "Most changed since the last epoch's clusters", changed[kept[changed] < 1]
+            run, "Changed most since the clusters of the last epoch", changed[kept[changed] < 1]
         )
 
 

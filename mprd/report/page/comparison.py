@@ -73,8 +73,8 @@ def _differences(runs: Mapping[str, RunData]) -> Table:
 
 def _which(runs: Mapping[str, RunData]) -> str:
     if len(runs) <= _MOST_CURVES:
-        return "A click on a name hides its curve."
-    return f"The first {_MOST_CURVES} of {len(runs)} runs. A click on a name hides its curve."
+        return "Click a name to hide its curve."
+    return f"The first {_MOST_CURVES} of {len(runs)} runs. Click a name to hide its curve."
 
 
 def _plots(runs: Mapping[str, RunData]) -> Iterator[figure]:

@@ -27,7 +27,7 @@ def cost(run: RunData) -> Section:
     return Section(
         "cost",
         title,
-        f"{total}; the most memory of one process: {stages['memory'].max():,.0f} MiB.",
+        f"{total}. Peak memory of one process: {stages['memory'].max():,.0f} MiB.",
         (
             Plots([bars("seconds", list(stages.index), stages["seconds"].tolist(), "seconds")]),
             Table(("stage", "jobs", "seconds", "longest job, s", "peak memory, MiB"), rows),

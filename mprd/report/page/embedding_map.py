@@ -37,8 +37,8 @@ def embedding_map(run: RunData) -> Section:
     return Section(
         "map",
         title,
-        "t-SNE of what was compared; distances between far groups mean nothing. Rest the pointer "
-        f"on a point to see its image; grey: outlier, or unknown.{some}",
+        "t-SNE of the embeddings as the run compares them. Distances between far groups mean "
+        f"nothing. Point at a dot to see its image. Grey dots are outliers, or unknown.{some}",
         (Plots(maps(points, images, texts, shown)),),
     )
 

@@ -1,4 +1,4 @@
-"""A health check in plain words, which needs no identities."""
+"""A health check in plain words, without identities."""
 
 from dataclasses import asdict, dataclass
 
@@ -11,7 +11,7 @@ from mprd.report.page.run_data import RunData
 
 @dataclass(frozen=True)
 class Check:
-    """When a metric is worth a look, and what is said of it.
+    """When a metric is worth a look, and what the page says about it.
 
     Attributes:
         name: of the metric.
@@ -28,68 +28,68 @@ class Check:
     bad: str
 
 
-# Field of `ClusterHealth`, or `stability` -> its check. Limits: see docs/report.md.
+# Field of `ClusterHealth`, or `stability` -> its check. Limits: see docs/explanation/report.md.
 CHECKS = {
     "score": Check(
         "Score",
         0.5,
         True,
-        "Clusters hold together what belongs together.",
+        "Clusters hold together images that belong together.",
         "Clusters are still poor. More epochs or a better start help most.",
     ),
     "found": Check(
         "Found",
         0.7,
         True,
-        "Most pairs that are each other's nearest across cameras lie in one cluster.",
-        "Many pairs that are each other's nearest across cameras lie apart: people are split over "
-        "several clusters. A larger cluster.eps, or a smaller cluster.gamma, joins more.",
+        "Most mutually nearest images of two cameras share a cluster.",
+        "Many mutually nearest images of two cameras do not share a cluster: identities are split "
+        "over several clusters. Raise cluster.eps, or lower cluster.gamma, to join more.",
     ),
     "cohesion": Check(
         "Cohesion",
         0.3,
         True,
-        "Images are near to the others of their cluster.",
-        "Images are far from the others of their cluster, or outside: clusters hold several "
-        "people, or the network does not tell them apart yet.",
+        "Images are similar to the others of their cluster.",
+        "Images are unlike the others of their cluster, or in no cluster. Clusters hold several "
+        "identities, or the network does not tell them apart yet.",
     ),
     "outliers": Check(
         "Outliers",
         0.25,
         False,
-        "Few images are outside all clusters.",
-        "Many images are outside all clusters and teach nothing. Early in a training that is "
-        "normal; at its end raise cluster.eps, or look whether these images are any good.",
+        "Few images are in no cluster.",
+        "Many images are in no cluster, and training does not use them. This is normal early in a "
+        "training. At its end raise cluster.eps, or check whether these images are usable.",
     ),
     "single_camera": Check(
         "Clusters of one camera",
         0.25,
         False,
-        "Most clusters are seen by several cameras.",
-        "Many clusters are of one camera only: one person in two cameras may be two clusters. Try "
-        "graph.cameras: center or standardize.",
+        "Several cameras see most clusters.",
+        "Only one camera sees many of the clusters. One identity in two cameras may then form two "
+        "clusters. Try graph.cameras: center or standardize.",
     ),
     "stability": Check(
         "As before",
         0.7,
         True,
-        "Clusters hardly change any more.",
+        "Clusters hardly change from epoch to epoch.",
         "Clusters still change from epoch to epoch: more epochs may help.",
     ),
     "largest": Check(
         "Largest cluster",
         0.1,
         False,
-        "No cluster has swallowed the others.",
-        "One cluster holds a large part of all images: several people ran together. Lower "
+        "No cluster is much too large.",
+        "One cluster holds a large share of all images: it joins several identities. Lower "
         "cluster.eps, or raise cluster.gamma.",
     ),
     "silhouette": Check(
         "Silhouette",
         0.1,
         True,
-        "Images are nearer to their own cluster than to the next.",
-        "Images are hardly nearer to their own cluster than to the next one: clusters touch.",
+        "Images are nearer to their own cluster than to the next one.",
+        "Images are hardly nearer to their own cluster than to the next one: clusters overlap.",
     ),
 }
 
@@ -103,14 +103,15 @@ def health(run: RunData) -> Section:
     return Section(
         "health",
         "Health check",
-        "Without identities: from distances and cameras alone. No single metric decides. The "
-        "score, made of the next two, follows the truth best; it compares runs on the same images.",
+        "It needs no identities, only distances and cameras. Do not rely on a single metric. The "
+        "score combines Found and Cohesion and follows the truth best. Use it to compare runs on "
+        "the same images.",
         (Findings(verdict, findings),),
     )
 
 
 def judge(metrics: ClusterHealth, steady: float) -> list[Finding]:
-    """Say of each metric whether it is worth a look; unknown metrics are left out.
+    """Say for each metric whether it is worth a look; leave out unknown metrics.
 
     Args:
         metrics: of the clusters.

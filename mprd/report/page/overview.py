@@ -58,7 +58,7 @@ def _data(run: RunData) -> Iterator[tuple[str, str]]:
     names = run.camera_names
     yield "cameras", f"{len(names)}: {', '.join(names)}" if names else "unknown"
     identities = np.unique(run.identity[run.identity >= 0])
-    known = f"{len(identities):,} (for the metrics here only, never for training)"
+    known = f"{len(identities):,} (only for the metrics on this page, never for training)"
     yield "identities", known if len(identities) else "unknown"
     height, width = run.thumbnails.shape
     yield "resized to", f"{height}x{width} pixels"

@@ -1,4 +1,4 @@
-"""Pairs worth a look: where the relation GCN, or the clusters, go against the distance."""
+"""Pairs worth a look: where the relation GCN or the clusters contradict the distance."""
 
 from collections.abc import Iterator
 
@@ -15,13 +15,15 @@ _SHOWN = 8  # pairs of a kind
 def pairs(run: RunData) -> Section:
     """Return pairs that contradict the distance, and hard pairs of the last epoch."""
     known = bool((run.identity >= 0).any())
-    frame = " Green frame: right by the known identities; red: wrong." if known else ""
+    frame = (
+        " Green frame: right according to the known identities. Red frame: wrong." if known else ""
+    )
     blocks = [*_judged(run), *_hard(run), *_clustered(run)]
     return Section(
         "pairs",
         "Pairs worth a look",
-        "d is the Jaccard distance, p the relation GCN's probability of one identity." + frame,
-        blocks or (Text("No two images are near enough to be compared."),),
+        "d is the Jaccard distance. p is the relation GCN's probability of one identity." + frame,
+        blocks or (Text("No two images are similar enough to be compared."),),
     )
 
 
@@ -40,8 +42,8 @@ def _judged(run: RunData) -> Iterator[Strips]:
     entry, i, j = _stored(run)
     d, p = run.distance.data[entry], p[entry]
     for title, chosen, order in (
-        ("The GCN says one identity, though far apart", p >= 0.5, -d),
-        ("The GCN says two identities, though near", p < 0.5, d),
+        ("The GCN predicts one identity, but the distance is large", p >= 0.5, -d),
+        ("The GCN predicts two identities, but the distance is small", p < 0.5, d),
     ):
         at = np.flatnonzero(chosen)
         at = at[np.argsort(order[at], kind="stable")]
@@ -78,13 +80,13 @@ def _clustered(run: RunData) -> Iterator[Strips]:
     shown = _apart(i, j, apart[np.argsort(d[apart], kind="stable")])
     if len(shown):
         notes = [f"d {d[n]:.2f}" for n in shown]
-        title = "Most similar, not in one cluster"
+        title = "Most similar pairs that do not share a cluster"
         yield Strips(title, _strips(run, i[shown], j[shown], notes, claimed=False))
     i, j, cosine = least_similar_members(run.aligned, labels)
     order = np.argsort(cosine, kind="stable")[:_SHOWN]
     if len(order):
         notes = [f"cosine {cosine[n]:.2f}" for n in order]
-        title = "Least similar, in one cluster"
+        title = "Least similar pairs that share a cluster"
         yield Strips(title, _strips(run, i[order], j[order], notes, claimed=True))
 
 

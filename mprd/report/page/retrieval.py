@@ -24,7 +24,9 @@ def retrieval(run: RunData) -> Section | None:
     middle = len(order) // 2
     blocks: list[Block] = [
         Plots([lines("CMC", *cmc(rankings["first_hit_rank"][judged]), x_label="rank")]),
-        Text("Each row: the query, then the ten best gallery images of the final model."),
+        Text(
+            "Each row: a query, and the ten gallery images most similar to it by the final model."
+        ),
         _lists(run, rankings, "Best queries", order[:_SHOWN]),
         _lists(run, rankings, "Median queries", order[max(0, middle - 1) : middle + 2]),
         _lists(run, rankings, "Worst queries", order[::-1][:_SHOWN]),
@@ -32,8 +34,8 @@ def retrieval(run: RunData) -> Section | None:
     return Section(
         "retrieval",
         "Retrieval",
-        "Images of a query's identity in its own camera do not count, as usual. Green frame: the "
-        "query's identity; red: another.",
+        "As usual, images of the query's identity from its own camera do not count. Green frame: "
+        "the query's identity. Red frame: another identity.",
         blocks,
     )
 

@@ -45,7 +45,7 @@ class RunData:
         if not self.layout.final.clusters.is_file():
             raise UserError(
                 f"{folder} is not a finished run: {self.layout.final.clusters} is missing. "
-                "Finish it with snakemake, or make it with `mprd export`."
+                "Run its config again to finish it."
             )
 
     @property

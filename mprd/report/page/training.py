@@ -37,8 +37,8 @@ def training(run: RunData) -> Section:
     return Section(
         "training",
         "Training",
-        "Each epoch clusters first, then trains on these clusters. A click on a name of the "
-        "legend hides its curve.",
+        "Each epoch clusters first, then trains on these clusters. Click a name in the "
+        "legend to hide its curve.",
         (Plots(list(_plots(run))),),
     )
 

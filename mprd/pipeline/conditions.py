@@ -1,0 +1,49 @@
+"""The properties of a config on which stages, files and settings depend."""
+
+from mprd.config import TrainConfig
+from mprd.pipeline.pieces import PIECES, spelling_key
+from mprd.pipeline.stage import Condition
+
+
+def _has_prototypes(settings: TrainConfig) -> bool:
+    """Tell whether a loss reads moving prototypes: CAP's and SpCL's own do not."""
+    return settings.memory == "cluster" or (settings.memory == "camera" and settings.uses_pairs)
+
+
+def _is_own(settings: TrainConfig) -> bool:
+    """Tell whether training uses a user's own loss or memory, which may read any setting."""
+    return bool(settings.extra_losses) or settings.memory not in PIECES["train.memory"].shipped
+
+
+SYNTHETIC = Condition(
+    lambda c: spelling_key(c.data.dataset) == "synthetic", "data.dataset: synthetic"
+)
+WARM_UP = Condition(lambda c: c.init.method == "warmup", "init.method: warmup")
+ALIGNED = Condition(lambda c: c.graph.cameras != "none", "graph.cameras")
+IVF = Condition(lambda c: c.graph.backend == "ivf", "graph.backend: ivf")
+USES_GCN = Condition(lambda c: c.use_gcn, "use_gcn")
+USES_RANKS = Condition(lambda c: c.uses_ranks, "use_gcn, graph.backend: ivf")
+USES_PREDICTIONS = Condition(lambda c: c.uses_judgements, "cluster.relation: judged")
+FILTERS = Condition(
+    lambda c: c.use_gcn and c.train.uses_pairs, "use_gcn, train.use_hsd or train.use_ppa"
+)
+FILTERS_RANKED = Condition(
+    lambda c: FILTERS.holds(c) and c.uses_ranks, f"{FILTERS.words}, graph.backend: ivf"
+)
+LEARNS = Condition(lambda c: c.learns, "use_gcn, gcn.learn")
+STRICT = Condition(lambda c: c.gcn.unlabelled.source == "strict", "gcn.unlabelled.source: strict")
+COMMUNITY = Condition(lambda c: c.cluster.method != "dbscan", "cluster.method: community")
+DBSCAN = Condition(lambda c: c.cluster.method != "community", "cluster.method: dbscan")
+SELF_PACED = Condition(lambda c: c.cluster.self_paced, "cluster.self_paced")
+EPS_GAP = Condition(  # a user's own clustering may read any setting
+    lambda c: c.cluster.self_paced or c.cluster.method not in PIECES["cluster.method"].shipped,
+    SELF_PACED.words,
+)
+CAMERA_MEMORY = Condition(
+    lambda c: c.train.memory == "camera" or _is_own(c.train), "train.memory: camera"
+)
+PROTOTYPES = Condition(
+    lambda c: _has_prototypes(c.train) or _is_own(c.train), "train.memory: cluster"
+)
+HSD = Condition(lambda c: c.train.use_hsd or _is_own(c.train), "train.use_hsd")
+PPA = Condition(lambda c: c.train.use_ppa or _is_own(c.train), "train.use_ppa")

@@ -1,0 +1,96 @@
+"""One workflow at a time works on a run: a lock in its results folder, for its whole life."""
+
+import json
+import os
+import socket
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mprd.artifacts.files import grants_locks
+from mprd.errors import UserError
+from mprd.pipeline.layout import RunLayout
+
+_held: dict[Path, "RunLock"] = {}
+
+
+class RunLock:
+    """The lock of one run. The system releases it when the process ends, however it ends."""
+
+    def __init__(self, run: RunLayout) -> None:
+        """Take the lock.
+
+        Args:
+            run: layout of the run; its folder is made.
+
+        Raises:
+            UserError: another workflow works on the run; says who, since when, and what to do.
+        """
+        run.folder.mkdir(parents=True, exist_ok=True)
+        self._holder = run.folder / ".running.json"
+        self._lock = FileLock(run.folder / ".running.lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except (NotImplementedError, OSError) as error:
+            if isinstance(error, Timeout) and grants_locks(Path(self._lock.lock_file)):
+                raise UserError(_busy(run, self._holder)) from None
+            print(f"note: {run.folder} grants no locks ({error}). Start no second run there.")
+            return
+        self._holder.write_text(json.dumps(_myself()), encoding="utf-8")
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._lock.is_locked:
+            self._holder.unlink(missing_ok=True)
+            self._lock.release()
+
+
+def hold_runs(runs: Iterable[RunLayout]) -> None:
+    """Take the locks of some runs and hold them until `release_runs`, or until the process ends.
+
+    Those that this process holds already are passed over.
+
+    Raises:
+        UserError: another workflow works on one of them; none is held then.
+    """
+    try:
+        for run in runs:
+            if run.folder not in _held:
+                _held[run.folder] = RunLock(run)
+    except UserError:
+        release_runs()
+        raise
+
+
+def require_free(runs: Iterable[RunLayout]) -> None:
+    """Check that no other workflow works on some runs, as far as they have begun.
+
+    Raises:
+        UserError: another one does; says who, since when, and what to do.
+    """
+    for run in runs:
+        if run.folder.is_dir():
+            RunLock(run).release()
+
+
+def release_runs() -> None:
+    """Give back all locks that `hold_runs` took."""
+    while _held:
+        _held.popitem()[1].release()
+
+
+def _myself() -> dict[str, str | int]:
+    since = datetime.now().astimezone().isoformat(timespec="seconds")
+    return {"host": socket.gethostname(), "pid": os.getpid(), "since": since}
+
+
+def _busy(run: RunLayout, holder: Path) -> str:
+    try:
+        who = json.loads(holder.read_text(encoding="utf-8"))
+        words = f"process {who['pid']} on {who['host']}, since {who['since']}"
+        end = f"Wait for it, or end it there with: kill {who['pid']}"
+    except (OSError, ValueError, KeyError, TypeError):  # it is about to write its name
+        words, end = "another process", "Wait for it, or end it"
+    return f"{run.folder} is in use: a workflow works there ({words}). {end}. Nothing was changed."

@@ -1,0 +1,75 @@
+"""What the stages of the network read: images, a network, and the memory that both will take."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mprd.artifacts import Artifact
+from mprd.data.pixels import PixelStore
+from mprd.inference.embed import largest_map
+from mprd.models.footprint import footprint
+from mprd.models.network import ReidNetwork
+from mprd.models.precision import Precision
+from mprd.models.weights import load_network
+from mprd.pipeline.lineage import Lineage
+from mprd.pipeline.memory import Sizes
+from mprd.system.ram import held_pixels
+
+
+def open_images(
+    lineage: Lineage, pixels: Path, index: Artifact, rows: np.ndarray, device: torch.device
+) -> PixelStore:
+    """Open the images of some rows of an index.
+
+    Raises:
+        UserError: missing, damaged, or made from another index.
+    """
+    store = PixelStore(pixels, rows, device)
+    lineage.add("pixels", pixels, store.digest, {"index": store.index_digest}, "pixels")
+    return store
+
+
+def read_model(lineage: Lineage, model: Path, precision: Precision) -> ReidNetwork:
+    """Read a CNN of ours, on the CPU.
+
+    Raises:
+        UserError: missing or damaged.
+    """
+    network, header = load_network(model, precision)
+    # A model may come from elsewhere: it is used on other images, too.
+    lineage.add("model", model, header["digest"], {}, "init")
+    return network
+
+
+def inference_sizes(network: ReidNetwork, store: PixelStore, **more: Any) -> Sizes:
+    """Return what the memory for embedding a store depends on.
+
+    Args:
+        network: in eval mode.
+        store: the images.
+        more: other sizes of the stage.
+    """
+    return Sizes(
+        images=len(store),
+        dim=network.dim,
+        largest=largest_map(network, store.device),
+        pixels=held_pixels(store.size),
+        **more,
+    )
+
+
+def training_sizes(network: ReidNetwork, store: PixelStore, **more: Any) -> Sizes:
+    """Return what the memory for training steps depends on; arguments as `inference_sizes`."""
+    sizes = footprint(network)
+    # On a GPU the feature maps are on the card.
+    activations = sizes.activations if store.device.type == "cpu" else 0
+    return Sizes(
+        images=len(store),
+        dim=network.dim,
+        activations=activations,
+        weights=sizes.weights,
+        pixels=held_pixels(store.size),
+        **more,
+    )

@@ -1,0 +1,142 @@
+"""What the stages of the relation GCN read: a network, ranks, clusters with doubtful pairs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mprd.artifacts import CLUSTERS, METADATA, RANKS, Artifact
+from mprd.config import Config
+from mprd.data.pixels import PixelStore
+from mprd.data.transforms import view_pixels
+from mprd.errors import UserError
+from mprd.gcn.camera_ranks import LEVELS
+from mprd.gcn.learning import TaskSource
+from mprd.gcn.networks.registry import RelationNetwork
+from mprd.gcn.relation_tasks import RelationTasks
+from mprd.gcn.weights import load_gcn
+from mprd.inference.embed import embed_pixels
+from mprd.models.network import ReidNetwork
+from mprd.pipeline.lineage import Lineage
+
+
+def read_gcn(lineage: Lineage, path: Path, dim: int) -> RelationNetwork:
+    """Read a relation GCN for embeddings of size D.
+
+    Raises:
+        UserError: missing, damaged, trained on other images, or made for another size.
+    """
+    network, header = load_gcn(path, dim)
+    lineage.add("gcn", path, header["digest"], json.loads(header["inputs"]), "pretrain")
+    return network
+
+
+def read_metadata(lineage: Lineage, path: Path, dim: int) -> Artifact:
+    """Read `metadata.h5` for embeddings of size D.
+
+    Raises:
+        UserError: of another data set or another backbone width.
+    """
+    metadata = lineage.read("metadata", path, METADATA)
+    width = metadata["features"].shape[1]
+    if width != dim:
+        raise UserError(
+            f"{path} holds embeddings of size {width}, the model makes {dim}. "
+            "Make it again with `mprd metadata`."
+        )
+    return metadata
+
+
+def read_ranks(lineage: Lineage, path: Path | None, cameras: np.ndarray) -> Artifact | None:
+    """Read `ranks.h5`, if there is one.
+
+    Args:
+        lineage: of the stage.
+        path: the file.
+        cameras: int (N,), camera of each training image, -1 unknown.
+
+    Raises:
+        UserError: made from other features, or for other cameras.
+    """
+    if path is None:
+        return None
+    ranks = lineage.read("ranks", path, RANKS)
+    shape = (len(cameras), len(np.unique(cameras)), len(LEVELS))
+    if ranks["cosine"].shape != shape:
+        raise UserError(
+            f"{path} holds ranks {ranks['cosine'].shape}, {shape} are needed. "
+            "Make it again with `mprd ranks`."
+        )
+    return ranks
+
+
+def read_doubtful(lineage: Lineage, keyword: str, path: Path) -> Artifact:
+    """Read the clusters inside which the GCN finds doubtful pairs.
+
+    They are clusters by distance: inside clusters of its own predictions it would find no doubts.
+
+    Args:
+        lineage: of the stage.
+        keyword: of the file in the stage table.
+        path: the file.
+
+    Raises:
+        UserError: missing, damaged, of another run, or made from predictions.
+    """
+    clusters = lineage.read(keyword, path, CLUSTERS)
+    if clusters.attributes["relation"] != "jaccard":
+        raise UserError(
+            f"{clusters.path} was made from judgements; the relation GCN learns inside clusters by "
+            "distance. Give drafts.h5, made by `mprd cluster` without --judgements."
+        )
+    return clusters
+
+
+def unlabelled_tasks(
+    relations: RelationTasks,
+    *,
+    cnn: ReidNetwork,
+    store: PixelStore,
+    eps: float,
+    config: Config,
+    tasks: int,
+) -> TaskSource:
+    """Find the unlabelled pairs of `gcn.unlabelled` in an epoch.
+
+    Args:
+        relations: of the epoch.
+        cnn: the network that made its features; read only by source `views`.
+        store: the training images; likewise.
+        eps: radius that gave the epoch's labels.
+        config: `gcn.unlabelled`, `cluster` and `augment` are read.
+        tasks: how many tasks.
+    """
+    if config.gcn.unlabelled.source != "views":
+        return relations.unlabelled_tasks(config.cluster, eps, tasks)
+    count = min(config.gcn.unlabelled.images, len(store))
+    chosen = torch.randperm(len(store), generator=relations.generator)[:count].sort().values
+    seed = int(torch.randint(2**62, (1,), generator=relations.generator))
+    draws = torch.Generator(store.device).manual_seed(seed)
+    views = view_pixels(store.batch(chosen), config.augment, draws)
+    embedded = embed_pixels(cnn, views, store.device)
+    return relations.view_tasks(chosen.to(store.device), embedded, tasks)
+
+
+def embed_nodes(
+    metadata: Artifact, features: np.ndarray, cnn: ReidNetwork, store: PixelStore
+) -> np.ndarray:
+    """Return the embeddings of the metadata nodes by a model, float32 (m, D).
+
+    Args:
+        metadata: `metadata.h5`.
+        features: float32 (N, D), of the training images by this model.
+        cnn: the model.
+        store: the training images.
+    """
+    nodes = features[metadata["row"]].copy()
+    views = metadata["view"] >= 0
+    if views.any():
+        pixels = torch.from_numpy(metadata["pixels"])
+        nodes[views] = embed_pixels(cnn, pixels, store.device)
+    return nodes

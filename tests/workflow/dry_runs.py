@@ -18,6 +18,7 @@ from mprd.pipeline.stages import STAGES
 from tests.workflow.runs import ROOT
 
 ASKED = ("tiny", "gcn")
+SHARED = ("index", "pixels", "init")
 TARGETS = [
     f"results/{run}/{name}" for run in ASKED for name in ("report.html", "final/clusters.csv")
 ]
@@ -49,6 +50,9 @@ def planned(text: str) -> dict[str, set[str]]:
     for block in re.split(r"\n(?=\[)", text):
         rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
         wildcard = re.search(r"^    wildcards: run=([\w-]+)", block, re.MULTILINE)
+        if rule and rule[1] in SHARED:
+            for stages_of_run in found.values():  # the runs that are asked about have equal ones
+                stages_of_run.add(rule[1])
         if rule and wildcard:
             # A run links to what a stage makes for all runs with equal settings.
             linked = re.search(r"file=(?:(\w+)\.h5|(init)/)", block)

@@ -119,7 +119,8 @@ class Provenance:
             section = settings
             for part in sections:
                 section = section.get(part, {})
-            section.pop(last, None)
+            if section.pop(last, None) is not None and key != "data.root":
+                content["files"][key] = "missing"  # until it is found there
         for key, path in user_files(config, name, final=final).items():
             content["files"][key] = _file_digest(path, path.stat().st_mtime_ns)
         if piece:

@@ -62,7 +62,7 @@ def touched(before: Config, after: Config) -> set[str]:
         ({}, {"data": {"on_bad_image": "skip"}}, {"index"}),
         ({}, {"model": {"pooling": "avg"}}, {"init", "evaluate"}),
         ({}, {"gcn": {"batch": 8}}, set()),
-        ({}, {"export": {"numbers": "missing.csv"}}, set()),
+        ({}, {"export": {"numbers": "missing.csv"}}, {"final cluster"}),
         ({}, {"device": "auto", "processes": 1, "epochs_per_job": 3, "results": "there"}, set()),
         (GCN, {"gcn": {"batch": 8}}, {"pretrain", "learn"}),
         (GCN, {"gcn": {"update": {"metadata": 3}}}, {"learn"}),

@@ -95,7 +95,7 @@ def test_the_settings_of_a_stage_at_the_end(folder, tiny_config, tmp_path):
         "final/model.safetensors": "follows from others",
         "final/embeddings.h5": "follows from others",
         "final/clusters.csv": "follows from others",
-        "report.html": "follows from others",
+        "report.html": "changed: export.numbers",
     }
 
 

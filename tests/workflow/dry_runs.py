@@ -45,7 +45,7 @@ def dry_run(task: tuple[Path, dict]) -> dict[str, set[str]]:
 def planned(text: str) -> dict[str, set[str]]:
     """Read the stages of each run from what a dry run prints."""
     found: dict[str, set[str]] = {run: set() for run in ASKED}
-    names = {"train_gcn": "train", "draft": "cluster"}
+    names = {"train_gcn": "train"}
     stages = {stage.name for stage in STAGES}
     for block in re.split(r"\n(?=\[)", text):
         rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)

@@ -29,10 +29,10 @@ def every(*stages: str) -> set[str]:
 
 
 # Stage -> the stages that read what it makes. "@1": in epoch 1, whose features are the initial
-# model's; "@2": in a later epoch; "@end": at the end. `cluster` stands for the provisional clusters
-# as well.
+# model's; "@2": in a later epoch; "@end": at the end. The clusters with doubtful pairs have more
+# readers: see `readers_of`.
 READERS = {
-    "index": every("features", "cluster", "ranks", "judge")
+    "index": every("features", "draft", "cluster", "ranks", "judge")
     | {"pixels", "init", "metadata", "pretrain", "train", "learn", "evaluate", "export"},
     "pixels": every("features")
     | {"init", "metadata", "pretrain", "train", "learn", "evaluate", "export"},
@@ -40,18 +40,21 @@ READERS = {
     "features@1": {"graph@1", "ranks@1", "judge@1", "metadata", "pretrain", "train", "learn"},
     "features@2": {"graph@2", "ranks@2", "judge@2", "train", "learn"},
     "features@end": {"graph@end", "ranks@end", "judge@end", "export"},
-    "graph@1": {"cluster@1", "judge@1", "metadata", "pretrain", "train", "learn"},
-    "graph@2": {"cluster@2", "judge@2", "train", "learn"},
-    "graph@end": {"cluster@end", "judge@end", "report"},
+    "graph@1": {"draft@1", "cluster@1", "judge@1", "metadata", "pretrain", "train", "learn"},
+    "graph@2": {"draft@2", "cluster@2", "judge@2", "train", "learn"},
+    "graph@end": {"draft@end", "cluster@end", "judge@end", "report"},
     "ranks@1": {"pretrain", "judge@1", "train", "learn"},
     "ranks@2": {"judge@2", "train", "learn"},
     "ranks@end": {"judge@end"},
     "judge@1": {"cluster@1"},
     "judge@2": {"cluster@2"},
     "judge@end": {"cluster@end"},
-    "cluster@1": {"judge@1", "pretrain", "train", "learn", "table"},
-    "cluster@2": {"judge@2", "train", "learn", "table"},
-    "cluster@end": {"judge@end", "export"},
+    "draft@1": {"judge@1"},
+    "draft@2": {"judge@2"},
+    "draft@end": {"judge@end", "report"},
+    "cluster@1": {"train", "table"},
+    "cluster@2": {"train", "table"},
+    "cluster@end": {"export", "report"},
     "metadata": {"pretrain", "learn"},
     "pretrain": {"judge@1", "train", "learn"},
     "train": {"features@2", "features@end", "learn", "evaluate", "export", "table"},
@@ -160,10 +163,17 @@ def stages_of(config: Config) -> set[str]:
     if not config.learns:
         stages -= {"learn"}
     if not config.uses_judgements:
-        stages -= every("judge")
+        stages -= every("draft", "judge")
     if not config.uses_ranks:
         stages -= every("ranks")
     return stages
+
+
+def readers_of(config: Config) -> dict[str, set[str]]:
+    """READERS, with those of the clusters inside which the GCN finds doubtful pairs."""
+    doubtful = "draft" if config.uses_judgements else "cluster"
+    more = {f"{doubtful}@1": {"pretrain", "train", "learn"}, f"{doubtful}@2": {"train", "learn"}}
+    return {stage: readers | more.get(stage, set()) for stage, readers in READERS.items()}
 
 
 def keys_read(config: Config, name: str) -> tuple[str, ...]:
@@ -187,7 +197,8 @@ def expected(before: dict, after: dict) -> dict[str, set[str]]:
             for key in keys_read(config, stage)
             if get(old.config, key) != get(new.config, key)
         }
-        while more := {r for s in stale for r in READERS[s]} & stages - stale:
+        readers = readers_of(new.config)
+        while more := {r for s in stale for r in readers[s]} & stages - stale:
             stale |= more
         wanted[new.name] = {stage.partition("@")[0] for stage in stale}
     return wanted
@@ -240,7 +251,7 @@ def test_settings_of_the_dag(folder, tmp_path, asked):
     assert plans["baselines"] == {"tiny": table, "gcn": set()}
     assert plans["every"] == {"tiny": table, "gcn": set()}
     epoch = {"features", "graph", "cluster", "train", "evaluate", "export"} | table
-    assert plans["epochs"] == {"tiny": epoch, "gcn": epoch | {"ranks", "judge", "learn"}}
+    assert plans["epochs"] == {"tiny": epoch, "gcn": epoch | {"ranks", "draft", "judge", "learn"}}
 
 
 def test_stages_that_stay_in_a_changed_run(folder, tmp_path, asked):
@@ -299,7 +310,7 @@ def stale(folder: Path) -> set[str]:
 def test_own_files_are_inputs(own):
     assert stale(own) == set()
     judged = {"metadata", "pretrain", "judge", "cluster", "train", "evaluate", "table"}
-    epoch = {"features", "graph", "ranks"} | judged
+    epoch = {"features", "graph", "ranks", "draft"} | judged
     for name, wanted in {
         "labels.csv": judged,
         "start.safetensors": {"init"} | epoch,

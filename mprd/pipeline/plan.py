@@ -111,6 +111,13 @@ class RunPlan:
         piece = self._piece(name, step)
         return self.provenance.path(name, final=step == FINAL, piece=piece)
 
+    def records(self) -> list[Path]:
+        """Return the files of provenance that the run has."""
+        jobs = [files.provenance for files in self.freshness.jobs.values()]
+        links = [self.link_record(RunLayout.roles()[role].name) for role in SHARED_ROLES]
+        found = [self.config_provenance, *links, *filter(None, jobs)]
+        return list(dict.fromkeys(found))
+
     def done(self, name: str, step: Step = None) -> bool:
         """Tell whether a job has nothing to do, by what its files hold."""
         return self.freshness.done((name, _step_name(step)), self.writes(name, step).values())

@@ -87,24 +87,36 @@ def job_of(wildcards):
     return plan, values.get("evaluation")
 
 
-def recorded(plan, provenance):
-    """The provenance of a stage as an input: written anew after a change, so newer than results.
+@functools.cache
+def written_records(plan):
+    """Write what is new in the provenance of a run, newer than its results; name -> path.
 
-    It is written when jobs are found and will run. A dry run writes nothing in the results: there
-    a file elsewhere stands for it, whose name is the reason.
+    That happens when jobs are found and will run. A dry run writes nothing in the results: there
+    files elsewhere stand for it, whose names are the reasons. All of a run are written before the
+    first is looked at: Snakemake lists a folder once, and a job whose input came later is dropped.
     """
-    if provenance.exists() or not workflow.is_main_process:
-        return str(provenance)
+    new = [path for path in plan.records() if not path.exists()]
     if workflow.executor_plugin is not None and not workflow.dryrun:
-        hold([plan])
-        plan.provenance.write(provenance)
+        if new:
+            hold([plan])
+        for path in new:
+            plan.provenance.write(path)
+        return {path: str(path) for path in new}
+    folder = tempfile.mkdtemp(dir=REASONS.name)
+    reasons = {}
+    for path in new:
+        reason = f"{path.name.rpartition('-')[0]} {plan.provenance.difference(path)}"
+        reasons[path] = os.path.join(folder, reason.replace("/", " ")[:200])
+        with open(reasons[path], "w"):
+            pass
+    return reasons
+
+
+def recorded(plan, provenance):
+    """The provenance of a stage as an input: newer than the results after a change."""
+    if not workflow.is_main_process:
         return str(provenance)
-    label = provenance.name.rpartition("-")[0]
-    reason = f"{label} {plan.provenance.difference(provenance)}".replace("/", " ")
-    path = os.path.join(REASONS.name, reason[:200])
-    with open(path, "w"):
-        pass
-    return path
+    return written_records(plan).get(provenance, str(provenance))
 
 
 def with_settings(home, files, done):

@@ -87,6 +87,13 @@ def test_going_back_counts_as_a_change(folder):
     assert len(list((folder / "results/tiny/provenance").glob("evaluate-*.json"))) == 1
 
 
+def test_one_page_asks_for_all_that_it_shows(folder):
+    """Snakemake lists a folder of records once: none may be written after it was looked at."""
+    changed(folder, CHANGE)
+    snakemake(folder, "results/tiny/report.html")
+    assert jobs(folder) == {}
+
+
 def touch(folder: Path) -> None:
     """Give every file another time, in a random order."""
     paths = [path for path in (folder / "results").rglob("*") if path.is_file()]

@@ -2,18 +2,6 @@
 SYNTHETIC = {str(plan.synthetic): plan for plan in PLANS.values() if plan.synthetic}
 
 
-def synthetic_images(wildcards):
-    """The folder of an index's images, if they are drawn."""
-    folder = OWNERS[wildcards.key].synthetic
-    return ancient(str(folder)) if folder else []
-
-
-def settings_of_images(wildcards):
-    """The settings that images are drawn by; none where they are there."""
-    drawn = os.path.isdir(wildcards.folder)
-    return [] if drawn else str(SYNTHETIC[wildcards.folder].home("index").config)
-
-
 if SYNTHETIC:
 
     rule synthesize:

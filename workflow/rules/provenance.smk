@@ -5,12 +5,6 @@ localrules:
     link,
 
 
-def settings_record(plan):
-    """What changes with any setting of a run."""
-    record = recorded(plan, plan.config_provenance)
-    return ancient(record) if plan.config_is_written() else record
-
-
 # The complete settings of a run. Stages read it; their provenance decides whether they run again.
 rule settings:
     input:
@@ -31,13 +25,6 @@ use rule settings as shared_settings with:
         COMMON.config,
     params:
         text=lambda wildcards: OWNERS[wildcards.key].config_text,
-
-
-def linked_file(plan, name):
-    """The file in a shared folder that a file of a run is a link to, and a record of which."""
-    files = {"shared": str(plan.shared_source(name))}
-    files["record"] = recorded(plan, plan.link_record(name))
-    return ancient_files(files) if plan.link_done(name) else files
 
 
 # Index, pixels and start lie in folders named by all that decides them; a run links to its own.

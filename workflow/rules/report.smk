@@ -31,13 +31,6 @@ TOGETHER = Freshness(
 )
 
 
-def of_all_runs(name):
-    """Input of a rule that reads a file of each run."""
-    files = TOGETHER.jobs[(name,)]
-    flag = ancient if TOGETHER.done((name,), files.writes) else str
-    return [flag(str(path)) for path in files.reads]
-
-
 rule summary:
     input:
         lambda wildcards: of_all_runs("summary"),

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -14,17 +15,18 @@ import numpy as np
 from mprd.config import SyntheticConfig
 from mprd.data.synthetic.people import Person, draw_look_alike, draw_person
 from mprd.data.synthetic.scene import Camera, draw_camera, render
+from mprd.data.synthetic.walks import draw_passers, draw_rushes, draw_walks, draw_ways
 from mprd.errors import UserError
 from mprd.system.cpus import worker_count
 
 _JPEG_QUALITY = 88
 # Purposes of the random streams: each draw depends on its own numbers alone.
-_CAMERA, _PERSON, _SHOTS, _IMAGE = range(4)
+_CAMERA, _PERSON, _SHOTS, _IMAGE, _WAYS, _RUSHES, _WALKS = range(7)
 _TRAIN, _TEST, _DISTRACTOR = range(3)
 
 
 @dataclass(frozen=True)
-class _Shot:
+class Shot:
     """One image to draw: its file, and the numbers of its random stream."""
 
     path: str
@@ -45,7 +47,8 @@ def generate(
     """Draw a data set.
 
     Each test identity gives one query image per camera that sees it; all its other images are in
-    the gallery. More identities leave the images of the first ones as they are.
+    the gallery. More identities leave the images of the first ones as they are. The frame number in
+    a file name is the time of the image, see `walks`.
 
     Args:
         settings: the `data.synthetic` section.
@@ -66,7 +69,7 @@ def generate(
     if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
         raise UserError(f"{out_dir} exists and is not empty. Remove it or name another folder.")
     temporary = out_dir.with_name(f".{out_dir.name}.{os.getpid()}.partial")
-    shots = list(_shots(settings))
+    shots = list(list_shots(settings))
     try:
         for folder in sorted({Path(shot.path).parent for shot in shots}):
             (temporary / folder).mkdir(parents=True)
@@ -87,42 +90,62 @@ def generate(
     return len(shots)
 
 
-def _shots(settings: SyntheticConfig) -> Iterator[_Shot]:
+def list_shots(settings: SyntheticConfig) -> Iterator[Shot]:
+    """Yield the images of a data set without drawing them."""
+    ways = draw_ways(_rng(settings, _WAYS), settings.cameras)
     for identity in range(1, settings.train_identities + 1):
-        for camera, numbers in _appearances(settings, _TRAIN, identity):
-            for number in numbers:
-                yield _shot("bounding_box_train", identity, _TRAIN, identity, camera, number)
+        for camera, frames in _appearances(settings, ways, _TRAIN, identity):
+            for number, frame in enumerate(frames):
+                file = _file("bounding_box_train", identity, camera, frame, number)
+                yield Shot(file, _TRAIN, identity, camera, number)
     for k in range(1, settings.test_identities + 1):
         name = settings.train_identities + k
-        for camera, numbers in _appearances(settings, _TEST, k):
-            for number in numbers:
+        for camera, frames in _appearances(settings, ways, _TEST, k):
+            for number, frame in enumerate(frames):
                 folder = "query" if number == 0 else "bounding_box_test"
-                yield _shot(folder, name, _TEST, k, camera, number)
-    for k in range(1, settings.distractors + 1):
-        camera = int(_rng(settings, _SHOTS, _DISTRACTOR, k).integers(settings.cameras))
-        yield _shot("bounding_box_test", 0, _DISTRACTOR, k, camera, 0)
+                yield Shot(_file(folder, name, camera, frame, number), _TEST, k, camera, number)
+    yield from _distractors(settings)
 
 
-def _shot(folder: str, name: int, group: int, identity: int, camera: int, number: int) -> _Shot:
-    frame = identity * 100 + number
-    file = f"{name:04d}_c{camera + 1}s1_{frame:06d}_{number:02d}.jpg"
-    return _Shot(f"{folder}/{file}", group, identity, camera, number)
+def _file(folder: str, name: int, camera: int, frame: int, number: int) -> str:
+    return f"{folder}/{name:04d}_c{camera + 1}s1_{frame:06d}_{number:02d}.jpg"
 
 
 def _appearances(
-    settings: SyntheticConfig, group: int, identity: int
-) -> Iterator[tuple[int, range]]:
-    """Yield the cameras that see an identity and its shots there (two at least for a query)."""
+    settings: SyntheticConfig, ways: np.ndarray, group: int, identity: int
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield the cameras that see an identity and its frames there (two at least for a query)."""
     rng = _rng(settings, _SHOTS, group, identity)
     seen = rng.random(settings.cameras) < settings.camera_presence
     seen[rng.permutation(settings.cameras)[:2]] = True
     counts = rng.integers(settings.min_images, settings.max_images + 1, settings.cameras)
-    for camera in np.flatnonzero(seen).tolist():
-        shots = int(counts[camera]) + (1 if group == _TEST else 0)
-        yield camera, range(shots)
+    counts += group == _TEST
+    images = {camera: int(counts[camera]) for camera in np.flatnonzero(seen).tolist()}
+    rushes = _rushes(settings, group, identity)
+    yield from draw_walks(_rng(settings, _WALKS, group, identity), ways, images, rushes).items()
 
 
-def _draw(settings: SyntheticConfig, folder: Path, height: int, width: int, shot: _Shot) -> None:
+def _distractors(settings: SyntheticConfig) -> Iterator[Shot]:
+    """Yield one image of each distractor; the later ones of a camera pass it later."""
+    seen = defaultdict(list)
+    for k in range(1, settings.distractors + 1):
+        camera = int(_rng(settings, _SHOTS, _DISTRACTOR, k).integers(settings.cameras))
+        seen[camera].append(k)
+    for camera, people in sorted(seen.items()):
+        frames = draw_passers(_rng(settings, _WALKS, _DISTRACTOR, camera), len(people))
+        for k, frame in zip(people, frames, strict=True):
+            file = _file("bounding_box_test", 0, camera, frame, 0)
+            yield Shot(file, _DISTRACTOR, k, camera, 0)
+
+
+def _rushes(settings: SyntheticConfig, group: int, identity: int) -> tuple[int, ...]:
+    """Draw the rush hours of an identity; a look-alike walks in others than its model."""
+    model = _model(settings, identity, _rng(settings, _PERSON, group, identity))
+    taken = () if model is None else _rushes(settings, group, model)
+    return draw_rushes(_rng(settings, _RUSHES, group, identity), taken)
+
+
+def _draw(settings: SyntheticConfig, folder: Path, height: int, width: int, shot: Shot) -> None:
     camera = _camera(settings, shot.camera)
     person = _person(settings, shot.group, shot.identity)
     rng = _rng(settings, _IMAGE, shot.group, shot.identity, shot.camera, shot.number)
@@ -145,10 +168,17 @@ def _camera(settings: SyntheticConfig, camera: int) -> Camera:
 def _person(settings: SyntheticConfig, group: int, identity: int) -> Person:
     """Draw an identity; a look-alike is dressed as one of the same group before it."""
     rng = _rng(settings, _PERSON, group, identity)
+    model = _model(settings, identity, rng)
+    if model is None:
+        return draw_person(rng)
+    return draw_look_alike(_person(settings, group, model), rng)
+
+
+def _model(settings: SyntheticConfig, identity: int, rng: np.random.Generator) -> int | None:
+    """Return the identity whose clothes a look-alike wears: the first draw of its person."""
     if identity > 1 and rng.random() < settings.look_alike:
-        model = _person(settings, group, int(rng.integers(1, identity)))
-        return draw_look_alike(model, rng)
-    return draw_person(rng)
+        return int(rng.integers(1, identity))
+    return None
 
 
 def _rng(settings: SyntheticConfig, *purpose: int) -> np.random.Generator:

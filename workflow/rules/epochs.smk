@@ -14,7 +14,7 @@ for number, (plan, first, last) in enumerate(BLOCKS):
         name:
             f"epochs_{number}"
         input:
-            **block_reads(plan, first, last),
+            unpack(functools.partial(block_reads, plan, first, last)),
         output:
             [str(path) for path in plan.block_outputs(first, last)],
         log:

@@ -115,7 +115,7 @@ def block_command(plan, first, last, wildcards, threads):
     return shlex.join(map(str, words))
 
 
-def block_reads(plan, first, last):
+def block_reads(plan, first, last, wildcards):
     """Input of a job of several epochs."""
     files = {"files": [str(path) for path in plan.block_inputs(first, last)]}
     provenance = plan.block_provenance(first, last)

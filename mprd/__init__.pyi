@@ -10,8 +10,13 @@ from .clustering.from_features import FeatureClusters as FeatureClusters
 from .clustering.from_features import cluster_features as cluster_features
 from .clustering.health import ClusterHealth as ClusterHealth
 from .clustering.health import cluster_health as cluster_health
+from .clustering.linkage import LinkageTree as LinkageTree
+from .clustering.linkage import linkage as linkage
+from .clustering.linkage import linkage_tree as linkage_tree
 from .data.image_paths import image_paths as image_paths
 from .errors import UserError as UserError
+from .evidence.transitions import Transitions as Transitions
+from .evidence.transitions import learn_transitions as learn_transitions
 from .graph.approximate import approximate_knn as approximate_knn
 from .graph.cameras import center_cameras as center_cameras
 from .graph.cameras import standardize_cameras as standardize_cameras

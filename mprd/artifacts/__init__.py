@@ -25,6 +25,7 @@ from mprd.artifacts.store import (
     read_artifact,
     write_artifact,
 )
+from mprd.artifacts.time_schemas import TRANSITIONS
 
 __all__ = [
     "CLUSTERS",
@@ -41,6 +42,7 @@ __all__ = [
     "RELATIONS",
     "SCHEMAS",
     "SPLITS",
+    "TRANSITIONS",
     "Array",
     "Artifact",
     "Schema",

@@ -3,6 +3,7 @@
 from mprd.artifacts.csr import graph_fault
 from mprd.artifacts.declaration import Array, Schema
 from mprd.artifacts.relation_schemas import COLLECTED, JUDGEMENTS, METADATA, RANKS, RELATIONS
+from mprd.artifacts.time_schemas import TRANSITIONS
 
 SPLITS = ("train", "query", "gallery")
 
@@ -101,7 +102,7 @@ GRAPH = Schema(
 
 CLUSTERS = Schema(
     "mprd.clusters",
-    5,
+    6,
     "cluster",
     "Pseudo-labels of the training images.",
     {
@@ -123,8 +124,9 @@ CLUSTERS = Schema(
         ),
     },
     {
-        "eps": "radius used (after widening, if any)",
-        "gamma": "mean relation that a community had to reach, as chosen if `auto` (NaN: dbscan)",
+        "eps": "radius used (after widening, if any; NaN: linkage)",
+        "gamma": "mean relation that a community had to reach, as chosen if `auto` (NaN: none)",
+        "threshold": "largest mean distance of clusters that linkage joined (NaN: not linkage)",
         "relation": "the similarity that was clustered: jaccard, or judged by the relation GCN",
         "independence": "threshold of SpCL's criterion, set in epoch 1 (NaN: not `self_paced`)",
         "num_outliers": "images without a cluster",
@@ -193,6 +195,7 @@ SCHEMAS: dict[str, Schema] = {
         FEATURES,
         GRAPH,
         CLUSTERS,
+        TRANSITIONS,
         RANKS,
         JUDGEMENTS,
         METADATA,

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mprd.clustering.from_pairs import cluster_pairs
-from mprd.clustering.graph_matrix import within
+from mprd.clustering.from_pairs import cluster_pairs, counted_pairs
 from mprd.clustering.health import ClusterHealth, cluster_health
 from mprd.clustering.membership import membership
 from mprd.clustering.operating_point import confident_pairs
@@ -77,7 +76,7 @@ def cluster_features(
     distance = jaccard_distance(
         vectors, neighbors, settings.k1, settings.k2, settings.eps_max, threads
     )
-    near = within(distance, distance.data <= config.cluster.eps)
+    near = counted_pairs(distance, distance.data, config.cluster)
     labels, _ = cluster_pairs(near, confident_pairs(neighbors, where), config.cluster)
     return FeatureClusters(
         labels, membership(near, labels), cluster_health(distance, labels, neighbors, where)

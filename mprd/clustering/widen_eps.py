@@ -7,8 +7,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mprd.artifacts import Artifact
-from mprd.clustering.from_pairs import cluster_pairs
-from mprd.clustering.graph_matrix import within
+from mprd.clustering.from_pairs import cluster_pairs, counted_pairs
 from mprd.config import ClusterConfig
 from mprd.errors import UserError
 
@@ -21,13 +20,15 @@ class GraphLabels:
 
     Attributes:
         graph: `graph.h5`.
-        distance: of the stored pairs, by Jaccard or as judged.
+        distance: of the stored pairs, by Jaccard or as judged, corrected by times.
+        radius: float (nnz,), what eps is compared with: Jaccard distances, corrected likewise.
         confident: int64 (P, 2), pairs of two cameras that are mutually nearest.
         out: the file that the labels are for, named in errors.
     """
 
     graph: Artifact
     distance: csr_array
+    radius: np.ndarray
     confident: np.ndarray
     out: Path
 
@@ -50,7 +51,7 @@ class GraphLabels:
 
     def labels(self, settings: ClusterConfig) -> tuple[np.ndarray, ClusterConfig]:
         """Return labels int32 (N,), and the settings with the gamma used."""
-        near = within(self.distance, self.graph["data"] <= settings.eps)
+        near = counted_pairs(self.distance, self.radius, settings)
         return cluster_pairs(near, self.confident, settings)
 
 
@@ -67,7 +68,8 @@ def cluster_widening_eps(
     Raises:
         UserError: eps above what the graph stores; for training fewer than two clusters.
     """
-    source.require_stored(settings.eps, "cluster.eps")
+    if settings.method != "linkage":
+        source.require_stored(settings.eps, "cluster.eps")
     while True:
         labels, used = source.labels(settings)
         count = int(labels.max()) + 1
@@ -86,12 +88,21 @@ def cluster_widening_eps(
 
 def _found(count: int, settings: ClusterConfig) -> str:
     clusters = "1 cluster" if count == 1 else f"{count} clusters"
-    return f"{settings.method} found {clusters} at eps {settings.eps:g}"
+    return f"{settings.method} found {clusters} at {operating_point(settings)}"
+
+
+def operating_point(settings: ClusterConfig) -> str:
+    """Return what decides how much is joined, in words."""
+    if settings.method == "linkage":
+        return f"threshold {settings.threshold:g}"
+    return f"eps {settings.eps:g}"
 
 
 def _too_few(count: int, joined: bool, settings: ClusterConfig, where: Path) -> str:
     smaller = "cluster.min_samples" if settings.method == "dbscan" else "cluster.min_size"
-    if settings.method != "dbscan":
+    if settings.method == "linkage":
+        how_to_fix = f"{'Lower' if joined else 'Raise'} cluster.threshold, or lower {smaller}"
+    elif settings.method != "dbscan":
         how_to_fix = f"{'Raise' if joined else 'Lower'} cluster.gamma, or set it to auto"
     elif joined:
         how_to_fix = "Lower cluster.eps"

@@ -1,6 +1,6 @@
 """Configuration: typed settings, loading, and their generated reference."""
 
-from mprd.config.clusters import ClusterConfig, GraphConfig
+from mprd.config.clusters import ClusterConfig, GraphConfig, TimeConfig
 from mprd.config.data import DataConfig, SyntheticConfig
 from mprd.config.gcn import GcnConfig
 from mprd.config.load import Run, dump_yaml, expand_runs, load_config, merge, read_yaml, validate
@@ -24,6 +24,7 @@ __all__ = [
     "ModelConfig",
     "Run",
     "SyntheticConfig",
+    "TimeConfig",
     "TrainConfig",
     "WarmupConfig",
     "dump_yaml",

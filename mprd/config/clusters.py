@@ -43,7 +43,8 @@ class ClusterConfig(Section):
 
     method: str = Field(
         "dbscan",
-        description="dbscan; community (Leiden, weighs all pairs of a cluster); or your own",
+        description="dbscan; community (Leiden, weighs all pairs of a cluster); linkage (average "
+        "linkage, joins clusters by the mean of all their distances); or your own",
     )
     relation: Literal["jaccard", "judged"] = Field(
         "jaccard",
@@ -56,10 +57,22 @@ class ClusterConfig(Section):
         "must reach. Pairs with a Jaccard distance above eps count 0. auto: in each epoch the "
         "strictest value that keeps the confident pairs of two cameras together",
     )
-    min_size: int = Field(
-        4, ge=2, description="community: images in smaller communities are outliers"
+    threshold: float = Field(
+        0.8,
+        gt=0,
+        lt=1,
+        description="linkage: largest mean distance of two clusters that are joined. Pairs that "
+        "the graph does not store count 1, so graph.eps_max should be near 1",
     )
-    eps: float = Field(0.6, gt=0, lt=1, description="radius; at most graph.eps_max")
+    min_size: int = Field(
+        4, ge=2, description="community, linkage: images in smaller clusters are outliers"
+    )
+    eps: float = Field(
+        0.6,
+        gt=0,
+        lt=1,
+        description="dbscan, community: larger distances do not count; at most graph.eps_max",
+    )
     min_samples: int = Field(
         4, ge=1, description="neighbours within eps that a core image needs, itself included"
     )
@@ -106,6 +119,25 @@ class ClusterConfig(Section):
 
     @model_validator(mode="after")
     def _has_gamma(self) -> "ClusterConfig":
-        if self.gamma == "auto" and self.method == "dbscan":
-            raise ValueError("gamma is auto, but method dbscan has no gamma")
+        if self.gamma == "auto" and self.method in ("dbscan", "linkage"):
+            raise ValueError(f"gamma is auto, but method {self.method} has no gamma")
         return self
+
+    @model_validator(mode="after")
+    def _widens_a_radius(self) -> "ClusterConfig":
+        if self.widen_step and self.method == "linkage":
+            raise ValueError("widen_step widens eps, which linkage does not read: set it to 0")
+        return self
+
+
+class TimeConfig(Section):
+    """What the times of two images say about them (`use_time`)."""
+
+    weight: float = Field(
+        0.12,
+        gt=0,
+        le=1,
+        description="how much the evidence of time changes a distance: distance - weight x log "
+        "ratio",
+    )
+    most: float = Field(3.0, gt=0, description="log ratios beyond this, either way, count as this")

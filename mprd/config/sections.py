@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from mprd.config.clusters import ClusterConfig, GraphConfig
+from mprd.config.clusters import ClusterConfig, GraphConfig, TimeConfig
 from mprd.config.data import DataConfig
 from mprd.config.gcn import GcnConfig
 from mprd.config.network import FeaturesConfig, InitConfig, ModelConfig
@@ -194,6 +194,11 @@ class Config(Section):
         "clusterings, descriptors or relation networks; see docs/howto/extend.md",
     )
     use_gcn: bool = Field(False, description="let the relation GCN predict doubtful pairs")
+    use_time: bool = Field(
+        False,
+        description="let the times of the images speak, too: learn how long people take between "
+        "cameras, and correct distances by it",
+    )
     data: DataConfig = Field(default_factory=DataConfig, description="images")
     model: ModelConfig = Field(default_factory=ModelConfig, description="network")
     init: InitConfig = Field(default_factory=InitConfig, description="start of the network")
@@ -202,6 +207,7 @@ class Config(Section):
     )
     graph: GraphConfig = Field(default_factory=GraphConfig, description="neighbour graph")
     cluster: ClusterConfig = Field(default_factory=ClusterConfig, description="clustering")
+    time: TimeConfig = Field(default_factory=TimeConfig, description="evidence of time")
     augment: AugmentConfig = Field(default_factory=AugmentConfig, description="augmentation")
     train: TrainConfig = Field(default_factory=TrainConfig, description="training")
     gcn: GcnConfig = Field(default_factory=GcnConfig, description="relation GCN")
@@ -225,7 +231,13 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
-        if self.cluster.eps > self.graph.eps_max:
+        if self.cluster.method == "linkage":
+            if self.cluster.threshold > self.graph.eps_max:
+                raise ValueError(
+                    f"cluster.threshold ({self.cluster.threshold}) is above graph.eps_max "
+                    f"({self.graph.eps_max}); linkage wants nearly all distances: 0.97"
+                )
+        elif self.cluster.eps > self.graph.eps_max:
             raise ValueError(
                 f"cluster.eps ({self.cluster.eps}) is above graph.eps_max ({self.graph.eps_max})"
             )

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mprd.artifacts import CLUSTERS, GRAPH, INDEX, JUDGEMENTS, read_artifact
-from mprd.clustering.from_pairs import cluster_pairs
-from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of, within
+from mprd.clustering.from_pairs import cluster_pairs, counted_pairs
+from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of
 from mprd.config import load_config, validate
 from mprd.data.index import name_cameras, split_rows
 from mprd.judging.session import Shown
@@ -60,5 +60,5 @@ def _clusters(distance: csr_array, **settings: Any) -> np.ndarray:
     """Return a clustering by these settings."""
     values = {"eps": 0.7, "min_size": 2} | settings
     chosen = validate({"cluster": values, "graph": {"eps_max": 0.9}}, "a comparison").cluster
-    near = within(distance, distance.data <= chosen.eps)
+    near = counted_pairs(distance, distance.data, chosen)
     return cluster_pairs(near, np.empty((0, 2), np.int64), chosen)[0]

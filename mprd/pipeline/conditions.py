@@ -32,8 +32,19 @@ FILTERS_RANKED = Condition(
 )
 LEARNS = Condition(lambda c: c.learns, "use_gcn, gcn.learn")
 STRICT = Condition(lambda c: c.gcn.unlabelled.source == "strict", "gcn.unlabelled.source: strict")
-COMMUNITY = Condition(lambda c: c.cluster.method != "dbscan", "cluster.method: community")
-DBSCAN = Condition(lambda c: c.cluster.method != "community", "cluster.method: dbscan")
+USES_TIME = Condition(lambda c: c.use_time, "use_time")
+# A user's own clustering may read any setting.
+COMMUNITY = Condition(
+    lambda c: c.cluster.method not in ("dbscan", "linkage"), "cluster.method: community"
+)
+DBSCAN = Condition(
+    lambda c: c.cluster.method not in ("community", "linkage"), "cluster.method: dbscan"
+)
+LINKAGE = Condition(
+    lambda c: c.cluster.method not in ("dbscan", "community"), "cluster.method: linkage"
+)
+RADIUS = Condition(lambda c: c.cluster.method != "linkage", "cluster.method: dbscan or community")
+SIZES = Condition(lambda c: c.cluster.method != "dbscan", "cluster.method: community or linkage")
 SELF_PACED = Condition(lambda c: c.cluster.self_paced, "cluster.self_paced")
 EPS_GAP = Condition(  # a user's own clustering may read any setting
     lambda c: c.cluster.self_paced or c.cluster.method not in PIECES["cluster.method"].shipped,

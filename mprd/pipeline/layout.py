@@ -71,6 +71,9 @@ class StepLayout(Folder):
 
     features = File("features.h5", "embeddings of the training images, by the model so far")
     graph = File("graph.h5", "their neighbours and Jaccard distances")
+    transitions = File(
+        "transitions.h5", "how long people take between cameras, evidence for each pair (use_time)"
+    )
     ranks = File(
         "ranks.h5", "similarity to the images of every camera (use_gcn, graph.backend: ivf)"
     )

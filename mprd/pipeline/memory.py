@@ -23,6 +23,7 @@ from mprd.system.ram import (
     relation_bytes,
     require,
     training_bytes,
+    transitions_bytes,
 )
 
 
@@ -133,6 +134,10 @@ def _cluster(sizes: Sizes, config: Config) -> int:
     return cluster_bytes(sizes.images, sizes.stored, sizes.neighbors, community=community)
 
 
+def _transitions(sizes: Sizes, config: Config) -> int:
+    return transitions_bytes(sizes.images, sizes.stored)
+
+
 def _ranks(sizes: Sizes, config: Config) -> int:
     return ranks_bytes(sizes.images, sizes.dim, sizes.cameras)
 
@@ -172,6 +177,7 @@ _FUNCTIONS: dict[str, Callable[[Sizes, Config], int]] = {
     "embed": _embed,
     "graph": _graph,
     "cluster": _cluster,
+    "transitions": _transitions,
     "ranks": _ranks,
     "judge": _judge,
     "train": _train,

@@ -128,6 +128,7 @@ PIECES = {
         {
             "community": "mprd.clustering.community:cluster_by_community",
             "dbscan": "mprd.clustering.dbscan:cluster_by_density",
+            "linkage": "mprd.clustering.linkage:cluster_by_linkage",
         },
     ),
     "train.losses": Kind(

@@ -17,14 +17,18 @@ from mprd.pipeline.conditions import (
     HSD,
     IVF,
     LEARNS,
+    LINKAGE,
     PPA,
     PROTOTYPES,
+    RADIUS,
     SELF_PACED,
+    SIZES,
     STRICT,
     SYNTHETIC,
     USES_GCN,
     USES_PREDICTIONS,
     USES_RANKS,
+    USES_TIME,
     WARM_UP,
 )
 from mprd.pipeline.stage import At, Option, Place, Read, Setting, Stage, Write
@@ -33,6 +37,7 @@ _INDEX, _PIXELS = Read("index"), Read("pixels")
 _MODEL_BEFORE = Read("model", at=At.BEFORE, initial="initial_model")
 _GCN_BEFORE = Read("gcn", at=At.BEFORE, initial="initial_gcn")
 _RANKS = Read("ranks", when=USES_RANKS, needed=False)
+_TRANSITIONS = Read("transitions", when=USES_TIME)
 _PROVISIONAL = Read("provisional_clusters", option="drafts")
 # What the initial model made: the relation GCN begins with it.
 _INITIAL = (
@@ -49,12 +54,13 @@ _SMALLER_BATCH = "Set a smaller batch, data.height or data.width."
 _CLUSTER = (
     "cluster.method",
     "cluster.relation",
-    "cluster.eps",
-    "cluster.widen_step",
     "cluster.constraints",
     "cluster.self_paced",
-    Setting(("cluster.min_size",), COMMUNITY),
+    Setting(("cluster.eps", "cluster.widen_step"), RADIUS),
+    Setting(("cluster.threshold",), LINKAGE),
+    Setting(("cluster.min_size",), SIZES),
     Setting(("cluster.min_samples",), DBSCAN),
+    Setting(("time",), USES_TIME),
     Setting(("cluster.eps_gap",), EPS_GAP),
 )
 _TRAIN = (
@@ -192,6 +198,18 @@ STAGES = (
         advice=f"{_MORE_MEMORY}, or a smaller graph.k1.",
     ),
     Stage(
+        name="transitions",
+        run="mprd.stages.transitions:run_transitions",
+        help="Learn how long people take between cameras.\n\n"
+        "From the most similar pairs; it says of each stored pair what its times speak for.",
+        place=Place.STEP,
+        reads=(_INDEX, Read("graph")),
+        writes=(Write("transitions"),),
+        when=USES_TIME,
+        memory="transitions",
+        advice=f"{_MORE_MEMORY}, or a smaller graph.eps_max.",
+    ),
+    Stage(
         name="ranks",
         run="mprd.stages.ranks:run_ranks",
         help="Rank the images of each camera by similarity, for the GCN.\n\n"
@@ -211,7 +229,7 @@ STAGES = (
         run="mprd.stages.cluster:run_cluster",
         help="Cluster by Jaccard distance; the GCN finds its doubtful pairs inside these clusters.",
         place=Place.STEP,
-        reads=(_INDEX, Read("graph")),
+        reads=(_INDEX, Read("graph"), _TRANSITIONS),
         writes=(Write("provisional_clusters"),),
         settings=_CLUSTER,
         files=("cluster.constraints",),
@@ -293,6 +311,7 @@ STAGES = (
             _INDEX,
             Read("graph"),
             Read("judgements", when=USES_PREDICTIONS),
+            _TRANSITIONS,
             Read(
                 "clusters",
                 keyword="previous_clusters",
@@ -440,6 +459,7 @@ STAGES = (
             "precision",
             "epochs",
             "use_gcn",
+            "use_time",
             "plugins",
             "data",
             "model",
@@ -447,6 +467,7 @@ STAGES = (
             "features",
             "graph",
             "cluster",
+            "time",
             "augment",
             "train",
             "gcn",

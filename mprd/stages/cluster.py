@@ -4,18 +4,29 @@ from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import CLUSTERS, GRAPH, INDEX, JUDGEMENTS, read_artifact, write_artifact
+from mprd.artifacts import (
+    CLUSTERS,
+    GRAPH,
+    INDEX,
+    JUDGEMENTS,
+    TRANSITIONS,
+    read_artifact,
+    write_artifact,
+)
 from mprd.clustering.agreement import pair_quality
 from mprd.clustering.constraints import constrain
-from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of, within
+from mprd.clustering.from_pairs import counted_pairs
+from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of
 from mprd.clustering.health import health_score
 from mprd.clustering.membership import membership
 from mprd.clustering.operating_point import confident_pairs, share_together
 from mprd.clustering.self_paced import self_paced
-from mprd.clustering.widen_eps import GraphLabels, cluster_widening_eps
+from mprd.clustering.widen_eps import GraphLabels, cluster_widening_eps, operating_point
 from mprd.config import ClusterConfig, Config
 from mprd.data.index import split_rows
 from mprd.errors import UserError
+from mprd.evidence.fusion import corrected
+from mprd.pipeline.conditions import COMMUNITY, LINKAGE, RADIUS
 from mprd.pipeline.files import require_given
 from mprd.pipeline.layout import StepLayout, log_prefix
 from mprd.pipeline.lineage import Lineage
@@ -36,6 +47,7 @@ def run_cluster(
     out: Path,
     config: Config,
     judgements: Path | None = None,
+    transitions: Path | None = None,
     previous_clusters: Path | None = None,
     final: bool = False,
 ) -> None:
@@ -52,6 +64,7 @@ def run_cluster(
             distances. If the config asks for judged clusters, those by Jaccard distance are
             provisional. Their gamma is always 0.05: in strict ones the GCN would find no doubts to
             learn from.
+        transitions: `transitions.h5` of the graph (`use_time`): it corrects the distances.
         previous_clusters: `clusters.h5` of the epoch before, whose threshold of independence goes
             on (`cluster.self_paced`); None: a first epoch, which sets it.
         final: not for training: keep the members that `cluster.self_paced` would drop, write fewer
@@ -86,13 +99,19 @@ def run_cluster(
         distance = judged_distance(neighbors, predicted)
     elif provisional:
         settings = settings.model_copy(update={"gamma": PROVISIONAL_GAMMA})
+    radius = jaccard.data
+    require_given(name, {"transitions": transitions}, config)
+    if transitions is not None:
+        evidence = lineage.read("transitions", transitions, TRANSITIONS, ("evidence",))["evidence"]
+        distance = corrected(distance, evidence, config.time)
+        radius = corrected(jaccard, evidence, config.time).data
     confident = confident_pairs(neighbors["neighbors"], cameras)
-    source = GraphLabels(neighbors, distance, confident, out)
+    source = GraphLabels(neighbors, distance, radius, confident, out)
     labels, used = cluster_widening_eps(source, settings, training=not final)
     independence = float("nan")
     if not final and used.self_paced:
         labels, independence = _reliable(source, labels, used, lineage, previous_clusters)
-    near = within(distance, neighbors["data"] <= used.eps)
+    near = counted_pairs(distance, radius, used)
     paths = None
     if used.constraints is not None or earlier is not None:
         paths = read_artifact(index, INDEX, ("path",))["path"][rows]
@@ -105,7 +124,7 @@ def run_cluster(
     sizes_found = np.bincount(labels[labels >= 0]).astype(np.int32)
     print(
         f"{log_prefix(out)}{len(sizes_found)} {_kind(out)}, {outliers} outliers of {count} images "
-        f"at eps {used.eps:g}; {together:.2f} of the confident pairs together"
+        f"at {operating_point(used)}; {together:.2f} of the confident pairs together"
     )
     write_artifact(
         out,
@@ -119,8 +138,9 @@ def run_cluster(
         config=stage_settings(config, name, final=final),
         inputs={**neighbors.inputs, **lineage.digests},
         attributes={
-            "eps": used.eps,
-            "gamma": float("nan") if used.method == "dbscan" else used.gamma,
+            "eps": used.eps if RADIUS.holds(config) else float("nan"),
+            "gamma": used.gamma if COMMUNITY.holds(config) else float("nan"),
+            "threshold": used.threshold if LINKAGE.holds(config) else float("nan"),
             "relation": "jaccard" if judgements is None else "judged",
             "independence": independence,
             "num_outliers": outliers,

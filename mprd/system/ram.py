@@ -71,6 +71,16 @@ def cluster_bytes(count: int, stored: int, k1: int, *, community: bool) -> int:
     return 150 * MIB + (200 + 4 * k1) * count + 60 * stored + leiden
 
 
+def transitions_bytes(count: int, stored: int) -> int:
+    """Return the peak of stage `transitions`; evidence is computed in blocks of pairs.
+
+    Args:
+        count: N.
+        stored: distances in the graph.
+    """
+    return 600 * MIB + 100 * count + 60 * stored
+
+
 def inference_bytes(largest: int, pixels: int, embeddings: int) -> int:
     """Return the peak of embedding images in batches.
 

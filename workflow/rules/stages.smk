@@ -68,6 +68,17 @@ use rule stage as graph with:
         RUN.benchmark("{step}", "graph")
 
 
+use rule stage as transitions with:
+    input:
+        unpack(reads("transitions")),
+    output:
+        **writes("transitions"),
+    log:
+        RUN.log("{step}", "transitions"),
+    benchmark:
+        RUN.benchmark("{step}", "transitions")
+
+
 use rule stage as ranks with:
     input:
         unpack(reads("ranks")),

@@ -1,0 +1,27 @@
+"""Distances corrected by what else is known of a pair."""
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from mprd.config import TimeConfig
+
+
+def corrected(distance: csr_array, evidence: np.ndarray, settings: TimeConfig) -> csr_array:
+    """Return distances less what the times of a pair speak for.
+
+    d' = min(1, max(0, d - weight x min(most, max(-most, evidence)))), and 0 on the diagonal. A
+    pair that is not stored keeps distance 1.
+
+    Args:
+        distance: float32 (N, N), in [0, 1].
+        evidence: float32 (nnz,), log ratio of each stored pair: above 0 for "the same".
+        settings: weight and most.
+
+    Returns:
+        float32 (N, N), with the same stored pairs.
+    """
+    shift = settings.weight * np.clip(evidence, -settings.most, settings.most)
+    data = np.clip(distance.data - shift, 0, 1).astype(np.float32)
+    rows = np.repeat(np.arange(distance.shape[0]), np.diff(distance.indptr))
+    data[rows == distance.indices] = 0
+    return csr_array((data, distance.indices, distance.indptr), shape=distance.shape)

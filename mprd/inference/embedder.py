@@ -12,8 +12,7 @@ from mprd.data.images import as_rgb, decode, resize
 from mprd.data.normalize import normalize_pixels
 from mprd.errors import UserError
 from mprd.inference.search import search
-from mprd.models.network import ReidNetwork
-from mprd.models.precision import Precision
+from mprd.models.network import Precision, ReidNetwork
 from mprd.models.weights import load_network
 from mprd.system.torch_setup import select_device
 

@@ -7,7 +7,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mprd.data.normalize import PIXEL_MEAN, PIXEL_STD
-from mprd.models.architecture import Architecture
+from mprd.models.backbones.registry import Architecture
 
 
 def model_card(

@@ -9,7 +9,7 @@ import typer
 
 from mprd.cli.app import USE_PANEL, PluginOption, ThreadsOption, app
 from mprd.errors import UserError
-from mprd.system.cpus import worker_count
+from mprd.system.threads import worker_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -195,7 +195,7 @@ def assign(
     Example: mprd assign new/ --run results/own --out new.csv
     """
     from mprd.artifacts import atomic
-    from mprd.inference.assign_run import assign_images
+    from mprd.inference.assign import assign_images
 
     table = assign_images(run, images, skip_unreadable=skip_unreadable)
     if out is None:

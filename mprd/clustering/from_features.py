@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mprd.clustering.from_pairs import cluster_pairs
 from mprd.clustering.graph_matrix import within
 from mprd.clustering.health import ClusterHealth, cluster_health
 from mprd.clustering.membership import membership
-from mprd.clustering.operating_point import confident_pairs
+from mprd.clustering.operating_point import cluster_pairs, confident_pairs
 from mprd.config import ClusterConfig, Config
 from mprd.errors import UserError
 from mprd.graph.cameras import align_cameras

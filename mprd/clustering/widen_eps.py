@@ -7,8 +7,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mprd.artifacts import Artifact
-from mprd.clustering.from_pairs import cluster_pairs
 from mprd.clustering.graph_matrix import within
+from mprd.clustering.operating_point import cluster_pairs
 from mprd.config import ClusterConfig
 from mprd.errors import UserError
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mprd.data.image_paths import image_paths
 from mprd.data.images import as_rgb, decode, resize
-from mprd.data.normalize import normalize_pixels
+from mprd.data.pixels import normalize_pixels
 from mprd.errors import UserError
 from mprd.inference.search import search
 from mprd.models.network import Precision, ReidNetwork

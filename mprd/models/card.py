@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mprd.data.normalize import PIXEL_MEAN, PIXEL_STD
+from mprd.data.pixels import PIXEL_MEAN, PIXEL_STD
 from mprd.models.backbones.registry import Architecture
 
 

@@ -21,8 +21,7 @@ from mprd.pipeline.layout import StepLayout, log_prefix
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.cluster_answers import read_constraints
-from mprd.stages.cluster_numbers import cluster_numbers, read_numbers
+from mprd.stages.cluster_inputs import cluster_numbers, read_constraints, read_numbers
 from mprd.stages.exclusive import exclusive
 
 PROVISIONAL_GAMMA = 0.05

@@ -17,8 +17,8 @@ from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
-from mprd.system.cpus import worker_count
 from mprd.system.ram import MIB
+from mprd.system.threads import worker_count
 
 
 @exclusive

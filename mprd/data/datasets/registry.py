@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent, indent
 
-from mprd.data.datasets.base import ImageRecord, Listing, finish
-from mprd.data.datasets.cameras import with_cameras
+from mprd.data.datasets.base import ImageRecord, Listing, finish, with_cameras
 from mprd.errors import UserError, did_you_mean
 from mprd.pipeline.pieces import spelling_key
 from mprd.pipeline.registry import Registry, load_plugin

@@ -15,7 +15,7 @@ from mprd.config import SyntheticConfig
 from mprd.data.synthetic.people import Person, draw_look_alike, draw_person
 from mprd.data.synthetic.scene import Camera, draw_camera, render
 from mprd.errors import UserError
-from mprd.system.cpus import worker_count
+from mprd.system.threads import worker_count
 
 _JPEG_QUALITY = 88
 # Purposes of the random streams: each draw depends on its own numbers alone.

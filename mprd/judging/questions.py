@@ -135,7 +135,6 @@ def questions(run: Path, count: int) -> list[Shown]:
 
 
 def _clusters(distance: csr_array, **settings: Any) -> np.ndarray:
-    """Return a clustering by these settings."""
     values = {"eps": 0.7, "min_size": 2} | settings
     chosen = validate({"cluster": values, "graph": {"eps_max": 0.9}}, "a comparison").cluster
     near = within(distance, distance.data <= chosen.eps)

@@ -76,8 +76,7 @@ def search(
     queries: Images,
     model: ModelFile,
     gallery: Annotated[
-        Path,
-        typer.Option(help="Folder of images, .h5 of `mprd embed`, or embeddings.h5 of a run."),
+        Path, typer.Option(help="Folder of images, .h5 of `mprd embed`, or embeddings.h5 of a run.")
     ],
     k: Annotated[int, typer.Option("--top", "-k", min=1, help="Matches per query.")] = 10,
     at_least: Annotated[

@@ -46,11 +46,7 @@ class Embedder:
         """Embedding size D."""
         return self.network.dim
 
-    def embed(
-        self,
-        images: Images,
-        batch_size: int = 128,
-    ) -> np.ndarray:
+    def embed(self, images: Images, batch_size: int = 128) -> np.ndarray:
         """Embed images.
 
         Args:
@@ -80,12 +76,7 @@ class Embedder:
         ]
         return np.concatenate(blocks) if blocks else np.empty((0, self.dim), np.float32)
 
-    def search(
-        self,
-        query: Images,
-        gallery: Images,
-        k: int = 10,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, query: Images, gallery: Images, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
         """Return the k gallery images most similar to each query image.
 
         Args:

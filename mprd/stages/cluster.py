@@ -73,9 +73,7 @@ def run_cluster(
     count = len(neighbors["indptr"]) - 1
     _require_rows(count, len(rows), graph, index)
     sizes = Sizes(
-        images=count,
-        stored=len(neighbors["indices"]),
-        neighbors=neighbors["neighbors"].shape[1],
+        images=count, stored=len(neighbors["indices"]), neighbors=neighbors["neighbors"].shape[1]
     )
     require_memory("cluster", sizes, config)
     distance = jaccard = graph_distance(neighbors)

@@ -76,11 +76,7 @@ def run_graph(
         },
         config=stage_settings(config, "graph"),
         inputs={**artifact.inputs, "features": artifact.digest},
-        attributes={
-            "eps_max": settings.eps_max,
-            "cameras": settings.cameras,
-            "recall": recall,
-        },
+        attributes={"eps_max": settings.eps_max, "cameras": settings.cameras, "recall": recall},
     )
 
 

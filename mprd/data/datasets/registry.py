@@ -36,10 +36,7 @@ READERS: Registry[Reader | ReadFunction] = Registry("data.dataset")
 
 
 def reader(
-    *,
-    tree: str,
-    folders: tuple[str, ...] = (),
-    layouts: tuple[tuple[str, ...], ...] = (),
+    *, tree: str, folders: tuple[str, ...] = (), layouts: tuple[tuple[str, ...], ...] = ()
 ) -> Callable[[ReadFunction], Reader]:
     """Return a decorator that makes a function a `Reader`; arguments as there."""
     return lambda read: Reader(read, dedent(tree).strip("\n"), folders, layouts)

@@ -126,14 +126,7 @@ def _draw(settings: SyntheticConfig, folder: Path, height: int, width: int, shot
     camera = _camera(settings, shot.camera)
     person = _person(settings, shot.group, shot.identity)
     rng = _rng(settings, _IMAGE, shot.group, shot.identity, shot.camera, shot.number)
-    image = render(
-        person,
-        camera,
-        rng,
-        height=height,
-        width=width,
-        occlusion=settings.occlusion,
-    )
+    image = render(person, camera, rng, height=height, width=width, occlusion=settings.occlusion)
     image.save(folder / shot.path, quality=_JPEG_QUALITY)
 
 

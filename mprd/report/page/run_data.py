@@ -9,15 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from mprd.artifacts import (
-    CLUSTERS,
-    FEATURES,
-    GRAPH,
-    INDEX,
-    JUDGEMENTS,
-    Artifact,
-    read_artifact,
-)
+from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, JUDGEMENTS, Artifact, read_artifact
 from mprd.clustering.graph_matrix import graph_distance
 from mprd.config import Config, load_config
 from mprd.data.index import camera_names, split_rows

@@ -1,7 +1,6 @@
 """What each HDF5 artifact holds: the single source for writer, reader, `inspect` and the docs."""
 
-from mprd.artifacts.csr import graph_fault
-from mprd.artifacts.declaration import Array, Schema
+from mprd.artifacts.declaration import Array, Schema, graph_fault
 from mprd.artifacts.relation_schemas import COLLECTED, JUDGEMENTS, METADATA, RANKS, RELATIONS
 
 SPLITS = ("train", "query", "gallery")

@@ -11,7 +11,7 @@ from runs import draw_images
 from mprd.artifacts import INDEX, read_artifact, write_artifact
 from mprd.pipeline.layout import RunLayout
 from mprd.stages.run_stage import run_stage
-from mprd.system.cpus import worker_count
+from mprd.system.threads import worker_count
 
 IDENTITIES = 150  # of the synthetic images, which are then taken again and again
 

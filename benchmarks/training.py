@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.losses.memories.cluster import ClusterMemory
-from mprd.models.architecture import Architecture
+from mprd.models.backbones.registry import Architecture
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.system.torch_setup import set_up_cpu

@@ -59,7 +59,7 @@ found = read_dataset("Office", Path("."))
 assert [(r.path, r.split, r.identity, r.camera) for r in found.records][0] == (
     "train/7_2_1.png", "train", 7, 2)
 
-from mprd.models.architecture import Architecture
+from mprd.models.backbones.registry import Architecture
 from mprd.models.network import ReidNetwork
 network = ReidNetwork(Architecture("plain", "gem", 0, 64, 32))
 assert network(torch.randn(4, 3, 64, 32)).shape == (4, 128)

@@ -1,7 +1,6 @@
 """What each HDF5 artifact holds: the single source for writer, reader, `inspect` and the docs."""
 
-from mprd.artifacts.csr import graph_fault
-from mprd.artifacts.declaration import Array, Schema
+from mprd.artifacts.declaration import Array, Schema, graph_fault
 from mprd.artifacts.relation_schemas import COLLECTED, JUDGEMENTS, METADATA, RANKS, RELATIONS
 from mprd.artifacts.time_schemas import TRANSITIONS
 
@@ -44,10 +43,7 @@ PIXELS = Schema(
     "Decoded and resized images, one per row of the index.",
     {
         "pixels": Array(
-            "uint8",
-            ("n", "H", "W", 3),
-            "RGB image, bicubic resize of the file",
-            streamed=True,
+            "uint8", ("n", "H", "W", 3), "RGB image, bicubic resize of the file", streamed=True
         ),
         "crc32": Array("uint32", ("n",), "CRC-32 of the image"),
     },
@@ -60,11 +56,7 @@ FEATURES = Schema(
     "Embeddings of the images of one or more splits, in index order.",
     {
         "features": Array(
-            "float32",
-            ("N", "D"),
-            "L2-normalised embedding",
-            unit_rows=True,
-            others=("float16",),
+            "float32", ("N", "D"), "L2-normalised embedding", unit_rows=True, others=("float16",)
         ),
         "row": Array("int64", ("N",), "row of the image in the index", minimum=0),
     },

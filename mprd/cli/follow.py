@@ -57,7 +57,7 @@ class Follower:
         self._seen: dict[Path, int] = {}
         self._events = None
         if tensorboard:
-            from mprd.report.tensorboard import EventWriter
+            from mprd.report.tables import EventWriter
 
             self._events = EventWriter(run.events)
 

@@ -15,7 +15,7 @@ from mprd.cli.interrupts import Stopped
 from mprd.config import Config
 from mprd.errors import UserError
 from mprd.system import group
-from mprd.system.cpus import worker_count
+from mprd.system.threads import worker_count
 
 _USER_ERROR = 2  # exit code of what a process has explained
 _LOST = 75  # of a process whose group broke: another one tells why

@@ -75,8 +75,7 @@ def status(
     """
     from dataclasses import asdict
 
-    from mprd.report.show_status import show_status
-    from mprd.report.status import run_status
+    from mprd.report.status import run_status, show_status
 
     found = run_status(run)
     old = None if stale is None else _stale(stale, run)

@@ -8,7 +8,7 @@ import typer
 from mprd.cli.app import RESULTS_PANEL, START_PANEL, app
 from mprd.cli.interrupts import Stopped
 from mprd.errors import UserError
-from mprd.system.cpus import worker_count
+from mprd.system.threads import worker_count
 
 _FEW = 50
 _DRY, _HOW_LOUD = ("-n", "--dry-run"), ("-q", "--quiet", "--verbose", "-p", "--printshellcmds")
@@ -25,9 +25,8 @@ def new(
 
     Example: mprd new /path/to/crops, then: mprd run crops.yaml
     """
-    from mprd.starter.recipe import recipe, seconds
+    from mprd.starter.recipe import duration, recipe, run_name, seconds, write_config
     from mprd.starter.survey import survey
-    from mprd.starter.write import duration, run_name, write_config
     from mprd.system.ram import usable
     from mprd.system.torch_setup import has_gpu
 

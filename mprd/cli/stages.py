@@ -12,7 +12,7 @@ from mprd.errors import UserError
 from mprd.pipeline.files import described, file_name
 from mprd.pipeline.stage import Place, Read, Stage, Write
 from mprd.pipeline.stages import STAGES
-from mprd.system.cpus import worker_count
+from mprd.system.threads import worker_count
 
 _BY_HAND = ("table", "report")  # their commands do more: see `tools.py`
 

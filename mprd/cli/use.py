@@ -9,7 +9,7 @@ import typer
 
 from mprd.cli.app import USE_PANEL, PluginOption, ThreadsOption, app
 from mprd.errors import UserError
-from mprd.system.cpus import worker_count
+from mprd.system.threads import worker_count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,8 +76,7 @@ def search(
     queries: Images,
     model: ModelFile,
     gallery: Annotated[
-        Path,
-        typer.Option(help="Folder of images, .h5 of `mprd embed`, or embeddings.h5 of a run."),
+        Path, typer.Option(help="Folder of images, .h5 of `mprd embed`, or embeddings.h5 of a run.")
     ],
     k: Annotated[int, typer.Option("--top", "-k", min=1, help="Matches per query.")] = 10,
     at_least: Annotated[
@@ -195,7 +194,7 @@ def assign(
     Example: mprd assign new/ --run results/own --out new.csv
     """
     from mprd.artifacts import atomic
-    from mprd.inference.assign_run import assign_images
+    from mprd.inference.assign import assign_images
 
     table = assign_images(run, images, skip_unreadable=skip_unreadable)
     if out is None:

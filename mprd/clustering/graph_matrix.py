@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mprd.artifacts import Artifact
-from mprd.artifacts.csr import NOT_ROWS, rows_ascend
+from mprd.artifacts.declaration import NOT_ROWS, rows_ascend
 from mprd.errors import UserError, how_to_fix
 
 

@@ -1,15 +1,17 @@
-"""Decode image files and resize them, once. docs/explanation/reliability.md lists odd files."""
+"""Read image files and resize them, once. docs/explanation/reliability.md lists odd files."""
 
 import hashlib
 import io
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
+from mprd.config import Config
 from mprd.errors import UserError
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -106,3 +108,27 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         return image
     values = np.asarray(image).astype(np.int64)
     return Image.fromarray((values.clip(0, 65535) // 257).astype(np.uint8))
+
+
+def require_inside(root: Path, paths: Sequence[str], config: Config) -> None:
+    """Check that no image lies outside of the folder of its data set, unless that is allowed.
+
+    Args:
+        root: the folder.
+        paths: of the images, relative to it or absolute.
+        config: `data.allow_outside` is read.
+
+    Raises:
+        UserError: one lies outside.
+    """
+    found = [] if config.data.allow_outside else [path for path in paths if _outside(path)]
+    if found:
+        raise UserError(
+            f"'{found[0]}' lies outside of {root} ({len(found)} of {len(paths)} images do). If "
+            "they are meant to be read, set data.allow_outside to true."
+        )
+
+
+def _outside(path: str) -> bool:
+    """Tell whether a path relative to a folder leads out of it."""
+    return os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir

@@ -1,7 +1,7 @@
-"""Access to the pixels artifact: in memory, on the GPU, or read by chunk."""
+"""The pixels artifact: in memory, on the GPU, or read by chunk; and pixels as network input."""
 
 import json
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import h5py
@@ -12,6 +12,10 @@ from torch import Tensor
 from mprd.artifacts import PIXELS, open_artifact, read_images
 from mprd.data.read_ahead import ReadAhead
 from mprd.system.ram import PIXEL_SHARE, held_pixels
+
+# Of ImageNet, which all pretrained backbones expect.
+PIXEL_MEAN = (0.485, 0.456, 0.406)
+PIXEL_STD = (0.229, 0.224, 0.225)
 
 
 class PixelStore:
@@ -83,3 +87,16 @@ class PixelStore:
             if self.size <= PIXEL_SHARE * free:
                 return held.to(self.device)
         return held
+
+
+def normalize_pixels(images: Tensor) -> Tensor:
+    """Turn uint8 or float [0, 255] images (B, H, W, 3) into network input (B, 3, H, W)."""
+    mean, std = _statistics(images.device)
+    return ((images.float() - mean) / std).permute(0, 3, 1, 2)
+
+
+@cache
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of pixels; uploaded to a device once."""
+    mean, std = (torch.tensor(values, device=device) * 255 for values in (PIXEL_MEAN, PIXEL_STD))
+    return mean, std

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mprd.config import AugmentConfig, WarmupConfig
-from mprd.data.normalize import PIXEL_MEAN, normalize_pixels
+from mprd.data.pixels import PIXEL_MEAN, normalize_pixels
 
 _GRAY = (0.299, 0.587, 0.114)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mprd.graph.inverted_file import InvertedFile, single_threads
 from mprd.graph.neighbors import faiss_threads
-from mprd.graph.parallel import map_blocks
+from mprd.system.threads import map_blocks
 
 # Fine where it matters: most identities have a handful of images in a camera.
 LEVELS = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128)

@@ -82,11 +82,7 @@ def train_gcn(
             source.pairs.draw(settings.batch, generator) for _ in range(settings.inner_steps)
         ]
         value = reptile_step(
-            network,
-            batches,
-            partial(_loss, source.judge),
-            settings.inner_rate,
-            settings.outer_rate,
+            network, batches, partial(_loss, source.judge), settings.inner_rate, settings.outer_rate
         )
         losses[source.name].append(value)
     for source in sources:

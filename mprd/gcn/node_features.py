@@ -62,10 +62,7 @@ def relational_features(
     # The second end seen from the first, and the first seen from the second.
     forth, back = to_first[:, 1], to_second[:, 0]
     pair = torch.cat(
-        [
-            torch.maximum(forth, back)[:, PAIR_LARGER],
-            torch.minimum(forth, back)[:, PAIR_SMALLER],
-        ],
+        [torch.maximum(forth, back)[:, PAIR_LARGER], torch.minimum(forth, back)[:, PAIR_SMALLER]],
         dim=1,
     )
     return torch.cat([own, other, pair[:, None, :].expand(-1, own.shape[1], -1)], dim=2)

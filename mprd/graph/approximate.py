@@ -8,9 +8,9 @@ import numpy as np
 
 from mprd.graph.inverted_file import InvertedFile, single_threads
 from mprd.graph.neighbors import SPARE, faiss_threads
-from mprd.graph.parallel import map_blocks
 from mprd.graph.refine import Refiner
 from mprd.system.checks import check_features
+from mprd.system.threads import map_blocks
 
 
 def approximate_knn(

@@ -10,8 +10,8 @@ from numba import njit
 from scipy.sparse import csr_array
 
 from mprd.graph.kernels import RowBlock, assemble, grown
-from mprd.graph.parallel import map_blocks
 from mprd.graph.reciprocal import reciprocal_vectors
+from mprd.system.threads import map_blocks
 
 
 def jaccard_distance(

@@ -83,7 +83,6 @@ def knn(
 
 
 def _select(name: str) -> Backend:
-    """Return the search function of a backend name."""
     if name == "auto":
         name = "torch" if _cuda_usable() else "faiss"
     if name not in BACKENDS:

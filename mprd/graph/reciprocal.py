@@ -8,8 +8,8 @@ from numba import njit
 from scipy.sparse import csr_array
 
 from mprd.graph.kernels import RowBlock, assemble, dot, grown
-from mprd.graph.parallel import map_blocks
 from mprd.system.checks import check_features
+from mprd.system.threads import map_blocks
 
 
 def list_sizes(k1: int, k2: int) -> tuple[int, int, int]:

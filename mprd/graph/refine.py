@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from mprd.graph.kernels import dot
-from mprd.graph.parallel import map_blocks
+from mprd.system.threads import map_blocks
 
 
 class Refiner:

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mprd.data.normalize import normalize_pixels
-from mprd.data.pixels import PixelStore
+from mprd.data.pixels import PixelStore, normalize_pixels
 from mprd.errors import UserError
 from mprd.models.footprint import footprint
 from mprd.models.network import ReidNetwork

@@ -9,11 +9,10 @@ from PIL import Image
 
 from mprd.data.image_paths import image_paths
 from mprd.data.images import as_rgb, decode, resize
-from mprd.data.normalize import normalize_pixels
+from mprd.data.pixels import normalize_pixels
 from mprd.errors import UserError
 from mprd.inference.search import search
-from mprd.models.network import ReidNetwork
-from mprd.models.precision import Precision
+from mprd.models.network import Precision, ReidNetwork
 from mprd.models.weights import load_network
 from mprd.system.torch_setup import select_device
 
@@ -47,11 +46,7 @@ class Embedder:
         """Embedding size D."""
         return self.network.dim
 
-    def embed(
-        self,
-        images: Images,
-        batch_size: int = 128,
-    ) -> np.ndarray:
+    def embed(self, images: Images, batch_size: int = 128) -> np.ndarray:
         """Embed images.
 
         Args:
@@ -81,12 +76,7 @@ class Embedder:
         ]
         return np.concatenate(blocks) if blocks else np.empty((0, self.dim), np.float32)
 
-    def search(
-        self,
-        query: Images,
-        gallery: Images,
-        k: int = 10,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, query: Images, gallery: Images, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
         """Return the k gallery images most similar to each query image.
 
         Args:

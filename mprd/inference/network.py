@@ -4,8 +4,7 @@ from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.inference.embed import embed_store, largest_map
 from mprd.inference.registry import Descriptor
-from mprd.models.build import build_network
-from mprd.models.network import ReidNetwork
+from mprd.models.network import ReidNetwork, build_network
 
 
 def network_descriptor(network: ReidNetwork, store: PixelStore, *, flip: bool) -> Descriptor:

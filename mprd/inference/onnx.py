@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mprd.artifacts import atomic
-from mprd.data.normalize import PIXEL_MEAN, PIXEL_STD
+from mprd.data.pixels import PIXEL_MEAN, PIXEL_STD
 from mprd.errors import UserError
 from mprd.models.network import ReidNetwork
 from mprd.models.weights import load_network

@@ -40,7 +40,6 @@ class _Grouped(nn.modules.batchnorm._BatchNorm):
 
 @cache
 def _grouped_kind(kind: type[nn.Module]) -> type[nn.Module]:
-    """Return the grouped kind of a batch-norm class."""
     return type(f"Grouped{kind.__name__}", (_Grouped, kind), {})
 
 

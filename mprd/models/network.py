@@ -1,15 +1,53 @@
-"""The embedding network f: backbone, pooling, BNNeck, L2 norm."""
+"""The embedding network f: backbone, pooling, BNNeck, L2 norm; and in which numbers it computes."""
+
+from functools import cache
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mprd.config import Config
 from mprd.errors import UserError
-from mprd.models.architecture import Architecture
-from mprd.models.backbones.registry import build_backbone
+from mprd.models.backbones.registry import Architecture, build_backbone
 from mprd.models.batchnorm import group_batchnorm
 from mprd.models.pooling import POOLINGS
-from mprd.models.precision import Precision, uses_bfloat16
+
+Precision = Literal["auto", "float32", "bfloat16"]
+_WIDE = 64  # input channels from which a convolution gains by bfloat16 in training on a CPU
+
+
+def uses_bfloat16(precision: Precision, device: torch.device, network: nn.Module) -> bool:
+    """Tell whether a network computes its feature maps in bfloat16.
+
+    `auto` is a rule, not a measurement: the same machine decides alike each time. On a GPU
+    bfloat16; on a CPU with instructions for it bfloat16 for inference, and for training if the
+    network gains by it on any machine: with grouped convolutions it does not, with narrow ones not
+    beside other work (docs/explanation/learning.md).
+
+    Args:
+        precision: the setting.
+        device: where it computes.
+        network: in training or eval mode.
+    """
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type != "cpu":
+        return device.type == "cuda"
+    return cpu_has_bfloat16() and (not network.training or trains_in_bfloat16(network))
+
+
+def trains_in_bfloat16(network: nn.Module) -> bool:
+    """Tell whether all convolutions but the first are dense and wide; also if there are none."""
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    return all(c.groups == 1 and c.in_channels >= _WIDE for c in convolutions[1:])
+
+
+@cache
+def cpu_has_bfloat16() -> bool:
+    """Tell whether the CPU multiplies bfloat16 by itself (AVX512-BF16 or AMX)."""
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
 class ReidNetwork(nn.Module):
@@ -50,3 +88,29 @@ class ReidNetwork(nn.Module):
         with torch.autocast(images.device.type, torch.bfloat16, enabled=low):
             pooled = self.pool(self.backbone(images)).float()
         return F.normalize(self.neck(pooled), dim=1)
+
+
+def build_network(config: Config, height: int, width: int, *, pretrained: bool) -> ReidNetwork:
+    """Return the network of a config with fresh weights, reproducible by seed.
+
+    Args:
+        config: `model`, `precision` and `seed` are read.
+        height: of its images, pixels.
+        width: of its images, pixels.
+        pretrained: take ImageNet weights for the backbone.
+
+    Raises:
+        UserError: unknown backbone, or no ImageNet weights for it.
+    """
+    torch.manual_seed(config.seed)
+    architecture = Architecture(
+        backbone=config.model.backbone,
+        pooling=config.model.pooling,
+        bn_group_size=config.model.bn_group_size,
+        height=height,
+        width=width,
+        last_stride=config.model.last_stride,
+    )
+    network = ReidNetwork(architecture, pretrained=pretrained)
+    network.precision = config.precision
+    return network

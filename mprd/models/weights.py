@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from mprd.artifacts.files import require_file
 from mprd.artifacts.tensors import read_safetensors, save_tensors
 from mprd.errors import UserError
-from mprd.models.architecture import Architecture
+from mprd.models.backbones.registry import Architecture
 from mprd.models.backbones.timm import TimmTrunk
-from mprd.models.network import ReidNetwork
-from mprd.models.precision import Precision
+from mprd.models.network import Precision, ReidNetwork
 
 SCHEMA = "mprd.model"
 

@@ -48,12 +48,7 @@ class Column:
 
 COLUMNS = (
     Column(
-        "clusters",
-        Source.CLUSTERS,
-        "num_clusters",
-        "number of clusters",
-        "clusters",
-        Format.COUNT,
+        "clusters", Source.CLUSTERS, "num_clusters", "number of clusters", "clusters", Format.COUNT
     ),
     Column(
         "outliers",

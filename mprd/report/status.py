@@ -1,9 +1,12 @@
-"""How far a run is: from the files it has left, without Snakemake."""
+"""How far a run is, from the files it has left, without Snakemake; and how that is printed."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
 
 from mprd.artifacts import read_json
 from mprd.config import Config, load_config
@@ -14,6 +17,7 @@ from mprd.pipeline.stage import Place, Stage
 from mprd.pipeline.stages import EPOCH_STAGES, STAGES, stage
 
 _AT_THE_END = [one for one in STAGES if one.place in (Place.STEP, Place.FINAL)]
+_NAMES = {"initial_model": "init", "initial_gcn": "relation GCN"}
 
 
 @dataclass(frozen=True)
@@ -125,3 +129,54 @@ def _seconds_left(layout: RunLayout, config: Config) -> float | None:
     pace = (ends[-1] - ends[0]) / (len(ends) - 1)
     left = (config.epochs - len(done)) * pace
     return max(0.0, left - min(pace, time.time() - ends[-1])) if left else 0.0
+
+
+def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
+    """Print epochs, what is missing, and the time left.
+
+    Args:
+        found: the run.
+        stale: files that would be made again, and why; None: not asked for.
+    """
+    console = Console(width=None if Console().is_terminal else 100)
+    total = len(found.epochs)
+    console.print(f"{found.name}: {found.done} of {total} epochs done", highlight=False)
+    if found.start:
+        console.print(f"before epoch 1, missing: {_named(found.start)}")
+    under_way = None if found.start else found.done + 1
+    begun = [e for e in found.epochs if e.loss is not None or e.number == under_way]
+    if begun:
+        console.print(_table(begun))
+    if found.done < total and found.seconds_left is not None:
+        console.print(f"about {_words(found.seconds_left)} left for the other epochs")
+    if found.done == total and found.end:
+        console.print(f"at the end, missing: {_named(found.end)}")
+    if found.done == total and not found.start and not found.end:
+        console.print("finished")
+    if stale is not None:
+        console.print(f"stale: {len(stale) or 'nothing'}")
+        for path, why in stale.items():
+            console.print(f"  {path}: {why}", highlight=False, markup=False)
+
+
+def _table(epochs: list[EpochStatus]) -> Table:
+    grid = Table()
+    for column in ("epoch", "loss", "mAP", "rank-1", "missing"):
+        grid.add_column(column, justify="left" if column == "missing" else "right")
+    for epoch in epochs:
+        loss = "" if epoch.loss is None else f"{epoch.loss:.3f}"
+        figures = (
+            f"{100 * epoch.figures[key]:.1f}" if key in epoch.figures else ""
+            for key in ("mAP", "rank1")
+        )
+        grid.add_row(str(epoch.number), loss, *figures, _named(epoch.missing))
+    return grid
+
+
+def _named(roles: tuple[str, ...]) -> str:
+    return ", ".join(_NAMES.get(role, role) for role in roles)
+
+
+def _words(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{max(1, minutes)} min"

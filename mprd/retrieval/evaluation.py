@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from mprd.system.checks import check_features, check_integers
-from mprd.system.cpus import worker_count
+from mprd.system.threads import worker_count
 
 _CHUNK_BYTES = 128 * 2**20
 _ROWS_PER_TASK = 32

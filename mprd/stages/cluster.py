@@ -32,8 +32,7 @@ from mprd.pipeline.layout import StepLayout, log_prefix
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.cluster_answers import read_constraints
-from mprd.stages.cluster_numbers import cluster_numbers, read_numbers
+from mprd.stages.cluster_inputs import cluster_numbers, read_constraints, read_numbers
 from mprd.stages.exclusive import exclusive
 
 PROVISIONAL_GAMMA = 0.05
@@ -87,9 +86,7 @@ def run_cluster(
     count = len(neighbors["indptr"]) - 1
     _require_rows(count, len(rows), graph, index)
     sizes = Sizes(
-        images=count,
-        stored=len(neighbors["indices"]),
-        neighbors=neighbors["neighbors"].shape[1],
+        images=count, stored=len(neighbors["indices"]), neighbors=neighbors["neighbors"].shape[1]
     )
     require_memory("cluster", sizes, config)
     distance = jaccard = graph_distance(neighbors)

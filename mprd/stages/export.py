@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mprd.artifacts import CLUSTERS, FEATURES, INDEX, SPLITS, Artifact, atomic, write_artifact
 from mprd.clustering.numbering import numbers_of
 from mprd.config import Config
 from mprd.data.index import camera_names, name_cameras, name_identities, split_rows
+from mprd.data.pixels import PIXEL_MEAN, PIXEL_STD
 from mprd.inference.embed import embed_store
-from mprd.models.card import model_card
 from mprd.models.weights import add_card, read_architecture
 from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.lineage import Lineage
@@ -95,7 +96,10 @@ def run_export(
 
 
 def _card(model: Path, index: Artifact, clusters: Artifact) -> str:
-    """Return the card of a model, with the figures of the clusters that it finds."""
+    """Return the card of a model as Markdown: what it was made from, and the clusters it finds.
+
+    Figures that are not known (NaN) are left out.
+    """
     architecture, config = read_architecture(model)
     images = {key: index.attributes[key] for key in ("dataset", "num_train")}
     cameras = len(camera_names(index)) or "unknown"
@@ -105,4 +109,13 @@ def _card(model: Path, index: Artifact, clusters: Artifact) -> str:
     found = {"clusters": float(len(clusters["sizes"]))}
     found |= {"outliers": float(clusters.attributes["num_outliers"])}
     figures = found | {name: float(clusters.attributes[name]) for name in names}
-    return model_card(architecture, data, figures)
+    environment = Environment(
+        loader=PackageLoader("mprd.models"), trim_blocks=True, undefined=StrictUndefined
+    )
+    return environment.get_template("card.md.j2").render(
+        network=architecture,
+        mean=PIXEL_MEAN,
+        std=PIXEL_STD,
+        data=data,
+        metrics={name: value for name, value in figures.items() if not np.isnan(value)},
+    )

@@ -17,8 +17,8 @@ from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
-from mprd.system.cpus import worker_count
 from mprd.system.ram import MIB
+from mprd.system.threads import worker_count
 
 
 @exclusive
@@ -76,11 +76,7 @@ def run_graph(
         },
         config=stage_settings(config, "graph"),
         inputs={**artifact.inputs, "features": artifact.digest},
-        attributes={
-            "eps_max": settings.eps_max,
-            "cameras": settings.cameras,
-            "recall": recall,
-        },
+        attributes={"eps_max": settings.eps_max, "cameras": settings.cameras, "recall": recall},
     )
 
 

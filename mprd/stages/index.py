@@ -12,11 +12,10 @@ import numpy as np
 from mprd.artifacts import INDEX, SPLITS, sha256_file, write_artifact
 from mprd.config import Config
 from mprd.data.datasets import ImageRecord, Listing, load_reader, read_dataset
-from mprd.data.images import decode, image_size
+from mprd.data.images import decode, image_size, require_inside
 from mprd.errors import UserError
 from mprd.pipeline.location import data_location
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.data_fence import require_inside
 from mprd.stages.exclusive import exclusive
 from mprd.system.progress import progress
 

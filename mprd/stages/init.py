@@ -8,7 +8,7 @@ import torch
 from mprd.artifacts import INDEX, write_json
 from mprd.config import Config
 from mprd.data.index import split_rows
-from mprd.models.build import build_network
+from mprd.models.network import build_network
 from mprd.models.weights import load_checkpoint, save_network
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import require_memory

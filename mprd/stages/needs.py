@@ -12,8 +12,8 @@ import numpy as np
 from mprd.artifacts import INDEX, SPLITS, read_artifact
 from mprd.config import Config
 from mprd.inference.embed import CPU_BATCH
-from mprd.models.build import build_network
 from mprd.models.footprint import footprint
+from mprd.models.network import build_network
 from mprd.pipeline.memory import Sizes, stage_memory
 from mprd.pipeline.registry import load_plugins
 from mprd.pipeline.stage import Place

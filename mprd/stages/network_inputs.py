@@ -10,8 +10,7 @@ from mprd.artifacts import Artifact
 from mprd.data.pixels import PixelStore
 from mprd.inference.embed import largest_map
 from mprd.models.footprint import footprint
-from mprd.models.network import ReidNetwork
-from mprd.models.precision import Precision
+from mprd.models.network import Precision, ReidNetwork
 from mprd.models.weights import load_network
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes

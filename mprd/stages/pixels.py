@@ -8,11 +8,10 @@ import numpy as np
 
 from mprd.artifacts import INDEX, PIXELS, create_artifact, row_checksums
 from mprd.config import Config
-from mprd.data.images import decode, resize
+from mprd.data.images import decode, require_inside, resize
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.data_fence import require_inside
 from mprd.stages.exclusive import exclusive
 from mprd.system.progress import progress
 

@@ -24,12 +24,7 @@ from mprd.pipeline.memory import require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
 from mprd.stages.network_inputs import inference_sizes, open_images, read_model
-from mprd.stages.relation_inputs import (
-    read_doubtful,
-    read_metadata,
-    read_ranks,
-    unlabelled_tasks,
-)
+from mprd.stages.relation_inputs import read_doubtful, read_metadata, read_ranks, unlabelled_tasks
 from mprd.system.torch_setup import select_device
 
 _HELD_OUT = 0.2  # share of the images whose pairs are kept for the record

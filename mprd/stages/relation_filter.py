@@ -90,10 +90,7 @@ def write_relations(
     pairs = torch.empty(0, 2, dtype=torch.int64), torch.empty(0, dtype=torch.bool)
     if pair_filter is not None:
         pairs = pair_filter.collected()
-    collected = {
-        "pairs": pairs[0].cpu().numpy(),
-        "same": pairs[1].cpu().numpy().astype(np.uint8),
-    }
+    collected = {"pairs": pairs[0].cpu().numpy(), "same": pairs[1].cpu().numpy().astype(np.uint8)}
     for path, schema, values, attributes in (
         (out.relations, RELATIONS, arrays, summary),
         (out.collected, COLLECTED, collected, {"relation_seed": seed}),

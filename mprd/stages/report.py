@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mprd.artifacts import atomic
-from mprd.report.page.comparison import comparison_page
-from mprd.report.page.run_page import run_page
+from mprd.report.page.pages import comparison_page, run_page
 
 
 def run_report(*, run: Path, out: Path) -> None:

@@ -10,7 +10,7 @@ from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
 from mprd.pipeline.stage import Place, Stage
 from mprd.pipeline.stages import STAGES, stage
 from mprd.system import group
-from mprd.system.cpus import worker_count
+from mprd.system.threads import worker_count
 
 
 def run_stage(

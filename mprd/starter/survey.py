@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mprd.data.datasets import read_dataset
-from mprd.data.datasets.cameras import numbered
+from mprd.data.datasets.base import numbered
 from mprd.data.images import image_size
 from mprd.errors import UserError
 

@@ -16,7 +16,7 @@ import psutil
 
 from mprd.errors import UserError
 from mprd.system import group
-from mprd.system.cpus import worker_count
+from mprd.system.threads import worker_count
 
 MIB = 2**20
 PIXEL_SHARE = 0.4  # pixels are held in memory if they take at most this share of what is free

@@ -15,8 +15,7 @@ from mprd.errors import UserError
 from mprd.losses.memories.registry import Memory
 from mprd.losses.registry import LOSSES, LossInputs
 from mprd.models.network import ReidNetwork
-from mprd.pairs.hard_pairs import HardPairs
-from mprd.pairs.pair_filter import PairFilter
+from mprd.pairs.hard_pairs import HardPairs, PairFilter
 from mprd.pairs.pair_list import PairList, random_member, without
 from mprd.system.progress import progress
 from mprd.training.sharing import add_gradients, embed

@@ -19,8 +19,7 @@ def random_distances(count, stored, seed, levels=0):
         rng.integers(0, levels, (count, count)) / levels if levels else rng.random((count,) * 2)
     )
     dense = np.triu(np.where(rng.random((count, count)) < stored, values, 1), 1)
-    dense = (dense + dense.T).astype(np.float32)
-    return dense
+    return (dense + dense.T).astype(np.float32)
 
 
 def sparse(dense):

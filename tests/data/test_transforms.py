@@ -5,7 +5,7 @@ import torch
 
 from mprd.config import AugmentConfig, WarmupConfig
 from mprd.data import transforms
-from mprd.data.normalize import normalize_pixels
+from mprd.data.pixels import normalize_pixels
 from mprd.data.transforms import augment, augment_warmup, color_jitter
 
 

@@ -133,7 +133,7 @@ def test_identical_rows():
 
 
 def test_threads_do_not_change_the_result(monkeypatch):
-    monkeypatch.setattr("mprd.graph.parallel._LEAST_ROWS", 17)
+    monkeypatch.setattr("mprd.system.threads._LEAST_ROWS", 17)
     features = clustered(300)
     index = neighbours(features, 20, 6)
     one, many = (jaccard_distance(features, index, 20, 6, 0.7, threads=t) for t in (1, 5))

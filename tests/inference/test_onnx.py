@@ -16,7 +16,7 @@ from mprd.artifacts.tensors import read_safetensors
 from mprd.cli.app import app
 from mprd.errors import UserError
 from mprd.inference.onnx import export_onnx
-from mprd.models.architecture import Architecture
+from mprd.models.backbones.registry import Architecture
 from mprd.models.network import ReidNetwork
 from mprd.models.weights import SCHEMA, save_network
 

@@ -19,10 +19,9 @@ from scipy.sparse import csr_array
 
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact, write_artifact
 from mprd.errors import UserError
-from mprd.judging.questions import questions
+from mprd.judging.questions import pairs_to_judge, questions
 from mprd.judging.server import JudgingServer
 from mprd.judging.session import Session, Shown
-from mprd.pairs.to_judge import pairs_to_judge
 from mprd.pipeline.layout import RunLayout
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="

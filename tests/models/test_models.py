@@ -8,8 +8,7 @@ from torch import nn
 
 import mprd
 from mprd.errors import UserError
-from mprd.models.architecture import Architecture
-from mprd.models.backbones.registry import BACKBONES, build_backbone
+from mprd.models.backbones.registry import BACKBONES, Architecture, build_backbone
 from mprd.models.batchnorm import group_batchnorm
 from mprd.models.network import ReidNetwork
 from mprd.models.pooling import POOLINGS, GemPool

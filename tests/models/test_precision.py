@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from mprd.models import precision
-from mprd.models.architecture import Architecture
-from mprd.models.network import ReidNetwork
-from mprd.models.precision import trains_in_bfloat16, uses_bfloat16
+from mprd.models import network as network_module
+from mprd.models.backbones.registry import Architecture
+from mprd.models.network import ReidNetwork, trains_in_bfloat16, uses_bfloat16
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -63,7 +62,7 @@ def test_training_in_bfloat16_learns_in_float32(images):
 
 @pytest.mark.parametrize("has", [True, False])
 def test_auto_is_a_rule_for_each_network(has, monkeypatch):
-    monkeypatch.setattr(precision, "cpu_has_bfloat16", lambda: has)
+    monkeypatch.setattr(network_module, "cpu_has_bfloat16", lambda: has)
     mini, resnet = network(), network("resnet18")
     assert uses_bfloat16("auto", CPU, mini.eval()) == has
     assert not uses_bfloat16("auto", CPU, mini.train()), "narrow convolutions"

@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from mprd.errors import UserError
-from mprd.models.architecture import Architecture
-from mprd.models.backbones.registry import build_backbone
+from mprd.models.backbones.registry import Architecture, build_backbone
 from mprd.models.batchnorm import group_batchnorm
 from mprd.models.network import ReidNetwork
 from mprd.models.weights import load_checkpoint, load_network, save_network

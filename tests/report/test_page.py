@@ -16,13 +16,12 @@ from mprd.artifacts import INDEX, RANKINGS, read_artifact
 from mprd.clustering.health import ClusterHealth
 from mprd.errors import UserError
 from mprd.report.page.clusters import camera_entropy, overlap
-from mprd.report.page.comparison import comparison_page
 from mprd.report.page.embedding_map import plane
 from mprd.report.page.health import CHECKS, judge
+from mprd.report.page.pages import SECTIONS, comparison_page, run_page
 from mprd.report.page.pairs import least_similar_members
 from mprd.report.page.retrieval import cmc
 from mprd.report.page.run_data import RunData
-from mprd.report.page.run_page import SECTIONS, run_page
 from mprd.report.page.thumbnails import Thumbnails
 from tests.finished import HOSTILE
 

@@ -10,9 +10,8 @@ from typer.testing import CliRunner
 from mprd.cli.app import app
 from mprd.config import load_config
 from mprd.errors import UserError
-from mprd.starter.recipe import Recipe, recipe, seconds
+from mprd.starter.recipe import Recipe, duration, recipe, run_name, seconds, write_config
 from mprd.starter.survey import Survey, guess_cameras, survey
-from mprd.starter.write import duration, run_name, write_config
 
 
 def draw(root: Path, names: list[str], size: tuple[int, int] = (8, 16)) -> Path:

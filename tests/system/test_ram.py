@@ -4,7 +4,7 @@ import psutil
 import pytest
 
 from mprd.errors import UserError
-from mprd.models.architecture import Architecture
+from mprd.models.backbones.registry import Architecture
 from mprd.models.footprint import footprint
 from mprd.models.network import ReidNetwork
 from mprd.system import ram as memory

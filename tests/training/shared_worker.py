@@ -19,7 +19,7 @@ from mprd.gcn.judge import Judge  # noqa: E402
 from mprd.gcn.networks.dgcnn import Dgcnn  # noqa: E402
 from mprd.gcn.networks.registry import GcnShape  # noqa: E402
 from mprd.losses.memories.cluster import ClusterMemory  # noqa: E402
-from mprd.models.architecture import Architecture  # noqa: E402
+from mprd.models.backbones.registry import Architecture  # noqa: E402
 from mprd.models.network import ReidNetwork  # noqa: E402
 from mprd.pairs.hard_pairs import HardPairs  # noqa: E402
 from mprd.system import group  # noqa: E402

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mprd.config import AugmentConfig, TrainConfig
 from mprd.data.sampler import plan_batches
 from mprd.losses.memories.cluster import ClusterMemory
-from mprd.models.architecture import Architecture
+from mprd.models.backbones.registry import Architecture
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.training.epoch import EpochTrainer, make_optimizer

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mprd.data.datasets.base import SPLITS, ImageRecord, Listing, Split
-from mprd.data.datasets.cameras import numbered
+from mprd.data.datasets.base import SPLITS, ImageRecord, Listing, Split, numbered
 from mprd.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent, indent
 
-from mprd.data.datasets.base import ImageRecord, Listing, finish
-from mprd.data.datasets.cameras import with_cameras
+from mprd.data.datasets.base import ImageRecord, Listing, finish, with_cameras
 from mprd.errors import UserError, did_you_mean
 from mprd.pipeline.pieces import spelling_key
 from mprd.pipeline.registry import Registry, load_plugin
@@ -37,10 +36,7 @@ READERS: Registry[Reader | ReadFunction] = Registry("data.dataset")
 
 
 def reader(
-    *,
-    tree: str,
-    folders: tuple[str, ...] = (),
-    layouts: tuple[tuple[str, ...], ...] = (),
+    *, tree: str, folders: tuple[str, ...] = (), layouts: tuple[tuple[str, ...], ...] = ()
 ) -> Callable[[ReadFunction], Reader]:
     """Return a decorator that makes a function a `Reader`; arguments as there."""
     return lambda read: Reader(read, dedent(tree).strip("\n"), folders, layouts)

@@ -17,7 +17,7 @@ from mprd.data.synthetic.people import Person, draw_look_alike, draw_person
 from mprd.data.synthetic.scene import Camera, draw_camera, render
 from mprd.data.synthetic.walks import draw_passers, draw_rushes, draw_walks, draw_ways
 from mprd.errors import UserError
-from mprd.system.cpus import worker_count
+from mprd.system.threads import worker_count
 
 _JPEG_QUALITY = 88
 # Purposes of the random streams: each draw depends on its own numbers alone.
@@ -149,14 +149,7 @@ def _draw(settings: SyntheticConfig, folder: Path, height: int, width: int, shot
     camera = _camera(settings, shot.camera)
     person = _person(settings, shot.group, shot.identity)
     rng = _rng(settings, _IMAGE, shot.group, shot.identity, shot.camera, shot.number)
-    image = render(
-        person,
-        camera,
-        rng,
-        height=height,
-        width=width,
-        occlusion=settings.occlusion,
-    )
+    image = render(person, camera, rng, height=height, width=width, occlusion=settings.occlusion)
     image.save(folder / shot.path, quality=_JPEG_QUALITY)
 
 

@@ -79,11 +79,7 @@ def draw_look_alike(model: Person, rng: np.random.Generator) -> Person:
         "shoes": {"shoes": fresh.shoes, "top_length": fresh.top_length},
     }
     chosen = rng.choice(sorted(changes), size=int(rng.integers(1, 3)), replace=False)
-    merged: dict[str, Any] = {
-        "height": fresh.height,
-        "breadth": fresh.breadth,
-        "skin": fresh.skin,
-    }
+    merged: dict[str, Any] = {"height": fresh.height, "breadth": fresh.breadth, "skin": fresh.skin}
     for name in chosen:
         merged.update(changes[str(name)])
     return replace(model, **merged)

@@ -4,12 +4,7 @@ import torch
 from torch import Tensor
 
 from mprd.config import TrainConfig
-from mprd.losses.memories.cluster import (
-    ClusterMemory,
-    centroids,
-    move_rows,
-    segment_mean,
-)
+from mprd.losses.memories.cluster import ClusterMemory, centroids, move_rows, segment_mean
 from mprd.losses.memories.registry import MemoryInputs
 
 

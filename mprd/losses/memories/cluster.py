@@ -92,11 +92,7 @@ class ClusterMemory:
 def cluster_memory(inputs: MemoryInputs, settings: TrainConfig) -> ClusterMemory:
     """Build the memory of Cluster Contrast with the settings' momentum and update."""
     return ClusterMemory(
-        inputs.features,
-        inputs.labels,
-        settings.momentum,
-        settings.memory_update,
-        inputs.weights,
+        inputs.features, inputs.labels, settings.momentum, settings.memory_update, inputs.weights
     )
 
 

@@ -4,8 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mprd.errors import UserError
-from mprd.models.architecture import Architecture
-from mprd.models.backbones.registry import Backbone
+from mprd.models.backbones.registry import Architecture, Backbone
 
 
 class MiniTrunk(nn.Module):

@@ -1,12 +1,37 @@
-"""What a backbone is: images (B, 3, H, W) to a feature map (B, C, h, w)."""
+"""What a network is built from, and what a backbone is: images to a feature map (B, C, h, w)."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 from torch import nn
 
-from mprd.models.architecture import Architecture
 from mprd.pipeline.registry import Registry
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """All that is needed to build the network; stored with its weights.
+
+    Attributes:
+        backbone: name of the backbone.
+        pooling: name of the pooling.
+        bn_group_size: images that share batch-norm statistics in training; 0: the whole batch.
+        height: of the images, pixels.
+        width: of the images, pixels.
+        last_stride: stride of the last stage, 1 or 2.
+    """
+
+    backbone: str
+    pooling: str
+    bn_group_size: int
+    height: int
+    width: int
+    last_stride: int = 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as a plain dict."""
+        return asdict(self)
 
 
 class Backbone(NamedTuple):

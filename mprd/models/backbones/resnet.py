@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, cast
 from torch import Tensor, nn
 
 from mprd.errors import UserError
-from mprd.models.architecture import Architecture
-from mprd.models.backbones.registry import Backbone
+from mprd.models.backbones.registry import Architecture, Backbone
 
 if TYPE_CHECKING:  # importing torchvision takes as long as importing torch
     from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet

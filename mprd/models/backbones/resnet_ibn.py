@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mprd.errors import UserError
-from mprd.models.architecture import Architecture
-from mprd.models.backbones.registry import Backbone
+from mprd.models.backbones.registry import Architecture, Backbone
 from mprd.models.backbones.resnet import ResNetTrunk
 
 

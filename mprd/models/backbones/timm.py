@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mprd.errors import UserError, did_you_mean
-from mprd.models.architecture import Architecture
-from mprd.models.backbones.registry import Backbone
+from mprd.models.backbones.registry import Architecture, Backbone
 
 # ImageNet weights that a package ships, so that nothing is downloaded: the tensors of the original
 # TensorFlow port, in the order of timm's network of the same design.

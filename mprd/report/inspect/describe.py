@@ -63,11 +63,7 @@ def describe(path: Path, *, tensors: bool = False) -> Description:
         raise UserError(f"{path} does not exist.")
     if path.suffix == ".safetensors":
         return _safetensors(path, each=tensors)
-    kinds: dict[str, Callable[[Path], Description]] = {
-        ".json": _json,
-        ".csv": _csv,
-        ".pt": _state,
-    }
+    kinds: dict[str, Callable[[Path], Description]] = {".json": _json, ".csv": _csv, ".pt": _state}
     return kinds.get(path.suffix, _hdf5)(path)
 
 

@@ -5,15 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mprd.artifacts import (
-    CLUSTERS,
-    GRAPH,
-    INDEX,
-    JUDGEMENTS,
-    RELATIONS,
-    Artifact,
-    read_artifact,
-)
+from mprd.artifacts import CLUSTERS, GRAPH, INDEX, JUDGEMENTS, RELATIONS, Artifact, read_artifact
 from mprd.clustering.numbering import numbers_of
 from mprd.data.index import name_cameras, split_rows
 from mprd.errors import UserError, did_you_mean

@@ -1,10 +1,15 @@
 """What a page is made of. Sections return these, `templates/page.html.j2` draws them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
+from bokeh.embed import components
 from bokeh.plotting import figure
+from bokeh.resources import Resources
+from jinja2 import Environment, PackageLoader
+
+_CAMERA_COLORS = 10  # told apart in the style sheet
 
 
 @dataclass(frozen=True)
@@ -133,3 +138,36 @@ class Section:
     def figures(self) -> list[figure]:
         """Return all plots in it."""
         return [f for block in self.blocks if isinstance(block, Plots) for f in block.figures]
+
+
+class PictureSource(Protocol):
+    """Where the pictures of a page come from."""
+
+    def addresses(self, rows: Iterable[int]) -> dict[int, str]:
+        """Return row -> address of the picture."""
+
+
+def render(title: str, sections: Sequence[Section], thumbnails: PictureSource | None = None) -> str:
+    """Return the page: no file and no address beside it is needed to show it.
+
+    Args:
+        title: of the page.
+        sections: from top to bottom.
+        thumbnails: where the pictures of the sections come from; None: there are none.
+    """
+    figures = [figure for section in sections for figure in section.figures()]
+    script, divs = components(figures) if figures else ("", ())
+    rows = {picture.row for section in sections for picture in section.pictures()}
+    addresses = thumbnails.addresses(rows) if thumbnails and rows else {}
+    environment = Environment(
+        loader=PackageLoader("mprd.report.page"), autoescape=True, trim_blocks=True
+    )
+    return environment.get_template("page.html.j2").render(
+        title=title,
+        sections=sections,
+        pictures=addresses,
+        camera_colors=_CAMERA_COLORS,
+        library=Resources(mode="inline", components=["bokeh"]).render_js() if figures else "",
+        script=script,
+        plots=dict(zip((figure.id for figure in figures), divs, strict=True)),
+    )

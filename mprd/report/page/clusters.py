@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from mprd.report.page.blocks import Block, Picture, Plots, Section, Strip, Strips, Text
-from mprd.report.page.picture import train_picture
 from mprd.report.page.plots import histogram
-from mprd.report.page.run_data import RunData
+from mprd.report.page.run_data import RunData, train_picture
 
 _SHOWN = 4  # clusters of a kind
 _PICTURES = 10  # of a cluster

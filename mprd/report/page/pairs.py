@@ -6,8 +6,7 @@ import numpy as np
 
 from mprd.artifacts import RELATIONS, read_artifact
 from mprd.report.page.blocks import Picture, Section, Strip, Strips, Text
-from mprd.report.page.picture import train_picture, truth_mark
-from mprd.report.page.run_data import RunData
+from mprd.report.page.run_data import RunData, train_picture, truth_mark
 
 _SHOWN = 8  # pairs of a kind
 

@@ -9,21 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from mprd.artifacts import (
-    CLUSTERS,
-    FEATURES,
-    GRAPH,
-    INDEX,
-    JUDGEMENTS,
-    Artifact,
-    read_artifact,
-)
+from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, JUDGEMENTS, Artifact, read_artifact
 from mprd.clustering.graph_matrix import graph_distance
 from mprd.config import Config, load_config
 from mprd.data.index import camera_names, split_rows
 from mprd.errors import UserError
 from mprd.graph.cameras import align_cameras
 from mprd.pipeline.layout import RunLayout, epoch_name
+from mprd.report.page.blocks import Picture
 from mprd.report.page.thumbnails import Thumbnails
 from mprd.report.tables import read_table
 
@@ -154,3 +147,49 @@ def created(path: Path) -> str:
     """Return when an HDF5 artifact was written."""
     with h5py.File(path, "r") as file:
         return f"{datetime.fromisoformat(file.attrs['created']):%Y-%m-%d %H:%M %Z}"
+
+
+def train_picture(run: RunData, row: int, note: str = "", mark: str = "") -> Picture:
+    """Return a training image as a picture.
+
+    Args:
+        run: the run.
+        row: training row.
+        note: below it; the camera is added where it is known.
+        mark: frame, as in `Picture`.
+    """
+    return index_picture(run, int(run.rows[row]), note, mark)
+
+
+def index_picture(run: RunData, row: int, note: str = "", mark: str = "") -> Picture:
+    """Return an image of any split as a picture.
+
+    Args:
+        run: the run.
+        row: index row.
+        note: below it.
+        mark: frame, as in `Picture`.
+    """
+    camera, identity = int(run.index["camera"][row]), int(run.index["identity"][row])
+    title = str(run.index["path"][row])
+    name = run.camera_names[camera] if camera >= 0 else ""
+    if name:
+        title += f", camera {name}"
+    if identity >= 0:
+        title += f", identity {identity}"
+    return Picture(row, camera, name, title, note, mark)
+
+
+def truth_mark(run: RunData, i: int, j: int, *, claimed: bool) -> str:
+    """Return `right` or `wrong` for a claim on two training rows; nothing if unknown.
+
+    Args:
+        run: the run.
+        i: training row.
+        j: training row.
+        claimed: the claim is that both show one identity.
+    """
+    one, other = int(run.identity[i]), int(run.identity[j])
+    if one < 0 or other < 0:
+        return ""
+    return "right" if (one == other) == claimed else "wrong"

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mprd.data.images import decode
-from mprd.report.page.blocks import Picture, Section, Strip, Strips
-from mprd.report.page.render import render
+from mprd.report.page.blocks import Picture, Section, Strip, Strips, render
 from mprd.report.page.thumbnails import picture_address
 
 

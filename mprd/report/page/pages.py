@@ -1,4 +1,4 @@
-"""`report.html` of several runs side by side."""
+"""`report.html` of one run, and of several side by side."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,19 +8,36 @@ import pandas as pd
 from bokeh.plotting import figure
 
 from mprd.report.columns import COLUMNS, Column, number
-from mprd.report.page.blocks import Plots, Section, Table
-from mprd.report.page.cost import duration, jobs
-from mprd.report.page.overview import flat_settings
+from mprd.report.page.blocks import Plots, Section, Table, render
+from mprd.report.page.clusters import clusters
+from mprd.report.page.cost import cost, duration, jobs
+from mprd.report.page.embedding_map import embedding_map
+from mprd.report.page.health import health
+from mprd.report.page.overview import flat_settings, overview
+from mprd.report.page.pairs import pairs
 from mprd.report.page.plots import lines
-from mprd.report.page.render import render
+from mprd.report.page.retrieval import retrieval
 from mprd.report.page.run_data import RunData
+from mprd.report.page.training import training
 
+SECTIONS = (overview, health, training, clusters, pairs, retrieval, embedding_map, cost)
 _MOST_CURVES = 7  # that can be told apart
 _CURVES = {"mAP": "mAP", "rank-1": "rank1", "health": "health", "loss": "loss"} | {
     "clusters": "clusters",
     "pair precision": "pair_precision",
     "recall across cameras": "cross_recall",
 }
+
+
+def run_page(folder: Path) -> str:
+    """Return the page of a finished run.
+
+    Raises:
+        UserError: the run is not finished, or an artifact is damaged.
+    """
+    run = RunData(folder)
+    sections = [section for make in SECTIONS if (section := make(run)) is not None]
+    return render(f"mprd: {run.name}", sections, run.thumbnails)
 
 
 def comparison_page(folders: Sequence[Path]) -> str:

@@ -1,10 +1,11 @@
-"""What people call each cluster: numbers that go on from an earlier run."""
+"""What people give the stage `cluster`: their answers, and the numbers of an earlier run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mprd.clustering.constraints import Constraints, ContradictionError
 from mprd.clustering.numbering import keep_numbers
 from mprd.errors import UserError
 
@@ -12,6 +13,25 @@ if TYPE_CHECKING:  # slow to load, and most runs have no earlier numbers
     import pandas as pd
 
 _LARGEST = 10**9  # number of a cluster, so that new ones behind it fit into the file
+
+
+def read_constraints(path: Path, images: np.ndarray) -> Constraints:
+    """Read answers on training images and draw their consequences.
+
+    Raises:
+        UserError: an answer cannot be read, or some exclude each other; names them.
+    """
+    from mprd.pairs.answers import read_answers
+
+    pairs, same = read_answers(path, {str(image): n for n, image in enumerate(images)})
+    try:
+        return Constraints.of_answers(len(images), pairs, same)
+    except ContradictionError as error:
+        names = [str(images[row]) for row in error.chain]
+        raise UserError(
+            f"{path} contradicts itself: {names[0]} and {names[-1]} are said to be different, but "
+            f"the same follows from {' = '.join(names)}. Correct one of these answers."
+        ) from None
 
 
 def cluster_numbers(

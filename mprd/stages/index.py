@@ -79,6 +79,7 @@ def run_index(
         out,
         INDEX,
         _columns(records, facts)
+        | _tracks(records)
         | {"identity_names": np.array(listing.identity_names, dtype=object)},
         config=stage_settings(config, "index"),
         inputs={},
@@ -86,6 +87,7 @@ def run_index(
             "dataset": config.data.dataset,
             "root": str(listing.root.resolve()),
             "camera_names": json.dumps(listing.camera_names),
+            "time_unit": listing.time_unit,
             "num_skipped": skipped,
             **{f"num_{s}": counts[s] for s in SPLITS},
         },
@@ -149,7 +151,18 @@ def _columns(records: list[ImageRecord], facts: list[_FileFacts]) -> dict[str, n
         "split": np.array([SPLITS.index(r.split) for r in records], np.uint8),
         "identity": np.array([r.identity for r in records], np.int32),
         "camera": np.array([r.camera for r in records], np.int16),
+        "time": np.array([r.time for r in records], np.float64),
         "width": np.array([f.width for f in facts], np.int32),
         "height": np.array([f.height for f in facts], np.int32),
         "sha256": np.array([f.sha256 for f in facts], dtype=object),
+    }
+
+
+def _tracks(records: list[ImageRecord]) -> dict[str, np.ndarray]:
+    """Return the track of each image, numbered by first appearance, and the names."""
+    names = list(dict.fromkeys(record.track for record in records if record.track))
+    codes = {name: code for code, name in enumerate(names)}
+    return {
+        "track": np.array([codes.get(record.track, -1) for record in records], np.int32),
+        "track_names": np.array(names, dtype=object),
     }

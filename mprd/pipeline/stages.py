@@ -22,6 +22,7 @@ from mprd.pipeline.conditions import (
     SELF_PACED,
     STRICT,
     SYNTHETIC,
+    TIMES_IN_PATHS,
     USES_GCN,
     USES_PREDICTIONS,
     USES_RANKS,
@@ -103,7 +104,7 @@ STAGES = (
         name="index",
         run="mprd.stages.index:run_index",
         help="List the images of a data set, once.\n\n"
-        "For each image: split, identity, camera, size, checksum.",
+        "For each image: split, identity, camera, time, track, size, checksum.",
         place=Place.SHARED,
         writes=(Write("index"),),
         settings=(
@@ -111,6 +112,9 @@ STAGES = (
             "data.root",
             "data.reader",
             "data.camera",
+            "data.time",
+            "data.track",
+            Setting(("data.time_format",), TIMES_IN_PATHS),
             "data.allow_outside",
             "data.on_bad_image",
         ),

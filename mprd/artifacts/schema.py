@@ -8,7 +8,7 @@ SPLITS = ("train", "query", "gallery")
 
 INDEX = Schema(
     "mprd.index",
-    3,
+    4,
     "index",
     "Every image of a data set, in the order that all later artifacts follow.",
     {
@@ -18,17 +18,33 @@ INDEX = Schema(
             "int32", ("n",), "identity, -1 unknown; never used for training", minimum=-1
         ),
         "camera": Array("int16", ("n",), "camera, zero-based, -1 unknown", minimum=-1),
+        "time": Array(
+            "float64",
+            ("n",),
+            "when the image was taken, in the unit of the attribute `time_unit`; NaN unknown",
+            finite=False,
+        ),
+        "track": Array(
+            "int32",
+            ("n",),
+            "track: images of one object that one camera saw without a break; numbered by first "
+            "appearance, -1 unknown",
+            minimum=-1,
+        ),
         "width": Array("int32", ("n",), "width of the image file", units="pixels", minimum=1),
         "height": Array("int32", ("n",), "height of the image file", units="pixels", minimum=1),
         "sha256": Array("str", ("n",), "SHA-256 of the image file, hexadecimal"),
         "identity_names": Array(
             "str", ("I",), "names of the identities 0, 1, ...; none: they have numbers only"
         ),
+        "track_names": Array("str", ("T",), "names of the tracks 0, 1, ..."),
     },
     {
         "dataset": "name of the data set",
         "root": "absolute folder that `path` is relative to",
         "camera_names": "names of the cameras 0, 1, ... (JSON); []: they have numbers only",
+        "time_unit": 'seconds (dates: since the beginning of 1970) or frames; "": no image has a '
+        "time",
         "num_train": "images in the train split",
         "num_query": "images in the query split",
         "num_gallery": "images in the gallery split",

@@ -245,7 +245,8 @@ def check_values(
         raise UserError(f"{where} holds NaN or infinite values. {again}")
     if array.unit_rows and not _have_unit_rows(values):
         raise UserError(f"{where} has rows that are not of length 1. {again}")
-    low, high = np.nanmin(values), np.nanmax(values)
+    # Of NaNs only both are NaN, and no limit is crossed.
+    low, high = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
     if array.minimum is not None and low < array.minimum:
         raise UserError(f"{where} holds {low}, below {array.minimum}. {again}")
     maximum = sizes[array.below] - 1 if array.below else array.maximum

@@ -44,6 +44,16 @@ def new(
     kinds = ", ".join(f"{count:,} {kind[1:]}" for kind, count in sorted(found.kinds.items()))
     print(f"{found.images:,} images ({kinds}), median size {found.height}x{found.width} pixels")
     print(f"cameras in their paths: {cameras}")
+    if found.times:
+        print(
+            f"times in their paths ({found.times.form}); check that this is when they were taken:"
+        )
+        for line in (*found.ranges, *found.time_notes):
+            print(f"  {line}")
+    else:
+        print("times in their paths: not found")
+    if found.track:
+        print(f"tracks in their paths: {found.tracks:,}; check that each shows one object")
     if found.unreadable:
         print(f"mprd will leave out unreadable images, such as '{found.unreadable[0]}'")
     if found.images < _FEW:

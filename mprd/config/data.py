@@ -1,12 +1,15 @@
 """The settings of the images."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from mprd.config.section import Probability, Section
+
+EXIF = "exif"  # data.time: the time stands in the image file
 
 
 class SyntheticConfig(Section):
@@ -59,6 +62,24 @@ class DataConfig(Section):
         description="own images: regular expression whose one group finds the name of the camera "
         "in the path of an image, such as `cam_([a-z]+)`; null: cameras are unknown",
     )
+    time: str | None = Field(
+        None,
+        description="own images: regular expression whose groups, joined by `/`, find the time in "
+        "the path of an image, such as `(\\d{8}_\\d{6})`; `exif`: DateTimeOriginal of the file, by "
+        "the camera's clock; null: times are unknown, or as the manifest says",
+    )
+    time_format: str = Field(
+        "frames",
+        description="how `data.time` finds a time written: `frames` or `seconds` (numbers), or a "
+        "format of Python's strptime, such as `%Y%m%d_%H%M%S`. Without `%z` all times count as UTC",
+    )
+    track: str | None = Field(
+        None,
+        description="own images: regular expression whose groups, joined by `/`, find the name of "
+        "the track in the path of an image, such as `(cam_[a-z]+)/track_(\\d+)`. A track is what "
+        "one camera saw of one object without a break; null: tracks are unknown, or as the "
+        "manifest says",
+    )
     allow_outside: bool = Field(
         False,
         description="allow images outside the folder of the manifest (absolute paths, or `..`)",
@@ -75,14 +96,42 @@ class DataConfig(Section):
     @field_validator("camera")
     @classmethod
     def _one_group(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            try:
-                groups = re.compile(pattern).groups
-            except re.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
-            if groups != 1:
-                raise ValueError(
-                    f"{pattern!r} has {groups} groups; put the camera's name, and nothing else, in "
-                    "parentheses"
-                )
+        groups = 1 if pattern is None else _groups(pattern)
+        if groups != 1:
+            raise ValueError(
+                f"{pattern!r} has {groups} groups; put the camera's name, and nothing else, in "
+                "parentheses"
+            )
         return pattern
+
+    @field_validator("time", "track")
+    @classmethod
+    def _some_group(cls, pattern: str | None, info: ValidationInfo) -> str | None:
+        word = pattern == EXIF and info.field_name == "time"
+        if pattern is not None and not word and not _groups(pattern):
+            raise ValueError(f"{pattern!r} has no group; put the {info.field_name} in parentheses")
+        return pattern
+
+    @field_validator("time_format")
+    @classmethod
+    def _readable(cls, form: str) -> str:
+        if form in ("frames", "seconds"):
+            return form
+        try:
+            example = datetime(2026, 3, 14, 8, 15, 2).strftime(form)
+            datetime.strptime(example, form.replace("%z", "").replace("%Z", ""))
+        except ValueError:
+            example = form
+        if example == form:
+            raise ValueError(
+                f"{form!r} is neither frames, seconds, nor a format of strptime such as "
+                "'%Y%m%d_%H%M%S'"
+            )
+        return form
+
+
+def _groups(pattern: str) -> int:
+    try:
+        return re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None

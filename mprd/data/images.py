@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ ImageFile.LOAD_TRUNCATED_IMAGES = False
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _ORIENTATION = 0x0112  # EXIF
+_EXIF_FOLDER, _TAKEN, _SUBSECOND = 0x8769, 0x9003, 0x9291  # DateTimeOriginal
 _TURNED = (5, 6, 7, 8)  # by a quarter: height and width change places
 _WHITE = (255, 255, 255, 255)
 
@@ -63,6 +66,26 @@ def image_size(path: Path) -> tuple[int, int]:
         width, height = image.size
         turned = image.getexif().get(_ORIENTATION) in _TURNED
         return (height, width) if turned else (width, height)
+
+
+def time_taken(path: Path) -> float:
+    """Return DateTimeOriginal, seconds since the beginning of 1970 by the camera's clock, or NaN.
+
+    The zone is not read: some cameras write it and some do not, and the clocks of cameras need not
+    agree.
+
+    Raises:
+        UserError: as `decode`.
+    """
+    with _naming_unreadable(path), Image.open(path) as image:
+        tags = image.getexif().get_ifd(_EXIF_FOLDER)
+    written = str(tags.get(_TAKEN, "")).strip("\0 ")
+    digits = str(tags.get(_SUBSECOND, "")).strip("\0 ")
+    try:
+        when = datetime.strptime(written, "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:  # none, or 0000:00:00 00:00:00 as of a clock that was never set
+        return math.nan
+    return when.timestamp() + (float(f"0.{digits}") if digits.isdecimal() else 0.0)
 
 
 def resize(image: Image.Image, height: int, width: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The properties of a config on which stages, files and settings depend."""
 
 from mprd.config import TrainConfig
+from mprd.config.data import EXIF
 from mprd.pipeline.pieces import PIECES, spelling_key
 from mprd.pipeline.stage import Condition
 
@@ -18,6 +19,7 @@ def _is_own(settings: TrainConfig) -> bool:
 SYNTHETIC = Condition(
     lambda c: spelling_key(c.data.dataset) == "synthetic", "data.dataset: synthetic"
 )
+TIMES_IN_PATHS = Condition(lambda c: c.data.time not in (None, EXIF), "data.time: a pattern")
 WARM_UP = Condition(lambda c: c.init.method == "warmup", "init.method: warmup")
 ALIGNED = Condition(lambda c: c.graph.cameras != "none", "graph.cameras")
 IVF = Condition(lambda c: c.graph.backend == "ivf", "graph.backend: ivf")

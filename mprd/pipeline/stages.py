@@ -25,6 +25,7 @@ from mprd.pipeline.conditions import (
     SIZES,
     STRICT,
     SYNTHETIC,
+    TIMES_IN_PATHS,
     USES_GCN,
     USES_PREDICTIONS,
     USES_RANKS,
@@ -109,7 +110,7 @@ STAGES = (
         name="index",
         run="mprd.stages.index:run_index",
         help="List the images of a data set, once.\n\n"
-        "For each image: split, identity, camera, size, checksum.",
+        "For each image: split, identity, camera, time, track, size, checksum.",
         place=Place.SHARED,
         writes=(Write("index"),),
         settings=(
@@ -117,6 +118,9 @@ STAGES = (
             "data.root",
             "data.reader",
             "data.camera",
+            "data.time",
+            "data.track",
+            Setting(("data.time_format",), TIMES_IN_PATHS),
             "data.allow_outside",
             "data.on_bad_image",
         ),

@@ -1,18 +1,21 @@
 """Stage `index`: list every image of a data set, once and for all."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from mprd.artifacts import INDEX, SPLITS, sha256_file, write_artifact
 from mprd.config import Config
+from mprd.config.data import EXIF
 from mprd.data.datasets import ImageRecord, Listing, load_reader, read_dataset
-from mprd.data.images import decode, image_size, require_inside
+from mprd.data.images import decode, image_size, require_inside, time_taken
+from mprd.data.times import time_notes
 from mprd.errors import UserError
 from mprd.pipeline.location import data_location
 from mprd.pipeline.settings import stage_settings
@@ -25,6 +28,7 @@ class _FileFacts:
     width: int
     height: int
     sha256: str
+    time: float  # that the file itself holds, if asked for
 
 
 @exclusive
@@ -57,62 +61,100 @@ def run_index(
         config = config.model_copy(update={"data": data})
     if config.data.reader is not None:
         load_reader(config.data.reader)
-    listing = read_dataset(
-        config.data.dataset, data_dir or data_location(config), config.data.camera
-    )
+    listing = _listing(config, data_dir or data_location(config))
     require_inside(listing.root, [r.path for r in listing.records], config)
     for note in listing.notes:
         print(note)
-    skip = config.data.on_bad_image == "skip"
-    records, facts = _inspect(listing, skip, threads)
+    skip, exif = config.data.on_bad_image == "skip", config.data.time == EXIF
+    records, facts = _inspect(listing, skip, exif, threads)
     skipped = len(listing.records) - len(records)
     if skipped:
         print(f"Left out {skipped} unreadable images.")
     if not records:
         raise UserError(f"{listing.root} holds no readable image.")
-    for note in _copies(records, facts):
+    if exif:
+        records = _with_exif(records, facts, listing.root)
+    columns = _columns(records, facts) | _tracks(records)
+    unit = "seconds" if exif else listing.time_unit
+    for note in (*_copies(records, facts), *_time_notes(columns, unit, listing)):
         print(note)
     counts = {s: sum(record.split == s for record in records) for s in SPLITS}
     print(f"{config.data.dataset}: " + ", ".join(f"{counts[s]:,} {s}" for s in SPLITS) + " images")
     write_artifact(
         out,
         INDEX,
-        _columns(records, facts)
-        | {"identity_names": np.array(listing.identity_names, dtype=object)},
+        columns | {"identity_names": np.array(listing.identity_names, dtype=object)},
         config=stage_settings(config, "index"),
         inputs={},
         attributes={
             "dataset": config.data.dataset,
             "root": str(listing.root.resolve()),
             "camera_names": json.dumps(listing.camera_names),
+            "time_unit": unit if np.isfinite(columns["time"]).any() else "",
             "num_skipped": skipped,
             **{f"num_{s}": counts[s] for s in SPLITS},
         },
     )
 
 
+def _listing(config: Config, data_dir: Path) -> Listing:
+    """Return what the reader lists, with the labels that patterns find in the paths."""
+    data = config.data
+    pattern = None if data.time == EXIF else data.time
+    return read_dataset(
+        data.dataset,
+        data_dir,
+        data.camera,
+        time=pattern,
+        time_format="frames" if pattern is None else data.time_format,
+        track=data.track,
+    )
+
+
 def _inspect(
-    listing: Listing, skip: bool, threads: int
+    listing: Listing, skip: bool, exif: bool, threads: int
 ) -> tuple[list[ImageRecord], list[_FileFacts]]:
-    """Read the facts of every file, in row order; with `skip` leave bad images out."""
+    """Read the facts of every file, in row order; with `skip` leave bad images out.
+
+    `exif`: also read the times that files hold.
+    """
     ordered = sorted(listing.records, key=lambda record: SPLITS.index(record.split))
 
     def facts(record: ImageRecord) -> _FileFacts | None:
         path = listing.root / record.path
         try:
             width, height = decode(path).size if skip else image_size(path)
+            time = time_taken(path) if exif else math.nan
         except UserError as error:
             if not skip:
                 raise
             print(error)
             return None
-        return _FileFacts(width, height, sha256_file(path))
+        return _FileFacts(width, height, sha256_file(path), time)
 
     with ThreadPoolExecutor(threads) as pool:
         facts_of = pool.map(facts, ordered, chunksize=64)
         found = list(progress(facts_of, total=len(ordered), desc="index", unit="image"))
     both = [(r, f) for r, f in zip(ordered, found, strict=True) if f is not None]
     return [record for record, _ in both], [fact for _, fact in both]
+
+
+def _with_exif(
+    records: list[ImageRecord], facts: list[_FileFacts], root: Path
+) -> list[ImageRecord]:
+    """Return the records with the times that the files hold."""
+    if all(math.isnan(fact.time) for fact in facts):
+        raise UserError(
+            f"data.time: no image in {root} holds EXIF DateTimeOriginal, such as "
+            f"'{records[0].path}'. Leave data.time out, or give a pattern on the path."
+        )
+    return [replace(r, time=f.time) for r, f in zip(records, facts, strict=True)]
+
+
+def _time_notes(columns: dict[str, np.ndarray], unit: str, listing: Listing) -> list[str]:
+    return time_notes(
+        columns["time"], columns["camera"], unit=unit, camera_names=listing.camera_names
+    )
 
 
 def _copies(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str]:
@@ -148,7 +190,18 @@ def _columns(records: list[ImageRecord], facts: list[_FileFacts]) -> dict[str, n
         "split": np.array([SPLITS.index(r.split) for r in records], np.uint8),
         "identity": np.array([r.identity for r in records], np.int32),
         "camera": np.array([r.camera for r in records], np.int16),
+        "time": np.array([r.time for r in records], np.float64),
         "width": np.array([f.width for f in facts], np.int32),
         "height": np.array([f.height for f in facts], np.int32),
         "sha256": np.array([f.sha256 for f in facts], dtype=object),
+    }
+
+
+def _tracks(records: list[ImageRecord]) -> dict[str, np.ndarray]:
+    """Return the track of each image, numbered by first appearance, and the names."""
+    names = list(dict.fromkeys(record.track for record in records if record.track))
+    codes = {name: code for code, name in enumerate(names)}
+    return {
+        "track": np.array([codes.get(record.track, -1) for record in records], np.int32),
+        "track_names": np.array(names, dtype=object),
     }

@@ -5,13 +5,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mprd.data.datasets import read_dataset
 from mprd.data.datasets.base import numbered
+from mprd.data.datasets.clock import FRAMES
 from mprd.data.images import image_size
+from mprd.data.times import range_words, time_notes, time_ranges
 from mprd.errors import UserError
+from mprd.starter.shapes import TimeShape, guess_times, guess_tracks
 
 # How cameras are plainly written in paths, most plain first.
 PATTERNS = (
@@ -39,6 +43,11 @@ class Survey:
         pattern: that finds them, or None.
         fewest: images of the camera that has fewest.
         unreadable: paths among those sampled that are no images.
+        times: how times are written in the paths, or None.
+        ranges: the times of each camera, if any are found.
+        time_notes: what looks wrong with them.
+        track: pattern that finds tracks, or None.
+        tracks: their number.
     """
 
     root: Path
@@ -51,6 +60,11 @@ class Survey:
     pattern: str | None
     fewest: int
     unreadable: tuple[str, ...]
+    times: TimeShape | None = None
+    ranges: tuple[str, ...] = ()
+    time_notes: tuple[str, ...] = ()
+    track: str | None = None
+    tracks: int = 0
 
 
 def survey(root: Path) -> Survey:
@@ -85,7 +99,34 @@ def survey(root: Path) -> Survey:
         pattern=pattern,
         fewest=min(found.values(), default=0),
         unreadable=tuple(unreadable),
+        **_moments(root, paths, pattern),
     )
+
+
+def _moments(root: Path, paths: Sequence[str], camera: str | None) -> dict[str, Any]:
+    """Return what a survey says of times and tracks."""
+    times, track = guess_times(paths), guess_tracks(paths, camera)
+    listing = read_dataset(
+        "folder",
+        root,
+        camera,
+        time=times.pattern if times else None,
+        time_format=times.form if times else FRAMES,
+        track=track,
+    )
+    time = np.array([record.time for record in listing.records])
+    cameras = np.array([record.camera for record in listing.records])
+    names, unit = listing.camera_names, listing.time_unit
+    ranges = time_ranges(time, cameras, names) if times else []
+    return {
+        "times": times,
+        "ranges": tuple(
+            f"{'camera ' if names else ''}{one.name}: {range_words(one, unit)}" for one in ranges
+        ),
+        "time_notes": tuple(time_notes(time, cameras, unit=unit, camera_names=names)),
+        "track": track,
+        "tracks": len({record.track for record in listing.records} - {""}),
+    }
 
 
 def guess_cameras(paths: Sequence[str]) -> str | None:

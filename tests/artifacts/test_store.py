@@ -101,10 +101,13 @@ def write_index(path, names):
         "split": np.zeros(n, np.uint8),
         "identity": np.zeros(n, np.int32),
         "camera": np.zeros(n, np.int16),
+        "time": np.full(n, np.nan),
+        "track": np.full(n, -1, np.int32),
         "width": np.ones(n, np.int32),
         "height": np.ones(n, np.int32),
         "sha256": np.array(["0"] * n, dtype=object),
         "identity_names": np.array([], dtype=object),
+        "track_names": np.array([], dtype=object),
     }
     write_artifact(path, INDEX, arrays, config={}, inputs={}, attributes=attributes)
 

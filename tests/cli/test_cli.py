@@ -102,7 +102,7 @@ def test_inspect_prints_and_checks(cli, market, tmp_path):
     code, text, _ = cli("inspect", out)
     assert code == 0
     for part in (
-        "mprd.index version 3",
+        "mprd.index version 4",
         "dataset: market1501",
         "identity",
         "int32",

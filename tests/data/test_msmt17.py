@@ -42,12 +42,18 @@ def test_msmt17_official(folder: str, train: str, test: str, tmp_path: Path) -> 
     root = plant_official_msmt(tmp_path / folder, train, test)
     listing = read_dataset("MSMT17", tmp_path)
     assert listing.root == root
+    morning, noon = (10_000.0 * (3 * 62 + part) for part in (0, 1))  # of 3 March, in a leap year
+    assert listing.time_unit == "frames"
     assert listing.records == (
-        ImageRecord(f"{train}/0000/0000_000_01_0303morning_0008_0.jpg", "train", 0, 0),
-        ImageRecord(f"{train}/0001/0001_004_15_0303noon_0010_1.jpg", "train", 1, 14),
-        ImageRecord(f"{test}/0000/0000_001_02_0303morning_0001_0.jpg", "query", 2, 1),
-        ImageRecord(f"{test}/0000/0000_002_03_0303morning_0001_0.jpg", "gallery", 2, 2),
-        ImageRecord(f"{test}/0001/0001_000_04_0303morning_0001_0.jpg", "gallery", 3, 3),
+        ImageRecord(f"{train}/0000/0000_000_01_0303morning_0008_0.jpg", "train", 0, 0, morning + 8),
+        ImageRecord(f"{train}/0001/0001_004_15_0303noon_0010_1.jpg", "train", 1, 14, noon + 10),
+        ImageRecord(f"{test}/0000/0000_001_02_0303morning_0001_0.jpg", "query", 2, 1, morning + 1),
+        ImageRecord(
+            f"{test}/0000/0000_002_03_0303morning_0001_0.jpg", "gallery", 2, 2, morning + 1
+        ),
+        ImageRecord(
+            f"{test}/0001/0001_000_04_0303morning_0001_0.jpg", "gallery", 3, 3, morning + 1
+        ),
     )
 
 

@@ -41,6 +41,11 @@ CASES = {
         {"data": {"dataset": "synthetic"}},
         "data.dataset: synthetic",
     ),
+    "data.time_format": (
+        {"data": {"time": "exif", "time_format": "seconds"}},
+        {"data": {"time": "t(.+)"}},
+        "data.time: a pattern",
+    ),
     "gcn": ({"gcn": {"metadata": {"views": 9}}}, USES_GCN, "use_gcn"),
     "gcn.learn": ({"gcn": {"learn": False}}, USES_GCN, "use_gcn"),
     "gcn.update": (

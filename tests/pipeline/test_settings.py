@@ -110,7 +110,7 @@ SOURCES = [
 # Stage -> variants that together make it read all that it declares.
 VARIANTS: dict[str, list[Variant]] = {
     "synthesize": [Variant({"data": {"synthetic": {"train_identities": 2, "test_identities": 2}}})],
-    "index": [Variant({})],
+    "index": [Variant({}), Variant({"data": {"time": r"_(\d{6})_"}})],
     "pixels": [Variant({})],
     "init": [
         Variant({"init": {"method": "random"}}),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from typer.testing import CliRunner
 
 from mprd.artifacts import (
@@ -19,11 +20,13 @@ from mprd.artifacts import (
     write_artifact,
 )
 from mprd.cli.app import app
+from mprd.config import validate
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
 from mprd.report.inspect.describe import describe
 from mprd.report.inspect.difference import compare, compare_files
 from mprd.report.inspect.lookup import cluster_table, pair_table
+from mprd.stages.index import run_index
 
 LABELS = st.lists(st.integers(-1, 3), min_size=12, max_size=12).map(np.array)
 
@@ -60,6 +63,25 @@ def test_networks_are_summed_up_unless_asked(judged_run):
     parts = describe(model).rows
     assert sum(part["tensors"] for part in parts) == long
     assert "backbone.conv1" in call("inspect", model, "--tensors")
+
+
+def test_times_of_an_index(tmp_path):
+    for number in range(4):
+        (tmp_path / f"cam_{number % 2}").mkdir(exist_ok=True)
+        Image.new("RGB", (4, 8)).save(tmp_path / f"cam_{number % 2}/{number}.png")
+    rows = "cam_0/0.png,gate,2026-03-14,a\ncam_1/1.png,yard,,b\ncam_0/2.png,gate,2026-03-15,a\n"
+    (tmp_path / "m.csv").write_text(f"path,camera,time,track\n{rows}cam_1/3.png,yard,,\n")
+    data = {"dataset": "folder", "root": str(tmp_path / "m.csv")}
+    run_index(out=tmp_path / "index.h5", config=validate({"data": data}, "test"))
+    said = call("inspect", tmp_path / "index.h5")
+    for line in (
+        "images with a time: 2 of 4",
+        "tracks: 2, of 3 images",
+        "times of camera gate: 2026-03-14 00:00:00 to 2026-03-15 00:00:00 (2 images)",
+        "times of camera yard: no times (2 images)",
+    ):
+        assert line in said
+    assert describe(tmp_path / "index.h5").as_json()["facts"]["images with a time"] == "2 of 4"
 
 
 def test_members_of_a_cluster(judged_run):

@@ -1,16 +1,20 @@
 """What a reader returns, the checks that every listing passes, and cameras from paths."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from numbers import Real
 from pathlib import Path
 from typing import Literal, get_args
 
+from mprd.data.datasets.tracks import check_tracks
 from mprd.errors import UserError
 
 Split = Literal["train", "query", "gallery"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+TimeUnit = Literal["seconds", "frames", ""]
 
 _LITTER = {"thumbs.db", "desktop.ini"}
 
@@ -24,12 +28,29 @@ class ImageRecord:
         split: `train`, `query` or `gallery`.
         identity: -1 when unknown.
         camera: zero-based, -1 when unknown.
+        time: when it was taken, in the unit of the listing; NaN when unknown.
+        track: name of the track that it belongs to, "" when unknown. A track is what one camera saw
+            of one object without a break; a name stands for one track in the whole listing.
     """
 
     path: str
     split: Split
     identity: int = -1
     camera: int = -1
+    time: float = math.nan
+    track: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether all fields are equal; two unknown times are."""
+        return isinstance(other, ImageRecord) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        """Return a hash that fits `__eq__`."""
+        return hash(self._key())
+
+    def _key(self) -> tuple[object, ...]:
+        time = None if math.isnan(self.time) else self.time
+        return self.path, self.split, self.identity, self.camera, time, self.track
 
 
 @dataclass(frozen=True)
@@ -42,6 +63,8 @@ class Listing:
         notes: lines about it that the user should read.
         camera_names: of the cameras 0, 1, ...; empty: they have numbers only.
         identity_names: of the identities 0, 1, ...; empty: they have numbers only.
+        time_unit: of the times, "" if there are none. Seconds count from any start; dates count
+            from the beginning of 1970.
     """
 
     root: Path
@@ -49,6 +72,7 @@ class Listing:
     notes: tuple[str, ...] = ()
     camera_names: tuple[str, ...] = ()
     identity_names: tuple[str, ...] = ()
+    time_unit: TimeUnit = ""
 
 
 def is_litter(name: str) -> bool:
@@ -61,11 +85,16 @@ def finish(name: str, listing: Listing) -> Listing:
 
     Raises:
         UserError: no images, a malformed record, a path listed twice in a split, query images
-            without a gallery or without an identity.
+            without a gallery or without an identity, a track of two cameras.
     """
     where = f"data set '{name}' in {listing.root}"
     if not listing.records:
         raise UserError(f"The {where} holds no images.")
+    if listing.time_unit not in get_args(TimeUnit):
+        raise UserError(
+            f"The reader of the {where} gave the time unit {listing.time_unit!r}: it must be "
+            "'seconds' or 'frames'."
+        )
     for record in listing.records:
         _check_record(record, where)
     records = sorted(listing.records, key=lambda r: (SPLITS.index(r.split), r.path))
@@ -81,7 +110,19 @@ def finish(name: str, listing: Listing) -> Listing:
             f"The {where} has query images but no gallery to search: "
             "add images with the split gallery, or remove those with the split query."
         )
-    return replace(listing, records=tuple(records), notes=(*listing.notes, *_notes(records)))
+    mixed = check_tracks(
+        [record.track for record in records],
+        cameras=[record.camera for record in records],
+        identities=[record.identity for record in records],
+        camera_names=listing.camera_names,
+    )
+    timed = any(not math.isnan(record.time) for record in records)
+    return replace(
+        listing,
+        records=tuple(records),
+        notes=(*listing.notes, *_notes(records), *mixed),
+        time_unit=(listing.time_unit or "seconds") if timed else "",
+    )
 
 
 def _check_record(record: object, where: str) -> None:
@@ -94,6 +135,16 @@ def _check_record(record: object, where: str) -> None:
         raise UserError(
             f"The reader of the {where} gave {record!r}: the split must be one of "
             f"{', '.join(SPLITS)}, identity and camera must be -1 (unknown) or more."
+        )
+    if not isinstance(record.time, Real) or math.isinf(record.time):
+        raise UserError(
+            f"The reader of the {where} gave '{record.path}' the time {record.time!r}: it must be "
+            "a number of seconds or frames, or NaN (unknown)."
+        )
+    if not isinstance(record.track, str):
+        raise UserError(
+            f"The reader of the {where} gave '{record.path}' the track {record.track!r}: it must "
+            'be a str, "" for unknown.'
         )
     if record.split == "query" and record.identity < 0:
         raise UserError(

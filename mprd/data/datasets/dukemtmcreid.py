@@ -8,7 +8,7 @@ from mprd.data.datasets.flat import STANDARD, FlatLayout
 from mprd.data.datasets.registry import reader
 
 LAYOUT = FlatLayout(
-    pattern=re.compile(r"(?P<identity>\d{4})_c(?P<camera>\d)_f\d+\.jpg"),
+    pattern=re.compile(r"(?P<identity>\d{4})_c(?P<camera>\d)_f(?P<frame>\d+)\.jpg"),
     example="0001_c2_f0046182.jpg",
     cameras=range(1, 9),
 )
@@ -25,6 +25,9 @@ LAYOUT = FlatLayout(
     layouts=(tuple(STANDARD.values()),),
 )
 def read_dukemtmcreid(root: Path) -> Listing:
-    """List DukeMTMC-reID."""
+    """List DukeMTMC-reID.
+
+    Times are in frames, 60 a second, as in the names: each camera counts from its own start.
+    """
     note = "DukeMTMC-reID was withdrawn by its authors in 2019: check that you may use your copy."
-    return Listing(root, tuple(LAYOUT.read(root)), (note,))
+    return Listing(root, tuple(LAYOUT.read(root)), (note,), time_unit="frames")

@@ -14,7 +14,8 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 @reader(
     tree="""
         a folder of images, nested or not (png, jpg, jpeg, bmp, webp)
-        or a manifest, .csv or .parquet, with the columns path[,split][,identity][,camera]
+        or a manifest, .csv or .parquet, with the columns
+        path[,split][,identity][,camera][,time or frame][,track]
     """,
 )
 def read_folder(root: Path) -> Listing:

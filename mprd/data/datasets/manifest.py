@@ -1,18 +1,21 @@
-"""A table of images, CSV or Parquet, with the columns path[,split][,identity][,camera]."""
+"""A table of images, CSV or Parquet; its columns are `COLUMNS`, `path` among them."""
 
 import codecs
+import math
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mprd.data.datasets.base import SPLITS, ImageRecord, Listing, Split, numbered
+from mprd.data.datasets import clock
+from mprd.data.datasets.base import SPLITS, ImageRecord, Listing, Split, TimeUnit, numbered
 from mprd.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("path", "split", "identity", "camera")
+COLUMNS = ("path", "split", "identity", "camera", "time", "frame", "track")
+COLUMN_TEXT = "path[,split][,identity][,camera][,time or frame][,track]"
 _UNKNOWN = ("", "-1", "-1.0")
 _NOTHING = ("nan", "na", "n/a", "none", "null")  # as other programs write an empty cell
 _WHOLE = re.compile(r"(\d+)(\.0+)?")  # a column with gaps often holds 3.0 for 3
@@ -24,18 +27,19 @@ def read_manifest(path: Path) -> Listing:
 
     Without a split column every image is a train image. An empty cell or -1 is an unknown
     identity or camera. Whole numbers stay as identities; other identities are numbered in sorted
-    order, and so are cameras; the names of both are kept.
+    order, and so are cameras; the names of both are kept. `time` holds dates (ISO 8601) or seconds,
+    `frame` numbers of frames, `track` names of tracks; empty or -1 is unknown.
 
     Raises:
         UserError: the file cannot be read or holds no rows; a column or split is unknown; an
-            image does not exist.
+            image does not exist; a time cannot be read.
     """
     table = _read_table(path)
     paths, notes = _image_paths(path, table)
     splits: list[Split] = ["train"] * len(table)
     if "split" in table:
         splits = [_split(path, row, cell) for row, cell in table["split"].items()]
-    for column in [name for name in ("identity", "camera") if name in table]:
+    for column in [name for name in COLUMNS[2:] if name in table]:
         empty = table[column].str.lower().isin(_NOTHING)
         if empty.any():
             first = table[column][empty].iloc[0]
@@ -43,9 +47,11 @@ def read_manifest(path: Path) -> Listing:
             table.loc[empty, column] = ""
     identities, people = _identities(table.get("identity"), len(table))
     cameras, names = _cameras(table.get("camera"), len(table))
-    fields = zip(paths, splits, identities, cameras, strict=True)
+    times, unit = _times(path, table)
+    tracks = _known(table["track"]) if "track" in table else [""] * len(table)
+    fields = zip(paths, splits, identities, cameras, times, tracks, strict=True)
     records = tuple(ImageRecord(*values) for values in fields)
-    return Listing(path.parent, records, tuple(notes), names, people)
+    return Listing(path.parent, records, tuple(notes), names, people, unit)
 
 
 def _read_table(path: Path) -> "pd.DataFrame":
@@ -100,9 +106,14 @@ def _check_columns(path: Path, table: "pd.DataFrame") -> None:
         if column not in COLUMNS:
             raise UserError(
                 f"The manifest {path} has an unknown column '{column}'"
-                f"{did_you_mean(column, COLUMNS)}. Columns are path[,split][,identity][,camera]; "
+                f"{did_you_mean(column, COLUMNS)}. Columns are {COLUMN_TEXT}; "
                 "in a CSV file commas stand between them."
             )
+    if {"time", "frame"} <= set(table.columns):
+        raise UserError(
+            f"The manifest {path} has the columns 'time' and 'frame': keep one, and remove the "
+            "other."
+        )
     if "path" not in table:
         raise UserError(f"The manifest {path} has no column 'path': add it, one image per row.")
 
@@ -163,6 +174,29 @@ def _cameras(column: "pd.Series[str] | None", count: int) -> tuple[list[int], tu
     names = numbered(cell for cell in cells if cell not in _UNKNOWN)
     codes = {name: code for code, name in enumerate(names)}
     return [codes.get(cell, -1) for cell in cells], names
+
+
+def _times(path: Path, table: "pd.DataFrame") -> tuple[list[float], TimeUnit]:
+    """Return one time per row, NaN where unknown, and their unit."""
+    name = "frame" if "frame" in table else "time"
+    if name not in table:
+        return [math.nan] * len(table), ""
+    cells = list(zip(table.index, _known(table[name]), strict=True))
+    if name == "time":
+        return clock.column(cells, str(path)), "seconds"
+    return [_frame(path, row, cell) for row, cell in cells], "frames"
+
+
+def _frame(path: Path, row: int, cell: str) -> float:
+    try:
+        return clock.number(cell, clock.FRAMES) if cell else math.nan
+    except ValueError as error:
+        raise UserError(f"Row {row} of {path}: the frame '{cell}' {error}.") from None
+
+
+def _known(column: "pd.Series[str]") -> list[str]:
+    """Return the cells, "" for each that says unknown."""
+    return ["" if cell in _UNKNOWN else cell for cell in column]
 
 
 def _without_point(cell: str) -> str:

@@ -9,7 +9,10 @@ from mprd.data.datasets.registry import reader
 
 # Some images, in some copies more of them, end in `.jpg.jpg`.
 LAYOUT = FlatLayout(
-    pattern=re.compile(r"(?P<identity>-1|\d{4})_c(?P<camera>\d)s\d_\d{6}_\d{2}(\.jpg){1,2}"),
+    pattern=re.compile(
+        r"(?P<identity>-1|\d{4})_c(?P<camera>\d)s(?P<sequence>\d)_(?P<frame>\d{6})"
+        r"_\d{2}(\.jpg){1,2}"
+    ),
     example="0002_c1s1_000451_03.jpg",
     cameras=range(1, 7),
 )
@@ -26,9 +29,14 @@ LAYOUT = FlatLayout(
     layouts=(tuple(STANDARD.values()),),
 )
 def read_market1501(root: Path) -> Listing:
-    """List Market-1501."""
+    """List Market-1501.
+
+    Times are in frames, 25 a second: the frame in the name plus the lengths of the camera's earlier
+    sequences (as st-ReID, AAAI 2019). The length of a sequence is the largest frame of any file in
+    it, junk included.
+    """
     records = LAYOUT.read(root)
     kept = tuple(record for record in records if record.identity >= 0)
     junk = len(records) - len(kept)
     notes = (f"{junk} junk images (identity -1) are left out.",) if junk else ()
-    return Listing(root, kept, notes)
+    return Listing(root, kept, notes, time_unit="frames")

@@ -1,11 +1,12 @@
 """MSMT17 in the official layout (V1, V2) and in the flat one that third parties made of it."""
 
+import math
 import re
-from collections.abc import Iterable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
-from mprd.data.datasets.base import SPLITS, ImageRecord, Split
+from mprd.data.datasets.base import SPLITS, ImageRecord, Listing, Split
 from mprd.data.datasets.flat import STANDARD, FlatLayout
 from mprd.data.datasets.registry import reader
 from mprd.errors import UserError
@@ -27,6 +28,12 @@ _LIST_NAMES = tuple(name for name, _ in LISTS)
 # 0000/0000_000_01_0303morning_0008_0.jpg 0: the third field is the camera
 _LINE = re.compile(r"(?P<path>(?:.*/)?[^_/]+_[^_/]+_(?P<camera>\d+)_[^/]*)\s+(?P<identity>\d+)")
 
+# _0303morning_0008_: 3 March, morning, frame 8 of its video
+_TIME = re.compile(r"_(?P<month>\d\d)(?P<day>\d\d)(?P<part>morning|noon|afternoon)_(?P<frame>\d+)_")
+_PARTS = ("morning", "noon", "afternoon")
+_PART_FRAMES = 10_000  # more than a part of a day has
+_LEAP_YEAR = 2016  # knows every day that a name can hold
+
 
 @reader(
     tree="""
@@ -44,12 +51,36 @@ _LINE = re.compile(r"(?P<path>(?:.*/)?[^_/]+_[^_/]+_(?P<camera>\d+)_[^/]*)\s+(?P
         tuple(STANDARD.values()),
     ),
 )
-def read_msmt17(root: Path) -> Iterable[ImageRecord]:
-    """List MSMT17, in either layout."""
+def read_msmt17(root: Path) -> Listing:
+    """List MSMT17, in either layout.
+
+    Times are in frames: 10,000 for each part of a day (morning, noon, afternoon) since the morning
+    of 1 January, plus the number of the frame. So the order is right everywhere, and a difference
+    is one of frames within a part of a day. Names of the flat layout hold no time.
+    """
     for train, test in _OFFICIAL_FOLDERS:
         if all((root / part).exists() for part in (train, test, *_LIST_NAMES)):
-            return _read_official(root, train, test)
-    return FLAT.read(root)
+            return Listing(root, tuple(_read_official(root, train, test)), time_unit="frames")
+    return Listing(root, tuple(FLAT.read(root)))
+
+
+def frame_of(name: str) -> float:
+    """Return the time in a name of the official layout, NaN if there is none.
+
+    Example:
+        >>> frame_of("0000_000_01_0303morning_0008_0.jpg") - frame_of("0001_000_02_0302noon_0003_0")
+        20005.0
+    """
+    match = _TIME.search(name)
+    try:
+        day = date(_LEAP_YEAR, int(match["month"]), int(match["day"])) if match else None
+    except ValueError:
+        day = None
+    if match is None or day is None:
+        return math.nan
+    days = (day - date(_LEAP_YEAR, 1, 1)).days
+    part = days * len(_PARTS) + _PARTS.index(match["part"])
+    return float(part * _PART_FRAMES + int(match["frame"]))
 
 
 def _read_official(root: Path, train: str, test: str) -> list[ImageRecord]:
@@ -86,5 +117,6 @@ def _read_list(root: Path, name: str, folder: str, split: Split) -> list[ImageRe
                 "not exist: unpack the data set again."
             )
         camera = CAMERAS.index(int(match["camera"]))
-        records.append(ImageRecord(path, split, int(match["identity"]), camera))
+        time = frame_of(match["path"])
+        records.append(ImageRecord(path, split, int(match["identity"]), camera, time))
     return records

@@ -26,5 +26,5 @@ LAYOUT = FlatLayout(
     layouts=(tuple(STANDARD.values()),),
 )
 def read_personx(root: Path) -> Iterable[ImageRecord]:
-    """List PersonX."""
+    """List PersonX; its images are rendered and have no times."""
     return LAYOUT.read(root)

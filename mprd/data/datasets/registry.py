@@ -6,6 +6,8 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 from mprd.data.datasets.base import ImageRecord, Listing, finish, with_cameras
+from mprd.data.datasets.clock import FRAMES
+from mprd.data.datasets.path_labels import with_times, with_tracks
 from mprd.errors import UserError, did_you_mean
 from mprd.pipeline.pieces import spelling_key
 from mprd.pipeline.registry import Registry, load_plugin
@@ -110,13 +112,24 @@ def canonical_name(name: str) -> str:
     return READERS.kind.canonical(known)
 
 
-def read_dataset(name: str, data_dir: Path, camera: str | None = None) -> Listing:
+def read_dataset(
+    name: str,
+    data_dir: Path,
+    camera: str | None = None,
+    *,
+    time: str | None = None,
+    time_format: str = FRAMES,
+    track: str | None = None,
+) -> Listing:
     """List the images of a data set, sorted by split and path.
 
     Args:
         name: a data set name as users write it.
         data_dir: the folder of all data sets, or the folder of this one.
         camera: pattern that finds the camera in the path of an image; None: as the reader says.
+        time: pattern that finds the time; None: as the reader says.
+        time_format: how a time in a path is written: frames, seconds, or a `strptime` format.
+        track: pattern that finds the track; None: as the reader says.
 
     Raises:
         UserError: unknown name, data set not found or incomplete, file names that do not fit.
@@ -126,6 +139,10 @@ def read_dataset(name: str, data_dir: Path, camera: str | None = None) -> Listin
     listing = result if isinstance(result, Listing) else Listing(root, tuple(result))
     if camera is not None:
         listing = with_cameras(listing, camera)
+    if time is not None:
+        listing = with_times(listing, time, time_format)
+    if track is not None:
+        listing = with_tracks(listing, track)
     return finish(canonical_name(name), listing)
 
 

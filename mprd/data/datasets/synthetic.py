@@ -1,15 +1,16 @@
 """The images of our own generator: written in the Market-1501 layout, of any size."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
-from mprd.data.datasets.base import ImageRecord
+from mprd.data.datasets.base import Listing
 from mprd.data.datasets.flat import STANDARD, FlatLayout
 from mprd.data.datasets.registry import reader
 
 LAYOUT = FlatLayout(
-    pattern=re.compile(r"(?P<identity>\d+)_c(?P<camera>\d+)s\d+_\d+_\d+\.(jpg|png)"),
+    pattern=re.compile(
+        r"(?P<identity>\d+)_c(?P<camera>\d+)s(?P<sequence>\d+)_(?P<frame>\d+)_\d+\.(jpg|png)"
+    ),
     example="0002_c1s1_000451_03.jpg",
     cameras=range(1, 1000),
 )
@@ -24,6 +25,9 @@ LAYOUT = FlatLayout(
     """,
     layouts=(tuple(STANDARD.values()),),
 )
-def read_synthetic(root: Path) -> Iterable[ImageRecord]:
-    """List a generated data set; the data folder is the data set."""
-    return LAYOUT.read(root)
+def read_synthetic(root: Path) -> Listing:
+    """List a generated data set; the data folder is the data set.
+
+    Times are in frames, as in Market-1501.
+    """
+    return Listing(root, tuple(LAYOUT.read(root)), time_unit="frames")

@@ -13,7 +13,7 @@ FOLDERS: dict[Split, str] = {
     "gallery": "image_test",
 }
 LAYOUT = FlatLayout(
-    pattern=re.compile(r"(?P<identity>\d{4})_c(?P<camera>\d{3})_\d+_\d+\.jpg"),
+    pattern=re.compile(r"(?P<identity>\d{4})_c(?P<camera>\d{3})_(?P<frame>\d+)_\d+\.jpg"),
     example="0002_c002_00030600_0.jpg",
     cameras=range(1, 21),
     folders=FOLDERS,
@@ -31,7 +31,11 @@ LAYOUT = FlatLayout(
     layouts=(tuple(FOLDERS.values()),),
 )
 def read_veri(root: Path) -> Listing:
-    """List VeRi; copies differ by one train identity, so a note says how many there are."""
+    """List VeRi; copies differ by one train identity, so a note says how many there are.
+
+    Times are in frames: the third field of the name.
+    """
     records = tuple(LAYOUT.read(root))
     identities = {record.identity for record in records if record.split == "train"}
-    return Listing(root, records, (f"There are {len(identities)} train identities (vehicles).",))
+    note = f"There are {len(identities)} train identities (vehicles)."
+    return Listing(root, records, (note,), time_unit="frames")

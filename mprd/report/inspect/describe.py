@@ -10,8 +10,9 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from mprd.artifacts import SCHEMAS, check, content_digest, open_artifact
+from mprd.artifacts import INDEX, SCHEMAS, check, content_digest, open_artifact
 from mprd.errors import UserError, how_to_fix
+from mprd.report.inspect.index_facts import index_facts
 
 _SAMPLE_ROWS = 4096
 
@@ -88,9 +89,11 @@ def _hdf5(path: Path) -> Description:
             )
         facts = {key: _plain(file.attrs[key]) for key in file.attrs}
         rows = [_data_set(file[key]) for key in file]
+        more = index_facts(file) if schema is INDEX else {}
     columns = ("name", "dtype", "shape", "min", "mean", "max", "description")
     verdict = "Check passed: schema, shapes, ranges and digest."
-    return Description(path, name, schema.description, _parsed(facts), columns, rows, verdict)
+    facts = _parsed(facts) | more
+    return Description(path, name, schema.description, facts, columns, rows, verdict)
 
 
 def _data_set(data: h5py.Dataset) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""Times and tracks that are written in the paths of images."""
+
+import math
+import re
+from dataclasses import replace
+
+from mprd.data.datasets.base import Listing
+from mprd.data.datasets.clock import FRAMES, SECONDS, by_format, number
+from mprd.errors import UserError
+
+
+def with_times(listing: Listing, pattern: str, form: str) -> Listing:
+    """Return a listing with the times that a pattern finds in the paths.
+
+    Args:
+        listing: of images.
+        pattern: regular expression, looked for anywhere in the path relative to the root. Its
+            groups, joined by `/`, are the time.
+        form: frames, seconds, or a format of `strptime`.
+
+    Raises:
+        UserError: it fits no path, or what it finds is not written so.
+    """
+    found = _found(listing, pattern, "data.time")
+    times = [
+        math.nan if text is None else _time(text, form, record.path)
+        for record, text in zip(listing.records, found, strict=True)
+    ]
+    records = tuple(
+        replace(record, time=time) for record, time in zip(listing.records, times, strict=True)
+    )
+    return replace(listing, records=records, time_unit=FRAMES if form == FRAMES else SECONDS)
+
+
+def with_tracks(listing: Listing, pattern: str) -> Listing:
+    """Return a listing with the tracks that a pattern finds in the paths.
+
+    Args:
+        listing: of images.
+        pattern: regular expression as for times; its groups, joined by `/`, name the track.
+
+    Raises:
+        UserError: it fits no path.
+    """
+    found = _found(listing, pattern, "data.track")
+    records = tuple(
+        replace(record, track=text or "")
+        for record, text in zip(listing.records, found, strict=True)
+    )
+    return replace(listing, records=records)
+
+
+def _found(listing: Listing, pattern: str, key: str) -> list[str | None]:
+    """Return what the groups of a pattern find in each path, joined by `/`."""
+    matches = [re.search(pattern, record.path) for record in listing.records]
+    if not any(matches):
+        raise UserError(
+            f"{key}: {pattern!r} fits no path in {listing.root}, such as "
+            f"'{listing.records[0].path}'. Fix the pattern, or leave it out."
+        )
+    return [None if m is None else "/".join(one or "" for one in m.groups()) for m in matches]
+
+
+def _time(text: str, form: str, path: str) -> float:
+    try:
+        return number(text, form) if form in (FRAMES, SECONDS) else by_format(text, form)
+    except ValueError as error:
+        why = f"which {error}" if form in (FRAMES, SECONDS) else f"which does not fit {form!r}"
+        raise UserError(
+            f"data.time finds '{text}' in the path '{path}', {why}. Fix data.time, or "
+            "data.time_format: frames, seconds, or a strptime format such as '%Y%m%d_%H%M%S'."
+        ) from None

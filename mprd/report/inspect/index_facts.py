@@ -1,0 +1,28 @@
+"""What an `index.h5` says about times and tracks."""
+
+import json
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mprd.data.times import range_words, time_ranges
+
+
+def index_facts(file: h5py.File) -> dict[str, Any]:
+    """Return how many images have a time, the range of each camera, and the number of tracks.
+
+    Args:
+        file: an open `index.h5`.
+    """
+    time, camera, track = file["time"][:], file["camera"][:], file["track"][:]
+    known, unit = int(np.isfinite(time).sum()), str(file.attrs["time_unit"])
+    facts = {
+        "images with a time": f"{known:,} of {len(time):,}",
+        "tracks": f"{len(file['track_names']):,}, of {int((track >= 0).sum()):,} images",
+    }
+    if known:
+        names = json.loads(file.attrs["camera_names"])
+        for one in time_ranges(time, camera, names):
+            facts[f"times of camera {one.name}"] = range_words(one, unit)
+    return facts

@@ -16,8 +16,9 @@ HOSTILE = "<img src=x onerror=alert(1)>&\"'"
 
 @pytest.fixture(scope="session")
 def judged_run(tmp_path_factory, tiny_config):
-    """Identities, cameras, query and gallery, judged clusters, ranks, hard pairs."""
+    """Identities, cameras, times, query and gallery, judged clusters, ranks, hard pairs."""
     more = {"cluster": JUDGED, "train": {"use_hsd": True}, "graph": {"backend": "ivf"}}
+    more["use_time"] = True
     config = changed(changed(tiny_config, **GCN), **more)
     return finish(tmp_path_factory.mktemp("report") / "judged", config)
 

@@ -23,6 +23,7 @@ FLOORS = [
     {
         "clustering",
         "data",
+        "evidence",
         "gcn",
         "graph",
         "inference",

@@ -34,7 +34,7 @@ def cluster_pairs(
         Labels int32 (N,), -1 outlier, and the settings with the gamma used.
     """
     cluster = CLUSTERINGS[settings.method]
-    if settings.gamma != "auto":
+    if settings.method in ("dbscan", "linkage") or settings.gamma != "auto":
         return cluster(near, settings), settings
 
     def at(gamma: float) -> np.ndarray:

@@ -21,10 +21,10 @@ def walkers(people=120, cameras=4, seed=0, day=20_000.0):
     entry = rng.uniform(0, day, people)[who]
     times = entry + 60 * camera + rng.normal(0, 8, len(who))
     count = len(who)
+    noise = np.triu(rng.uniform(0.45, 1, (count, count)), 1)
+    alike = np.triu(rng.uniform(0.3, 0.9, (count, count)), 1)
     same = who[:, None] == who
-    noise = rng.beta(5, 2, (count, count))
-    noise = np.triu(noise, 1) + np.triu(noise, 1).T
-    dense = np.where(same, 0.7 * noise, noise).astype(np.float32)
+    dense = np.where(same, alike + alike.T, noise + noise.T).astype(np.float32)
     near = (dense < 0.7) & ~np.eye(count, dtype=bool)
     rows, columns = np.nonzero(near)
     distance = csr_array((dense[rows, columns], (rows, columns)), shape=near.shape)

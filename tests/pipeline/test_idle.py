@@ -34,8 +34,19 @@ CASES = {
     "cluster.min_size": (
         {"cluster": {"min_size": 8}},
         {"cluster": {"method": "community"}},
-        "cluster.method: community",
+        "cluster.method: community or linkage",
     ),
+    "cluster.eps": (
+        {"cluster": {"eps": 0.55, "method": "linkage"}, "graph": {"eps_max": 0.9}},
+        {"cluster": {"eps": 0.55}},
+        "cluster.method: dbscan or community",
+    ),
+    "cluster.threshold": (
+        {"cluster": {"threshold": 0.7}},
+        {"cluster": {"method": "linkage"}, "graph": {"eps_max": 0.9}},
+        "cluster.method: linkage",
+    ),
+    "time": ({"time": {"weight": 0.2}}, {"use_time": True}, "use_time"),
     "data.synthetic": (
         {"data": {"synthetic": {"seed": 4}}},
         {"data": {"dataset": "synthetic"}},

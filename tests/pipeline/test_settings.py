@@ -75,6 +75,8 @@ def run(tmp_path_factory, tiny_config):
     run_stage("cluster", layout, judged, step=1, out=folder / "judged.h5")
     for step in (1, 2):
         run_stage("ranks", layout, changed(config, **IVF), step=step)
+        run_stage("transitions", layout, changed(config, **TIMED), step=step)
+    run_stage("transitions", layout, changed(config, **TIMED, epochs=1), step=FINAL)
     shutil.copy(layout.initial_model, folder / "checkpoint.safetensors")
     index = read_artifact(layout.index, INDEX)
     lines = list(zip(index["path"][:12], index["identity"][:12], strict=True))
@@ -99,6 +101,8 @@ JUDGED = {"cluster": {"method": "community", "relation": "judged", "gamma": 0.1}
 WITHOUT_PAIRS = JUDGED | {"train": {"use_hsd": False, "use_ppa": False}}
 OWN = {"cluster": {"method": "mine", "relation": "judged"}}
 OWN_LOSS = PLAIN | {"train": {"extra_losses": {"mine": 1.0}, "use_hsd": False, "use_ppa": False}}
+LINKAGE = {"cluster": {"method": "linkage", "threshold": 0.7}}
+TIMED = {"use_time": True}
 PACED = {"cluster": {"self_paced": True}}
 WIDENED = {"cluster": {"eps": 1e-6, "min_samples": 6, "widen_step": 0.3}}
 NOWHERE = merge(JUDGED, {"cluster": {"min_size": 60, "widen_step": 0.3}})
@@ -119,9 +123,10 @@ VARIANTS: dict[str, list[Variant]] = {
     ],
     "features": [Variant({}, 1)],
     "graph": [Variant({}, 1), Variant(IVF, 1)],
+    "transitions": [Variant(TIMED, 1)],
     "ranks": [Variant(IVF, 1)],
     "draft": [
-        *(Variant(change, 1) for change in (JUDGED, OWN)),
+        *(Variant(change, 1) for change in (JUDGED, JUDGED | TIMED, OWN)),
         *(Variant(change, FINAL) for change in (JUDGED | NUMBERS, NOWHERE)),
     ],
     "metadata": [
@@ -131,7 +136,8 @@ VARIANTS: dict[str, list[Variant]] = {
     "pretrain": [Variant(change) for change in SOURCES],
     "judge": [Variant(JUDGED, 1), Variant(JUDGED | IVF, 1)],
     "cluster": [
-        *(Variant(change, 1) for change in ({}, WIDENED, COMMUNITY, JUDGED, PACED, OWN)),
+        *(Variant(change, 1) for change in ({}, WIDENED, COMMUNITY, LINKAGE, TIMED)),
+        *(Variant(change, 1) for change in (JUDGED, PACED, OWN)),
         *(Variant(change, FINAL) for change in (NUMBERS, JUDGED | NUMBERS)),
     ],
     "train": [
@@ -246,8 +252,9 @@ def test_settings_are_nested_as_in_the_config():
     assert stage_settings(config, "pixels") == {"data": sizes}
     stored = {"precision": "auto", "features": {"dtype": "float32"}}
     assert stage_settings(config, "features") == stored
-    unread = {"gamma", "min_size", "eps_gap"}
+    unread = {"gamma", "min_size", "eps_gap", "threshold"}
     clusters = {"cluster": config.cluster.model_dump(mode="json", exclude=unread)}
+    clusters["use_time"] = False
     assert stage_settings(config, "cluster") == clusters
     final = clusters | {"export": {"numbers": None}}
     assert stage_settings(config, "cluster", final=True) == final

@@ -69,6 +69,7 @@ def contents(run: Path) -> dict[str, str]:
 
 GCN = {
     "use_gcn": True,
+    "use_time": True,
     "graph": {"k1": 20, "k2": 6, "backend": "ivf"},
     "cluster": {"method": "community", "relation": "judged", "min_size": 2},
     "gcn": {

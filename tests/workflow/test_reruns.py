@@ -32,7 +32,7 @@ def every(*stages: str) -> set[str]:
 # model's; "@2": in a later epoch; "@end": at the end. The clusters with doubtful pairs have more
 # readers: see `readers_of`.
 READERS = {
-    "index": every("features", "draft", "cluster", "ranks", "judge")
+    "index": every("features", "transitions", "draft", "cluster", "ranks", "judge")
     | {"pixels", "init", "metadata", "pretrain", "train", "learn", "evaluate", "export"},
     "pixels": every("features")
     | {"init", "metadata", "pretrain", "train", "learn", "evaluate", "export"},
@@ -40,9 +40,13 @@ READERS = {
     "features@1": {"graph@1", "ranks@1", "judge@1", "metadata", "pretrain", "train", "learn"},
     "features@2": {"graph@2", "ranks@2", "judge@2", "train", "learn"},
     "features@end": {"graph@end", "ranks@end", "judge@end", "export"},
-    "graph@1": {"draft@1", "cluster@1", "judge@1", "metadata", "pretrain", "train", "learn"},
-    "graph@2": {"draft@2", "cluster@2", "judge@2", "train", "learn"},
-    "graph@end": {"draft@end", "cluster@end", "judge@end", "report"},
+    "graph@1": {"transitions@1", "draft@1", "cluster@1", "judge@1"}
+    | {"metadata", "pretrain", "train", "learn"},
+    "graph@2": {"transitions@2", "draft@2", "cluster@2", "judge@2", "train", "learn"},
+    "graph@end": {"transitions@end", "draft@end", "cluster@end", "judge@end", "report"},
+    "transitions@1": {"draft@1", "cluster@1"},
+    "transitions@2": {"draft@2", "cluster@2"},
+    "transitions@end": {"draft@end", "cluster@end", "report"},
     "ranks@1": {"pretrain", "judge@1", "train", "learn"},
     "ranks@2": {"judge@2", "train", "learn"},
     "ranks@end": {"judge@end"},
@@ -78,6 +82,9 @@ VALUES: dict[str, Any] = {
     "init.checkpoint": "start.pth",
     "gcn.network": "gatv2",
     "cluster.method": "community",
+    "data.time": "_([0-9]{6})_",
+    "data.track": "^([0-9]{4}_c[0-9])",
+    "data.time_format": "seconds",
     "train.memory": "camera",
     "gcn.metadata.file": "pairs.csv",
     "gcn.sort_k": 11,
@@ -166,6 +173,8 @@ def stages_of(config: Config) -> set[str]:
         stages -= every("draft", "judge")
     if not config.uses_ranks:
         stages -= every("ranks")
+    if not config.use_time:
+        stages -= every("transitions")
     return stages
 
 
@@ -251,7 +260,8 @@ def test_settings_of_the_dag(folder, tmp_path, asked):
     assert plans["baselines"] == {"tiny": table, "gcn": set()}
     assert plans["every"] == {"tiny": table, "gcn": set()}
     epoch = {"features", "graph", "cluster", "train", "evaluate", "export"} | table
-    assert plans["epochs"] == {"tiny": epoch, "gcn": epoch | {"ranks", "draft", "judge", "learn"}}
+    timed = {"transitions", "ranks", "draft", "judge", "learn"}
+    assert plans["epochs"] == {"tiny": epoch, "gcn": epoch | timed}
 
 
 def test_stages_that_stay_in_a_changed_run(folder, tmp_path, asked):
@@ -310,7 +320,7 @@ def stale(folder: Path) -> set[str]:
 def test_own_files_are_inputs(own):
     assert stale(own) == set()
     judged = {"metadata", "pretrain", "judge", "cluster", "train", "evaluate", "table"}
-    epoch = {"features", "graph", "ranks", "draft"} | judged
+    epoch = {"features", "graph", "transitions", "ranks", "draft"} | judged
     for name, wanted in {
         "labels.csv": judged,
         "start.safetensors": {"init"} | epoch,

@@ -11,16 +11,21 @@ def stale_files(plan: RunPlan) -> dict[str, str]:
         plan: of the run, by the config that it would go on with.
     """
     jobs = plan.freshness.jobs
-    reasons: dict[Job, str] = {}
-    for job, files in jobs.items():  # each after those that make what it reads
-        if why := _reason(plan, job, files, reasons):
-            reasons[job] = why
     return {
         str(path): why
-        for job, why in reasons.items()
+        for job, why in stale_jobs(plan).items()
         for path in jobs[job].writes
         if path.is_file() and plan.layout.folder in path.parents
     }
+
+
+def stale_jobs(plan: RunPlan) -> dict[Job, str]:
+    """Return the jobs of a run that would run, and why; the argument as above."""
+    reasons: dict[Job, str] = {}
+    for job, files in plan.freshness.jobs.items():  # each after those that make what it reads
+        if why := _reason(plan, job, files, reasons):
+            reasons[job] = why
+    return reasons
 
 
 def _reason(plan: RunPlan, job: Job, files: JobFiles, others: dict[Job, str]) -> str:

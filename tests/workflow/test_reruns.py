@@ -6,14 +6,20 @@ import os
 import re
 import shutil
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
+from mprd.artifacts.files import file_digest
 from mprd.config import Config, expand_runs, merge
 from mprd.config.load import known_keys
+from mprd.data.datasets.fingerprint import fingerprint
+from mprd.pipeline.plan import RunPlan
+from mprd.pipeline.stages import STAGES
 from mprd.pipeline.stages import stage as find_stage
+from mprd.pipeline.stale import stale_jobs
 from tests.workflow.dry_runs import ASKED, TARGETS, dry_run, planned
 from tests.workflow.runs import GCN, configure
 from tests.workflow.runs import snakemake as run_snakemake
@@ -21,6 +27,7 @@ from tests.workflow.runs import snakemake as run_snakemake
 SECTIONS = {key.rpartition(".")[0] for key in known_keys(Config)}
 FIELDS = sorted(set(known_keys(Config)) - SECTIONS)
 
+ALL_STAGES = {stage.name for stage in STAGES}
 STEPS = ("1", "2", "end")
 
 
@@ -226,14 +233,33 @@ def ask(folder: Path, tmp_path: Path, cases: list[dict]) -> list[dict[str, set[s
         return list(pool.map(dry_run, tasks))
 
 
-def test_every_setting_runs_again_just_what_reads_it(folder, tmp_path, asked):
+def stale_stages(values: dict) -> dict[str, set[str]]:
+    """Run -> stages that would run in the working directory, as `mprd status --stale` says."""
+    found = {}
+    for run in expand_runs(values, "x"):
+        jobs = stale_jobs(RunPlan(run, listing, file_digest))
+        found[run.name] = {stage for stage, _ in jobs if stage in ALL_STAGES}
+    return found
+
+
+@cache
+def listing_of(*where: Any) -> str:
+    return fingerprint(*where)
+
+
+def listing(config: Config) -> str:
+    return listing_of(config.data.dataset, config.data.root, config.data.reader)
+
+
+def test_every_setting_runs_again_just_what_reads_it(folder, monkeypatch, asked):
+    monkeypatch.chdir(folder)
+    assert stale_stages(asked) == {run: set() for run in ASKED}
     fields = [key for key in FIELDS if key not in OF_THE_DAG | ONE_PIECE]
     cases = [changed_values(asked, key) for key in fields]
     expectations = [expected(asked, case) for case in cases]
-    plans = ask(folder, tmp_path, cases)
     wrong, touched = {}, {}
-    for key, wanted, plan in zip(fields, expectations, plans, strict=True):
-        found = plan
+    for key, wanted, case in zip(fields, expectations, cases, strict=True):
+        found = stale_stages(case)
         touched[key] = set().union(*wanted.values()) - {"report"}  # it tells all settings
         if found != wanted:
             wrong[key] = {run: (found[run] ^ wanted[run]) for run in wanted}
@@ -246,6 +272,34 @@ def test_every_setting_runs_again_just_what_reads_it(folder, tmp_path, asked):
     assert "ranks" not in exact["gcn"]
     assert touched["data.synthetic.seed"] == set(), "the data set is another"
     assert len([key for key in fields if touched[key]]) > 70
+
+
+# One for each stage that reads settings, or nearly so.
+AS_SNAKEMAKE = (
+    "data.height",
+    "init.method",
+    "precision",
+    "graph.k1",
+    "graph.backend",
+    "time.weight",
+    "cluster.eps",
+    "cluster.constraints",
+    "gcn.metadata.images",
+    "gcn.batch",
+    "gcn.neighbors",
+    "gcn.learn",
+    "train.lr",
+    "evaluate.flip",
+    "export.numbers",
+    "device",
+)
+
+
+def test_snakemake_runs_what_is_stale(folder, tmp_path, asked, monkeypatch):
+    cases = [changed_values(asked, key) for key in AS_SNAKEMAKE]
+    plans = dict(zip(AS_SNAKEMAKE, ask(folder, tmp_path, cases), strict=True))
+    monkeypatch.chdir(folder)
+    assert plans == {key: stale_stages(case) for key, case in zip(AS_SNAKEMAKE, cases, strict=True)}
 
 
 def test_settings_of_the_dag(folder, tmp_path, asked):

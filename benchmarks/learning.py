@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from runs import start_run
 from torch import Tensor
-from variants import BASE, COMBINED, MORE, RIVALS, VARIANTS
+from variants import BASE, COMBINED, EVIDENCE, MORE, RIVALS, VARIANTS
 
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact, write_artifact
 from mprd.clustering.agreement import pair_quality
@@ -31,7 +31,7 @@ from mprd.stages.run_stage import make_pseudo_labels, run_stage
 from mprd.system.torch_setup import set_up_cpu
 
 ROOT = Path(__file__).parents[1]
-EVERY = VARIANTS | MORE | RIVALS | COMBINED
+EVERY = VARIANTS | MORE | RIVALS | COMBINED | EVIDENCE
 TRAIN_IDS, TEST_IDS, SUBSET_SEED = 250, 200, 1501
 
 
@@ -45,12 +45,13 @@ def subset(market: Path, out: Path) -> None:
         chosen[split] = set(rng.choice(known, count, replace=False).tolist())
     chosen["gallery"] = chosen["query"]
     rows = [
-        (listing.root / r.path, r.split, r.identity, r.camera)
+        (listing.root / r.path, r.split, r.identity, r.camera, r.time)
         for r in listing.records
         if r.identity in chosen[r.split]
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows, columns=["path", "split", "identity", "camera"]).to_csv(out, index=False)
+    columns = ["path", "split", "identity", "camera", "frame"]
+    pd.DataFrame(rows, columns=columns).to_csv(out, index=False)
 
 
 class Cell:
@@ -113,7 +114,7 @@ class Cell:
     def label(self, epoch: int) -> None:
         """Make the pseudo-labels of an epoch."""
         make_pseudo_labels(self.layout, epoch, self.config)
-        if self.variant == "oracle-clusters":
+        if self.variant.startswith("oracle-clusters"):
             self._true_clusters(self.layout.epoch(epoch).clusters)
 
     def train(self, epoch: int) -> None:
@@ -236,11 +237,13 @@ def main() -> None:
     parser = cell_options(__doc__)
     parser.add_argument("--variant", action="append", choices=EVERY)
     parser.add_argument("--rivals", action="store_true", help="the method beside its relatives")
+    parser.add_argument("--evidence", action="store_true", help="average linkage and times")
     options = parser.parse_args()
     set_up_cpu(None)
     folder = cell_folder(options)
     found = []
-    variants = options.variant or (RIVALS if options.rivals else VARIANTS)
+    others = RIVALS if options.rivals else EVIDENCE if options.evidence else VARIANTS
+    variants = options.variant or others
     for seed in range(options.seeds):
         for variant in variants:
             metrics = Cell(folder, variant, seed, options).run()

@@ -21,6 +21,7 @@ STORE, RESULTS = HERE / "results.json", HERE / "RESULTS.md"
 
 NORMAL = {
     "jaccard": [],
+    "linkage": [],
     "neighbors": [],
     "evaluation": [],
     "losses": [],
@@ -37,6 +38,7 @@ NORMAL = {
 }
 LARGE = {
     "jaccard": ["--large"],
+    "linkage": ["--large"],
     "camera_ranks": ["--large"],
     "growth": ["--large"],
     "memory": ["--large"],

@@ -57,6 +57,18 @@ COMBINED: dict[str, dict] = {
     "judged-weights-cap": merge(VARIANTS["judged-weights"], CAMERA),
 }
 
+# Average linkage, and what the times of the images say; on camera proxies, as `cap` below.
+STORED = {"graph": {"eps_max": 0.97}}
+LINKAGE = merge(STORED, {"cluster": {"method": "linkage", "threshold": 0.8}})
+TIMED = merge(STORED, {"use_time": True})
+EVIDENCE: dict[str, dict] = {
+    "linkage": merge(VARIANTS["contrast"], merge(CAMERA, LINKAGE)),
+    "time": merge(VARIANTS["contrast"], merge(CAMERA, TIMED)),
+    "linkage-time": merge(VARIANTS["contrast"], merge(CAMERA, merge(LINKAGE, TIMED))),
+    "judged-time": merge(VARIANTS["judged"], merge(CAMERA, TIMED)),
+    "oracle-clusters-cap": merge(VARIANTS["oracle-clusters"], CAMERA),
+}
+
 # The method's relatives on the same images, batches, budget and start; only what makes each of
 # them itself differs. SpCL and CAP keep their authors' momentum. `contrast` is Cluster Contrast
 # and `judged-weights` is ours.

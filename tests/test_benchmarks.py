@@ -47,6 +47,17 @@ def test_dense_jaccard_gives_the_same_labels(tmp_path, monkeypatch):
     assert float(rows[0]["detail"].rsplit(" ", 1)[1]) < 1e-5
 
 
+def test_linkage_of_all_pairs_gives_the_same_clusters(tmp_path, monkeypatch):
+    rows = run_script("linkage", tmp_path, monkeypatch, "--n", 400, "--runs", 1)
+    assert "clusters equal" in rows[0]["detail"]
+
+
+def test_linkage_of_a_large_graph(monkeypatch):
+    from linkage import million
+
+    assert "another cut" in million(2000)[0].detail
+
+
 def test_sorting_gives_the_same_figures():
     from evaluation import literal, problem
 
@@ -171,7 +182,13 @@ def variants():
 
 
 @pytest.mark.parametrize(
-    "variant", {**variants()["VARIANTS"], **variants()["RIVALS"], **variants()["COMBINED"]}
+    "variant",
+    {
+        **variants()["VARIANTS"],
+        **variants()["RIVALS"],
+        **variants()["COMBINED"],
+        **variants()["EVIDENCE"],
+    },
 )
 def test_each_variant_trains(variant, toy_cell):
     metrics = toy_cell(variant).run()
@@ -182,6 +199,7 @@ def test_each_variant_trains(variant, toy_cell):
 def test_perfect_clusters_are_true(toy_cell):
     metrics = toy_cell("oracle-clusters").run()
     assert metrics["F1"] == metrics["cross rec."] == 1
+    assert toy_cell("oracle-clusters-cap").run()["F1"] == 1
     assert toy_cell("contrast").run()["F1"] < 1
 
 

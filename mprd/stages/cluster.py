@@ -21,6 +21,7 @@ from mprd.clustering.health import health_score
 from mprd.clustering.membership import membership
 from mprd.clustering.operating_point import confident_pairs, share_together
 from mprd.clustering.self_paced import self_paced
+from mprd.clustering.tracks import hold_tracks
 from mprd.clustering.widen_eps import GraphLabels, cluster_widening_eps, operating_point
 from mprd.config import ClusterConfig, Config
 from mprd.data.index import split_rows
@@ -79,7 +80,7 @@ def run_cluster(
     if earlier is not None:
         read_numbers(earlier)  # a mistake in it is told now, not at the end
     lineage, settings = Lineage(name), config.cluster
-    images = lineage.read("index", index, INDEX, ("split", "identity", "camera"))
+    images = lineage.read("index", index, INDEX, ("split", "identity", "camera", "track"))
     neighbors = lineage.read("graph", graph, GRAPH, ("neighbors", "indptr", "indices", "data"))
     rows = split_rows(images, "train")
     identities, cameras = images["identity"][rows], images["camera"][rows]
@@ -108,13 +109,15 @@ def run_cluster(
     independence = float("nan")
     if not final and used.self_paced:
         labels, independence = _reliable(source, labels, used, lineage, previous_clusters)
+    labels = hold_tracks(labels, images["track"][rows])
+    _require_two(labels, "tracks (data.track)", out, training=not final)
     near = counted_pairs(distance, radius, used)
     paths = None
     if used.constraints is not None or earlier is not None:
         paths = read_artifact(index, INDEX, ("path",))["path"][rows]
     if used.constraints is not None and paths is not None:
         labels = constrain(labels, relation_of(near), read_constraints(used.constraints, paths))
-        _require_two(labels, used, out, training=not final)
+        _require_two(labels, f"answers in {used.constraints}", out, training=not final)
     outliers = int((labels < 0).sum())
     together = share_together(labels, confident)
     cohesion = float(membership(jaccard, labels).mean())
@@ -157,12 +160,12 @@ def _require_rows(stored: int, listed: int, graph: Path, index: Path) -> None:
         )
 
 
-def _require_two(labels: np.ndarray, settings: ClusterConfig, out: Path, *, training: bool) -> None:
-    """Check that a person's answers leave enough clusters for training."""
+def _require_two(labels: np.ndarray, source: str, out: Path, *, training: bool) -> None:
+    """Check that what is known of the images leaves enough clusters for training."""
     if training and labels.max() < 1:
         raise UserError(
-            f"The answers in {settings.constraints} leave {labels.max() + 1} of the clusters, "
-            f"training needs two ({out}). Correct them, or leave cluster.constraints out."
+            f"The {source} leave {labels.max() + 1} of the clusters, "
+            f"training needs two ({out}). Correct them, or leave them out."
         )
 
 

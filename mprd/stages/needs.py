@@ -74,7 +74,9 @@ class _Estimate:
         self.config, data = config, config.data
         network = build_network(config, data.height, data.width, pretrained=False).eval()
         self.dim, self.footprint = network.dim, footprint(network)
-        self.stored = config.graph.k1 * self.train  # about twice what graphs store
+        # About what graphs store, with a margin: k1 / 2 pairs an image up to 0.7, 10 k1 up to 0.97.
+        wide = max(config.graph.eps_max - 0.7, 0.0)
+        self.stored = round((1 + 40 * wide) * config.graph.k1) * self.train
 
     def needs(self) -> dict[str, Need]:
         stages = [one for one in STAGES if one.memory and one.exists(self.config)]

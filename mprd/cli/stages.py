@@ -33,7 +33,8 @@ def _command(stage: Stage) -> Any:
     parameters = [*map(_input, stage.reads), *_outputs(stage)]
     for option in stage.options:
         kind = option.kind if option.default is not None else option.kind | None
-        note = typer.Option(f"--{option.name.replace('_', '-')}", help=option.help)
+        flag = f"--{option.name.replace('_', '-')}"
+        note = typer.Option(flag, help=option.help, min=option.least)
         parameters.append(_parameter(option.name, Annotated[kind, note], option.default))
     parameters.append(_parameter("config", ConfigOption, None))
     if stage.device or stage.workers:

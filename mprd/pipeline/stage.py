@@ -125,12 +125,14 @@ class Option:
         kind: its type.
         default: its value where it is not given; `...`: it must be given.
         help: for users.
+        least: smallest value of a number; None: any.
     """
 
     name: str
     kind: Any
     default: Any
     help: str
+    least: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -374,7 +374,7 @@ STAGES = (
             "cluster.relation",
             Setting(("gcn.neighbors",), FILTERS),
         ),
-        options=(Option("epoch", int, ..., "Number of this epoch, from 1."),),
+        options=(Option("epoch", int, ..., "Number of this epoch, from 1.", least=1),),
         device=True,
         shared=True,
         memory="train",

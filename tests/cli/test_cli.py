@@ -78,6 +78,13 @@ def test_a_command_without_its_files_names_one(cli, one):
     assert re.search(r"Missing (option '--|argument ')", err)
 
 
+def test_epochs_count_from_one(cli):
+    code, _, err = cli("train", "--epoch", "0")
+    assert code == 2
+    assert "'--epoch'" in err
+    assert "greater than or equal to 1" in err
+
+
 def test_synthesize_says_how_many_images(cli, tmp_path):
     path, out = tmp_path / "c.yaml", tmp_path / "images"
     few = {"train_identities": 2, "test_identities": 2}

@@ -105,11 +105,15 @@ def time_length(length: float, unit: str) -> str:
         unit: seconds or frames.
     """
     if unit != "seconds":
-        return f"{_short(length)} {unit}"
+        return _counted(_short(length), unit)
     for limit, size, name in _UNITS:
         if length < 0.995 * limit:  # 59.9 s are 1 min
             return f"{_short(length / size)} {name}"
-    return f"{_short(length / 86_400)} days"
+    return _counted(_short(length / 86_400), "days")
+
+
+def _counted(number: str, plural: str) -> str:
+    return f"1 {plural.removesuffix('s')}" if number == "1" else f"{number} {plural}"
 
 
 def _short(number: float) -> str:

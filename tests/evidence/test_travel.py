@@ -133,6 +133,8 @@ def test_middles_lie_in_their_bins(smallest, steps):
         (302_400, "seconds", "3.5 days"),
         (9.97, "seconds", "10 s"),
         (1250.4, "frames", "1,250 frames"),
+        (1.0, "frames", "1 frame"),
+        (86_300, "seconds", "1 day"),
     ],
 )
 def test_lengths_of_time_in_words(length, unit, words):

@@ -78,9 +78,20 @@ def test_the_ways_are_those_of_the_file(timed_run):
     names = ratios.figures[0].y_range.factors
     assert names[-1] == f"{a}, {b}", "the busiest on top"
     assert len(names) == 2
+    axis = ratios.figures[0].xaxis[0].major_label_overrides
+    assert axis == {2: "-20 s", 4: "0", 6: "20 s"}, "all bins have pairs"
     page = render("run", [section])
     assert page.count('role="img" aria-label="') == 2
     assert f'aria-label="Network of {run.camera.max() + 1} cameras. {a} before {b} 15 s' in page
+
+
+def test_log_ratios_are_those_that_the_run_uses(timed_run):
+    run = RunData(timed_run.folder)
+    run.config = run.config.model_copy(
+        update={"time": run.config.time.model_copy(update={"most": 1.2})}
+    )
+    data = network(run).figures()[1].renderers[0].data_source.data
+    np.testing.assert_allclose(np.unique(data["value"]), [-1.0, 1.2], rtol=1e-6)
 
 
 def test_no_way_is_said(timed_run, monkeypatch):

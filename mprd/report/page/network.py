@@ -36,7 +36,7 @@ def network(run: RunData) -> Section | None:
     names = camera_labels(run.camera_names, run.camera)
     blocks: list[Block] = [Text(verdict(found, file))]
     if found.informative:
-        blocks += _shown(found, names, str(file.attributes["unit"]))
+        blocks += _shown(found, names, str(file.attributes["unit"]), run.config.time.most)
     return Section(
         "network",
         "Camera network",
@@ -75,7 +75,7 @@ def verdict(found: Transitions, file: Artifact) -> str:
     return f"{text} By known identities, times of two cameras tell pairs apart with AUC {auc:.2f}."
 
 
-def _shown(found: Transitions, names: list[str], unit: str) -> Iterator[Block]:
+def _shown(found: Transitions, names: list[str], unit: str, most: float) -> Iterator[Block]:
     ways = [way for way in typical_ways(found) if way.first != way.then]
     if not ways:
         yield Text("No two cameras share enough probable pairs to draw a way between them.")
@@ -92,7 +92,7 @@ def _shown(found: Transitions, names: list[str], unit: str) -> Iterator[Block]:
             "that are near in time stand side by side; the circle is no map. Where clocks of "
             "cameras differ, the times contain the difference."
         )
-    yield from _histograms(found, names, unit)
+    yield from _histograms(found, names, unit, most)
     if ways:
         rows = [
             [
@@ -114,7 +114,7 @@ def _in_words(ways: Sequence[Way], names: Sequence[str], unit: str) -> str:
     return f"Network of {len(names)} cameras. {'; '.join(said)}."
 
 
-def _histograms(found: Transitions, names: list[str], unit: str) -> Iterator[Block]:
+def _histograms(found: Transitions, names: list[str], unit: str, most: float) -> Iterator[Block]:
     """Yield the log ratio by time difference of the pairs of cameras with most probable pairs."""
     count = found.seeds.sum(axis=2)
     a, b = np.nonzero(np.triu(count, 1))
@@ -123,13 +123,15 @@ def _histograms(found: Transitions, names: list[str], unit: str) -> Iterator[Blo
     if not len(a):
         return
     used = np.flatnonzero((found.background[a, b] > 0).any(axis=0) | (found.seeds[a, b] > 0).any(0))
-    low, high = int(used[0]), int(used[-1])
+    last = len(found.edges)
+    low = min(int(used[0]), last - int(used[-1]))  # 0 stays in the middle
+    high = last - low
     edges = found.edges[low:high]
     plot = heat_map(
         "log ratio by time between images",
         [f"{names[i]}, {names[j]}" for i, j in zip(a, b, strict=True)],
         _edge_words(edges, unit),
-        found.log_ratio[a, b, low : high + 1],
+        np.clip(found.log_ratio[a, b, low : high + 1], -most, most),
         "← second camera first     first camera first →",
     )
     text = "Blue and orange squares: one row for each pair of cameras, one column for each time."
@@ -137,8 +139,8 @@ def _histograms(found: Transitions, names: list[str], unit: str) -> Iterator[Blo
     yield Text(
         "Each row is a pair of cameras. Blue: probable pairs have this time between them more "
         "often than any two images do, so it speaks for one person. Orange: less often, so it "
-        "speaks against. Pale: time says little. Right of 0 the first camera of the pair sees the "
-        "person first, left of 0 the second one does."
+        "speaks against. Pale: time says little. Values are cut at time.most, as the run uses "
+        "them. Right of 0 the first camera of the pair sees the person first, left of 0 the second."
     )
 
 

@@ -26,13 +26,15 @@ from mprd.report.page.thumbnails import Thumbnails
 from tests.finished import HOSTILE
 
 ANCHORS = {"overview", "health", "training", "clusters", "pairs", "retrieval", "map", "cost"}
+ANCHORS |= {"network"}
 LABELS = st.lists(st.integers(-1, 4), min_size=1, max_size=20).map(np.array)
 
 
 @pytest.fixture(scope="module")
-def pages(judged_run, bare_run):
+def pages(judged_run, bare_run, timed_run):
     runs = (judged_run.folder, bare_run.folder)
-    return {run.name: run_page(run) for run in runs} | {"several": comparison_page(runs)}
+    pages = {run.name: run_page(run) for run in (*runs, timed_run.folder)}
+    return pages | {"several": comparison_page(runs)}
 
 
 def test_all_sections_are_there(pages):
@@ -40,7 +42,7 @@ def test_all_sections_are_there(pages):
         return set(re.findall(r'<section id="(\w+)">', page))
 
     assert found(pages["judged"]) == ANCHORS
-    assert found(pages["bare"]) == ANCHORS - {"retrieval"}
+    assert found(pages["bare"]) == ANCHORS - {"retrieval", "network"}
     assert len(SECTIONS) == len(ANCHORS)
 
 
@@ -183,6 +185,8 @@ def test_every_figure_has_its_words():
         ("judged", "dark", 1280),
         ("bare", "dark", 390),
         ("bare", "light", 1280),
+        ("timed", "light", 390),
+        ("timed", "dark", 1280),
         ("several", "light", 390),
         ("several", "dark", 1280),
     ],

@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from mprd.artifacts import INDEX, SCHEMAS, check, content_digest, open_artifact
+from mprd.artifacts import INDEX, SCHEMAS, TRANSITIONS, check, content_digest, open_artifact
 from mprd.errors import UserError, how_to_fix
 from mprd.report.inspect.index_facts import index_facts
+from mprd.report.inspect.transition_facts import transition_facts
 
 _SAMPLE_ROWS = 4096
 
@@ -90,6 +91,8 @@ def _hdf5(path: Path) -> Description:
         facts = {key: _plain(file.attrs[key]) for key in file.attrs}
         rows = [_data_set(file[key]) for key in file]
         more = index_facts(file) if schema is INDEX else {}
+        if schema is TRANSITIONS:
+            more = transition_facts(file, path)
     columns = ("name", "dtype", "shape", "min", "mean", "max", "description")
     verdict = "Check passed: schema, shapes, ranges and digest."
     facts = _parsed(facts) | more

@@ -96,11 +96,16 @@ def _images(file: Path, train_rows: np.ndarray) -> pd.DataFrame:
     return table
 
 
+def run_index(file: Path) -> Path | None:
+    """Return the `index.h5` of the run that a file lies in; None: it lies in no run."""
+    paths = (RunLayout(folder).index for folder in file.resolve().parents)
+    return next((path for path in paths if path.is_file()), None)
+
+
 def _train(file: Path) -> tuple[Artifact, np.ndarray]:
     """Return the index of the run that a file lies in, and its training rows."""
-    for folder in file.resolve().parents:
-        path = RunLayout(folder).index
-        if path.is_file():
-            index = read_artifact(path, INDEX)
-            return index, split_rows(index, "train")
-    raise UserError(f"{file} lies in no folder of a run: there is no index.h5 above it.")
+    path = run_index(file)
+    if path is None:
+        raise UserError(f"{file} lies in no folder of a run: there is no index.h5 above it.")
+    index = read_artifact(path, INDEX)
+    return index, split_rows(index, "train")

@@ -60,10 +60,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Plots:
-    """Plots side by side, as many as fit."""
+    """Plots side by side, as many as fit.
+
+    Attributes:
+        figures: the plots.
+        texts: what each shows, for those who cannot see it; none: their titles say it.
+    """
 
     kind: ClassVar[str] = "plots"
     figures: Sequence[figure]
+    texts: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

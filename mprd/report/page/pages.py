@@ -13,6 +13,7 @@ from mprd.report.page.clusters import clusters
 from mprd.report.page.cost import cost, duration, jobs
 from mprd.report.page.embedding_map import embedding_map
 from mprd.report.page.health import health
+from mprd.report.page.network import network
 from mprd.report.page.overview import flat_settings, overview
 from mprd.report.page.pairs import pairs
 from mprd.report.page.plots import lines
@@ -20,7 +21,17 @@ from mprd.report.page.retrieval import retrieval
 from mprd.report.page.run_data import RunData
 from mprd.report.page.training import training
 
-SECTIONS = (overview, health, training, clusters, pairs, retrieval, embedding_map, cost)
+SECTIONS = (
+    overview,
+    health,
+    training,
+    clusters,
+    pairs,
+    network,
+    retrieval,
+    embedding_map,
+    cost,
+)
 _MOST_CURVES = 7  # that can be told apart
 _CURVES = {"mAP": "mAP", "rank-1": "rank1", "health": "health", "loss": "loss"} | {
     "clusters": "clusters",

@@ -28,7 +28,7 @@ def lines(
         series: name -> values at x.
         x_label: name of the axis.
     """
-    plot = _figure(title, x_label)
+    plot = plain_figure(title, x_label)
     plot.add_tools(HoverTool(tooltips=[(x_label, "@x"), ("$name", "@y{0.000}")]))
     items = []
     for color, (name, values) in zip(COLORS, series.items(), strict=False):
@@ -53,7 +53,7 @@ def histogram(title: str, values: np.ndarray, x_label: str, y_label: str) -> fig
     source = ColumnDataSource(
         {"left": edges[:-1], "right": edges[1:], "top": counts, "last": edges[1:] - 1}
     )
-    plot = _figure(title, x_label, y_label)
+    plot = plain_figure(title, x_label, y_label)
     plot.add_tools(HoverTool(tooltips=[(x_label, "@left to @last"), (y_label, "@top")]))
     plot.quad(
         left="left", right="right", top="top", bottom=0, source=source, color=COLORS[0], alpha=0.8
@@ -63,7 +63,7 @@ def histogram(title: str, values: np.ndarray, x_label: str, y_label: str) -> fig
 
 def bars(title: str, names: Sequence[str], values: Sequence[float], x_label: str) -> figure:
     """Plot one bar for each name, the first on top."""
-    plot = _figure(title, x_label, y_range=list(reversed(names)))
+    plot = plain_figure(title, x_label, y_range=list(reversed(names)))
     plot.add_tools(HoverTool(tooltips=[("", "@name"), (x_label, "@value{0,0.0}")]))
     source = ColumnDataSource({"name": list(names), "value": list(values)})
     plot.hbar(y="name", right="value", height=0.7, source=source, color=COLORS[0], alpha=0.8)
@@ -96,13 +96,47 @@ def maps(
         shared: dict[str, Any] = (
             {"x_range": first.x_range, "y_range": first.y_range} if first else {}
         )
-        plot = _figure(title, tools="pan,wheel_zoom,box_zoom,reset", height=420, **shared)
+        plot = plain_figure(title, tools="pan,wheel_zoom,box_zoom,reset", height=420, **shared)
         plot.axis.visible = False
         plot.grid.visible = False
         plot.scatter("x", "y", source=source, color=f"color{i}", size=_MARK_SIZE, alpha=0.8)
         plot.add_tools(HoverTool(tooltips='<img src="@image"><br>@text'))
         plots.append(plot)
     return plots
+
+
+def heat_map(
+    title: str, rows: Sequence[str], edges: Sequence[str], values: np.ndarray, x_label: str
+) -> figure:
+    """Plot a table of numbers: blue above 0, orange below, the paler the nearer to 0.
+
+    Args:
+        title: of the plot.
+        rows: names, from the top.
+        edges: what lies between the columns; "" is not written.
+        values: float (rows, columns).
+        x_label: name of the axis.
+    """
+    top, column = np.indices(values.shape)
+    largest = max(float(np.abs(values).max(initial=0)), 1e-9)
+    bounds = ["", *edges, ""]
+    source = ColumnDataSource(
+        {
+            "x": column.ravel() + 0.5,
+            "y": np.asarray(rows, object)[top.ravel()],
+            "value": values.ravel(),
+            "alpha": np.abs(values.ravel()) / largest,
+            "color": [COLORS[0] if value > 0 else COLORS[1] for value in values.ravel()],
+        }
+    )
+    plot = plain_figure(title, x_label, y_range=list(reversed(rows)), x_range=(0, values.shape[1]))
+    plot.add_tools(HoverTool(tooltips=[("", "@y"), ("", "@value{+0.0}")]))
+    plot.rect("x", "y", 1, 0.9, source=source, color="color", alpha="alpha", line_alpha=0)
+    plot.xaxis.ticker = [n for n, bound in enumerate(bounds) if bound]
+    plot.xaxis.major_label_overrides = {n: bound for n, bound in enumerate(bounds) if bound}
+    plot.ygrid.visible = False
+    plot.height = 90 + 22 * max(len(rows), 3)
+    return plot
 
 
 def group_colors(groups: np.ndarray) -> list[str]:
@@ -114,7 +148,8 @@ def group_colors(groups: np.ndarray) -> list[str]:
     return [_GREY if group < 0 else Category20_20[group % len(Category20_20)] for group in groups]
 
 
-def _figure(title: str, x_label: str = "", y_label: str = "", **options: Any) -> figure:
+def plain_figure(title: str, x_label: str = "", y_label: str = "", **options: Any) -> figure:
+    """Return an empty plot in the style of all."""
     settings: dict[str, Any] = {"height": 260, "tools": "pan,box_zoom,reset,save"} | options
     plot = figure(
         title=Title(text=title, text_color=_GREY),

@@ -133,7 +133,11 @@ def _expanded(paths: list[Path]) -> list[Path]:
     """Return files as given, and of folders the artifacts in them."""
     files: list[Path] = []
     for path in paths:
-        inside = sorted(p for p in path.rglob("*") if p.suffix in _KINDS and p.is_file())
+        inside = sorted(
+            p
+            for p in path.rglob("*")
+            if p.suffix in _KINDS and p.is_file() and p.parent.name != "provenance"
+        )
         if path.is_dir() and not inside:
             raise UserError(f"{path} holds no artifact.")
         files += inside if path.is_dir() else [path]

@@ -84,11 +84,16 @@ def run(
     from mprd.cli.console import failures, relay
     from mprd.cli.follow import following, layout_of
     from mprd.config import expand_runs, merge, read_yaml
+    from mprd.pipeline.location import require_other
+    from mprd.pipeline.registry import check_names
     from mprd.pipeline.run_lock import require_free
     from mprd.pipeline.shared import shared_folder
     from mprd.pipeline.workflow import overrides, snakemake, why_failed
 
     runs = expand_runs(merge(read_yaml(config), overrides(context.args)), str(config))
+    for one in runs:  # Snakemake, told to be quiet, would not say what is wrong
+        check_names(one.config)
+        require_other(one.config, layout_of(one).final)
     arguments = ["--cores", cores, *context.args]
     dry, verbosity = ({*words} & set(context.args) for words in (_DRY, _HOW_LOUD))
     if dry and not verbosity:

@@ -7,6 +7,7 @@ from mprd.clustering.graph_matrix import within
 from mprd.clustering.operating_point import choose_gamma
 from mprd.clustering.registry import CLUSTERINGS
 from mprd.config import ClusterConfig
+from mprd.errors import UserError
 
 
 def counted_pairs(distance: csr_array, radius: np.ndarray, settings: ClusterConfig) -> csr_array:
@@ -35,10 +36,31 @@ def cluster_pairs(
     """
     cluster = CLUSTERINGS[settings.method]
     if settings.method in ("dbscan", "linkage") or settings.gamma != "auto":
-        return cluster(near, settings), settings
+        return _numbered(cluster(near, settings), near, settings), settings
 
     def at(gamma: float) -> np.ndarray:
-        return cluster(near, settings.model_copy(update={"gamma": gamma}))
+        labels = cluster(near, settings.model_copy(update={"gamma": gamma}))
+        return _numbered(labels, near, settings)
 
     gamma, labels = choose_gamma(at, confident)
     return labels, settings.model_copy(update={"gamma": gamma})
+
+
+def _numbered(labels: np.ndarray, near: csr_array, settings: ClusterConfig) -> np.ndarray:
+    """Return labels as 0, 1, ... without gaps, which a plugin may leave; -1 stays.
+
+    Raises:
+        UserError: they are not a whole number for each image.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != (near.shape[0],) or not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(
+            f"cluster.method {settings.method} returned {labels.dtype} {labels.shape}. A "
+            f"clustering returns a whole number for each of the {near.shape[0]} images, "
+            "-1 for an outlier."
+        )
+    used, number = np.unique(labels[labels >= 0], return_inverse=True)
+    if not np.array_equal(used, np.arange(len(used))):
+        labels = np.where(labels >= 0, 0, -1)
+        labels[labels >= 0] = number
+    return labels.astype(np.int32, copy=False)

@@ -186,7 +186,7 @@ class Config(Section):
         1,
         ge=1,
         description="epochs that one job runs in one process, with the same files: for a fast GPU, "
-        "or a cluster where jobs wait. Set it before a run: a change runs its epochs again",
+        "or a cluster where jobs wait. A change runs nothing again",
     )
     plugins: tuple[Path, ...] = Field(
         (),

@@ -81,11 +81,5 @@ def why_failed(config: Path, *arguments: str) -> str:
         config: YAML file of the run, which was started in the current folder.
         arguments: as it was started.
     """
-    if any(Path(".snakemake/locks").glob("*")):
-        return (
-            f"mprd: error: another run works in {Path.cwd()}, or was killed hard. Wait for it; if "
-            f"there is none: {shlex.join(['mprd', 'run', str(config), '--unlock'])}, then the same "
-            "command again."
-        )
     again = shlex.join(snakemake(config, *arguments)).replace(" --quiet all", "")
     return f"mprd: error: Snakemake failed. To see why: {again}"

@@ -94,8 +94,8 @@ def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 def finish(folder: Path) -> None:
     """Resume as documented, to the end."""
-    unlocked, done = call(folder, "--unlock"), call(folder)
-    assert done.returncode == 0, "".join([unlocked.stderr, done.stdout, done.stderr])
+    done = call(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def below(process: psutil.Process) -> list[tuple[psutil.Process, list[str]]]:
@@ -177,8 +177,6 @@ def disturb(
     rng, chain = random.Random(seed), Chain()
     aims = iter(STAGES if seed % 2 else [None] * kills)
     for aim in aims:
-        if chain.moments:
-            call(folder, "--unlock")
         before = times(folder)
         allowed = incomplete(folder)
         run = start(folder)

@@ -181,10 +181,11 @@ def test_a_second_workflow_is_told_who_works_there(folder, tmp_path):
             time.sleep(0.05)
         before = contents(folder / "results/tiny")
         place = elsewhere(folder, tmp_path, {})
-        output = snakemake(place, check=False)
-        assert f"process {holder.pid} on {os.uname().nodename}, since 20" in output
-        assert f"kill {holder.pid}" in output
-        assert contents(folder / "results/tiny") == before
+        for directory in (place, folder):
+            output = snakemake(directory, check=False)
+            assert f"process {holder.pid} on {os.uname().nodename}, since 20" in output
+            assert f"kill {holder.pid}" in output
+            assert contents(folder / "results/tiny") == before
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()

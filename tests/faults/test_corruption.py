@@ -66,6 +66,7 @@ def files(judged_run) -> dict[str, Path]:
         "features": last.features,
         "graph": last.graph,
         "clusters": last.clusters,
+        "transitions": last.transitions,
         "ranks": last.ranks,
         "judgements": last.judgements,
         "metadata": run.metadata,
@@ -86,7 +87,8 @@ def files(judged_run) -> dict[str, Path]:
     return found
 
 
-KINDS = ("index", "pixels", "features", "graph", "clusters", "ranks", "judgements", "metadata")
+KINDS = ("index", "pixels", "features", "graph", "clusters", "transitions", "ranks")
+KINDS += ("judgements", "metadata")
 KINDS += ("relations", "collected", "rankings", "model", "gcn", "state", "metrics")
 KINDS += ("gcn_metrics", "evaluation")
 

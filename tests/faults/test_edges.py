@@ -12,6 +12,7 @@ RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(40, 8)).astype(np.float32)
 FEATURES /= np.linalg.norm(FEATURES, axis=1, keepdims=True)
 IDS, CAMERAS = np.repeat(np.arange(10), 4), np.tile(np.arange(4), 10)
+TIMES = RNG.random(40)
 _, NEIGHBORS = mprd.knn(FEATURES, 10)
 DISTANCE = mprd.jaccard_distance(FEATURES, NEIGHBORS, k1=8, k2=2)
 
@@ -32,6 +33,9 @@ OF_FEATURES = {
 }
 OF_DISTANCES = {
     "dbscan": lambda d: mprd.dbscan(d, 0.5, 2),
+    "linkage": lambda d: mprd.linkage(d, 0.5),
+    "linkage_tree": lambda d: mprd.linkage_tree(d),
+    "learn_transitions": lambda d: mprd.learn_transitions(TIMES, CAMERAS, d),
     "cluster_health": lambda d: mprd.cluster_health(d, IDS, NEIGHBORS, CAMERAS),
 }
 # Functions of labels, identities or cameras, 40 of them.
@@ -40,6 +44,8 @@ OF_INTEGERS = {
     "pair_quality, identities": lambda v: mprd.pair_quality(IDS, v),
     "pair_quality, cameras": lambda v: mprd.pair_quality(IDS, IDS, v),
     "center_cameras": lambda v: mprd.center_cameras(FEATURES, v),
+    "linkage_tree, group": lambda v: mprd.linkage_tree(DISTANCE, group=v),
+    "learn_transitions, cameras": lambda v: mprd.learn_transitions(TIMES, v, DISTANCE),
     "cluster_health, labels": lambda v: mprd.cluster_health(DISTANCE, v, NEIGHBORS, CAMERAS),
     "cluster_health, cameras": lambda v: mprd.cluster_health(DISTANCE, IDS, NEIGHBORS, v),
     "evaluate, ids": lambda v: mprd.evaluate(FEATURES, v, CAMERAS, FEATURES, IDS, CAMERAS),

@@ -226,7 +226,7 @@ def _merge(
     best, most = np.full(count, -1, np.int32), np.zeros(count)
     best_label = np.full(count, -1, np.int64)
     lists = (head, following, neighbor, total, parent, sizes, label, place)
-    heap = [(0.0, 0, 0) for _ in range(0)]
+    heap = [(0.0, 0, 0) for _ in range(0)]  # empty; numba takes the types from it
     for slot in range(count):
         best[slot], most[slot], tail[slot] = _nearest(slot, *lists)
         if best[slot] != -1 and most[slot] >= floor:

@@ -27,7 +27,7 @@ def time_edges(times: np.ndarray, differences: np.ndarray) -> np.ndarray:
     smallest = min(float(np.quantile(apart, 0.1)), span)
     steps = int(np.ceil(np.log(span / smallest) / np.log(_GROWTH)))
     steps = min(max(steps, 1), _MOST_BINS // 2 - 1)
-    above = np.geomspace(smallest, span, steps + 1)[:-1] if steps > 1 else np.array([smallest])
+    above = np.geomspace(smallest, span, steps + 1)[:-1]
     return np.concatenate([-above[::-1], [0.0], above])
 
 

@@ -164,9 +164,10 @@ def _log_ratio(seeds: np.ndarray, expected: np.ndarray) -> np.ndarray:
     chance = share * found.sum(axis=1, keepdims=True)  # seeds, if time said nothing
     ratio = np.ones_like(found)
     within = np.eye(cameras, dtype=bool).ravel()
-    for kind in (within, ~within):
+    for across in (False, True):
+        kind = within != across
         common_seeds, common_chance = found[kind].sum(axis=0), chance[kind].sum(axis=0)
-        if not kind.all() and kind is not within:  # the way there is as long as the way back
+        if across:  # the way there is as long as the way back
             common_seeds = common_seeds + common_seeds[::-1]
             common_chance = common_chance + common_chance[::-1]
         common = (common_seeds + _COMMON_PRIOR) / (common_chance + _COMMON_PRIOR)

@@ -1,6 +1,6 @@
 """The properties of a config on which stages, files and settings depend."""
 
-from mprd.config import TrainConfig
+from mprd.config import ClusterConfig, TrainConfig
 from mprd.config.data import EXIF
 from mprd.pipeline.pieces import PIECES, spelling_key
 from mprd.pipeline.stage import Condition
@@ -14,6 +14,19 @@ def _has_prototypes(settings: TrainConfig) -> bool:
 def _is_own(settings: TrainConfig) -> bool:
     """Tell whether training uses a user's own loss or memory, which may read any setting."""
     return bool(settings.extra_losses) or settings.memory not in PIECES["train.memory"].shipped
+
+
+def _own_clustering(settings: ClusterConfig) -> bool:
+    """Tell whether a user's own clustering is used, which may read any setting."""
+    return settings.method not in PIECES["cluster.method"].shipped
+
+
+def _clusters_by(*methods: str) -> Condition:
+    """Return the condition that one of these clusterings is used, or a user's own."""
+    return Condition(
+        lambda c: c.cluster.method in methods or _own_clustering(c.cluster),
+        f"cluster.method: {' or '.join(methods)}",
+    )
 
 
 SYNTHETIC = Condition(
@@ -35,23 +48,13 @@ FILTERS_RANKED = Condition(
 LEARNS = Condition(lambda c: c.learns, "use_gcn, gcn.learn")
 STRICT = Condition(lambda c: c.gcn.unlabelled.source == "strict", "gcn.unlabelled.source: strict")
 USES_TIME = Condition(lambda c: c.use_time, "use_time")
-# A user's own clustering may read any setting.
-COMMUNITY = Condition(
-    lambda c: c.cluster.method not in ("dbscan", "linkage"), "cluster.method: community"
-)
-DBSCAN = Condition(
-    lambda c: c.cluster.method not in ("community", "linkage"), "cluster.method: dbscan"
-)
-LINKAGE = Condition(
-    lambda c: c.cluster.method not in ("dbscan", "community"), "cluster.method: linkage"
-)
-RADIUS = Condition(lambda c: c.cluster.method != "linkage", "cluster.method: dbscan or community")
-SIZES = Condition(lambda c: c.cluster.method != "dbscan", "cluster.method: community or linkage")
+COMMUNITY = _clusters_by("community")
+DBSCAN = _clusters_by("dbscan")
+LINKAGE = _clusters_by("linkage")
+RADIUS = _clusters_by("dbscan", "community")
+SIZES = _clusters_by("community", "linkage")
 SELF_PACED = Condition(lambda c: c.cluster.self_paced, "cluster.self_paced")
-EPS_GAP = Condition(  # a user's own clustering may read any setting
-    lambda c: c.cluster.self_paced or c.cluster.method not in PIECES["cluster.method"].shipped,
-    SELF_PACED.words,
-)
+EPS_GAP = Condition(lambda c: c.cluster.self_paced or _own_clustering(c.cluster), SELF_PACED.words)
 CAMERA_MEMORY = Condition(
     lambda c: c.train.memory == "camera" or _is_own(c.train), "train.memory: camera"
 )

@@ -97,21 +97,21 @@ def run_cluster(
         distance = judged_distance(neighbors, predicted)
     elif provisional:
         settings = settings.model_copy(update={"gamma": PROVISIONAL_GAMMA})
-    radius = jaccard.data
+    near_by = jaccard  # what eps is compared with
     require_given(name, {"transitions": transitions}, config)
     if transitions is not None:
         evidence = lineage.read("transitions", transitions, TRANSITIONS, ("evidence",))["evidence"]
-        distance = corrected(distance, evidence, config.time)
-        radius = corrected(jaccard, evidence, config.time).data
+        near_by = corrected(jaccard, evidence, config.time)
+        distance = near_by if judgements is None else corrected(distance, evidence, config.time)
     confident = confident_pairs(neighbors["neighbors"], cameras)
-    source = GraphLabels(neighbors, distance, radius, confident, out)
+    source = GraphLabels(neighbors, distance, near_by.data, confident, out)
     labels, used = cluster_widening_eps(source, settings, training=not final)
     independence = float("nan")
     if not final and used.self_paced:
         labels, independence = _reliable(source, labels, used, lineage, previous_clusters)
     labels = hold_tracks(labels, images["track"][rows])
     _require_two(labels, "tracks (data.track)", out, training=not final)
-    near = counted_pairs(distance, radius, used)
+    near = counted_pairs(distance, near_by.data, used)
     paths = None
     if used.constraints is not None or earlier is not None:
         paths = read_artifact(index, INDEX, ("path",))["path"][rows]

@@ -13,6 +13,7 @@ from mprd.data.datasets import (
     read_dataset,
 )
 from mprd.errors import UserError
+from tests.data.planted import plant
 
 MARKET = (
     "bounding_box_train/0002_c1s1_000451_03.jpg",
@@ -48,13 +49,6 @@ FLAT_SETS = [
     ("personx", "PersonX", PERSONX),
     ("veri", "VeRi", VERI),
 ]
-
-
-def plant(root: Path, *paths: str) -> Path:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return root
 
 
 def labels(listing: Listing) -> list[tuple[str, int, int]]:

@@ -8,26 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from mprd.data.datasets import Listing, read_dataset
 from mprd.data.datasets.clock import column
 from mprd.errors import UserError
+from tests.data.planted import manifest
 
 MARCH = 1_773_476_102.0  # 2026-03-14T08:15:02Z
-
-
-def plant(root: Path, *paths: str) -> Path:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (4, 8)).save(root / path)
-    return root
-
-
-def manifest(root: Path, text: str) -> Listing:
-    plant(root, *(f"{letter}.png" for letter in "abcd"))
-    (root / "m.csv").write_text(text)
-    return read_dataset("folder", root / "m.csv")
 
 
 @pytest.mark.parametrize(

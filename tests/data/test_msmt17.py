@@ -6,13 +6,7 @@ import pytest
 
 from mprd.data.datasets import ImageRecord, read_dataset
 from mprd.errors import UserError
-
-
-def plant(root: Path, *paths: str) -> Path:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return root
+from tests.data.planted import plant
 
 
 def plant_official_msmt(root: Path, train: str, test: str) -> Path:

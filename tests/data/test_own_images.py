@@ -12,13 +12,7 @@ from mprd.data.datasets import ImageRecord, Listing, read_dataset
 from mprd.data.datasets.fingerprint import fingerprint
 from mprd.errors import UserError
 from mprd.stages.index import _columns
-
-
-def plant(root: Path, *paths: str) -> Path:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return root
+from tests.data.planted import plant
 
 
 def write(root: Path, text: str, name: str = "manifest.csv") -> Path:

@@ -10,6 +10,7 @@ import pytest
 from mprd.data.datasets import ImageRecord, canonical_name, load_reader, names, read_dataset
 from mprd.data.datasets.registry import READERS
 from mprd.errors import UserError
+from tests.data.planted import plant
 
 HOWTO = Path(__file__).parents[2] / "docs/howto"
 DOCS, PUBLIC = HOWTO / "own-images.md", HOWTO / "public-data.md"
@@ -24,13 +25,6 @@ def snippet(word: str) -> str:
     blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
     (block,) = [block for block in blocks if word in block]
     return block
-
-
-def plant(root: Path, *paths: str) -> Path:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return root
 
 
 def plugin(folder: Path, body: str, name: str = "my_reader.py") -> Path:

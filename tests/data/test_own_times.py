@@ -12,29 +12,13 @@ from PIL import Image
 
 from mprd.artifacts import INDEX, read_artifact
 from mprd.config import validate
-from mprd.data.datasets import Listing, read_dataset
+from mprd.data.datasets import read_dataset
 from mprd.data.datasets.clock import by_format, number
 from mprd.errors import UserError
 from mprd.stages.index import run_index
+from tests.data.planted import manifest, plant_images, times
 
 MARCH = 1_773_476_102.0  # 2026-03-14T08:15:02Z
-
-
-def plant(root: Path, *paths: str) -> Path:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (4, 8)).save(root / path)
-    return root
-
-
-def times(listing: Listing) -> dict[str, float]:
-    return {record.path: record.time for record in listing.records}
-
-
-def manifest(root: Path, text: str) -> Listing:
-    plant(root, *(f"{letter}.png" for letter in "abcd"))
-    (root / "m.csv").write_text(text)
-    return read_dataset("folder", root / "m.csv")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +34,7 @@ def manifest(root: Path, text: str) -> Listing:
     ],
 )
 def test_times_in_paths(path: str, pattern: str, form: str, expected: float, tmp_path: Path):
-    plant(tmp_path, path, "else/x.png")
+    plant_images(tmp_path, path, "else/x.png")
     listing = read_dataset("folder", tmp_path, time=pattern, time_format=form)
     assert times(listing)[path] == expected
     assert math.isnan(times(listing)["else/x.png"])
@@ -67,13 +51,13 @@ def test_times_in_paths(path: str, pattern: str, form: str, expected: float, tmp
     ],
 )
 def test_patterns_of_times_that_fail(pattern: str, form: str, message: str, tmp_path: Path) -> None:
-    plant(tmp_path, "gate/1x.png")
+    plant_images(tmp_path, "gate/1x.png")
     with pytest.raises(UserError, match=message):
         read_dataset("folder", tmp_path, time=pattern, time_format=form)
 
 
 def test_tracks_in_paths(tmp_path: Path) -> None:
-    plant(tmp_path, "cam_a/track_1/1.png", "cam_b/track_1/1.png", "cam_b/x.png")
+    plant_images(tmp_path, "cam_a/track_1/1.png", "cam_b/track_1/1.png", "cam_b/x.png")
     both = read_dataset("folder", tmp_path, r"cam_(\w)", track=r"cam_(\w)/track_(\d+)")
     assert [record.track for record in both.records] == ["a/1", "b/1", ""]
     with pytest.raises(UserError, match=r"track '1' has images of the cameras a and b .*groups"):
@@ -111,7 +95,7 @@ def test_times_and_tracks_of_an_index(tmp_path: Path) -> None:
 
 
 def test_bad_times_are_told_and_stop_nothing(tmp_path: Path, capsys) -> None:
-    plant(tmp_path, *(f"cam_{c}/{n}.png" for c in "ab" for n in range(6)))
+    plant_images(tmp_path, *(f"cam_{c}/{n}.png" for c in "ab" for n in range(6)))
     rows = [f"cam_a/{n}.png,a,{MARCH + n}\n" for n in range(6)]
     rows += [f"cam_b/{n}.png,b,{n}\n" for n in range(5)]
     (tmp_path / "m.csv").write_text(f"path,camera,time\n{''.join(rows)}cam_b/5.png,b,\n")
@@ -136,7 +120,7 @@ def test_times_of_the_files(tmp_path: Path) -> None:
     exif_image(tmp_path / "i/c.jpg", "0000:00:00 00:00:00")
     exif_image(tmp_path / "i/d.jpg", None)
     exif_image(tmp_path / "i/e.png", "2026:03:14 08:15:03")
-    plant(tmp_path, "i/f.png")
+    plant_images(tmp_path, "i/f.png")
     data = {"dataset": "folder", "root": str(tmp_path / "i"), "time": "exif"}
     run_index(out=tmp_path / "index.h5", config=validate({"data": data}, "test"))
     index = read_artifact(tmp_path / "index.h5", INDEX)
@@ -146,7 +130,7 @@ def test_times_of_the_files(tmp_path: Path) -> None:
 
 
 def test_files_without_any_time(tmp_path: Path) -> None:
-    plant(tmp_path, "i/a.png")
+    plant_images(tmp_path, "i/a.png")
     data = {"dataset": "folder", "root": str(tmp_path / "i"), "time": "exif"}
     with pytest.raises(
         UserError, match=r"data\.time: no image in .*i holds EXIF .*'a\.png'.*Leave"
@@ -155,7 +139,7 @@ def test_files_without_any_time(tmp_path: Path) -> None:
 
 
 def test_patterns_of_a_config(tmp_path: Path) -> None:
-    plant(tmp_path, "i/cam_a/7/20260314_081502.png", "i/cam_b/7/20260314_081503.png")
+    plant_images(tmp_path, "i/cam_a/7/20260314_081502.png", "i/cam_b/7/20260314_081503.png")
     data = {"dataset": "folder", "root": str(tmp_path / "i"), "camera": "cam_(.)"}
     data |= {"time": r"/(\d+_\d+)", "time_format": "%Y%m%d_%H%M%S", "track": r"(.)/(\d)/"}
     run_index(out=tmp_path / "index.h5", config=validate({"data": data}, "test"))

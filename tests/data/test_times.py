@@ -5,28 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from mprd.data.datasets import ImageRecord, Listing, read_dataset
 from mprd.data.datasets.base import finish
 from mprd.data.datasets.msmt17 import frame_of
 from mprd.errors import UserError
-
-
-def plant(root: Path, *paths: str) -> Path:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (4, 8)).save(root / path)
-    return root
-
-
-def times(listing: Listing) -> dict[str, float]:
-    return {record.path: record.time for record in listing.records}
+from tests.data.planted import plant_images, times
 
 
 def test_market_sequences_of_a_camera_follow_each_other(tmp_path: Path) -> None:
     """Frames count within a sequence; its length is the largest frame of any file, junk too."""
-    plant(
+    plant_images(
         tmp_path,
         "bounding_box_train/0002_c1s1_000451_03.jpg",
         "bounding_box_train/0002_c1s2_000010_01.jpg",
@@ -83,7 +72,7 @@ def test_market_sequences_of_a_camera_follow_each_other(tmp_path: Path) -> None:
 def test_frames_in_names(
     name: str, paths: tuple[str, ...], expected: list[float], tmp_path: Path
 ) -> None:
-    listing = read_dataset(name, plant(tmp_path, *paths))
+    listing = read_dataset(name, plant_images(tmp_path, *paths))
     assert listing.time_unit == "frames"
     assert [record.time for record in listing.records] == expected
 
@@ -110,7 +99,7 @@ def test_frames_in_names(
     ],
 )
 def test_names_without_times(name: str, paths: tuple[str, ...], tmp_path: Path) -> None:
-    listing = read_dataset(name, plant(tmp_path, *paths))
+    listing = read_dataset(name, plant_images(tmp_path, *paths))
     assert listing.time_unit == ""
     assert all(math.isnan(record.time) for record in listing.records)
 

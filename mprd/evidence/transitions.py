@@ -22,7 +22,7 @@ from mprd.system.checks import check_distances, check_integers
 FOLDS = 10
 _STRETCHES = 3  # of time, for each fold: longer than tracks
 _SEEDS = 2  # most similar pairs of two cameras, and of one, for each image
-_PRIOR = 20  # pairs a bin that the ratio of all pairs of cameras counts
+_PRIOR = 10  # pairs found in a bin that the ratio of all pairs of cameras counts
 _COMMON_PRIOR = 5  # pairs a bin that "no evidence" counts
 _SMOOTH = np.array([0.25, 0.5, 0.25])
 _LEAST = 1e-3  # ratio below which a bin counts as impossible
@@ -171,7 +171,7 @@ def _log_ratio(seeds: np.ndarray, expected: np.ndarray) -> np.ndarray:
             common_seeds = common_seeds + common_seeds[::-1]
             common_chance = common_chance + common_chance[::-1]
         common = (common_seeds + _COMMON_PRIOR) / (common_chance + _COMMON_PRIOR)
-        ratio[kind] = (found[kind] + _PRIOR * common) / (chance[kind] + _PRIOR)
+        ratio[kind] = (found[kind] + _PRIOR) / (chance[kind] + _PRIOR / common)
     seen = chance.sum(axis=1) > 0
     return np.where(seen[:, None], np.log(np.maximum(ratio, _LEAST)), 0).reshape(expected.shape)
 

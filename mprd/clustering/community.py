@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from mprd.clustering.graph_matrix import relation_of
 from mprd.clustering.numbering import number_clusters
 from mprd.config import ClusterConfig
+from mprd.system.csr import entry_rows
 
 _SEED = 0
 _ITERATIONS = 2  # of Leiden; the second finds what the first has left
@@ -59,7 +60,7 @@ def community(relation: csr_array, gamma: float, min_size: int = 2) -> np.ndarra
 def _without_diagonal(relation: csr_array) -> csr_array:
     """Return the positive off-diagonal entries, in the dtypes that the library borrows."""
     count = relation.shape[0]
-    rows = np.repeat(np.arange(count), np.diff(relation.indptr))
+    rows = entry_rows(relation.indptr)
     keep = (rows != relation.indices) & (relation.data > 0)
     indptr = np.zeros(count + 1, np.int64)
     np.cumsum(np.bincount(rows[keep], minlength=count), out=indptr[1:])

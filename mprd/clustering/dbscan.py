@@ -6,6 +6,7 @@ from scipy.sparse.csgraph import connected_components
 
 from mprd.config import ClusterConfig
 from mprd.system.checks import check_distances
+from mprd.system.csr import entry_rows
 
 
 def cluster_by_density(distance: csr_array, settings: ClusterConfig) -> np.ndarray:
@@ -39,7 +40,7 @@ def dbscan(distance: csr_array, eps: float, min_samples: int = 4) -> np.ndarray:
         raise ValueError(
             f"eps must be positive and min_samples at least 1, not {eps} and {min_samples}."
         )
-    rows = np.repeat(np.arange(count), np.diff(distance.indptr))
+    rows = entry_rows(distance.indptr)
     columns = distance.indices
     # float(): as sklearn does, float32 distances are compared in float32.
     near = (distance.data <= float(eps)) & (rows != columns)

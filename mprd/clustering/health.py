@@ -17,6 +17,7 @@ from mprd.clustering.membership import membership
 from mprd.clustering.numbering import with_single_clusters
 from mprd.clustering.operating_point import confident_pairs, share_together
 from mprd.system.checks import check_distances, check_integers
+from mprd.system.csr import entry_rows
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,14 @@ def silhouette(distance: csr_array, labels: np.ndarray) -> np.ndarray:
         float32 (N,); 0 for outliers and for an image that is alone in its cluster.
     """
     count, clusters = len(labels), int(labels.max(initial=-1)) + 1
-    row = np.repeat(np.arange(count), np.diff(distance.indptr))
+    row = entry_rows(distance.indptr)
     column = distance.indices
     use = (row != column) & (labels[row] >= 0) & (labels[column] >= 0)
     near = 1 - distance.data[use].astype(np.float64)
     # Summed relation of each image to each cluster that it has a stored pair with.
     sums = csr_array((near, (row[use], labels[column[use]])), shape=(count, clusters))
     sums.sum_duplicates()
-    image, cluster = np.repeat(np.arange(count), np.diff(sums.indptr)), sums.indices
+    image, cluster = entry_rows(sums.indptr), sums.indices
     own = labels[image] == cluster
     sizes = np.bincount(labels[labels >= 0], minlength=clusters)
     mean = sums.data / np.maximum(sizes[cluster] - own, 1)

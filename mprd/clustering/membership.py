@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.sparse import csr_array
 
+from mprd.system.csr import entry_rows
+
 _MOST = 1.5  # times the mean of its cluster that a member may count
 
 
@@ -18,7 +20,7 @@ def membership(distance: csr_array, labels: np.ndarray) -> np.ndarray:
         float32 (N,), in [0, 1]; 0 for outliers and for an image that is alone in its cluster.
     """
     count = len(labels)
-    row = np.repeat(np.arange(count), np.diff(distance.indptr))
+    row = entry_rows(distance.indptr)
     column = distance.indices
     mates = (row != column) & (labels[row] == labels[column]) & (labels[row] >= 0)
     total = np.bincount(row[mates], 1 - distance.data[mates].astype(np.float64), count)

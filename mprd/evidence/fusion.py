@@ -4,6 +4,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mprd.config import TimeConfig
+from mprd.system.csr import entry_rows
 
 
 def corrected(distance: csr_array, evidence: np.ndarray, settings: TimeConfig) -> csr_array:
@@ -22,6 +23,6 @@ def corrected(distance: csr_array, evidence: np.ndarray, settings: TimeConfig) -
     """
     shift = settings.weight * np.clip(evidence, -settings.most, settings.most)
     data = np.clip(distance.data - shift, 0, 1).astype(np.float32)
-    rows = np.repeat(np.arange(distance.shape[0]), np.diff(distance.indptr))
+    rows = entry_rows(distance.indptr)
     data[rows == distance.indices] = 0
     return csr_array((data, distance.indices, distance.indptr), shape=distance.shape)

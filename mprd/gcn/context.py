@@ -12,6 +12,7 @@ from mprd.gcn.camera_ranks import camera_profile, levels_above
 from mprd.gcn.node_features import RELATIONAL_FEATURES, ToEnd, relational_features
 from mprd.gcn.subgraphs import PairGraphs, pair_graphs
 from mprd.graph.cameras import CameraMethod, CameraStatistics
+from mprd.system.csr import entry_rows
 
 _BLOCK_PAIRS = 1024
 
@@ -27,7 +28,7 @@ class JaccardTable:
             device: where pairs are looked up.
         """
         self._count = distance.shape[0]
-        rows = np.repeat(np.arange(self._count), np.diff(distance.indptr))
+        rows = entry_rows(distance.indptr)
         keys = rows.astype(np.int64) * self._count + distance.indices
         self._keys = torch.from_numpy(keys).to(device)
         self._similarity = torch.from_numpy(1 - distance.data).float().to(device)

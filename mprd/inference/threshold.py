@@ -13,6 +13,7 @@ from mprd.errors import UserError
 from mprd.gcn.calibration import at_prior, estimate_prior
 from mprd.pairs.answers import read_answers
 from mprd.pipeline.layout import RunLayout, run_of
+from mprd.system.csr import entry_rows
 
 _SAMPLE, _NEAREST = 1000, 1000  # images; pairs of each: those behind are not the same
 _BLOCK = 16
@@ -112,7 +113,7 @@ def _judged(run: RunLayout, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
         )
     graph = read_artifact(final.graph, GRAPH, ("indptr", "indices"))
     judgements = torch.from_numpy(read_artifact(final.judgements, JUDGEMENTS)["probability"])
-    own = graph["indices"] == np.repeat(np.arange(count), np.diff(graph["indptr"]))
+    own = graph["indices"] == entry_rows(graph["indptr"])
     stored = at_prior(judgements, estimate_prior(judgements[~torch.from_numpy(own)])).numpy()
     relation = csr_array((stored, graph["indices"], graph["indptr"]), shape=(count, count))
     sample = np.random.default_rng(0).permutation(count)[:_SAMPLE]

@@ -21,6 +21,7 @@ from mprd.config import load_config, validate
 from mprd.data.index import name_cameras, split_rows
 from mprd.judging.session import Shown
 from mprd.pipeline.layout import run_of
+from mprd.system.csr import entry_rows
 
 # Stricter and more generous clusterings that those of a run are compared with.
 _EPS = (0.4, 0.5, 0.6)
@@ -79,7 +80,7 @@ def _disagreements(
     _, part, sizes = np.unique(
         one * (int(other.max(initial=0)) + 1) + other, return_inverse=True, return_counts=True
     )
-    row = np.repeat(np.arange(len(one)), np.diff(relation.indptr))
+    row = entry_rows(relation.indptr)
     column = relation.indices
     differ = (row < column) & (part[row] != part[column])
     differ &= (one[row] == one[column]) != (other[row] == other[column])

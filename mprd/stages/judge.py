@@ -20,6 +20,7 @@ from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
 from mprd.stages.relation_inputs import read_doubtful, read_gcn, read_ranks
 from mprd.system import group
+from mprd.system.csr import entry_rows
 from mprd.system.torch_setup import select_device
 
 
@@ -112,7 +113,7 @@ def stored_pairs(indptr: np.ndarray, indices: np.ndarray) -> tuple[Tensor, Tenso
         Pairs int64 (P, 2), i < j, and int64 (nnz,): the place among the pairs of each entry's pair;
         P for entries of the diagonal.
     """
-    row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    row = entry_rows(indptr)
     column = indices.astype(np.int64)
     upper = row < column
     pairs = np.stack([row[upper], column[upper]], axis=1)

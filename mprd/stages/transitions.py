@@ -15,6 +15,7 @@ from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
+from mprd.system.csr import entry_rows
 
 
 @exclusive
@@ -81,7 +82,7 @@ def _auc(
     cameras: np.ndarray,
 ) -> float:
     """Return how well evidence tells stored pairs of two cameras apart; NaN: unknown."""
-    rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    rows = entry_rows(indptr)
     chosen = (rows < indices) & (cameras[rows] != cameras[indices])
     chosen &= (identities[rows] >= 0) & (identities[indices] >= 0)
     same = identities[rows[chosen]] == identities[indices[chosen]]

@@ -7,6 +7,7 @@ import numpy as np
 from mprd.artifacts import RELATIONS, read_artifact
 from mprd.report.page.blocks import Picture, Section, Strip, Strips, Text
 from mprd.report.page.run_data import RunData, train_picture, truth_mark
+from mprd.system.csr import entry_rows
 
 _SHOWN = 8  # pairs of a kind
 
@@ -29,7 +30,7 @@ def pairs(run: RunData) -> Section:
 def _stored(run: RunData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the entries of the stored pairs i < j: position in `data`, i, j."""
     distance = run.distance
-    row = np.repeat(np.arange(distance.shape[0]), np.diff(distance.indptr))
+    row = entry_rows(distance.indptr)
     entry = np.flatnonzero(row < distance.indices)
     return entry, row[entry], distance.indices[entry]
 

@@ -44,6 +44,8 @@ class Recipe:
         instances: `train.instances`.
         lr_step: `train.lr_step`.
         backend: `graph.backend`.
+        times: clusters by average linkage on distances that times correct (`use_time`), instead of
+            communities of the relation GCN's predictions.
     """
 
     height: int
@@ -60,6 +62,7 @@ class Recipe:
     instances: int
     lr_step: int
     backend: str
+    times: bool
 
 
 def recipe(found: Survey) -> Recipe:
@@ -84,6 +87,7 @@ def recipe(found: Survey) -> Recipe:
         instances=4,
         lr_step=_EPOCHS * 3 // 4,
         backend="auto" if found.images < 200_000 else "ivf",
+        times=found.times is not None,
     )
 
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from mprd.cli.app import app
 from mprd.config import load_config
 from mprd.data.datasets import read_dataset
+from mprd.pipeline.idle import idle_settings
 from mprd.starter.shapes import TimeShape, guess_times, guess_tracks
 from mprd.starter.survey import survey
 
@@ -175,7 +176,12 @@ def test_a_survey_and_its_config(tmp_path, monkeypatch) -> None:
         words = "2026-03-14 08:10:00 to 2026-03-14 08:22:00 (6 images)"
         assert f"  camera {camera}: {words}" in done.output
     assert "tracks in their paths: 4; check" in done.output
-    data = load_config(Path("crops.yaml")).data
+    config = load_config(Path("crops.yaml"))
+    data = config.data
+    assert config.use_time, "times that are found are used"
+    assert not config.use_gcn
+    assert (config.cluster.method, config.graph.eps_max) == ("linkage", 0.97)
+    assert idle_settings([config]) == [], "no setting that does nothing"
     assert data.track == r"cam_([A-Za-z0-9]+).*?(track_\d+)"
     listing = read_dataset(
         "folder",
@@ -205,5 +211,8 @@ def test_a_survey_without_times(tmp_path, monkeypatch) -> None:
     done = CliRunner().invoke(app, ["new", str(root)], catch_exceptions=False)
     assert "times in their paths: not found" in done.output
     assert "track" not in done.output
-    data = load_config(Path("crops.yaml")).data
+    config = load_config(Path("crops.yaml"))
+    data = config.data
+    assert not config.use_time
+    assert config.use_gcn
     assert (data.time, data.time_format, data.track) == (None, "frames", None)

@@ -151,6 +151,8 @@ def config_reference(
     from mprd.report import columns
     from mprd.system import ram_reference
 
+    if not (root / "docs").is_dir():
+        raise UserError(f"{root} is not the root of the repository: it has no folder docs.")
     for path, text in (
         (root / "config" / "README.md", config.markdown()),
         (root / "config" / "schema.json", config.json_schema()),

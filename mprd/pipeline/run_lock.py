@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mprd.artifacts.files import grants_locks
+from mprd.artifacts.files import grants_locks, require_writable
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
 
@@ -26,9 +26,10 @@ class RunLock:
             run: layout of the run; its folder is made.
 
         Raises:
-            UserError: another workflow works on the run; says who, since when, and what to do.
+            UserError: another workflow works on the run; says who, since when, and what to do. Or
+                its folder cannot be written to.
         """
-        run.folder.mkdir(parents=True, exist_ok=True)
+        require_writable(run.folder)
         self._holder = run.folder / ".running.json"
         self._lock = FileLock(run.folder / ".running.lock")
         try:
@@ -71,7 +72,7 @@ def require_free(runs: Iterable[RunLayout]) -> None:
         UserError: another one does; says who, since when, and what to do.
     """
     for run in runs:
-        if run.folder.is_dir():
+        if os.path.lexists(run.folder):
             RunLock(run).release()
 
 

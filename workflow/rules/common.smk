@@ -102,6 +102,9 @@ def end(prune=False):
 
 
 def print_tables():
+    """Show the metrics of all runs; a user who asks for some files gets these."""
+    if workflow.dag_settings.targets or workflow.dag_settings.until:
+        return
     tables = [plan.layout.table for plan in PLANS.values()]
     for path in [*tables, *([summary_table(RESULTS)] if len(tables) > 1 else [])]:
         if path.is_file():

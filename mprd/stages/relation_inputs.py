@@ -1,6 +1,7 @@
 """What the stages of the relation GCN read: a network, ranks, clusters with doubtful pairs."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,55 @@ def read_gcn(lineage: Lineage, path: Path, dim: int) -> RelationNetwork:
     network, header = load_gcn(path, dim)
     lineage.add("gcn", path, header["digest"], json.loads(header["inputs"]), "pretrain")
     return network
+
+
+def require_epoch_before(lineage: Lineage, gcn: Path, model: Path, config: Config) -> None:
+    """Check that a relation GCN and a CNN are of the same epoch, the one before.
+
+    Where both come out of an epoch, both were made from its features. The pre-trained GCN was made
+    from those of the initial CNN; it is also the GCN of every epoch where it learns nothing.
+
+    Args:
+        lineage: of a stage that has read both.
+        gcn: where the GCN was read from.
+        model: where the CNN was read from.
+        config: of the run.
+
+    Raises:
+        UserError: they are not.
+    """
+    made, trained = lineage.origins["gcn"], lineage.origins["model"].get("features")
+    if not config.learns:
+        fits = not _learned(made)
+    elif trained is not None:
+        fits = _learned(made) and made["features"] == trained
+    else:
+        fits = not _learned(made) and made["model"] == lineage.digests["model"]
+    if not fits:
+        wanted = "gcn.safetensors of that epoch, or in epoch 1 gcn/pretrained.safetensors"
+        raise UserError(
+            f"{gcn} is not the relation GCN of the epoch before, which {model} is of. Give "
+            f"{wanted if config.learns else 'gcn/pretrained.safetensors (gcn.learn is off)'}."
+        )
+
+
+def refuse_same_epoch(lineage: Lineage, gcn: Path) -> None:
+    """Check that a relation GCN has not learned from the epoch whose features are at hand.
+
+    Raises:
+        UserError: it has.
+    """
+    made = lineage.origins["gcn"]
+    if _learned(made) and made["features"] == lineage.digests["features"]:
+        raise UserError(
+            f"{gcn} has learned from this epoch. Give the relation GCN of the epoch before (in "
+            "epoch 1: gcn/pretrained.safetensors)."
+        )
+
+
+def _learned(inputs: Mapping[str, str]) -> bool:
+    """Tell whether a relation GCN comes out of an epoch, by what it was made from."""
+    return "collected" in inputs
 
 
 def read_metadata(lineage: Lineage, path: Path, dim: int) -> Artifact:

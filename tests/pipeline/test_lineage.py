@@ -73,8 +73,8 @@ REFUSED = {
 ACCEPTED = {
     ("judge", "gcn"): "features graph ranks",
     ("train", "previous_clusters"): "features graph model",
-    ("train", "gcn"): "features graph model ranks",
-    ("learn", "gcn"): "features graph model ranks doubtful metadata gcn",
+    ("train", "gcn"): "graph model ranks",
+    ("learn", "gcn"): "graph model ranks doubtful metadata gcn",
     ("learn", "metadata"): "features graph model",
 }
 STEPS: dict[Place, Any] = {Place.STEP: 2, Place.EPOCH: 2, Place.FINAL: FINAL}
@@ -142,6 +142,16 @@ def test_a_file_of_another_epoch_is_read(judged_run, config, tmp_path, name, chi
     given[child] = made_from_another(parent, given[child], tmp_path)
     stage(name).function()(**given)
     assert list(out.iterdir())
+
+
+@pytest.mark.parametrize("name", ["train", "learn"])
+def test_a_gcn_of_another_epoch_than_the_model_is_refused(judged_run, config, tmp_path, name):
+    """Both were made from the features of the epoch before."""
+    given = files(name, judged_run, config, tmp_path / "out")
+    given["gcn"] = made_from_another("features", given["gcn"], tmp_path)
+    with pytest.raises(UserError, match="is not the relation GCN of the epoch before"):
+        stage(name).function()(**given)
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_stage_is_in_the_table(judged_run, config):

@@ -303,7 +303,9 @@ def test_gcn_of_another_data_set(copy, config, tmp_path, stage):
 def test_files_and_switch_go_together(run, config, tmp_path):
     files = arguments("train", run, config, 1) | {"out": tmp_path}
     for name, option in (("graph", "--graph"), ("doubtful", "--drafts"), ("gcn", "--gcn")):
-        with pytest.raises(UserError, match=f"Stage train needs {option}: the config sets use_gcn"):
+        with pytest.raises(
+            UserError, match=f"`mprd train` needs {option}: the config sets use_gcn"
+        ):
             run_train(**files | {name: None})
         alone = files | dict.fromkeys(("graph", "doubtful", "gcn")) | {name: files[name]}
         with pytest.raises(UserError, match=f"{option} goes with use_gcn, .* does not set"):

@@ -12,10 +12,13 @@ from mprd.config import load_config
 from mprd.errors import UserError
 from mprd.gcn.weights import load_gcn
 from mprd.pipeline.layout import RunLayout
+from mprd.stages.judge import run_judge
 from mprd.stages.learn import run_learn
+from mprd.stages.train import run_train
 from tests.artifacts.edit import edit, put
 from tests.stages.pipeline import arguments, changed
 
+STAGES = {"learn": run_learn, "train": run_train}
 OTHERS = ["features", "graph", "provisional_clusters", "collected"]
 
 
@@ -95,3 +98,33 @@ def test_a_file_of_another_epoch_is_refused(judged_run, config, tmp_path, name):
     with pytest.raises(UserError, match=r"was made from another \w+ than .* again with `mprd"):
         run_learn(**given)
     assert not any(path.exists() for path in out.values())
+
+
+def gcn_of(run: RunLayout, which: int):
+    return run.epoch(which).gcn if which else run.initial_gcn
+
+
+@pytest.mark.parametrize("stage", ["learn", "train"])
+@pytest.mark.parametrize(("epoch", "which"), [(1, 1), (1, 2), (2, 0), (2, 2)])
+def test_a_gcn_of_another_epoch_is_refused(copy, config, stage, epoch, which):
+    wrong = gcn_of(copy, which)
+    given = arguments(stage, copy.folder, config, epoch) | {"gcn": wrong}
+    before = copy.epoch(epoch).gcn.read_bytes()
+    with pytest.raises(UserError, match=f"{wrong} is not the relation GCN of the epoch before"):
+        STAGES[stage](**given)
+    assert copy.epoch(epoch).gcn.read_bytes() == before
+
+
+@pytest.mark.parametrize("which", [1, 2])
+def test_without_learning_only_the_pretrained_gcn_is_used(copy, config, which):
+    fixed = changed(config, gcn={"learn": False})
+    given = arguments("train", copy.folder, fixed, 2) | {"gcn": gcn_of(copy, which)}
+    with pytest.raises(UserError, match=r"Give gcn/pretrained.safetensors \(gcn.learn is off\)"):
+        run_train(**given)
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_gcn_does_not_predict_in_the_epoch_that_it_learned_from(copy, config, epoch):
+    given = arguments("judge", copy.folder, config, epoch) | {"gcn": copy.epoch(epoch).gcn}
+    with pytest.raises(UserError, match="has learned from this epoch"):
+        run_judge(**given)

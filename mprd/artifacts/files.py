@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mprd.errors import UserError, how_to_fix, producing_command
+from mprd.errors import UserError, how_to_fix, producing_command, why_no_file
 
 
 @contextmanager
@@ -212,10 +212,12 @@ def read_json(path: Path, schema: str, command: str) -> dict[str, Any]:
 
 def require_file(path: Path, command: str) -> None:
     """Raise a UserError if `path` is not a file."""
-    if not path.is_file():
-        raise UserError(
-            f"{path} does not exist. Make it with `mprd {producing_command(path, command)}`."
-        )
+    if path.is_file():
+        return
+    command = producing_command(path, command)
+    if path.is_dir():
+        raise UserError(f"{why_no_file(path)}. Name the file in it that `mprd {command}` made.")
+    raise UserError(f"{why_no_file(path)}. Make it with `mprd {command}`.")
 
 
 def sha256_file(path: Path) -> str:

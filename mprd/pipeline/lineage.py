@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mprd.artifacts import Artifact, Schema, read_artifact
 from mprd.errors import UserError, how_to_fix
+from mprd.pipeline.files import file_name
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.stage import At, Place
 from mprd.pipeline.stages import stage
@@ -90,8 +91,9 @@ class Lineage:
         inputs, command = self._records[child]
         for name in self._parents(child):
             if name in inputs and name in self.digests and inputs[name] != self.digests[name]:
+                kind = file_name(self._reads[name].role) or self._paths[name].name
                 raise UserError(
-                    f"{self._paths[child]} was made from another {name} than {self._paths[name]}: "
+                    f"{self._paths[child]} was made from another {kind} than {self._paths[name]}: "
                     "it is stale or belongs to another run. "
                     f"{how_to_fix(self._paths[child], command)}"
                 )

@@ -85,7 +85,7 @@ def run_learn(
     known = read_metadata(lineage, metadata, vectors.shape[1])
     searched = read_ranks(lineage, ranks, cameras)
     network = read_gcn(lineage, gcn, vectors.shape[1]).to(device)
-    require_epoch_before(lineage, gcn, model, config)
+    require_epoch_before(lineage, gcn, model)
     pairs = lineage.read("collected", collected, COLLECTED)
     sizes = inference_sizes(cnn, store, cameras=len(np.unique(cameras)))
     require_memory("learn", sizes, config)

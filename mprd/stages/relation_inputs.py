@@ -19,7 +19,13 @@ from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn
 from mprd.inference.embed import embed_pixels
 from mprd.models.network import ReidNetwork
+from mprd.pipeline.layout import EpochLayout, RunLayout
 from mprd.pipeline.lineage import Lineage
+
+_GIVE_THAT_BEFORE = (
+    f"Give {EpochLayout.roles()['gcn'].name} of the epoch before, or in epoch 1 "
+    f"{RunLayout.roles()['initial_gcn'].name}."
+)
 
 
 def read_gcn(lineage: Lineage, path: Path, dim: int) -> RelationNetwork:
@@ -33,33 +39,30 @@ def read_gcn(lineage: Lineage, path: Path, dim: int) -> RelationNetwork:
     return network
 
 
-def require_epoch_before(lineage: Lineage, gcn: Path, model: Path, config: Config) -> None:
+def require_epoch_before(lineage: Lineage, gcn: Path, model: Path, *, fixed: bool = False) -> None:
     """Check that a relation GCN and a CNN are of the same epoch, the one before.
 
     Where both come out of an epoch, both were made from its features. The pre-trained GCN was made
-    from those of the initial CNN; it is also the GCN of every epoch where it learns nothing.
+    with the initial CNN.
 
     Args:
         lineage: of a stage that has read both.
         gcn: where the GCN was read from.
         model: where the CNN was read from.
-        config: of the run.
+        fixed: the pre-trained GCN may serve in every epoch: it learns nothing (`gcn.learn`).
 
     Raises:
         UserError: they are not.
     """
-    made, trained = lineage.origins["gcn"], lineage.origins["model"].get("features")
-    if not config.learns:
-        fits = not _learned(made)
-    elif trained is not None:
-        fits = _learned(made) and made["features"] == trained
+    made, cnn = lineage.origins["gcn"], lineage.origins["model"]
+    if _learned(made):
+        fits = made["features"] == cnn.get("features")
     else:
-        fits = not _learned(made) and made["model"] == lineage.digests["model"]
+        fits = fixed or ("features" not in cnn and made["model"] == lineage.digests["model"])
     if not fits:
-        wanted = "gcn.safetensors of that epoch, or in epoch 1 gcn/pretrained.safetensors"
         raise UserError(
-            f"{gcn} is not the relation GCN of the epoch before, which {model} is of. Give "
-            f"{wanted if config.learns else 'gcn/pretrained.safetensors (gcn.learn is off)'}."
+            f"{gcn} is not the relation GCN of the epoch before, which {model} is of. "
+            f"{_GIVE_THAT_BEFORE}"
         )
 
 
@@ -71,10 +74,7 @@ def refuse_same_epoch(lineage: Lineage, gcn: Path) -> None:
     """
     made = lineage.origins["gcn"]
     if _learned(made) and made["features"] == lineage.digests["features"]:
-        raise UserError(
-            f"{gcn} has learned from this epoch. Give the relation GCN of the epoch before (in "
-            "epoch 1: gcn/pretrained.safetensors)."
-        )
+        raise UserError(f"{gcn} has learned from this epoch. {_GIVE_THAT_BEFORE}")
 
 
 def _learned(inputs: Mapping[str, str]) -> bool:

@@ -112,7 +112,7 @@ def run_train(
             settings=config.gcn,
             seed=relation_seed,
         )
-        require_epoch_before(lineage, gcn, model, config)
+        require_epoch_before(lineage, gcn, model, fixed=True)
     trainer = EpochTrainer(
         network=network,
         optimizer=optimizer,

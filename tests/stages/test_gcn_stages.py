@@ -294,7 +294,7 @@ def test_gcn_of_another_data_set(copy, config, tmp_path, stage):
     index, other = read_artifact(copy / "index.h5", INDEX), tmp_path / "other.safetensors"
     save_gcn(other, network, config={}, inputs={"index": index.digest[::-1]}, seed=0)
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
-    message = r"other\.safetensors was made from another index than .*`mprd pretrain`"
+    message = r"other\.safetensors was made from another index.h5 than .*`mprd pretrain`"
     with pytest.raises(UserError, match=message):
         STAGES[stage](**files | {"gcn": other})
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before

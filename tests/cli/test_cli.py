@@ -8,8 +8,10 @@ import time
 import h5py
 import pytest
 import yaml
+from typer.main import get_command
 
 from mprd.cli import main
+from mprd.cli.app import app
 from mprd.config import load_config, merge
 from mprd.errors import UserError
 from mprd.pipeline.files import require_given
@@ -63,6 +65,31 @@ def test_help_lists_every_stage(cli):
         "config",
     ]:
         assert f"  {name} " in out
+
+
+def commands(group, words=()):
+    """Yield the words of every command and group of the command line."""
+    yield words, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*words, name))
+
+
+ALL = dict(commands(get_command(app)))
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_no_help_cuts_a_summary(cli, monkeypatch, words):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = cli(*words, "--help")
+    usage, _, text = out.partition("\n\n")
+    assert code == 0
+    assert usage.startswith("Usage: ")
+    text = re.sub(r"\w\.\.\. <", "<", text)  # of an argument that takes several
+    assert "..." not in text
+    assert "…" not in text
+    for name, command in getattr(ALL[words], "commands", {}).items():
+        first = command.help.partition("\n")[0]
+        assert f"{name} {first}" in " ".join(text.split()), "the whole first line"
 
 
 def test_help_is_fast():

@@ -30,8 +30,8 @@ class RunLock:
                 its folder cannot be written to.
         """
         require_writable(run.folder)
-        self._holder = run.folder / ".running.json"
-        self._lock = FileLock(run.folder / ".running.lock")
+        self._holder, self._process = run.folder / ".running.json", os.getpid()
+        self._lock = FileLock(lock_file(run))
         try:
             self._lock.acquire(timeout=0)
         except (NotImplementedError, OSError) as error:
@@ -42,10 +42,15 @@ class RunLock:
         self._holder.write_text(json.dumps(_myself()), encoding="utf-8")
 
     def release(self) -> None:
-        """Give the lock back."""
-        if self._lock.is_locked:
+        """Give the lock back; a child of the process that took it does not."""
+        if self._lock.is_locked and self._process == os.getpid():
             self._holder.unlink(missing_ok=True)
             self._lock.release()
+
+
+def lock_file(run: RunLayout) -> Path:
+    """Return the file that is locked; it stays where a workflow has worked on a run."""
+    return run.folder / ".running.lock"
 
 
 def hold_runs(runs: Iterable[RunLayout]) -> None:

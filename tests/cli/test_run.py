@@ -51,6 +51,40 @@ def test_one_file_is_made_and_then_there_is_nothing_to_do(tiny_yaml, tmp_path):
     assert "profile" not in out
 
 
+def files_below(folder):
+    found = (path for path in folder.rglob("*") if not path.is_dir())
+    return {path: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in found}
+
+
+def test_a_workflow_that_has_nothing_to_do_leaves_no_trace(tiny_values, tiny_yaml, tmp_path):
+    """A setting that the file does not depend on is recorded when something depends on it."""
+    target = "results/tiny/index.h5"
+    assert run(tmp_path, tiny_yaml.name, target)[0] == 0
+    before = files_below(tmp_path / "results")
+    assert any(path.name.startswith("train-") for path in before)
+    assert not any(path.name == ".running.json" for path in before)
+    values = merge(tiny_values, {"train": {"lr": 0.5}})
+    tiny_yaml.write_text(yaml.safe_dump(values))
+    assert run(tmp_path, tiny_yaml.name, target)[0] == 0
+    assert files_below(tmp_path / "results") == before
+    assert run(tmp_path, tiny_yaml.name, "results/tiny/no.such")[0] == 1
+    assert files_below(tmp_path / "results") == before
+    assert run(tmp_path, tiny_yaml.name, "results/tiny/config.yaml")[0] == 0
+    after = files_below(tmp_path / "results")
+    assert {path for path in before if path.name.startswith("train-")}.isdisjoint(after)
+
+
+def test_a_failed_try_leaves_nothing_once_another_setting_is_tried(tiny_values, tmp_path):
+    shared = tmp_path / "results/shared"
+    for number in (1, 2):
+        values = merge(tiny_values, {"data": {"root": f"nowhere{number}"}})
+        (tmp_path / "c.yaml").write_text(yaml.safe_dump(values))
+        assert run(tmp_path, "c.yaml", "results/tiny/index.h5")[0] == 2
+        (folder,) = shared.iterdir()
+        assert f"nowhere{number}" in (folder / "config.yaml").read_text()
+        assert "not found" in (folder / "logs/index.log").read_text()
+
+
 def test_a_mistake_that_a_stage_finds_ends_with_its_sentence_and_code_2(tiny_values, tmp_path):
     values = merge(tiny_values, {"data": {"root": "nowhere"}})
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(values))

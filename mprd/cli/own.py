@@ -110,7 +110,8 @@ def run(
         require_free(layout_of(one) for one in runs)
         for one in runs:
             folder, epochs = layout_of(one).folder, one.config.epochs
-            print(f"{one.name}: {epochs} epochs, into {folder} (more: mprd status {folder})")
+            many = f"{epochs} epoch{'' if epochs == 1 else 's'}"
+            print(f"{one.name}: {many}, into {folder} (more: mprd status {folder})")
     logs, start = [layout_of(one).logs for one in runs] + [shared_folder(results)], time.time()
     with following(runs, tensorboard=tensorboard) as look:
         status = relay(snakemake(config, *arguments), logs, look)

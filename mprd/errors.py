@@ -29,6 +29,36 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
 
 
+def why_no_file(path: Path) -> str:
+    """Return why a path is no file that can be read: the beginning of a sentence.
+
+    Example:
+        >>> why_no_file(Path("nowhere/a.h5"))
+        'nowhere/a.h5 does not exist'
+    """
+    if path.is_dir():
+        return f"{path} is a folder, not a file"
+    return f"{path} is no regular file" if path.exists() else _why_missing(path)
+
+
+def why_no_folder(path: Path) -> str:
+    """Return why a path is no folder: the beginning of a sentence."""
+    return f"{path} is not a folder" if path.exists() else _why_missing(path)
+
+
+def broken_link(path: Path) -> str:
+    """Return that a path is, or lies below, a link to nothing; "": it does not."""
+    for part in (path, *path.parents):
+        if part.is_symlink() and not part.exists():
+            return f"{part} is a link to {part.readlink()}, which does not exist"
+    return ""
+
+
+def _why_missing(path: Path) -> str:
+    link = broken_link(path)
+    return link if link.startswith(f"{path} ") else f"{path} does not exist{link and f': {link}'}"
+
+
 def producing_command(path: Path, command: str) -> str:
     """Return the command that makes a file.
 

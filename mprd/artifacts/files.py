@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mprd.errors import UserError, how_to_fix, producing_command
+from mprd.errors import UserError, how_to_fix, producing_command, why_no_file
 
 
 @contextmanager
@@ -31,8 +32,8 @@ def atomic(path: Path, size: int = 0, *, lock: bool = True) -> Iterator[Path]:
         UserError: the folder cannot be written to, or the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with only_writer(path) if lock else nullcontext():
             _require_space(path, size)
             try:
@@ -50,10 +51,53 @@ def atomic(path: Path, size: int = 0, *, lock: bool = True) -> Iterator[Path]:
             f".{path.name}.lock",
         ):
             raise
-        raise UserError(
-            f"Cannot write {path}: {os.strerror(error.errno) if error.errno else error} "
-            f"({_free(path)} are free). Free space or fix the permissions."
-        ) from error
+        raise _cannot_write(path, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder where it is missing, and those above it.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        why = "a file has its name, or that of a folder above it"
+        raise _cannot_write_into(folder, why) from error
+    except OSError as error:
+        raise _cannot_write_into(folder, _reason(error)) from error
+
+
+def require_writable(folder: Path) -> None:
+    """Check that files can be written into a folder; it is made where it is missing.
+
+    Raises:
+        UserError: they cannot.
+    """
+    make_folder(folder)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _cannot_write_into(folder, _reason(error)) from error
+
+
+def _cannot_write_into(folder: Path, why: str) -> UserError:
+    return UserError(
+        f"Cannot write into {folder}: {why}. Name another folder, or fix the permissions."
+    )
+
+
+def _cannot_write(path: Path, error: OSError) -> UserError:
+    return UserError(
+        f"Cannot write {path}: {_reason(error)} ({_free(path)} are free). Free space, fix the "
+        "permissions, or name another place."
+    )
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 @contextmanager
@@ -63,8 +107,11 @@ def only_writer(path: Path) -> Iterator[None]:
     A stage holds this while it computes, too, so that one that outlived a killed workflow and the
     one that was started in its place do not do the same work side by side. The same process may
     enter again. Where the file system grants no locks (some network mounts) there is a note.
+
+    Raises:
+        UserError: no file can be made there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     lock = FileLock(path.absolute().with_name(f".{path.name}.lock"), is_singleton=True)
     _acquire(lock, path)
     try:
@@ -78,7 +125,11 @@ def _acquire(lock: FileLock, path: Path) -> None:
     try:
         lock.acquire(timeout=0)
     except (NotImplementedError, OSError) as error:
-        if not grants_locks(Path(lock.lock_file)):
+        try:
+            granted = grants_locks(Path(lock.lock_file))
+        except OSError as refused:
+            raise _cannot_write(path, refused) from error
+        if not granted:
             print(
                 f"note: the file system of {path.parent} grants no locks. See to it that no second "
                 "mprd writes there.",
@@ -161,10 +212,12 @@ def read_json(path: Path, schema: str, command: str) -> dict[str, Any]:
 
 def require_file(path: Path, command: str) -> None:
     """Raise a UserError if `path` is not a file."""
-    if not path.is_file():
-        raise UserError(
-            f"{path} does not exist. Make it with `mprd {producing_command(path, command)}`."
-        )
+    if path.is_file():
+        return
+    command = producing_command(path, command)
+    if path.is_dir():
+        raise UserError(f"{why_no_file(path)}. Name the file in it that `mprd {command}` made.")
+    raise UserError(f"{why_no_file(path)}. Make it with `mprd {command}`.")
 
 
 def sha256_file(path: Path) -> str:

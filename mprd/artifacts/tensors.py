@@ -18,6 +18,11 @@ from mprd.errors import UserError, how_to_fix
 
 SCHEMA_VERSION = 1
 _STATE_SCHEMA = "mprd.state"
+# Schema -> what it is, and the files of a run that are of it.
+_NETWORKS = {
+    "mprd.model": ("a CNN", "model.safetensors of init/, an epoch or final/"),
+    "mprd.gcn": ("a relation GCN", "gcn.safetensors of an epoch, or the pre-trained one in gcn/"),
+}
 
 
 def save_tensors(
@@ -83,9 +88,12 @@ def read_safetensors(
             header = json.loads((file.metadata() or {}).get("mprd", "{}"))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError) as error:  # ValueError: the JSON in the header
+        if kind := _other_kind(path):
+            raise _wrong_network(path, kind, schemas) from None
         raise UserError(f"{path} is not a readable safetensors file ({error}). {again}") from None
     if header.get("schema") not in schemas:
-        raise UserError(f"{path} is not an {' or '.join(schemas)} file. {again}")
+        kind, _ = _NETWORKS.get(header.get("schema", ""), ("no network of mprd", ""))
+        raise _wrong_network(path, kind, schemas)
     if header.get("schema_version") != str(SCHEMA_VERSION):
         raise UserError(
             f"{path} has {header['schema']} version {header.get('schema_version')}, this mprd "
@@ -98,6 +106,22 @@ def read_safetensors(
         if not bool(torch.isfinite(tensor).all()):
             raise UserError(f"{path}: {key} holds NaN or infinite values. {again}")
     return header, tensors
+
+
+def _other_kind(path: Path) -> str:
+    """Return what a file holds that is no safetensors file; "": nothing that is known."""
+    import h5py
+
+    if h5py.is_hdf5(path):
+        return "arrays (HDF5)"
+    return "what torch.save wrote" if zipfile.is_zipfile(path) else ""
+
+
+def _wrong_network(path: Path, kind: str, schemas: tuple[str, ...]) -> UserError:
+    """Return what a user is told who gives a file of another kind: it is not to be made again."""
+    wanted = [_NETWORKS[schema] for schema in schemas]
+    names, files = (" or ".join(words) for words in zip(*wanted, strict=True))
+    return UserError(f"{path} holds {kind}, where {names} is needed. Give {files}.")
 
 
 def tensors_digest(tensors: Mapping[str, Tensor]) -> str:

@@ -1,5 +1,6 @@
 """The application object and the options that several commands share."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,25 +16,25 @@ STAGES_PANEL = "Stages, one by one"
 PANELS = (START_PANEL, RESULTS_PANEL, USE_PANEL, MORE_PANEL, STAGES_PANEL)
 
 
-class _Grouped(TyperGroup):
-    """Lists the commands under their headings, with whole summaries."""
+class Listing(TyperGroup):
+    """Lists its commands with whole summaries, under their headings where they have some."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands of each heading."""
-        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
-        for panel in PANELS:
-            rows = [
-                (name, command.get_short_help_str(limit=200))
-                for name, command in commands
-                if getattr(command, "rich_help_panel", None) == panel
-            ]
+        rows: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command = self.commands[name]
+            panel = getattr(command, "rich_help_panel", None)
+            panel = panel if panel in PANELS else "Commands"
+            rows.setdefault(panel, []).append((name, command.get_short_help_str(sys.maxsize)))
+        for panel in sorted(rows, key=[*PANELS, "Commands"].index):
             with formatter.section(panel):
-                formatter.write_dl(rows)
+                formatter.write_dl(rows[panel])
 
 
 app = typer.Typer(
     name="mprd",
-    cls=_Grouped,
+    cls=Listing,
     help="Unsupervised re-identification: from images without labels to a network and clusters.\n\n"
     "Your own images: run `mprd new FOLDER`, then `mprd run` with the config that it writes. The "
     "demo: `mprd run config/config.yaml`.",

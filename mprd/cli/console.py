@@ -116,22 +116,34 @@ def _show(child: subprocess.Popen, logs: list[Path], look: Callable[[], None]) -
             watcher.join()
 
 
-def failures(folders: list[Path], since: float) -> list[str]:
-    """Return what the stages that failed said, with the logs.
+def begun(places: list[Path], since: float) -> list[Path]:
+    """Return the logs of the stages that have begun.
 
     Args:
-        folders: where logs are, nested or not.
+        places: logs, or folders of them, nested or not.
         since: seconds since the epoch; older logs are passed over.
     """
+    logs = {path for place in places for path in (place, *place.rglob("*.log")) if path.is_file()}
+    return sorted(path for path in logs if path.stat().st_mtime >= since)
+
+
+def failures(places: list[Path], since: float) -> list[str]:
+    """Return what the stages that failed said, with the logs; arguments as `begun`.
+
+    What is no mistake of the user comes first: it is a traceback, and a sentence is best read last.
+    """
     found = []
-    for path in sorted(path for folder in folders for path in folder.rglob("*.log")):
-        if path.stat().st_mtime < since:
-            continue
+    for path in begun(places, since):
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         said = [n for n, line in enumerate(lines) if line.startswith((_ERROR, _CRASH))]
         if said:
-            found.append("\n".join([*lines[said[-1] :], f"({path})"]))
-    return found
+            found.append("\n".join([f"({path})", *lines[said[-1] :]]))
+    return sorted(found, key=is_mistake)
+
+
+def is_mistake(words: str) -> bool:
+    """Tell whether a stage that failed told of a mistake of the user, by what `failures` gives."""
+    return _CRASH not in words
 
 
 def last_line(folders: list[Path]) -> str:

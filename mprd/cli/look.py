@@ -1,15 +1,18 @@
 """Commands that look into what a run has left."""
 
 import json
+from itertools import zip_longest
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from mprd.cli.app import RESULTS_PANEL, START_PANEL, app
 from mprd.errors import UserError
-from mprd.pipeline.layout import EpochLayout
+from mprd.pipeline.layout import EpochLayout, run_of
 
+_OF_THE_RUN = Path("(the config of the run)")
 _KINDS = (".h5", ".safetensors", ".json", ".csv", ".pt")
 
 
@@ -60,12 +63,28 @@ def inspect(
             show(one)
 
 
-@app.command(rich_help_panel=START_PANEL)
+class _Status(TyperCommand):
+    """`--stale` may stand without a config: then it is that of the run."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words of the command line."""
+        words = []
+        for word, following in zip_longest(args, args[1:], fillvalue="-"):
+            words.append(word)
+            if word == "--stale" and (following.startswith("-") or Path(following).is_dir()):
+                words.append(str(_OF_THE_RUN))
+        return super().parse_args(ctx, words)
+
+
+@app.command(rich_help_panel=START_PANEL, cls=_Status)
 def status(
     run: Annotated[Path, typer.Argument(help="Folder of a run, finished or not.")],
     stale: Annotated[
         Path | None,
-        typer.Option(help="Your config file: tell which files it makes out of date, and why."),
+        typer.Option(
+            metavar="[CONFIG]",
+            help="Tell which files a config makes out of date, and why. Default: that of the run.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -88,12 +107,19 @@ def status(
 def _stale(file: Path, folder: Path) -> dict[str, str]:
     """Return the files of a run that a config makes out of date, and why."""
     from mprd.artifacts.files import file_digest
-    from mprd.config import expand_runs, read_yaml
+    from mprd.config import Run, expand_runs, load_config, read_yaml
     from mprd.data.datasets.fingerprint import data_fingerprint
     from mprd.pipeline.plan import RunPlan
     from mprd.pipeline.registry import check_names
     from mprd.pipeline.stale import stale_files
 
+    if file == _OF_THE_RUN:
+        config = load_config(run_of(folder).config)
+        place = folder.resolve() if folder.name in ("", "..") else folder
+        here = config.model_copy(update={"results": place.parent})
+        check_names(here)
+        run = Run(place.name, "", here.seed, here)
+        return stale_files(RunPlan(run, data_fingerprint, file_digest))
     for run in expand_runs(read_yaml(file), str(file)):
         if (run.config.results / run.name).resolve() == folder.resolve():
             check_names(run.config)

@@ -1,5 +1,6 @@
 """Commands for people with images of their own."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,8 @@ from mprd.errors import UserError
 from mprd.system.threads import worker_count
 
 _FEW = 50
-_DRY, _HOW_LOUD = ("-n", "--dry-run"), ("-q", "--quiet", "--verbose", "-p", "--printshellcmds")
+_DRY, _QUIET = ("-n", "--dry-run"), {"-q", "--quiet"}
+_HOW_LOUD = (*_QUIET, "--verbose", "-p", "--printshellcmds")
 
 
 @app.command(rich_help_panel=START_PANEL)
@@ -81,19 +83,24 @@ def run(
     """
     import time
 
-    from mprd.cli.console import failures, relay
+    from mprd.artifacts.files import require_writable
+    from mprd.cli.console import begun, failures, is_mistake, relay
+    from mprd.cli.ending import last_words
     from mprd.cli.follow import following, layout_of
     from mprd.config import expand_runs, merge, read_yaml
     from mprd.pipeline.location import require_other
     from mprd.pipeline.registry import check_names
     from mprd.pipeline.run_lock import require_free
     from mprd.pipeline.shared import shared_folder
-    from mprd.pipeline.workflow import overrides, snakemake, why_failed
+    from mprd.pipeline.workflow import overrides, snakemake, targets, why_failed
 
     runs = expand_runs(merge(read_yaml(config), overrides(context.args)), str(config))
     for one in runs:  # Snakemake, told to be quiet, would not say what is wrong
         check_names(one.config)
         require_other(one.config, layout_of(one).final)
+    asked, results = targets(context.args), runs[0].config.results
+    if asked is not None:
+        require_writable(results)
     arguments = ["--cores", cores, *context.args]
     dry, verbosity = ({*words} & set(context.args) for words in (_DRY, _HOW_LOUD))
     if dry and not verbosity:
@@ -103,15 +110,18 @@ def run(
         require_free(layout_of(one) for one in runs)
         for one in runs:
             folder, epochs = layout_of(one).folder, one.config.epochs
-            print(f"{one.name}: {epochs} epochs, into {folder} (more: mprd status {folder})")
-    logs, start = [layout_of(one).logs for one in runs], time.time()
-    logs.append(shared_folder(runs[0].config.results))
+            many = f"{epochs} epoch{'' if epochs == 1 else 's'}"
+            print(f"{one.name}: {many}, into {folder} (more: mprd status {folder})")
+    logs, start = [layout_of(one).logs for one in runs] + [shared_folder(results)], time.time()
     with following(runs, tensorboard=tensorboard) as look:
         status = relay(snakemake(config, *arguments), logs, look)
+    logs += results.glob("*.log")  # of what is made from all runs
     if status:
         said = failures(logs, start)
-        print("\n".join(said or [why_failed(config, *arguments)]))
-    raise typer.Exit(status)
+        print("\n".join(said or [why_failed(config, *arguments)]), file=sys.stderr)
+        raise typer.Exit(2 if said and all(map(is_mistake, said)) else status)
+    if asked is not None and not verbosity & _QUIET:
+        print("\n".join(last_words(runs, asked, ran=bool(begun(logs, start)))))
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)

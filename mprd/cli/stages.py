@@ -8,6 +8,7 @@ import typer
 
 from mprd.cli.app import STAGES_PANEL, ConfigOption, ThreadsOption, app
 from mprd.cli.launch import run_shared
+from mprd.config import Config, load_config
 from mprd.errors import UserError
 from mprd.pipeline.files import described, file_name
 from mprd.pipeline.stage import Place, Read, Stage, Write
@@ -75,9 +76,10 @@ def _output(stage: Stage, write: Write) -> inspect.Parameter:
 
 
 def _run(stage: Stage, given: dict[str, Any]) -> None:
-    from mprd.config import load_config
-
-    config, threads = load_config(given.pop("config")), given.pop("threads", None)
+    file, threads = given.pop("config"), given.pop("threads", None)
+    config = load_config(file)
+    _require_stage(stage, config, file)
+    _require_epoch("--epoch", given.get("epoch"), config)
     if stage.workers:
         given["threads"] = worker_count(threads)
     files = {name: value for name, value in given.items() if value is not None}
@@ -95,6 +97,25 @@ def _run(stage: Stage, given: dict[str, Any]) -> None:
     work()
 
 
+def _require_stage(stage: Stage, config: Config, file: Path | None) -> None:
+    """Check that runs of a config have a stage; images are drawn for other use, too."""
+    if stage.when is not None and stage.place is not Place.DATA and not stage.exists(config):
+        whose = "the defaults do" if file is None else f"{file} does"
+        raise UserError(
+            f"`mprd {stage.name}` goes with {stage.when.words}, which {whose} not set. Give the "
+            "config of a run that does with --config."
+        )
+
+
+def _require_epoch(option: str, epoch: int | None, config: Config) -> None:
+    """Check that a run of a config has an epoch."""
+    if epoch is not None and epoch > config.epochs:
+        raise UserError(
+            f"{option} {epoch} is behind the last epoch: the config sets epochs: {config.epochs}. "
+            "Name an earlier one, or raise epochs."
+        )
+
+
 @app.command(rich_help_panel=STAGES_PANEL)
 def epochs(
     run: Annotated[Path, typer.Option(help="Folder of a run.")],
@@ -104,12 +125,12 @@ def epochs(
     threads: ThreadsOption = None,
 ) -> None:
     """Do several epochs in one process."""
-    from mprd.config import load_config
     from mprd.stages.run_stage import run_epochs
 
     if last < first:
         raise UserError(f"--last {last} is before --first {first}.")
     settings = load_config(config)
+    _require_epoch("--last", last, settings)
     run_shared(
         settings,
         threads,

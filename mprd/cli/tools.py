@@ -6,11 +6,21 @@ from typing import Annotated
 
 import typer
 
-from mprd.cli.app import MORE_PANEL, RESULTS_PANEL, START_PANEL, ConfigOption, OutOption, app
+from mprd.cli.app import (
+    MORE_PANEL,
+    RESULTS_PANEL,
+    START_PANEL,
+    ConfigOption,
+    Listing,
+    OutOption,
+    app,
+)
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout, describe, run_of
 
-config_app = typer.Typer(help="Check, complete and document configurations.", no_args_is_help=True)
+config_app = typer.Typer(
+    cls=Listing, help="Check, complete and document configurations.", no_args_is_help=True
+)
 app.add_typer(config_app, name="config", rich_help_panel=MORE_PANEL)
 
 
@@ -151,6 +161,8 @@ def config_reference(
     from mprd.report import columns
     from mprd.system import ram_reference
 
+    if not (root / "docs").is_dir():
+        raise UserError(f"{root} is not the root of the repository: it has no folder docs.")
     for path, text in (
         (root / "config" / "README.md", config.markdown()),
         (root / "config" / "schema.json", config.json_schema()),

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from mprd.config.sections import Config
-from mprd.errors import SHARED, UserError, nearest_words
+from mprd.errors import SHARED, UserError, nearest_words, why_no_file
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ def load_config(path: Path | None) -> Config:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping that a YAML file holds."""
+    if not path.exists():
+        raise UserError(f"Config file {why_no_file(path)}. Write one with `mprd new FOLDER`.")
     try:
         content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
-    except FileNotFoundError:
-        raise UserError(f"Config file {path} does not exist. See config/ for examples.") from None
     except OSError as error:
         raise UserError(f"Config file {path} cannot be read ({error.strerror}).") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

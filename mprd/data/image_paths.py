@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mprd.data.datasets import read_dataset
 from mprd.data.images import decode
-from mprd.errors import UserError
+from mprd.errors import UserError, why_no_file
 
 
 def image_paths(source: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -26,7 +26,7 @@ def image_paths(source: str | Path | Iterable[str | Path]) -> list[Path]:
         elif path.is_file():
             found.append(path)
         else:
-            raise UserError(f"{path} is neither an image nor a folder of images.")
+            raise UserError(f"{why_no_file(path)}: it is neither an image nor a folder of images.")
     return found
 
 

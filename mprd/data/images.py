@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
 from mprd.config import Config
-from mprd.errors import UserError
+from mprd.errors import UserError, why_no_file
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 # Above 179 megapixels Pillow refuses an image, above 89 it warns: that is for web servers.
@@ -115,7 +115,7 @@ def _naming_unreadable(path: Path) -> Iterator[None]:
             raise ValueError("no regular file")  # reading a pipe would wait for ever
         yield
     except FileNotFoundError:
-        raise UserError(f"Image {path} does not exist.") from None
+        raise UserError(f"Image {why_no_file(path)}.") from None
     except Exception as error:  # a damaged file can raise anything in Pillow's many readers
         raise UserError(
             f"Image {path} cannot be read ({error or type(error).__name__}). Remove or replace it, "

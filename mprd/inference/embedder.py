@@ -10,7 +10,7 @@ from PIL import Image
 from mprd.data.image_paths import image_paths
 from mprd.data.images import as_rgb, decode, resize
 from mprd.data.pixels import normalize_pixels
-from mprd.errors import UserError
+from mprd.errors import UserError, why_no_file
 from mprd.inference.search import search
 from mprd.models.network import Precision, ReidNetwork
 from mprd.models.weights import load_network
@@ -125,7 +125,7 @@ def load_model(path: str | Path, device: str = "auto", precision: Precision = "a
     """
     if not Path(path).is_file():
         raise UserError(
-            f"{path} does not exist. Name the final/model.safetensors of a run, or of an epoch."
+            f"{why_no_file(Path(path))}. Name the final/model.safetensors of a run, or of an epoch."
         )
     network, header = load_network(Path(path), precision)
     return Embedder(network, select_device(device), header["digest"])

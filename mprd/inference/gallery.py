@@ -9,7 +9,7 @@ import numpy as np
 
 from mprd.artifacts import FEATURES, GALLERY, INDEX, atomic, read_artifact, write_artifact
 from mprd.data.image_paths import image_paths, readable
-from mprd.errors import UserError
+from mprd.errors import UserError, why_no_file
 from mprd.inference.embedder import Embedder
 from mprd.pipeline.layout import FinalLayout, RunLayout
 
@@ -92,7 +92,7 @@ def read_array(path: Path) -> np.ndarray:
         UserError: missing, or no such array; nothing in it is executed.
     """
     if not path.is_file():
-        raise UserError(f"{path} does not exist.")
+        raise UserError(f"{why_no_file(path)}. Name a .npy or .h5 file.")
     try:
         if path.suffix == ".npy":
             return np.load(path, allow_pickle=False)

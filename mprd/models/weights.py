@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mprd.artifacts.files import require_file
 from mprd.artifacts.tensors import read_safetensors, save_tensors
-from mprd.errors import UserError
+from mprd.errors import UserError, why_no_file
 from mprd.models.backbones.registry import Architecture
 from mprd.models.backbones.timm import TimmTrunk
 from mprd.models.network import Precision, ReidNetwork
@@ -120,7 +119,8 @@ def load_checkpoint(network: ReidNetwork, path: Path) -> list[str]:
 
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
-    require_file(path, "init (set init.checkpoint to a weights file)")
+    if not path.is_file():
+        raise UserError(f"{why_no_file(path)}. Set init.checkpoint to a weights file.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds here, all of them "not a weights file"

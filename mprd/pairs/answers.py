@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mprd.errors import UserError
+from mprd.errors import UserError, why_no_file
 
 _WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -48,12 +48,10 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     Raises:
         UserError: missing, unreadable, or a column is not there.
     """
+    if not path.exists() or path.is_dir():
+        raise UserError(f"{why_no_file(path)}. Name a CSV file, or leave the setting out.")
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise UserError(
-            f"{path} does not exist. Name a CSV file, or leave the setting out."
-        ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path} cannot be read as a CSV file ({error}).") from None
     if not isinstance(table.index, pd.RangeIndex):  # pandas would take the first cells for names

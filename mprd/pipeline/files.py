@@ -57,14 +57,15 @@ def require_given(
     Raises:
         UserError: a file is missing, or given and not read.
     """
-    for read in stage(name).reads:
+    one = stage(name)
+    for read in one.reads:
         if read.name not in given or (step == FINAL and not read.final):
             continue
         holds = read.when is None or read.when.holds(config)
         first = read.at is At.BEFORE and not read.initial and step == FIRST_EPOCH
         if given[read.name] is None and holds and not first and read.needed:
             why = f"the config sets {read.when.words}" if read.when else f"this is epoch {step}"
-            raise UserError(f"Stage {name} needs {read.flag}: {why}.")
+            raise UserError(f"`mprd {one.command or name}` needs {read.flag}: {why}.")
         if given[read.name] is not None and not holds:
             words = read.when.words if read.when else ""
             raise UserError(f"{read.flag} goes with {words}, which the config does not set.")

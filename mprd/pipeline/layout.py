@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Self, overload
 
-from mprd.errors import EPOCHS, FINAL, UserError
+from mprd.errors import EPOCHS, FINAL, UserError, why_no_folder
 
 FIRST_EPOCH = 1
 EVALUATIONS = "evaluation"  # folder of a run
@@ -270,7 +270,6 @@ def run_of(folder: Path) -> RunLayout:
     near = [path for path in folder.absolute().parents if (path / name).is_file()][:1]
     near += sorted(path.parent for path in folder.glob(f"*/{name}"))
     offer = f" Perhaps {near[0]}?" if near else ""
-    raise UserError(
-        f"{folder} is no folder of a run: there is no {name}, which a run writes when it starts."
-        f"{offer}"
-    )
+    lacks = f"there is no {name}, which a run writes when it starts"
+    why = lacks if folder.is_dir() else why_no_folder(folder)
+    raise UserError(f"{folder} is no folder of a run: {why}.{offer}")

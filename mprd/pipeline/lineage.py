@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mprd.artifacts import Artifact, Schema, read_artifact
 from mprd.errors import UserError, how_to_fix
+from mprd.pipeline.files import file_name
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.stage import At, Place
 from mprd.pipeline.stages import stage
@@ -22,6 +23,7 @@ class Lineage:
 
     Attributes:
         digests: keyword of the stage table -> digest of the file; what the job's results record.
+        origins: keyword -> what the file records to be made from, name -> digest.
     """
 
     def __init__(self, name: str) -> None:
@@ -35,6 +37,7 @@ class Lineage:
         self._paths: dict[str, Path] = {}
         self._records: dict[str, tuple[Mapping[str, str], str]] = {}
         self.digests: dict[str, str] = {}
+        self.origins: dict[str, Mapping[str, str]] = {}
 
     def read(
         self, keyword: str, path: Path, schema: Schema, keys: tuple[str, ...] | None = None
@@ -55,7 +58,14 @@ class Lineage:
         return artifact
 
     def add(
-        self, keyword: str, path: Path, digest: str, inputs: Mapping[str, str], command: str
+        self,
+        keyword: str,
+        path: Path,
+        digest: str,
+        inputs: Mapping[str, str],
+        command: str,
+        *,
+        foreign: bool = False,
     ) -> None:
         """Take note of a file that was read otherwise, and check that it belongs to the others.
 
@@ -65,13 +75,15 @@ class Lineage:
             digest: of the file.
             inputs: what it records to be made from, name -> digest.
             command: that makes such files.
+            foreign: it may come from elsewhere.
 
         Raises:
             UserError: made from another file than one at hand.
         """
         self.digests[keyword] = digest
+        self.origins[keyword] = inputs
         self._paths[keyword] = path
-        self._records[keyword] = (inputs, command)
+        self._records[keyword] = ({} if foreign else inputs, command)
         for child in self._records:
             self._check(child)
 
@@ -79,8 +91,9 @@ class Lineage:
         inputs, command = self._records[child]
         for name in self._parents(child):
             if name in inputs and name in self.digests and inputs[name] != self.digests[name]:
+                kind = file_name(self._reads[name].role) or self._paths[name].name
                 raise UserError(
-                    f"{self._paths[child]} was made from another {name} than {self._paths[name]}: "
+                    f"{self._paths[child]} was made from another {kind} than {self._paths[name]}: "
                     "it is stale or belongs to another run. "
                     f"{how_to_fix(self._paths[child], command)}"
                 )

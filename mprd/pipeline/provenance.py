@@ -9,6 +9,7 @@ on `.snakemake`.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -46,6 +47,8 @@ class Provenance:
     layout: RunLayout
     listing: Callable[[Config], str]
     files: dict[str, str] = field(default_factory=dict)
+    _replaced: dict[Path, tuple[bytes, os.stat_result]] = field(default_factory=dict)
+    _written: list[Path] = field(default_factory=list)
     _texts: dict[tuple[str, bool, str], str] = field(default_factory=dict)
     _paths: dict[tuple[str, bool, str], Path] = field(default_factory=dict)
 
@@ -86,9 +89,22 @@ class Provenance:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         for old in _of_one_label(path):
+            self._replaced[old] = (old.read_bytes(), old.stat())
             old.unlink()
         with atomic(path, lock=False) as temporary:
             temporary.write_text(self.files[path.name] + "\n", encoding="utf-8")
+        self._written.append(path)
+
+    def restore(self) -> None:
+        """Take back all that was written: no stage ran for it."""
+        for path in self._written:
+            path.unlink(missing_ok=True)
+        for path, (content, status) in self._replaced.items():
+            with atomic(path, lock=False) as temporary:
+                temporary.write_bytes(content)
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        self._written.clear()
+        self._replaced.clear()
 
     def difference(self, path: Path) -> str:
         """Return what differs from the provenance that a stage had before, in words."""

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Generic, TypeVar
 
 from mprd.config import Config
-from mprd.errors import UserError
+from mprd.errors import UserError, why_no_file
 from mprd.pipeline.pieces import PIECES, Added, chosen_names
 
 T = TypeVar("T")
@@ -113,8 +113,9 @@ def load_plugin(path: Path, setting: str = "plugins", *keys: str) -> None:
             name that is taken.
     """
     if not path.is_file() or path.suffix != ".py":
+        why = "" if path.is_file() else f" ({why_no_file(path)})"
         raise UserError(
-            f"{setting} names {path}, which is not there or is no .py file: correct it."
+            f"{setting} names {path}, which is not there or is no .py file{why}: correct it."
         )
     file, code = path.resolve(), path.read_bytes()
     if _loaded.get(file) == code:

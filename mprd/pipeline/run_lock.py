@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mprd.artifacts.files import grants_locks
+from mprd.artifacts.files import grants_locks, require_writable
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
 
@@ -26,11 +26,12 @@ class RunLock:
             run: layout of the run; its folder is made.
 
         Raises:
-            UserError: another workflow works on the run; says who, since when, and what to do.
+            UserError: another workflow works on the run; says who, since when, and what to do. Or
+                its folder cannot be written to.
         """
-        run.folder.mkdir(parents=True, exist_ok=True)
-        self._holder = run.folder / ".running.json"
-        self._lock = FileLock(run.folder / ".running.lock")
+        require_writable(run.folder)
+        self._holder, self._process = run.folder / ".running.json", os.getpid()
+        self._lock = FileLock(lock_file(run))
         try:
             self._lock.acquire(timeout=0)
         except (NotImplementedError, OSError) as error:
@@ -41,10 +42,15 @@ class RunLock:
         self._holder.write_text(json.dumps(_myself()), encoding="utf-8")
 
     def release(self) -> None:
-        """Give the lock back."""
-        if self._lock.is_locked:
+        """Give the lock back; a child of the process that took it does not."""
+        if self._lock.is_locked and self._process == os.getpid():
             self._holder.unlink(missing_ok=True)
             self._lock.release()
+
+
+def lock_file(run: RunLayout) -> Path:
+    """Return the file that is locked; it stays where a workflow has worked on a run."""
+    return run.folder / ".running.lock"
 
 
 def hold_runs(runs: Iterable[RunLayout]) -> None:
@@ -71,7 +77,7 @@ def require_free(runs: Iterable[RunLayout]) -> None:
         UserError: another one does; says who, since when, and what to do.
     """
     for run in runs:
-        if run.folder.is_dir():
+        if os.path.lexists(run.folder):
             RunLock(run).release()
 
 

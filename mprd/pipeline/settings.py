@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mprd.config import Config
+from mprd.errors import broken_link
 from mprd.pipeline.conditions import SYNTHETIC
 from mprd.pipeline.stages import STAGES, stage
 
@@ -48,10 +49,11 @@ def missing_files(config: Config) -> list[str]:
     named |= {f"plugins[{number}]": path for number, path in enumerate(config.plugins)}
     if SYNTHETIC.holds(config):
         del named["data.root"]  # the images will be made there
+    missing = {key: path for key, path in named.items() if path is not None and not path.exists()}
     return [
-        f"{key} names {path}, which is not there"
-        for key, path in named.items()
-        if path is not None and not path.exists()
+        f"{key} names {path}, which is not there" + (f" ({link})" if link else "")
+        for key, path in missing.items()
+        for link in [broken_link(path)]
     ]
 
 

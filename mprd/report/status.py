@@ -156,7 +156,7 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
     if stale is not None:
         console.print(f"stale: {len(stale) or 'nothing'}")
         for path, why in stale.items():
-            console.print(f"  {path}: {why}", highlight=False, markup=False)
+            console.print(f"  {path}: {why}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _table(epochs: list[EpochStatus]) -> Table:

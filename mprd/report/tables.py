@@ -6,7 +6,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from mprd.errors import UserError
+from mprd.errors import UserError, why_no_file
 from mprd.report.columns import COLUMNS, Column, number
 
 # What names a row, and how many runs a row of a summary stands for.
@@ -15,9 +15,13 @@ _LABELS = {"variant": "variant", "model": "epoch", "seeds": "seeds"}
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a table `metrics.csv` or `summary.csv`."""
+    if not path.exists() or path.is_dir():
+        raise UserError(
+            f"{path} is not a metrics table: {why_no_file(path)}. Make it with `mprd table`."
+        )
     try:
         return pd.read_csv(path, dtype={"model": str})
-    except (FileNotFoundError, pd.errors.ParserError, pd.errors.EmptyDataError):
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError):
         raise UserError(f"{path} is not a metrics table. Make it with `mprd table`.") from None
 
 

@@ -18,7 +18,12 @@ from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
-from mprd.stages.relation_inputs import read_doubtful, read_gcn, read_ranks
+from mprd.stages.relation_inputs import (
+    read_doubtful,
+    read_gcn,
+    read_ranks,
+    refuse_same_epoch,
+)
 from mprd.system import group
 from mprd.system.csr import entry_rows
 from mprd.system.torch_setup import select_device
@@ -72,6 +77,7 @@ def run_judge(
     require_memory("judge", sizes, config)
     device = select_device(config.device)
     network = read_gcn(lineage, gcn, dim)
+    refuse_same_epoch(lineage, gcn)
     relations = RelationTasks(
         network=network.to(device),
         memory=torch.from_numpy(embedded["features"]).to(device),

@@ -27,6 +27,7 @@ from mprd.stages.relation_inputs import (
     read_gcn,
     read_metadata,
     read_ranks,
+    require_epoch_before,
     unlabelled_tasks,
 )
 from mprd.system.torch_setup import select_device
@@ -78,13 +79,14 @@ def run_learn(
     vectors = embedded["features"]
     neighbors = lineage.read("graph", graph, GRAPH)
     clusters = read_doubtful(lineage, "doubtful", doubtful)
-    pairs = lineage.read("collected", collected, COLLECTED)
     device = select_device(config.device)
     store = open_images(lineage, pixels, images, rows, device)
     cnn = read_model(lineage, model, config.precision)
     known = read_metadata(lineage, metadata, vectors.shape[1])
     searched = read_ranks(lineage, ranks, cameras)
     network = read_gcn(lineage, gcn, vectors.shape[1]).to(device)
+    require_epoch_before(lineage, gcn, model)
+    pairs = lineage.read("collected", collected, COLLECTED)
     sizes = inference_sizes(cnn, store, cameras=len(np.unique(cameras)))
     require_memory("learn", sizes, config)
     cnn = cnn.to(device).to(memory_format=torch.channels_last)

@@ -1,5 +1,6 @@
 """What the stages of the network read: images, a network, and the memory that both will take."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ def read_model(lineage: Lineage, model: Path, precision: Precision) -> ReidNetwo
     """
     network, header = load_network(model, precision)
     # A model may come from elsewhere: it is used on other images, too.
-    lineage.add("model", model, header["digest"], {}, "init")
+    inputs = json.loads(header["inputs"])
+    lineage.add("model", model, header["digest"], inputs, "init", foreign=True)
     return network
 
 

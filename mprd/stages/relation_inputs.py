@@ -1,6 +1,7 @@
 """What the stages of the relation GCN read: a network, ranks, clusters with doubtful pairs."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,13 @@ from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn
 from mprd.inference.embed import embed_pixels
 from mprd.models.network import ReidNetwork
+from mprd.pipeline.layout import EpochLayout, RunLayout
 from mprd.pipeline.lineage import Lineage
+
+_GIVE_THAT_BEFORE = (
+    f"Give {EpochLayout.roles()['gcn'].name} of the epoch before, or in epoch 1 "
+    f"{RunLayout.roles()['initial_gcn'].name}."
+)
 
 
 def read_gcn(lineage: Lineage, path: Path, dim: int) -> RelationNetwork:
@@ -30,6 +37,49 @@ def read_gcn(lineage: Lineage, path: Path, dim: int) -> RelationNetwork:
     network, header = load_gcn(path, dim)
     lineage.add("gcn", path, header["digest"], json.loads(header["inputs"]), "pretrain")
     return network
+
+
+def require_epoch_before(lineage: Lineage, gcn: Path, model: Path, *, fixed: bool = False) -> None:
+    """Check that a relation GCN and a CNN are of the same epoch, the one before.
+
+    Where both come out of an epoch, both were made from its features. The pre-trained GCN was made
+    with the initial CNN.
+
+    Args:
+        lineage: of a stage that has read both.
+        gcn: where the GCN was read from.
+        model: where the CNN was read from.
+        fixed: the pre-trained GCN may serve in every epoch: it learns nothing (`gcn.learn`).
+
+    Raises:
+        UserError: they are not.
+    """
+    made, cnn = lineage.origins["gcn"], lineage.origins["model"]
+    if _learned(made):
+        fits = made["features"] == cnn.get("features")
+    else:
+        fits = fixed or ("features" not in cnn and made["model"] == lineage.digests["model"])
+    if not fits:
+        raise UserError(
+            f"{gcn} is not the relation GCN of the epoch before, which {model} is of. "
+            f"{_GIVE_THAT_BEFORE}"
+        )
+
+
+def refuse_same_epoch(lineage: Lineage, gcn: Path) -> None:
+    """Check that a relation GCN has not learned from the epoch whose features are at hand.
+
+    Raises:
+        UserError: it has.
+    """
+    made = lineage.origins["gcn"]
+    if _learned(made) and made["features"] == lineage.digests["features"]:
+        raise UserError(f"{gcn} has learned from this epoch. {_GIVE_THAT_BEFORE}")
+
+
+def _learned(inputs: Mapping[str, str]) -> bool:
+    """Tell whether a relation GCN comes out of an epoch, by what it was made from."""
+    return "collected" in inputs
 
 
 def read_metadata(lineage: Lineage, path: Path, dim: int) -> Artifact:

@@ -99,6 +99,7 @@ def run_train(
     pair_filter = None
     if graph is not None and doubtful is not None and gcn is not None:
         from mprd.stages.relation_filter import open_filter
+        from mprd.stages.relation_inputs import require_epoch_before
 
         pair_filter = open_filter(
             lineage,
@@ -111,6 +112,7 @@ def run_train(
             settings=config.gcn,
             seed=relation_seed,
         )
+        require_epoch_before(lineage, gcn, model, fixed=True)
     trainer = EpochTrainer(
         network=network,
         optimizer=optimizer,

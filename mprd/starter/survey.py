@@ -14,7 +14,7 @@ from mprd.data.datasets.base import numbered
 from mprd.data.datasets.clock import FRAMES
 from mprd.data.images import image_size
 from mprd.data.times import range_words, time_notes, time_ranges
-from mprd.errors import UserError
+from mprd.errors import UserError, why_no_folder
 from mprd.starter.shapes import TimeShape, guess_times, guess_tracks
 
 # How cameras are plainly written in paths, most plain first.
@@ -74,7 +74,7 @@ def survey(root: Path) -> Survey:
         UserError: no folder, no images, or none of the sampled ones can be read.
     """
     if not root.is_dir():
-        raise UserError(f"{root} is not a folder. Name the folder that holds your images.")
+        raise UserError(f"{why_no_folder(root)}. Name the folder that holds your images.")
     paths = [record.path for record in read_dataset("folder", root).records]
     spread = np.linspace(0, len(paths) - 1, min(len(paths), _SAMPLE)).round().astype(int)
     sizes, unreadable = [], []

@@ -8,10 +8,15 @@ import time
 import h5py
 import pytest
 import yaml
+from typer.main import get_command
 
 from mprd.cli import main
-from mprd.config import merge
+from mprd.cli.app import app
+from mprd.config import load_config, merge
+from mprd.errors import UserError
+from mprd.pipeline.files import require_given
 from mprd.pipeline.stages import STAGES
+from mprd.pipeline.stages import stage as find_stage
 
 
 def call(monkeypatch, capsys, *args):
@@ -60,6 +65,31 @@ def test_help_lists_every_stage(cli):
         "config",
     ]:
         assert f"  {name} " in out
+
+
+def commands(group, words=()):
+    """Yield the words of every command and group of the command line."""
+    yield words, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*words, name))
+
+
+ALL = dict(commands(get_command(app)))
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_no_help_cuts_a_summary(cli, monkeypatch, words):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = cli(*words, "--help")
+    usage, _, text = out.partition("\n\n")
+    assert code == 0
+    assert usage.startswith("Usage: ")
+    text = re.sub(r"\w\.\.\. <", "<", text)  # of an argument that takes several
+    assert "..." not in text
+    assert "…" not in text
+    for name, command in getattr(ALL[words], "commands", {}).items():
+        first = command.help.partition("\n")[0]
+        assert f"{name} {first}" in " ".join(text.split()), "the whole first line"
 
 
 def test_help_is_fast():
@@ -207,3 +237,49 @@ def test_a_run_is_told_by_its_overrides(cli, tiny_yaml, tmp_path, monkeypatch):
     code, said, _ = cli("run", tiny_yaml, "--config", f"results={tmp_path}/other", "epochs=7")
     assert code == 0
     assert f": 7 epochs, into {tmp_path}/other/" in said
+
+
+@pytest.mark.parametrize("name", ["metadata", "pretrain", "judge", "learn", "ranks", "transitions"])
+def test_a_stage_that_no_run_of_the_config_has(cli, tiny_yaml, tmp_path, monkeypatch, name):
+    """Not only where its files are missing: it would compute what nothing reads."""
+    monkeypatch.chdir(tmp_path)
+    stage = find_stage(name)
+    files = [word for read in stage.reads if read.required for word in (read.flag, "x.h5")]
+    files += [word for write in stage.writes for word in (f"--{write.keyword}", "out.h5")]
+    for config, whose in (([], "the defaults do"), (["--config", tiny_yaml], f"{tiny_yaml} does")):
+        code, _, err = cli(name, *files, *config)
+        assert code == 2
+        assert f"`mprd {name}` goes with {stage.when.words}, which {whose} not set." in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["epochs", "--run", "r", "--first", "1", "--last", "3"],
+        ["epochs", "--run", "r", "--first", "3", "--last", "3"],
+        ["train", "--epoch", "3", "--out", "o"]
+        + [w for name in ("index", "pixels", "features", "clusters") for w in (f"--{name}", "x")]
+        + ["--model", "x"],
+    ],
+)
+def test_an_epoch_that_the_config_does_not_have(cli, tiny_yaml, words):
+    code, _, err = cli(*words, "--config", tiny_yaml)
+    assert code == 2
+    assert "3 is behind the last epoch: the config sets epochs: 2." in err
+
+
+def test_a_missing_file_is_told_with_the_command_that_was_typed(cli, tiny_values, tmp_path):
+    """Clusters for the relation GCN are a stage of their own, but no command."""
+    more = {"use_gcn": True, "use_time": True, "graph": {"cameras": "center", "k1": 20}}
+    more["cluster"] = {"relation": "judged", "method": "community"}
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(merge(tiny_values, more)))
+    config, named = load_config(path), []
+    for one in STAGES:
+        for read in one.reads:
+            if read.needed and not read.required and (not read.when or read.when.holds(config)):
+                words = f"^`mprd {one.command or one.name}` needs {read.flag}: "
+                with pytest.raises(UserError, match=words):
+                    require_given(one.name, {read.name: None}, config, step=2)
+                named.append(one.name)
+    assert {"graph", "draft", "cluster", "train"} <= {*named}

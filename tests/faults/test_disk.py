@@ -1,5 +1,6 @@
 """A disk that fills up while a stage writes: a sentence, nothing else touched, and it goes on."""
 
+import re
 import resource
 import shutil
 import subprocess
@@ -87,3 +88,30 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Cannot write"), atomic(tmp_path / "file/graph.h5"):
         raise AssertionError("begun")
+
+
+@pytest.mark.parametrize("lock", [True, False])
+@pytest.mark.parametrize("place", ["file/a.json", "file/b/a.json", "link/a.json"])
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, place, lock):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "missing/folder")
+    refused = pytest.raises(UserError, match=r"^Cannot write into .*: a file has its name")
+    with refused, atomic(tmp_path / place, lock=lock):
+        pass
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc")
+@pytest.mark.parametrize("place", ["/proc/x/a.json", "/proc/x/y/a.json", "/proc/a.json"])
+def test_a_place_that_takes_no_files_is_one_sentence(place):
+    with pytest.raises(UserError, match="/proc/"), atomic(Path(place)) as temporary:
+        temporary.touch()
+
+
+@pytest.mark.parametrize("command", ["index", "synthesize", "new"])
+def test_commands_refuse_a_folder_that_cannot_be_made(tiny_yaml, market, tmp_path, command):
+    (tmp_path / "file").touch()
+    given = {"index": ["--config", tiny_yaml], "synthesize": [], "new": [market]}
+    done = run_limited(None, command, *given[command], "--out", tmp_path / "file/below/x.yaml")
+    assert done.returncode == 2
+    assert re.search(r"^mprd: error: Cannot write into ", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stderr

@@ -158,5 +158,5 @@ def test_bad_files_get_one_sentence(tmp_path, read, text, message):
 def test_missing_file(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         read_labels(tmp_path / "none.csv", ROWS)
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is a folder, not a file"):
         read_labels(tmp_path, ROWS)

@@ -13,7 +13,7 @@ from mprd.config import Config, load_config
 from mprd.errors import FINAL, UserError
 from mprd.gcn.weights import load_gcn, save_gcn
 from mprd.models.weights import load_network
-from mprd.pipeline.files import output_arguments
+from mprd.pipeline.files import file_name, output_arguments
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.stage import Place
@@ -73,8 +73,8 @@ REFUSED = {
 ACCEPTED = {
     ("judge", "gcn"): "features graph ranks",
     ("train", "previous_clusters"): "features graph model",
-    ("train", "gcn"): "features graph model ranks",
-    ("learn", "gcn"): "features graph model ranks doubtful metadata gcn",
+    ("train", "gcn"): "graph model ranks",
+    ("learn", "gcn"): "graph model ranks doubtful metadata gcn",
     ("learn", "metadata"): "features graph model",
 }
 STEPS: dict[Place, Any] = {Place.STEP: 2, Place.EPOCH: 2, Place.FINAL: FINAL}
@@ -127,7 +127,9 @@ def test_a_file_made_from_another_is_refused(judged_run, config, tmp_path, name,
     out = tmp_path / "out"
     given = files(name, judged_run, config, out)
     given[child] = made_from_another(parent, given[child], tmp_path)
-    says = f"{given[child]} was made from another {parent} than {given[parent]}: it is stale"
+    role = next(read.role for read in stage(name).reads if read.name == parent)
+    kind = file_name(role) or given[parent].name
+    says = f"{given[child]} was made from another {kind} than {given[parent]}: it is stale"
     with pytest.raises(UserError) as error:
         stage(name).function()(**given)
     assert str(error.value).startswith(says)
@@ -142,6 +144,16 @@ def test_a_file_of_another_epoch_is_read(judged_run, config, tmp_path, name, chi
     given[child] = made_from_another(parent, given[child], tmp_path)
     stage(name).function()(**given)
     assert list(out.iterdir())
+
+
+@pytest.mark.parametrize("name", ["train", "learn"])
+def test_a_gcn_of_another_epoch_than_the_model_is_refused(judged_run, config, tmp_path, name):
+    """Both were made from the features of the epoch before."""
+    given = files(name, judged_run, config, tmp_path / "out")
+    given["gcn"] = made_from_another("features", given["gcn"], tmp_path)
+    with pytest.raises(UserError, match="is not the relation GCN of the epoch before"):
+        stage(name).function()(**given)
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_stage_is_in_the_table(judged_run, config):
@@ -198,7 +210,7 @@ def test_the_file_that_came_first_is_checked_too(tmp_path):
         records = {"index": {}, "graph": {"index": "another"}}
         first, second = order
         lineage.add(first, tmp_path / first, f"digest of {first}", records[first], "x")
-        with pytest.raises(UserError, match=r"graph was made from another index than .*index: "):
+        with pytest.raises(UserError, match=r"graph was made from another index.h5 than .*index: "):
             lineage.add(second, tmp_path / second, f"digest of {second}", records[second], "x")
     lineage = Lineage("cluster")
     lineage.add("graph", tmp_path / "graph", "g", {"index": "i", "unknown": "u"}, "graph")

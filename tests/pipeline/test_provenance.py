@@ -217,6 +217,25 @@ def test_a_file_takes_the_place_of_the_one_with_its_label(tiny_config, tmp_path)
     assert left == expected
 
 
+def test_what_was_written_for_nothing_is_taken_back(tiny_config, tmp_path):
+    """With its time, which decides whether a stage runs."""
+    before = provenance(tiny_config, tmp_path)
+    old = before.path("train")
+    before.write(old)
+    os.utime(old, (5, 5))
+    text = old.read_text()
+    after = provenance(changed(tiny_config, train={"lr": 0.5}), tmp_path)
+    new, first = after.path("train"), after.path("graph")
+    after.write(new)
+    after.write(first)
+    assert not old.exists()
+    after.restore()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [old]
+    assert (old.read_text(), old.stat().st_mtime) == (text, 5)
+    after.write(new)
+    assert new.is_file()
+
+
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [

@@ -6,10 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from mprd.artifacts.files import only_writer
 from mprd.config import expand_runs
 from mprd.errors import UserError
-from mprd.pipeline.run_lock import release_runs
+from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.run_lock import lock_file, release_runs
 from mprd.pipeline.shared import prune_shared, shared_folder
 
 
@@ -56,6 +59,22 @@ def test_nothing_goes_while_another_workflow_works_there(results):
     assert left(results) == ["index-1", "index-2", "init-1", "pixels-1"]
     time.sleep(0.1)
     assert len(prune_shared(results)) == 2
+
+
+def test_nothing_goes_while_a_run_begins_that_has_no_settings_yet(results):
+    """It makes its index first, which nothing links to before it is there."""
+    (results / "new").mkdir()
+    lock = FileLock(lock_file(RunLayout(results / "new")))
+    with lock:
+        assert prune_shared(results) == []
+    assert len(prune_shared(results)) == 2
+
+
+def test_what_a_stage_is_making_stays(results):
+    """It may have outlived its workflow."""
+    with only_writer(shared_folder(results) / "index-2/deep/index.h5"):
+        assert [path.name for path in prune_shared(results)] == ["pixels-1"]
+    assert [path.name for path in prune_shared(results)] == ["index-2"]
 
 
 def test_no_run_is_called_like_it():

@@ -1,10 +1,12 @@
 """What `mprd run` makes of Snakemake's own arguments."""
 
+from pathlib import Path
+
 import pytest
-from snakemake.cli import parse_config
+from snakemake.cli import get_argument_parser, parse_config
 
 from mprd.errors import UserError
-from mprd.pipeline.workflow import overrides
+from mprd.pipeline.workflow import overrides, profile, snakemake, targets
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,42 @@ def test_without_overrides():
 def test_what_snakemake_does_not_understand(entry):
     with pytest.raises(UserError, match=r"--config .*: .*'train=\{lr: 0.001\}'"):
         overrides(["--config", entry])
+
+
+def test_the_default_profile_as_options_says_the_same():
+    """Snakemake tells of a profile in a long line, so `mprd run` gives it what stands in there."""
+    given = ["--configfile", "c.yaml", "--cores", "2", "results/tiny/report.html"]
+    as_options = snakemake(Path("c.yaml"), *given[2:])[3:]
+    found = vars(get_argument_parser().parse_args(as_options))
+    expected = vars(get_argument_parser(profiles=[profile()]).parse_args(given))
+    for name in ("profile", "workflow_profile", "snakefile", "max_jobs_per_timespan"):
+        del found[name], expected[name]
+    assert found == expected
+    assert found["keep_going"] is True
+
+
+def test_a_profile_of_the_user_takes_its_place():
+    words = snakemake(Path("c.yaml"), "--profile", "slurm")
+    assert words[-2:] == ["--profile", str(profile("slurm"))]
+    assert "--keep-going" not in words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        ([], ()),
+        (["--config", "epochs=1"], ()),
+        (["a/b.h5", "c.csv", "--keep-going"], ("a/b.h5", "c.csv")),
+        (["--until", "train"], ("train",)),
+        (["--unlock"], None),
+        (["--dag"], None),
+        (["a/b.h5", "-n"], None),
+    ],
+)
+def test_what_arguments_ask_for(arguments, asked):
+    assert targets(arguments) == asked
+
+
+def test_arguments_that_are_none_of_snakemake():
+    with pytest.raises(UserError, match="unrecognized arguments: --bogus"):
+        targets(["--bogus"])

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -78,3 +79,21 @@ def test_the_time_left_is_epochs_left_at_the_pace_of_the_last(copy):
 def test_no_run(tmp_path):
     with pytest.raises(UserError, match="is no folder of a run"):
         run_status(tmp_path)
+
+
+@pytest.mark.parametrize("words", ["{run} --stale", "--stale {run}", "{run} --stale --json"])
+def test_stale_files_by_the_config_of_the_run(bare_run, tmp_path, monkeypatch, words):
+    """Without a config the run's own says where its images lie, and with which settings."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(bare_run.folder, tmp_path / "results/bare")
+    text = call("status", *words.format(run="results/bare").split())
+    table = RunLayout(Path("results/bare")).final.table
+    why = "no record of settings and code"
+    assert f"{table}: {why}" in text if "json" not in words else f'"{table}": "{why}"' in text
+    monkeypatch.chdir("results/bare")
+    assert f"{table.name}: {why}" in call("status", ".", "--stale")
+
+
+def test_stale_files_of_no_run(tmp_path):
+    with pytest.raises(UserError, match="is no folder of a run"):
+        call("status", tmp_path, "--stale")

@@ -294,7 +294,7 @@ def test_gcn_of_another_data_set(copy, config, tmp_path, stage):
     index, other = read_artifact(copy / "index.h5", INDEX), tmp_path / "other.safetensors"
     save_gcn(other, network, config={}, inputs={"index": index.digest[::-1]}, seed=0)
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
-    message = r"other\.safetensors was made from another index than .*`mprd pretrain`"
+    message = r"other\.safetensors was made from another index.h5 than .*`mprd pretrain`"
     with pytest.raises(UserError, match=message):
         STAGES[stage](**files | {"gcn": other})
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
@@ -303,7 +303,9 @@ def test_gcn_of_another_data_set(copy, config, tmp_path, stage):
 def test_files_and_switch_go_together(run, config, tmp_path):
     files = arguments("train", run, config, 1) | {"out": tmp_path}
     for name, option in (("graph", "--graph"), ("doubtful", "--drafts"), ("gcn", "--gcn")):
-        with pytest.raises(UserError, match=f"Stage train needs {option}: the config sets use_gcn"):
+        with pytest.raises(
+            UserError, match=f"`mprd train` needs {option}: the config sets use_gcn"
+        ):
             run_train(**files | {name: None})
         alone = files | dict.fromkeys(("graph", "doubtful", "gcn")) | {name: files[name]}
         with pytest.raises(UserError, match=f"{option} goes with use_gcn, .* does not set"):

@@ -180,7 +180,7 @@ def test_what_does_not_fit_is_refused(copy, config):
             judgements=here.judgements,
             config=changed(config, cluster={"relation": "jaccard"}),
         )
-    message = r"judgements\.h5 was made from another graph .*Make it again with `mprd judge`"
+    message = r"judgements\.h5 was made from another graph.h5 .*Make it again with `mprd judge`"
     with pytest.raises(UserError, match=message):
         run_cluster(**asked, judgements=first.judgements, config=config)
     run_cluster(**asked, config=config)  # by hand, without the judgements

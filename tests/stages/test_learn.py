@@ -12,10 +12,13 @@ from mprd.config import load_config
 from mprd.errors import UserError
 from mprd.gcn.weights import load_gcn
 from mprd.pipeline.layout import RunLayout
+from mprd.stages.judge import run_judge
 from mprd.stages.learn import run_learn
+from mprd.stages.train import run_train
 from tests.artifacts.edit import edit, put
 from tests.stages.pipeline import arguments, changed
 
+STAGES = {"learn": run_learn, "train": run_train}
 OTHERS = ["features", "graph", "provisional_clusters", "collected"]
 
 
@@ -92,6 +95,32 @@ def test_a_file_of_another_epoch_is_refused(judged_run, config, tmp_path, name):
         "doubtful" if name == "provisional_clusters" else name: getattr(judged_run.epoch(1), name)
     }
     given = arguments("learn", judged_run.folder, config, 2) | out | other
-    with pytest.raises(UserError, match=r"was made from another \w+ than .* again with `mprd"):
+    with pytest.raises(UserError, match=r"was made from another [\w.]+ than .* again with `mprd"):
         run_learn(**given)
     assert not any(path.exists() for path in out.values())
+
+
+def gcn_of(run: RunLayout, which: int):
+    return run.epoch(which).gcn if which else run.initial_gcn
+
+
+@pytest.mark.parametrize(
+    ("stage", "epoch", "which"),
+    [(stage, epoch, which) for stage in STAGES for epoch, which in ((1, 1), (1, 2), (2, 2))]
+    + [("learn", 2, 0)],
+)
+def test_a_gcn_of_another_epoch_is_refused(copy, config, stage, epoch, which):
+    """Training takes the pre-trained one in every epoch: without `gcn.learn` there is no other."""
+    wrong = gcn_of(copy, which)
+    given = arguments(stage, copy.folder, config, epoch) | {"gcn": wrong}
+    before = copy.epoch(epoch).gcn.read_bytes()
+    with pytest.raises(UserError, match=f"{wrong} is not the relation GCN of the epoch before"):
+        STAGES[stage](**given)
+    assert copy.epoch(epoch).gcn.read_bytes() == before
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_gcn_does_not_predict_in_the_epoch_that_it_learned_from(copy, config, epoch):
+    given = arguments("judge", copy.folder, config, epoch) | {"gcn": copy.epoch(epoch).gcn}
+    with pytest.raises(UserError, match="has learned from this epoch"):
+        run_judge(**given)

@@ -340,7 +340,7 @@ def test_stale_and_foreign_inputs_are_refused(copy, tiny_config):
         run_train(**files | {"state": copy / "epochs/002/state.pt"})
     for before in ("state", "previous_clusters"):
         option = f"--{before.replace('_', '-')}"
-        with pytest.raises(UserError, match=f"Stage train needs {option}: this is epoch 2"):
+        with pytest.raises(UserError, match=f"`mprd train` needs {option}: this is epoch 2"):
             run_train(**files | {before: None})
         with pytest.raises(UserError, match=f"{option} is of the epoch before; this is epoch 1"):
             run_train(**arguments("train", copy, tiny_config, 1) | {before: files[before]})

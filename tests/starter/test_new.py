@@ -75,7 +75,7 @@ def test_a_survey(tmp_path):
 
 
 def test_no_folder_no_images(tmp_path):
-    with pytest.raises(UserError, match="is not a folder"):
+    with pytest.raises(UserError, match="none does not exist"):
         survey(tmp_path / "none")
     with pytest.raises(UserError, match="no images"):
         survey(tmp_path)

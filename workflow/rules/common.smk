@@ -1,4 +1,5 @@
 # Runs and their plans. What a stage reads, writes and depends on: mprd/pipeline/stages.py.
+import atexit
 import functools
 import os
 import shlex
@@ -91,17 +92,31 @@ def begin():
         print(f"note: {sentence}")
 
 
-def end(prune=False):
-    """Note what the files hold, so that touching them runs nothing, and give the runs back."""
+def end():
+    """Note what the files hold, so that touching them runs nothing, and give the runs back.
+
+    What no run shares any more goes, such as the folders of tries that failed.
+    """
     for plan in PLANS.values():
         plan.freshness.note()
     TOGETHER.note()
-    if prune:
-        prune_shared(RESULTS, OWNERS)
+    prune_shared(RESULTS, OWNERS)
+    release_runs()
+
+
+@atexit.register
+def leave():
+    """A workflow that had nothing to do leaves no trace: Snakemake calls none of its hooks."""
+    if not workflow.dag:
+        for plan in PLANS.values():
+            plan.provenance.restore()
     release_runs()
 
 
 def print_tables():
+    """Show the metrics of all runs; a user who asks for some files gets these."""
+    if workflow.dag_settings.targets or workflow.dag_settings.until:
+        return
     tables = [plan.layout.table for plan in PLANS.values()]
     for path in [*tables, *([summary_table(RESULTS)] if len(tables) > 1 else [])]:
         if path.is_file():

@@ -8,7 +8,7 @@ from textwrap import dedent, indent
 from mprd.data.datasets.base import ImageRecord, Listing, finish, with_cameras
 from mprd.data.datasets.clock import FRAMES
 from mprd.data.datasets.path_labels import with_times, with_tracks
-from mprd.errors import UserError, did_you_mean
+from mprd.errors import UserError, broken_link, did_you_mean
 from mprd.pipeline.pieces import spelling_key
 from mprd.pipeline.registry import Registry, load_plugin
 
@@ -171,7 +171,7 @@ def find_root(name: str, data_dir: Path) -> Path:
         for place in places
         if any((place / part).exists() for layout in reader.layouts for part in layout)
     ]
-    looked = "\n".join(f"  {place}" for place in places)
+    looked = "\n".join(dict.fromkeys(f"  {broken_link(place) or place}" for place in places))
     tree = f"\nExpected:\n{indent(reader.tree, '  ')}" if reader.tree else ""
     raise UserError(
         f"The data set '{name}' was not found. {''.join(partial[:1])}"

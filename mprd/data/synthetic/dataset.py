@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mprd.artifacts.files import require_writable
 from mprd.config import SyntheticConfig
 from mprd.data.synthetic.people import Person, draw_look_alike, draw_person
 from mprd.data.synthetic.scene import Camera, draw_camera, render
@@ -61,13 +62,14 @@ def generate(
         The number of images.
 
     Raises:
-        UserError: `out_dir` holds something already.
+        UserError: `out_dir` holds something already, or cannot be made.
         ValueError: images too small to show a person.
     """
     if height < 16 or width < 8:
         raise ValueError(f"images must be at least 16 x 8, not {height} x {width}")
     if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
         raise UserError(f"{out_dir} exists and is not empty. Remove it or name another folder.")
+    require_writable(out_dir.absolute().parent)
     temporary = out_dir.with_name(f".{out_dir.name}.{os.getpid()}.partial")
     shots = list(list_shots(settings))
     try:

@@ -11,11 +11,23 @@ import numpy as np
 import pandas as pd
 
 from mprd.artifacts import INDEX, SCHEMAS, TRANSITIONS, check, content_digest, open_artifact
-from mprd.errors import UserError, how_to_fix
+from mprd.errors import UserError, how_to_fix, why_no_file
 from mprd.report.inspect.index_facts import index_facts
 from mprd.report.inspect.transition_facts import transition_facts
 
 _SAMPLE_ROWS = 4096
+_READS = "HDF5, safetensors, JSON and CSV files, and state.pt"
+_CONFIG = "a config: open it in an editor; `mprd config check` checks it"
+# Other files of a run, or for one -> what they are, and what shows them.
+_SHOWN_BY = {
+    ".yaml": _CONFIG,
+    ".yml": _CONFIG,
+    ".html": "a page: open it in a browser; `mprd report RUN` draws it again",
+    ".log": "a log: open it in an editor; `mprd status RUN` tells how far the run is",
+    ".tsv": "a table of time and memory: open it in an editor",
+    ".npy": "an array: `mprd cluster-features` clusters the rows of one",
+    ".onnx": "a network for other programs: look at the model.safetensors that it was made from",
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,9 @@ def describe(path: Path, *, tensors: bool = False) -> Description:
         UserError: missing, not of mprd, or it fails a check.
     """
     if not path.is_file():
-        raise UserError(f"{path} does not exist.")
+        raise UserError(f"{why_no_file(path)}.")
+    if path.suffix in _SHOWN_BY:
+        raise UserError(f"{path} is {_SHOWN_BY[path.suffix]}. `mprd inspect` reads {_READS}.")
     if path.suffix == ".safetensors":
         return _safetensors(path, each=tensors)
     kinds: dict[str, Callable[[Path], Description]] = {".json": _json, ".csv": _csv, ".pt": _state}
@@ -71,9 +85,7 @@ def describe(path: Path, *, tensors: bool = False) -> Description:
 
 def _hdf5(path: Path) -> Description:
     if not h5py.is_hdf5(path):
-        raise UserError(
-            f"{path} is no file that a run leaves: HDF5, safetensors, JSON, CSV or state.pt."
-        )
+        raise UserError(f"{path} is no file that a run leaves. `mprd inspect` reads {_READS}.")
     with h5py.File(path, "r") as file:
         name = file.attrs.get("schema")
     if name not in SCHEMAS:

@@ -1,0 +1,60 @@
+"""What `mprd run` says at its end: what was found, where it lies, and what to do next."""
+
+import csv
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from mprd.cli.follow import layout_of
+from mprd.config import Run
+from mprd.pipeline.layout import RunLayout, comparison, summary_table
+
+_OUTLIER = "-1"
+
+
+def last_words(runs: Sequence[Run], asked: Sequence[str], *, ran: bool) -> list[str]:
+    """Return the last lines of a run that went well.
+
+    Args:
+        runs: of the config.
+        asked: the files or rules that the user named; none: all results.
+        ran: a stage ran.
+    """
+    if asked:
+        names = ", ".join(asked)
+        return [f"Made: {names}" if ran else f"Nothing to do: {names} is up to date."]
+    lines = [] if ran else ["Nothing to do: all results are up to date."]
+    finished = [run for run in map(layout_of, runs) if run.final.table.is_file()]
+    for run in finished:
+        lines.append(f"{run.folder.name}: {_counts(run.final.table)}")
+        lines += [f"  {run.final.table}", f"  {run.report}"]
+    results = runs[0].config.results
+    together = [path for path in (comparison(results), summary_table(results)) if path.is_file()]
+    if len(runs) > 1 and together:
+        lines.append(f"All runs side by side: {' and '.join(map(str, together))}")
+    return lines + [_next(run) for run in finished[:1]]
+
+
+def _counts(table: Path) -> str:
+    """Return how many clusters and outliers a `clusters.csv` holds, in words."""
+    with table.open(encoding="utf-8", newline="") as file:
+        sizes = Counter(row["cluster"] for row in csv.DictReader(file))
+    outliers = sizes.pop(_OUTLIER, 0)
+    images = sizes.total() + outliers
+    return f"{_many(len(sizes), 'cluster')}, {_many(outliers, 'outlier')} of {images:,} images"
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _next(run: RunLayout) -> str:
+    """Return the next useful command: who knows the identities has nothing to judge."""
+    with run.final.table.open(encoding="utf-8", newline="") as file:
+        labelled = "identity" in next(csv.reader(file))
+    if labelled:
+        model, gallery = (shlex.quote(str(p)) for p in (run.final.model, run.final.embeddings))
+        return f"Next, find similar images: mprd search IMAGE --model {model} --gallery {gallery}"
+    folder = shlex.quote(str(run.folder))
+    return f"Next, judge doubtful pairs, which improves the clusters: mprd answer --run {folder}"

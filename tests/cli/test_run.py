@@ -1,0 +1,191 @@
+"""What `mprd run` says: while it works, at its end, and when it fails."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from mprd.cli import main
+from mprd.cli.console import begun, failures, is_mistake
+from mprd.config import merge
+
+RUN = [sys.executable, "-m", "mprd.cli", "run"]
+MISTAKE = "mprd: error: the file is not there.\n"
+CRASH = "Traceback (most recent call last)\n  File x\nKeyError: 1\n"
+
+
+def run(folder, *arguments):
+    """Run `mprd run` for real; return exit code, stdout, stderr."""
+    done = subprocess.run([*RUN, *arguments], cwd=folder, capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def ended(monkeypatch, capsys, tmp_path):
+    """Return what `mprd run` on a finished run says, with Snakemake replaced by a function."""
+
+    def call(layout, *arguments, snakemake=lambda *_: 0):
+        values = yaml.safe_load(layout.config.read_text())
+        values |= {"results": str(layout.folder.parent), "runs": {layout.folder.name: {}}}
+        (tmp_path / "c.yaml").write_text(yaml.safe_dump(values))
+        monkeypatch.setattr("mprd.cli.console.relay", snakemake)
+        monkeypatch.setattr(sys, "argv", ["mprd", "run", str(tmp_path / "c.yaml"), *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return int(stop.value.code or 0), *capsys.readouterr()
+
+    return call
+
+
+def test_one_file_is_made_and_then_there_is_nothing_to_do(tiny_yaml, tmp_path):
+    target = "results/tiny/index.h5"
+    code, out, err = run(tmp_path, tiny_yaml.name, target)
+    assert (code, err) == (0, "")
+    assert out.endswith(f"Made: {target}\n")
+    assert "54 train" in out
+    code, out, err = run(tmp_path, tiny_yaml.name, target)
+    assert (code, err) == (0, "")
+    assert out.endswith(f"Nothing to do: {target} is up to date.\n")
+    assert "metrics.csv" not in out
+    assert "profile" not in out
+
+
+def files_below(folder):
+    found = (path for path in folder.rglob("*") if not path.is_dir())
+    return {path: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in found}
+
+
+def test_a_workflow_that_has_nothing_to_do_leaves_no_trace(tiny_values, tiny_yaml, tmp_path):
+    """A setting that the file does not depend on is recorded when something depends on it."""
+    target = "results/tiny/index.h5"
+    assert run(tmp_path, tiny_yaml.name, target)[0] == 0
+    before = files_below(tmp_path / "results")
+    assert any(path.name.startswith("train-") for path in before)
+    assert not any(path.name == ".running.json" for path in before)
+    values = merge(tiny_values, {"train": {"lr": 0.5}})
+    tiny_yaml.write_text(yaml.safe_dump(values))
+    assert run(tmp_path, tiny_yaml.name, target)[0] == 0
+    assert files_below(tmp_path / "results") == before
+    assert run(tmp_path, tiny_yaml.name, "results/tiny/no.such")[0] == 1
+    assert files_below(tmp_path / "results") == before
+    assert run(tmp_path, tiny_yaml.name, "results/tiny/config.yaml")[0] == 0
+    after = files_below(tmp_path / "results")
+    assert {path for path in before if path.name.startswith("train-")}.isdisjoint(after)
+
+
+def test_a_failed_try_leaves_nothing_once_another_setting_is_tried(tiny_values, tmp_path):
+    shared = tmp_path / "results/shared"
+    for number in (1, 2):
+        values = merge(tiny_values, {"data": {"root": f"nowhere{number}"}})
+        (tmp_path / "c.yaml").write_text(yaml.safe_dump(values))
+        assert run(tmp_path, "c.yaml", "results/tiny/index.h5")[0] == 2
+        (folder,) = shared.iterdir()
+        assert f"nowhere{number}" in (folder / "config.yaml").read_text()
+        assert "not found" in (folder / "logs/index.log").read_text()
+
+
+def test_a_mistake_that_a_stage_finds_ends_with_its_sentence_and_code_2(tiny_values, tmp_path):
+    values = merge(tiny_values, {"data": {"root": "nowhere"}})
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(values))
+    code, _, err = run(tmp_path, "c.yaml")
+    assert code == 2
+    assert err.rstrip().endswith("name the folder that holds it as the data folder.")
+    assert "Traceback" not in err
+
+
+def test_the_end_names_the_results_and_the_next_command(ended, bare_run, judged_run):
+    code, out, _ = ended(bare_run)
+    assert code == 0
+    assert "Nothing to do: all results are up to date." in out
+    assert f"of 30 images\n  {bare_run.final.table}\n  {bare_run.report}\n" in out
+    assert out.rstrip().endswith(f"mprd answer --run {bare_run.folder}")
+    _, out, _ = ended(judged_run)
+    assert out.rstrip().endswith(f"--gallery {judged_run.final.embeddings}"), "identities are known"
+
+
+def test_the_counts_are_those_of_the_table(ended, bare_run):
+    table = bare_run.final.table.read_text().splitlines()[1:]
+    clusters = [line.split(",")[-3] for line in table]
+    known, outliers = len({*clusters} - {"-1"}), clusters.count("-1")
+    _, out, _ = ended(bare_run)
+    words = f"{known} cluster{'s' * (known != 1)}, {outliers} outlier{'s' * (outliers != 1)} of"
+    assert words in out
+
+
+def test_after_some_work_it_does_not_say_that_there_was_none(ended, bare_run):
+    def work(*_):
+        bare_run.log("table").parent.mkdir(exist_ok=True)
+        bare_run.log("table").write_text("made")
+        return 0
+
+    _, out, _ = ended(bare_run, snakemake=work)
+    assert "Nothing to do" not in out
+    assert str(bare_run.report) in out
+
+
+@pytest.mark.parametrize("words", [["--unlock"], ["--dag"], ["--dry-run"], ["--quiet"]])
+def test_other_work_has_no_such_end(ended, bare_run, words):
+    code, out, _ = ended(bare_run, *words)
+    assert code == 0
+    assert "Nothing to do" not in out
+    assert "mprd answer" not in out
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [([MISTAKE], 2), ([MISTAKE, MISTAKE], 2), ([CRASH], 1), ([MISTAKE, CRASH], 1), ([""], 1)],
+)
+def test_the_exit_code_tells_a_mistake_from_a_crash(ended, bare_run, said, code):
+    logs = [bare_run.log(f"stage{number}") for number in range(len(said))]
+
+    def fail(*_):
+        for log, words in zip(logs, said, strict=True):
+            log.parent.mkdir(exist_ok=True)
+            log.write_text(f"note: before it\n{words}")
+        return 1
+
+    found, _, err = ended(bare_run, snakemake=fail)
+    for log in logs:
+        log.unlink()
+    assert found == code
+    if MISTAKE in said:
+        assert err.endswith(MISTAKE), "the sentence is seen last"
+        assert str(logs[0]) in err
+    assert ("To see why" in err) == (said == [""])
+
+
+def test_only_logs_of_this_run_count(tmp_path):
+    (tmp_path / "a.log").write_text(MISTAKE)
+    before = (tmp_path / "a.log").stat().st_mtime
+    assert begun([tmp_path], before) == begun([tmp_path / "a.log"], before)
+    assert len(failures([tmp_path], before)) == 1
+    assert is_mistake(failures([tmp_path], before)[0])
+    assert begun([tmp_path, tmp_path / "a.log", tmp_path / "no"], before + 1) == []
+
+
+def test_arguments_that_snakemake_does_not_know(ended, bare_run):
+    code, _, err = ended(bare_run, "--bogus")
+    assert code == 2
+    assert "unrecognized arguments: --bogus" in err
+    assert "usage" not in err
+
+
+@pytest.mark.parametrize("kind", ["no folder", "below a file", "a link to nothing", "/proc"])
+def test_a_results_folder_that_cannot_be_made(tiny_yaml, tmp_path, kind):
+    places = {"no folder": "file", "below a file": "file/x", "/proc": "/proc/x"}
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("/nowhere/at/all")
+    code, _, err = run(tmp_path, tiny_yaml.name, "--config", f"results={places.get(kind, 'link')}")
+    assert code == 2
+    assert err.startswith("mprd: error: Cannot write into ")
+    assert err.count("\n") == 1
+    assert "Name another folder" in err
+
+
+def test_a_run_whose_folder_is_a_file(tiny_yaml, tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/tiny").touch()
+    code, _, err = run(tmp_path, tiny_yaml.name)
+    assert code == 2
+    assert "Cannot write into results/tiny: a file has its name" in err

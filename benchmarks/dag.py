@@ -38,7 +38,7 @@ def plan(epochs: int, seeds: int) -> tuple[float, int, str]:
 def main() -> None:
     options = arguments(__doc__)
     rows = []
-    for epochs, seeds, limit in ((50, 3, 15.0), (200, 1, None)):
+    for epochs, seeds, limit in ((50, 3, 15.0), (12, 50, 15.0), (200, 1, None)):
         seconds, jobs, error = plan(epochs, seeds)
         fine = not error and jobs > 3 * epochs * seeds
         rows.append(

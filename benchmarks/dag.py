@@ -16,14 +16,18 @@ runs: {runs}
 init: {{method: random}}
 data: {{dataset: synthetic}}
 """
+JUDGED = """
+use_gcn: true
+cluster: {{method: community, relation: judged}}
+"""
 
 
-def plan(epochs: int, seeds: int) -> tuple[float, int, str]:
+def plan(epochs: int, seeds: int, more: str = "") -> tuple[float, int, str]:
     """Return the seconds of a dry run, the number of jobs, and its error."""
     runs = "{" + ", ".join(f"run{s}: {{seed: {s}}}" for s in range(seeds)) + "}"
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
-        config.write_text(CONFIG.format(epochs=epochs, runs=runs), encoding="utf-8")
+        config.write_text((CONFIG + more).format(epochs=epochs, runs=runs), encoding="utf-8")
         command = [
             *(Path(sys.executable).parent / "snakemake", "--dry-run", "--quiet", "rules"),
             *("--snakefile", ROOT / "Snakefile", "--directory", folder, "--configfile", config),
@@ -38,13 +42,14 @@ def plan(epochs: int, seeds: int) -> tuple[float, int, str]:
 def main() -> None:
     options = arguments(__doc__)
     rows = []
-    for epochs, seeds, limit in ((50, 3, 15.0), (12, 50, 15.0), (200, 1, None)):
-        seconds, jobs, error = plan(epochs, seeds)
+    cases = ((50, 3, "", 15.0), (12, 50, "", 15.0), (12, 50, JUDGED, 15.0), (200, 1, "", None))
+    for epochs, seeds, more, limit in cases:
+        seconds, jobs, error = plan(epochs, seeds, more)
         fine = not error and jobs > 3 * epochs * seeds
         rows.append(
             Row(
                 "dry run of the workflow",
-                f"{epochs} epochs x {seeds} runs, {jobs:,} jobs",
+                f"{epochs} epochs x {seeds} {'judged ' if more else ''}runs, {jobs:,} jobs",
                 error or f"{seconds:.1f} s",
                 f"{limit:g} s" if limit else "no recursion error",
                 fine and (limit is None or seconds <= limit),

@@ -59,7 +59,7 @@ def piece_modules(key: str, name: str, config: Config) -> set[str]:
     if target := PIECES[key].target(name):
         return {*imported_modules(target.partition(":")[0])}
     files = [*plugin_files(config), *filter(None, [config.data.reader])]
-    imported = [module for path in files if path.is_file() for module in _imports(path)]
+    imported = [module for path in files if path.is_file() for module in _imports(_tree(path))]
     return {module for start in imported for module in imported_modules(start)}
 
 
@@ -91,12 +91,31 @@ def imports_of(module: str) -> list[str]:
 
     `from mprd.a import b` counts as `mprd.a` and `mprd.a.b`, which may be a module or a name.
     """
-    return _imports(source_file(module))
+    return _parsed(module)[0]
 
 
-def _imports(path: Path) -> list[str]:
+def _code(module: str) -> str:
+    """Return a digest of a module's code, and of its templates if it is a package."""
+    return _parsed(module)[1]
+
+
+@cache
+def _parsed(module: str) -> tuple[list[str], str]:
+    """Return `imports_of` a module and its `_code`: parsing takes longer than all the rest."""
+    source = source_file(module)
+    tree = _tree(source)
+    imports = _imports(tree)
+    text = _without_docstrings(tree) + _templates(source)
+    return imports, hashlib.sha256(text.encode()).hexdigest()
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _imports(tree: ast.Module) -> list[str]:
     names = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mprd":
             names += [str(node.module), *(f"{node.module}.{a.name}" for a in node.names)]
         elif isinstance(node, ast.Import):
@@ -110,14 +129,13 @@ def source_file(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-@cache
-def _code(module: str) -> str:
-    tree = ast.parse(source_file(module).read_text(encoding="utf-8"))
+def _without_docstrings(tree: ast.Module) -> str:
+    """Return the code of a module; its docstrings are removed from the tree."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
             del body[0]
-    return ast.dump(tree) + _templates(source_file(module))
+    return ast.dump(tree)
 
 
 def _templates(source: Path) -> str:

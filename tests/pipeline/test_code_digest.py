@@ -81,7 +81,7 @@ def test_comments_and_docstrings_do_not_count(tmp_path, monkeypatch):
     found = []
     for text in ('"""One."""\nx = 1\n', '"""Two."""\n\nx = 1  # why\n', "x = 2\n"):
         module.write_text(text)
-        digests._code.cache_clear()
+        digests._parsed.cache_clear()
         found.append(digests._code("m"))
-    digests._code.cache_clear()
+    digests._parsed.cache_clear()
     assert found[0] == found[1] != found[2]

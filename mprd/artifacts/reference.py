@@ -122,8 +122,10 @@ def _section(schema: Schema) -> str:
         shape = " x ".join(map(str, array.dims))
         unit = f" ({array.units})" if array.units else ""
         dtypes = " or ".join((array.dtype, *array.others))
+        optional = "; may be missing" if array.optional else ""
         lines.append(
-            f"| `{key}` | {dtypes} | {shape} | {_range(array)} | {array.description}{unit} |"
+            f"| `{key}` | {dtypes} | {shape} | {_range(array)} | {array.description}{unit}"
+            f"{optional} |"
         )
     if schema.attributes:
         lines += ["", "| attribute | meaning |", "|---|---|"]

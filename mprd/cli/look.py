@@ -154,13 +154,13 @@ def recluster(
     Example: mprd recluster results/crops --finer
     """
     from mprd.clustering.cuts import Direction
-    from mprd.stages.recluster import run_recluster
+    from mprd.stages.recluster import cut_elsewhere
 
     cuts = [threshold, Direction.FINER if finer else None, Direction.COARSER if coarser else None]
     given = [cut for cut in cuts if cut is not None]
     if len(given) != 1:
         raise UserError("Give one of --threshold, --finer and --coarser.")
-    found = run_recluster(run=run, cut=given[0], out=out)
+    found = cut_elsewhere(run=run, cut=given[0], out=out)
     print(f"{found.before}\n{found.after}: {found.out}")
     if found.same:
         print("note: the clusters are the same.")

@@ -262,6 +262,21 @@ def _lines(folder: Folder) -> list[tuple[Path, str]]:
     return [(folder.folder / file.name, file.holds) for file in folder.declared()]
 
 
+def run_around(file: Path) -> RunLayout:
+    """Return the layout of the run that a file lies in.
+
+    Raises:
+        UserError: it lies in none.
+    """
+    for folder in file.absolute().parents:
+        if RunLayout(folder).config.is_file():
+            return RunLayout(folder)
+    raise UserError(
+        f"{file} lies in no folder of a run, which tells what was learnt of times. Name the "
+        "final/model.safetensors of a run."
+    )
+
+
 def run_of(folder: Path) -> RunLayout:
     """Return the layout of a folder that a user calls a run.
 

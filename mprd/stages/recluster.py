@@ -49,7 +49,7 @@ class Recut:
     out: Path
 
 
-def run_recluster(*, run: Path, cut: float | Direction, out: Path | None = None) -> Recut:
+def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None) -> Recut:
     """Write the clusters of a finished run at another cut.
 
     Tracks and answers hold as in the run: they are applied to the clusters of the cut, the answers

@@ -15,6 +15,7 @@ from .clustering.linkage import linkage as linkage
 from .clustering.linkage import linkage_tree as linkage_tree
 from .data.image_paths import image_paths as image_paths
 from .errors import UserError as UserError
+from .evidence.lookup import time_evidence as time_evidence
 from .evidence.transitions import Transitions as Transitions
 from .evidence.transitions import learn_transitions as learn_transitions
 from .graph.approximate import approximate_knn as approximate_knn

@@ -72,6 +72,8 @@ def content_digest(file: h5py.File, schema: Schema) -> str:
     """Return the SHA-256 of names, dtypes, shapes and values of all data sets of the schema."""
     sha = hashlib.sha256(f"{schema.name}:{schema.version}".encode())
     for key in sorted(schema.arrays):
+        if key not in file and schema.arrays[key].optional:
+            continue
         data = file[key]
         sha.update(f"{key}:{schema.arrays[key].dtype}:{data.shape}".encode())
         row_bytes = max(1, data.dtype.itemsize * int(np.prod(data.shape[1:])))

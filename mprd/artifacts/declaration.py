@@ -26,6 +26,7 @@ class Array:
         finite: NaN and infinities are refused (floats only).
         streamed: too large to be scanned at each read; rows are read by chunk.
         others: dtypes that a file may hold instead; a reader gives `dtype` in any case.
+        optional: a file may lack it.
     """
 
     dtype: str
@@ -39,6 +40,7 @@ class Array:
     finite: bool = True
     streamed: bool = False
     others: tuple[str, ...] = ()
+    optional: bool = False
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,9 @@ A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's
   and for balanced tasks, and `reliability`: pairs, mean probability and positive rate by
   tenths.
 - `evaluation/*.json` (`mprd.evaluation`): `mAP`, `rank1`, `rank5`, `rank10`, `mINP` (shares in
-  [0, 1]), `num_queries`, `num_valid_queries`, `inputs`; or `skipped` with the reason.
+  [0, 1]), `num_queries`, `num_valid_queries`, `inputs`; or `skipped` with the reason. With
+  `evaluate.time` also `with_time`: the same metrics with times at search, and `num_timed_queries`,
+  the valid queries with a time and a known camera.
 - `init/metrics.json` (`mprd.init`): `method`, `loss` of every warm-up step.
 """
 
@@ -122,8 +124,10 @@ def _section(schema: Schema) -> str:
         shape = " x ".join(map(str, array.dims))
         unit = f" ({array.units})" if array.units else ""
         dtypes = " or ".join((array.dtype, *array.others))
+        optional = "; may be missing" if array.optional else ""
         lines.append(
-            f"| `{key}` | {dtypes} | {shape} | {_range(array)} | {array.description}{unit} |"
+            f"| `{key}` | {dtypes} | {shape} | {_range(array)} | {array.description}{unit}"
+            f"{optional} |"
         )
     if schema.attributes:
         lines += ["", "| attribute | meaning |", "|---|---|"]

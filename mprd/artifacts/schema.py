@@ -3,6 +3,7 @@
 from mprd.artifacts.declaration import Array, Schema, graph_fault
 from mprd.artifacts.relation_schemas import COLLECTED, JUDGEMENTS, METADATA, RANKS, RELATIONS
 from mprd.artifacts.time_schemas import TRANSITIONS
+from mprd.artifacts.tree_arrays import TREE, tree_fault
 
 SPLITS = ("train", "query", "gallery")
 
@@ -112,7 +113,8 @@ CLUSTERS = Schema(
     "mprd.clusters",
     6,
     "cluster",
-    "Pseudo-labels of the training images.",
+    "Pseudo-labels of the training images; with `cluster.method: linkage` also the merge tree, "
+    "which `mprd recluster` cuts elsewhere.",
     {
         "labels": Array("int32", ("N",), "cluster, -1 outlier", minimum=-1, below="N"),
         "sizes": Array("int32", ("K",), "images in each cluster", minimum=1),
@@ -130,6 +132,7 @@ CLUSTERS = Schema(
             minimum=0,
             maximum=1,
         ),
+        **TREE,
     },
     {
         "eps": "radius used (after widening, if any; NaN: linkage)",
@@ -151,6 +154,7 @@ CLUSTERS = Schema(
         "pair_f1": "harmonic mean of pair precision and recall (NaN: unknown)",
         "cross_recall": "pair recall among pairs of two cameras (NaN: unknown)",
     },
+    tree_fault,
 )
 
 RANKINGS = Schema(

@@ -132,6 +132,8 @@ def create_artifact(
 def _describe(file: h5py.File, schema: Schema) -> None:
     """Write what a file holds into its attributes and those of its data sets."""
     for key, array in schema.arrays.items():
+        if key not in file and array.optional:
+            continue
         if key not in file:
             raise ValueError(f"{schema.name} lacks the data set {key}")
         file[key].attrs["description"] = array.description
@@ -150,14 +152,14 @@ def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = Non
     Args:
         path: the file.
         schema: what it must be.
-        keys: data sets to read; default all that are not streamed.
+        keys: data sets to read; default all that are there and not streamed.
 
     Raises:
         UserError: missing, not HDF5, another schema or version, or contents that break it.
     """
     again = how_to_fix(path, schema.command)
     with _opened(path, schema) as (file, sizes), unreadable(path, again):
-        wanted = keys or tuple(k for k, array in schema.arrays.items() if not array.streamed)
+        wanted = keys or tuple(k for k, a in schema.arrays.items() if k in file and not a.streamed)
         arrays = {key: read_values(file[key], schema.arrays[key], path) for key in wanted}
         for key in wanted:
             check_values(arrays[key], schema.arrays[key], sizes, f"{path}: {key}", again)
@@ -221,6 +223,8 @@ def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dic
     again = how_to_fix(path, schema.command)
     for key, array in schema.arrays.items():
         where = f"{path}: {key}"
+        if key not in file and array.optional:
+            continue
         if key not in file:
             raise UserError(f"{where} is missing. {again}")
         require_stored(file, key, where, again)
@@ -228,7 +232,7 @@ def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dic
         _check_shape(file[key].shape, array, sizes, where, again)
     if scan:
         for key, array in schema.arrays.items():
-            if not array.streamed:
+            if key in file and not array.streamed:
                 check_values(read_values(file[key], array), array, sizes, f"{path}: {key}", again)
         if fault := schema.fault and schema.fault(file):
             raise UserError(f"{path}: {fault}. {again}")

@@ -155,6 +155,43 @@ def diff(
         show_difference(found, a, b)
 
 
+@app.command(rich_help_panel=RESULTS_PANEL)
+def recluster(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Largest mean distance of two clusters that are joined, below 1."),
+    ] = None,
+    finer: Annotated[bool, typer.Option("--finer", help="About 1.3 times as many.")] = False,
+    coarser: Annotated[bool, typer.Option("--coarser", help="About 0.77 times as many.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV to write. Default: clusters_finer.csv, clusters_coarser.csv or "
+            "clusters_<threshold>.csv in the run's folder final."
+        ),
+    ] = None,
+) -> None:
+    """Cut the clusters of a run elsewhere: more and smaller, or fewer and larger ones.
+
+    For runs with cluster.method: linkage. Nothing is computed again, so this takes a second. The
+    run's own files stay as they are, unless --out names one.
+
+    Example: mprd recluster results/crops --finer
+    """
+    from mprd.clustering.cuts import Direction
+    from mprd.stages.recluster import cut_elsewhere
+
+    cuts = [threshold, Direction.FINER if finer else None, Direction.COARSER if coarser else None]
+    given = [cut for cut in cuts if cut is not None]
+    if len(given) != 1:
+        raise UserError("Give one of --threshold, --finer and --coarser.")
+    found = cut_elsewhere(run=run, cut=given[0], out=out)
+    print(f"{found.before}\n{found.after}: {found.out}")
+    if found.same:
+        print("note: the clusters are the same.")
+
+
 def _expanded(paths: list[Path]) -> list[Path]:
     """Return files as given, and of folders the artifacts in them."""
     files: list[Path] = []

@@ -21,6 +21,18 @@ Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of t
 SkipOption = Annotated[
     bool, typer.Option("--skip-unreadable", help="Leave out damaged images and name each of them.")
 ]
+TimesOption = Annotated[
+    bool,
+    typer.Option(
+        "--times",
+        help="Let times speak, too, as the run has learnt them (use_time). Time and camera of an "
+        "image: by data.time and data.camera of the run, or --manifest.",
+    ),
+]
+ManifestOption = Annotated[
+    Path | None,
+    typer.Option(help="With --times: CSV or Parquet with path, camera, time or frame of images."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -87,6 +99,8 @@ def search(
     ] = -1.0,
     as_json: JsonOption = False,
     html: Annotated[Path | None, typer.Option(help="HTML page with pictures to write.")] = None,
+    times: TimesOption = False,
+    manifest: ManifestOption = None,
     skip_unreadable: SkipOption = False,
     plugin: PluginOption = None,
 ) -> None:
@@ -95,35 +109,32 @@ def search(
     This compares plain embeddings, as the evaluation does. `mprd assign` first removes what the
     images of a camera share, as the clustering of the run does.
 
+    With --times, similarities are corrected by what the times of query and match say. A query
+    without a time, or of a camera that the run does not know, is compared by appearance only. The
+    model must lie in the folder of its run.
+
     Example: mprd search q.jpg --model M.safetensors --gallery crops/ --html found.html
     """
     from mprd.artifacts import atomic
-    from mprd.data.image_paths import image_paths, readable
-    from mprd.inference.embedder import load_model
-    from mprd.inference.gallery import make_gallery, read_gallery
+    from mprd.inference.find import find_images
 
-    embedder = load_model(model)
-    if gallery.suffix == ".h5":
-        among = read_gallery(gallery, embedder)
-    else:
-        among = make_gallery(embedder, [gallery], skip_unreadable=skip_unreadable)
-    files = image_paths(queries)
-    files = readable(files) if skip_unreadable else files
-    similarity, index = embedder.search(embedder.embed(files), among.features, k)
+    _require_times(manifest, times)
+    result = find_images(
+        model,
+        queries,
+        gallery,
+        k,
+        times=times,
+        manifest=manifest,
+        skip_unreadable=skip_unreadable,
+    )
     if html is not None:
         from mprd.report.page.search_page import search_page
 
-        page = search_page(files, among.paths, similarity, index, at_least)
+        shown = result.queries, result.gallery, result.similarity, result.index
         with atomic(html, lock=False) as temporary:
-            temporary.write_text(page, encoding="utf-8")
-    found = {
-        str(query): [
-            {"path": str(among.paths[row]), "similarity": round(float(near), 4)}
-            for near, row in zip(similarity[n], index[n], strict=True)
-            if near >= at_least
-        ]
-        for n, query in enumerate(files)
-    }
+            temporary.write_text(search_page(*shown, at_least, timed=times), encoding="utf-8")
+    found = result.matches(at_least)
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -132,7 +143,8 @@ def search(
         if not matches:
             print(f"  no match of {at_least:g} or more")
         for match in matches:
-            print(f"  {match['similarity']:.3f}  {match['path']}")
+            said = f"{match['evidence']:+.1f}  " if times else ""
+            print(f"  {match['similarity']:.3f}  {said}{match['path']}")
 
 
 @app.command(rich_help_panel=USE_PANEL)
@@ -184,6 +196,8 @@ def assign(
     images: Images,
     run: Annotated[Path, typer.Option(help="Folder of a finished run.")],
     out: Annotated[Path | None, typer.Option(help="CSV to write. Default: print it.")] = None,
+    times: TimesOption = False,
+    manifest: ManifestOption = None,
     skip_unreadable: SkipOption = False,
 ) -> None:
     """Assign new images to the clusters of a finished run.
@@ -191,12 +205,18 @@ def assign(
     An image that is less similar to its nearest cluster than nearly all images of that cluster
     gets the number -1: it may show someone new.
 
+    With --times, the similarity to a cluster is corrected by what the times of the image and of the
+    cluster's images say.
+
     Example: mprd assign new/ --run results/own --out new.csv
     """
     from mprd.artifacts import atomic
     from mprd.inference.assign import assign_images
 
-    table = assign_images(run, images, skip_unreadable=skip_unreadable)
+    _require_times(manifest, times)
+    table = assign_images(
+        run, images, skip_unreadable=skip_unreadable, times=times, manifest=manifest
+    )
     if out is None:
         print(table.to_csv(index=False, float_format="%.3f"), end="")
         return
@@ -241,6 +261,11 @@ def cluster_features(
         f"{found.labels.max() + 1} clusters, {(found.labels < 0).sum()} outliers of "
         f"{len(found.labels)}; health {health.score:.2f}: {out}"
     )
+
+
+def _require_times(manifest: Path | None, times: bool) -> None:
+    if manifest is not None and not times:
+        raise UserError("--manifest says when and where images were taken: add --times.")
 
 
 def _integers(path: Path) -> "np.ndarray":

@@ -1,7 +1,9 @@
 """The rule that widens eps: where a graph gives fewer than two clusters, try a larger radius."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -10,6 +12,9 @@ from mprd.artifacts import Artifact
 from mprd.clustering.from_pairs import cluster_pairs, counted_pairs
 from mprd.config import ClusterConfig
 from mprd.errors import UserError
+
+if TYPE_CHECKING:  # slow to load, and only linkage uses it
+    from mprd.clustering.linkage import LinkageTree
 
 _SPARSE = 0.5  # share of outliers from which one cluster means "too strict", not "all joined"
 
@@ -49,8 +54,17 @@ class GraphLabels:
                 f"{self.eps_max:g}. Raise graph.eps_max or lower cluster.eps."
             )
 
+    @cached_property
+    def tree(self) -> "LinkageTree":
+        """The merges of average linkage, all of them."""
+        from mprd.clustering.linkage import linkage_tree
+
+        return linkage_tree(self.distance)
+
     def labels(self, settings: ClusterConfig) -> tuple[np.ndarray, ClusterConfig]:
         """Return labels int32 (N,), and the settings with the gamma used."""
+        if settings.method == "linkage":
+            return self.tree.cut(settings.threshold, settings.min_size), settings
         near = counted_pairs(self.distance, self.radius, settings)
         return cluster_pairs(near, self.confident, settings)
 

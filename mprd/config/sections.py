@@ -141,6 +141,11 @@ class EvaluateConfig(Section):
     )
     flip: bool = Field(False, description="add the embedding of the mirrored image")
     rerank: bool = Field(False, description="k-reciprocal re-ranking (k1=20, k2=6, lambda=0.3)")
+    time: bool = Field(
+        False,
+        description="also measure what times at search add (`use_time`). The main figures compare "
+        "appearance only",
+    )
 
 
 class ExportConfig(Section):

@@ -50,3 +50,29 @@ def readable(paths: Iterable[Path]) -> list[Path]:
     if not found:
         raise UserError("None of the images can be read.")
     return found
+
+
+def named_images(
+    sources: Iterable[Path], *, skip_unreadable: bool = False
+) -> list[tuple[Path, Path]]:
+    """Return image files as `image_paths`, each with the path in which patterns are looked for.
+
+    As in a run that is the path below the folder that was named; of a file it is all that was
+    named.
+
+    Args:
+        sources: files or folders.
+        skip_unreadable: leave out what cannot be decoded, with a note.
+
+    Raises:
+        UserError: as `image_paths`; none can be decoded.
+    """
+    named = [
+        (path, path.relative_to(source) if source.is_dir() else path)
+        for source in sources
+        for path in image_paths(source)
+    ]
+    if not skip_unreadable:
+        return named
+    whole = set(readable([path for path, _ in named]))
+    return [one for one in named if one[0] in whole]

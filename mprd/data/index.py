@@ -41,6 +41,17 @@ def camera_names(index: Artifact) -> list[str]:
     return given or [str(camera + 1) for camera in range(count)]
 
 
+def trained_cameras(index: Artifact, cameras: np.ndarray) -> np.ndarray:
+    """Return cameras, -1 where no training image has the camera: nothing was learnt of it.
+
+    Args:
+        index: with the arrays `split` and `camera`.
+        cameras: int (n,), numbers of the index, -1 unknown.
+    """
+    trained = np.unique(index["camera"][split_rows(index, "train")])
+    return np.where(np.isin(cameras, trained[trained >= 0]), cameras, -1).astype(np.int64)
+
+
 def name_identities(index: Artifact, rows: np.ndarray) -> np.ndarray:
     """Return the identity of some rows of an `index.h5` as given, "" where unknown.
 

@@ -1,4 +1,4 @@
-"""Distances corrected by what else is known of a pair."""
+"""Distances and similarities corrected by what else is known of a pair."""
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -21,8 +21,19 @@ def corrected(distance: csr_array, evidence: np.ndarray, settings: TimeConfig) -
     Returns:
         float32 (N, N), with the same stored pairs.
     """
-    shift = settings.weight * np.clip(evidence, -settings.most, settings.most)
-    data = np.clip(distance.data - shift, 0, 1).astype(np.float32)
+    data = np.clip(distance.data - correction(evidence, settings), 0, 1).astype(np.float32)
     rows = entry_rows(distance.indptr)
     data[rows == distance.indices] = 0
     return csr_array((data, distance.indices, distance.indptr), shape=distance.shape)
+
+
+def correction(evidence: np.ndarray, settings: TimeConfig) -> np.ndarray:
+    """Return what evidence takes from the distance of each pair, and adds to its similarity.
+
+    weight x min(most, max(-most, evidence))
+
+    Args:
+        evidence: float, log ratios of any shape.
+        settings: weight and most.
+    """
+    return settings.weight * np.clip(evidence, -settings.most, settings.most)

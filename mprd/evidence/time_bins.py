@@ -45,10 +45,26 @@ def pair_differences(
     Returns:
         float64 (P,); within one camera absolute.
     """
-    difference = times[columns] - times[rows]
-    swapped = cameras[rows] > cameras[columns]
-    difference = np.where(swapped, -difference, difference)
-    return np.where(cameras[rows] == cameras[columns], np.abs(difference), difference)
+    return time_difference(times[rows], cameras[rows], times[columns], cameras[columns])
+
+
+def time_difference(
+    times: np.ndarray, cameras: np.ndarray, other_times: np.ndarray, other_cameras: np.ndarray
+) -> np.ndarray:
+    """Return the time in the camera with the larger number minus that in the other.
+
+    Args:
+        times: float64, of one image of each pair.
+        cameras: int, of the same.
+        other_times: float64, of the other image; the order of the two does not matter.
+        other_cameras: int, of the same.
+
+    Returns:
+        float64, of the shape that the four have together; within one camera absolute.
+    """
+    difference = other_times - times
+    difference = np.where(cameras > other_cameras, -difference, difference)
+    return np.where(cameras == other_cameras, np.abs(difference), difference)
 
 
 def pair_cells(

@@ -90,11 +90,17 @@ def bin_middles(edges: np.ndarray) -> np.ndarray:
     Returns:
         float64 (B,); with just the edge 0 (no times are known) NaN.
     """
-    if len(edges) < 3:
-        return np.full(len(edges) + 1, np.nan)
-    growth = edges[-1] / edges[-2] if len(edges) > 3 else _GROWTH
-    bounds = np.concatenate([[edges[0] * growth], edges, [edges[-1] * growth]])
+    first, last = outer_edges(edges)
+    bounds = np.concatenate([[first], edges, [last]])
     return (bounds[:-1] + bounds[1:]) / 2
+
+
+def outer_edges(edges: np.ndarray) -> tuple[float, float]:
+    """Return where the outer bins end: one more step; with just the edge 0 NaN, NaN."""
+    if len(edges) < 3:
+        return float("nan"), float("nan")
+    growth = edges[-1] / edges[-2] if len(edges) > 3 else _GROWTH
+    return float(edges[0] * growth), float(edges[-1] * growth)
 
 
 def time_length(length: float, unit: str) -> str:

@@ -1,24 +1,26 @@
 """Give new images to the clusters of a run."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 from mprd.artifacts import CLUSTERS, FEATURES, INDEX, read_artifact
 from mprd.clustering.numbering import numbers_of
 from mprd.config import load_config
-from mprd.data.image_paths import image_paths, readable
-from mprd.data.index import camera_names, split_rows
+from mprd.data.image_paths import named_images
+from mprd.data.index import camera_names, split_rows, trained_cameras
 from mprd.errors import UserError
 from mprd.graph.cameras import CameraStatistics
 from mprd.inference.embedder import load_model
+from mprd.inference.run_times import RunTimes, Sightings, camera_in_path
 from mprd.pipeline.layout import run_of
 from mprd.pipeline.registry import load_plugins
 
+_PAIRS = 2**21  # compared by time at once
 _STRICT = 0.05  # share of a cluster's own members that may be less similar to it than required
 
 
@@ -28,13 +30,15 @@ class Assignment:
 
     Attributes:
         cluster: int32 (n,), -1: similar enough to no cluster, perhaps someone new.
-        similarity: float32 (n,), cosine to the mean of the nearest cluster.
+        similarity: float32 (n,), cosine to the mean of the nearest cluster, corrected or not.
         margin: float32 (n,), how much less similar the second nearest cluster is.
+        nearest: int64 (n,), the nearest cluster.
     """
 
     cluster: np.ndarray
     similarity: np.ndarray
     margin: np.ndarray
+    nearest: np.ndarray
 
 
 class Clusters:
@@ -73,13 +77,16 @@ class Clusters:
         first = np.cumsum(sizes) - sizes
         self.least = near[order][first + (_STRICT * sizes).astype(int)].astype(np.float32)
 
-    def assign(self, features: np.ndarray) -> Assignment:
+    def assign(self, features: np.ndarray, correction: np.ndarray | None = None) -> Assignment:
         """Compare images with all clusters.
 
         Args:
             features: float32 (n, D), unit rows.
+            correction: float (n, K), what to add to their similarities; None: nothing.
         """
         similarity = features @ self.means.T
+        if correction is not None:
+            similarity += correction
         nearest = similarity.argmax(axis=1)
         rows = np.arange(len(features))
         best = similarity[rows, nearest]
@@ -88,6 +95,7 @@ class Clusters:
             cluster=np.where(best >= self.least[nearest], nearest, -1).astype(np.int32),
             similarity=best.astype(np.float32),
             margin=(best - similarity.max(axis=1)).astype(np.float32),
+            nearest=nearest,
         )
 
 
@@ -97,7 +105,12 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def assign_images(
-    run: Path, images: Sequence[Path], *, skip_unreadable: bool = False
+    run: Path,
+    images: Sequence[Path],
+    *,
+    skip_unreadable: bool = False,
+    times: bool = False,
+    manifest: Path | None = None,
 ) -> pd.DataFrame:
     """Assign new images to the clusters of a run. The clusters keep their numbers.
 
@@ -105,67 +118,88 @@ def assign_images(
     the run knows cameras. The run's `data.camera` finds the camera of a new image. If the run does
     not know that camera, the image is compared without what all images share.
 
+    With times, the similarity to a cluster is corrected by the mean evidence of the image's time
+    and camera with those of the cluster's images; the similarity that it must reach stays.
+
     Args:
         run: folder of a finished run.
         images: files or folders.
         skip_unreadable: leave out what cannot be decoded, with a note.
+        times: let times speak, too; how many images have one is told on standard error.
+        manifest: with times: see `RunTimes`.
 
     Returns:
         Columns path, cluster (-1: perhaps someone new), similarity (cosine to the cluster's mean),
-        margin (to the next cluster) and camera.
+        margin (to the next cluster) and camera; with times also evidence (mean log ratio with the
+        cluster's images; 0: none).
 
     Raises:
-        UserError: the run is not finished, or an image cannot be read.
+        UserError: the run is not finished, or an image cannot be read; with times, as `RunTimes`.
     """
     layout = run_of(run)
     config = load_config(layout.config)
     load_plugins(config)
+    learnt = RunTimes(layout, manifest) if times else None
     index = read_artifact(layout.index, INDEX)
-    known = index["camera"][split_rows(index, "train")]
+    rows = split_rows(index, "train")
+    known = index["camera"][rows]
     features = read_artifact(layout.final.features, FEATURES)["features"]
     clusters = read_artifact(layout.final.clusters, CLUSTERS)
-    paths, found = _with_cameras(images, config.data.camera)
-    if skip_unreadable:
-        whole = set(readable(paths))
-        found = [name for path, name in zip(paths, found, strict=True) if path in whole]
-        paths = [path for path in paths if path in whole]
+    named = named_images(images, skip_unreadable=skip_unreadable)
+    paths = [path for path, _ in named]
     names = camera_names(index)
-    camera = np.array([names.index(name) if name in names else -1 for name in found], np.int64)
+    evidence = None
+    if learnt is None:
+        found = [camera_in_path(name, config.data.camera) for _, name in named]
+        camera = np.array([names.index(name) if name in names else -1 for name in found], np.int64)
+    else:
+        new = learnt.sightings(named)
+        camera = new.cameras
+        members = known.astype(np.int64)
+        old = Sightings(index["time"][rows], members, trained_cameras(index, members))
+        learnt.say(new, old, "images", "images of the run")
+        evidence = _mean_evidence(learnt, new, old, clusters["labels"])
     embedded = load_model(layout.final.model, config.device, config.precision).embed(paths)
     if config.graph.cameras != "none":
         standardize = config.graph.cameras == "standardize"
         features, embedded = _aligned(features, known, embedded, camera, standardize=standardize)
     try:
-        result = Clusters(features, clusters["labels"]).assign(embedded)
+        among = Clusters(features, clusters["labels"])
     except ValueError as error:
         raise UserError(f"{layout.final.clusters}: {error}, so nothing can be assigned.") from None
-    return pd.DataFrame(
-        {
-            "path": [str(path) for path in paths],
-            "cluster": numbers_of(result.cluster, clusters["number"]),
-            "similarity": result.similarity,
-            "margin": result.margin,
-            "camera": [names[number] if number >= 0 else "" for number in camera],
-        }
-    )
+    correction = None if learnt is None or evidence is None else learnt.correction(evidence)
+    result = among.assign(embedded, correction)
+    columns = {
+        "path": [str(path) for path in paths],
+        "cluster": numbers_of(result.cluster, clusters["number"]),
+        "similarity": result.similarity,
+        "margin": result.margin,
+        "camera": [names[number] if number >= 0 else "" for number in camera],
+    }
+    if evidence is not None:
+        columns["evidence"] = evidence[np.arange(len(paths)), result.nearest]
+    return pd.DataFrame(columns)
 
 
-def _with_cameras(images: Sequence[Path], pattern: str | None) -> tuple[list[Path], list[str]]:
-    """Return image files, and the name of the camera of each, "" unknown."""
-    paths: list[Path] = []
-    cameras: list[str] = []
-    for source in images:
-        files = image_paths(source)
-        paths += files
-        # As in the run, the pattern is looked for below the folder that was named.
-        inside = (path.relative_to(source) if source.is_dir() else path for path in files)
-        cameras += [_camera(pattern, path) for path in inside]
-    return paths, cameras
+def _mean_evidence(
+    times: RunTimes, new: Sightings, old: Sightings, labels: np.ndarray
+) -> np.ndarray:
+    """Return the mean evidence of images with those of each cluster, float32 (n, K).
 
-
-def _camera(pattern: str | None, path: Path) -> str:
-    match = None if pattern is None else re.search(pattern, path.as_posix())
-    return "" if match is None else match[1]
+    Args:
+        times: of the run.
+        new: n images.
+        old: of the run's N training images.
+        labels: int (N,), -1 outlier.
+    """
+    inside = np.flatnonzero(labels >= 0)
+    sizes = np.bincount(labels[inside], minlength=1)
+    shape = len(labels), len(sizes)
+    share = csr_array((1 / sizes[labels[inside]], (inside, labels[inside])), shape=shape)
+    step = max(1, _PAIRS // max(len(labels), 1))
+    blocks = [slice(start, start + step) for start in range(0, len(new.times), step)]
+    means = [times.evidence(new, old, block) @ share for block in blocks]
+    return np.concatenate([np.empty((0, len(sizes))), *means]).astype(np.float32)
 
 
 def _aligned(

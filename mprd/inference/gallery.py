@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from mprd.artifacts import FEATURES, GALLERY, INDEX, atomic, read_artifact, write_artifact
-from mprd.data.image_paths import image_paths, readable
+from mprd.data.image_paths import named_images
 from mprd.errors import UserError, why_no_file
 from mprd.inference.embedder import Embedder
 from mprd.pipeline.layout import FinalLayout, RunLayout
@@ -20,11 +20,13 @@ class Gallery:
 
     Attributes:
         features: float32 (n, D), unit rows.
-        paths: of the images.
+        paths: of the images, absolute.
+        names: paths in which patterns are looked for, see `named_images`.
     """
 
     features: np.ndarray
     paths: list[Path]
+    names: list[Path]
 
 
 def make_gallery(
@@ -40,9 +42,9 @@ def make_gallery(
     Raises:
         UserError: an image or folder is missing or cannot be read.
     """
-    paths = [path.resolve() for path in image_paths(images)]
-    paths = readable(paths) if skip_unreadable else paths
-    return Gallery(model.embed(paths), paths)
+    named = named_images(images, skip_unreadable=skip_unreadable)
+    paths = [path.resolve() for path, _ in named]
+    return Gallery(model.embed(paths), paths, [name for _, name in named])
 
 
 def write_gallery(gallery: Gallery, model: Embedder, out: Path) -> None:
@@ -76,7 +78,7 @@ def read_gallery(path: Path, model: Embedder) -> Gallery:
         raise UserError(
             f"{path} was made by another model. Embed the images again with `mprd embed`."
         )
-    return Gallery(artifact["features"], paths)
+    return Gallery(artifact["features"], paths, paths)
 
 
 def write_array(features: np.ndarray, out: Path) -> None:

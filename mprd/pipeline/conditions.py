@@ -48,6 +48,7 @@ FILTERS_RANKED = Condition(
 LEARNS = Condition(lambda c: c.learns, "use_gcn, gcn.learn")
 STRICT = Condition(lambda c: c.gcn.unlabelled.source == "strict", "gcn.unlabelled.source: strict")
 USES_TIME = Condition(lambda c: c.use_time, "use_time")
+TIMES_AT_SEARCH = Condition(lambda c: c.use_time and c.evaluate.time, "use_time, evaluate.time")
 COMMUNITY = _clusters_by("community")
 DBSCAN = _clusters_by("dbscan")
 LINKAGE = _clusters_by("linkage")

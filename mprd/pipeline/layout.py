@@ -107,6 +107,10 @@ class FinalLayout(StepLayout):
     embeddings = File("embeddings.h5", "embeddings of all images by this model")
     table = File("clusters.csv", "clusters as a table: path, cluster, confidence, camera, identity")
 
+    def recut(self, name: str) -> Path:
+        """Return the table of the clusters at another cut: `finer`, `coarser`, or a threshold."""
+        return self.folder / f"clusters_{name}.csv"
+
 
 class RunLayout(Folder):
     """The files of one run, `<results>/<run>`."""
@@ -233,6 +237,7 @@ def describe() -> str:
         (run.evaluation("<name>"), f"metrics; <name>: an epoch, {INITIAL} (initial), a baseline"),
         (run.rankings("<name>"), "the results of each query"),
         *_lines(run.final),
+        (run.final.recut("<cut>"), "the same table at another cut (mprd recluster)"),
         (run.provenance / "<stage>-<hash>.json", "what decides that a stage runs again"),
         (run.log("<job>"), "what a job printed"),
         (run.benchmark("<job>"), "its time and memory"),
@@ -255,6 +260,21 @@ def comparison(results: Path) -> Path:
 
 def _lines(folder: Folder) -> list[tuple[Path, str]]:
     return [(folder.folder / file.name, file.holds) for file in folder.declared()]
+
+
+def run_around(file: Path) -> RunLayout:
+    """Return the layout of the run that a file lies in.
+
+    Raises:
+        UserError: it lies in none.
+    """
+    for folder in file.absolute().parents:
+        if RunLayout(folder).config.is_file():
+            return RunLayout(folder)
+    raise UserError(
+        f"{file} lies in no folder of a run, which tells what was learnt of times. Name the "
+        "final/model.safetensors of a run."
+    )
 
 
 def run_of(folder: Path) -> RunLayout:

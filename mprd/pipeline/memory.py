@@ -22,6 +22,7 @@ from mprd.system.ram import (
     ranks_bytes,
     relation_bytes,
     require,
+    time_bytes,
     training_bytes,
     transitions_bytes,
 )
@@ -160,7 +161,8 @@ def _relate(sizes: Sizes, config: Config) -> int:
 def _evaluate(sizes: Sizes, config: Config) -> int:
     gallery, reranked = sizes.images - sizes.queries, config.evaluate.rerank
     compared = evaluation_bytes(sizes.queries, gallery, sizes.dim, reranked=reranked)
-    return _embed(sizes, config) + compared
+    timed = time_bytes(gallery) if config.evaluate.time else 0
+    return _embed(sizes, config) + compared + timed
 
 
 def _training(sizes: Sizes, views: int) -> int:

@@ -8,6 +8,7 @@ class Source(Enum):
     """Where a metric of an epoch comes from."""
 
     EVALUATION = auto()  # the metrics of an evaluation
+    TIMED = auto()  # those with times at search (`evaluate.time`)
     CLUSTERS = auto()  # the attributes of `clusters.h5`
     METRICS = auto()  # the report of the training
     RELATIONS = auto()  # the relation GCN's part of it (`use_gcn`)
@@ -109,6 +110,22 @@ COLUMNS = (
         "rank-10",
         Format.PERCENT,
         False,
+    ),
+    Column(
+        "mAP_time",
+        Source.TIMED,
+        "mAP",
+        "mean average precision with times at search (`evaluate.time`)",
+        "mAP with times",
+        Format.PERCENT,
+    ),
+    Column(
+        "rank1_time",
+        Source.TIMED,
+        "rank1",
+        "share of queries with a hit at rank 1, with times at search",
+        "rank-1 with times",
+        Format.PERCENT,
     ),
     Column(
         "mINP", Source.EVALUATION, "mINP", "mean inverse negative penalty", format=Format.PERCENT

@@ -1,6 +1,6 @@
 """Retrieval metrics: mAP, CMC and mINP of queries against a gallery, without sorting it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -51,6 +51,7 @@ def evaluate(
     ranks: Sequence[int] = (1, 5, 10),
     *,
     distance: np.ndarray | None = None,
+    correction: Callable[[slice], np.ndarray] | None = None,
     top: int = 0,
 ) -> Evaluation:
     """Evaluate single-query retrieval by cosine.
@@ -68,6 +69,8 @@ def evaluate(
         gallery_cameras: int (G,), -1 unknown.
         ranks: ranks of the CMC.
         distance: (Q, G), used instead of the features, for re-ranking.
+        correction: what to add to the similarities of some queries, (q, G), such as what their
+            times say; worker threads ask for it.
         top: also list so many of the best gallery images of each query.
 
     Raises:
@@ -87,6 +90,8 @@ def evaluate(
 
             def score(start: int, begin: int = begin, block: np.ndarray = block) -> None:
                 stop = min(start + _ROWS_PER_TASK, begin + len(block))
+                if correction is not None:
+                    block[start - begin : stop - begin] += correction(slice(start, stop))
                 rows = block, *sides.arrays(), begin, start, stop
                 _score_rows(*rows, precision, penalty, first)
                 if top:

@@ -16,24 +16,29 @@ from mprd.artifacts import (
 from mprd.clustering.agreement import pair_quality
 from mprd.clustering.constraints import constrain
 from mprd.clustering.from_pairs import counted_pairs
-from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of
+from mprd.clustering.graph_matrix import graph_distance, relation_of
 from mprd.clustering.health import health_score
 from mprd.clustering.membership import membership
 from mprd.clustering.operating_point import confident_pairs, share_together
 from mprd.clustering.self_paced import self_paced
+from mprd.clustering.stored_tree import tree_arrays
 from mprd.clustering.tracks import hold_tracks
 from mprd.clustering.widen_eps import GraphLabels, cluster_widening_eps, operating_point
 from mprd.config import ClusterConfig, Config
 from mprd.data.index import split_rows
 from mprd.errors import UserError
-from mprd.evidence.fusion import corrected
 from mprd.pipeline.conditions import COMMUNITY, LINKAGE, RADIUS
 from mprd.pipeline.files import require_given
 from mprd.pipeline.layout import StepLayout, log_prefix
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.cluster_inputs import cluster_numbers, read_constraints, read_numbers
+from mprd.stages.cluster_inputs import (
+    cluster_numbers,
+    compared_distances,
+    read_constraints,
+    read_numbers,
+)
 from mprd.stages.exclusive import exclusive
 
 PROVISIONAL_GAMMA = 0.05
@@ -90,19 +95,16 @@ def run_cluster(
         images=count, stored=len(neighbors["indices"]), neighbors=neighbors["neighbors"].shape[1]
     )
     require_memory("cluster", sizes, config)
-    distance = jaccard = graph_distance(neighbors)
+    predicted = evidence = None
     if judgements is not None:
         require_given("cluster", {"judgements": judgements}, config)
         predicted = lineage.read("judgements", judgements, JUDGEMENTS)
-        distance = judged_distance(neighbors, predicted)
     elif provisional:
         settings = settings.model_copy(update={"gamma": PROVISIONAL_GAMMA})
-    near_by = jaccard  # what eps is compared with
     require_given(name, {"transitions": transitions}, config)
     if transitions is not None:
         evidence = lineage.read("transitions", transitions, TRANSITIONS, ("evidence",))["evidence"]
-        near_by = corrected(jaccard, evidence, config.time)
-        distance = near_by if judgements is None else corrected(distance, evidence, config.time)
+    distance, near_by = compared_distances(neighbors, predicted, evidence, config.time)
     confident = confident_pairs(neighbors["neighbors"], cameras)
     source = GraphLabels(neighbors, distance, near_by.data, confident, out)
     labels, used = cluster_widening_eps(source, settings, training=not final)
@@ -120,7 +122,7 @@ def run_cluster(
         _require_two(labels, f"answers in {used.constraints}", out, training=not final)
     outliers = int((labels < 0).sum())
     together = share_together(labels, confident)
-    cohesion = float(membership(jaccard, labels).mean())
+    cohesion = float(membership(graph_distance(neighbors), labels).mean())
     sizes_found = np.bincount(labels[labels >= 0]).astype(np.int32)
     print(
         f"{log_prefix(out)}{len(sizes_found)} {_kind(out)}, {outliers} outliers of {count} images "
@@ -134,6 +136,7 @@ def run_cluster(
             "sizes": sizes_found,
             "number": cluster_numbers(labels, earlier, paths),
             "membership": membership(near, labels),
+            **(tree_arrays(source.tree) if used.method == "linkage" else {}),
         },
         config=stage_settings(config, name, final=final),
         inputs={**neighbors.inputs, **lineage.digests},

@@ -1,16 +1,23 @@
 """Stage `evaluate`: retrieval figures on query and gallery."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mprd.artifacts import INDEX, RANKINGS, Artifact, write_artifact, write_json
-from mprd.config import Config
-from mprd.data.index import split_rows
+from mprd.artifacts import INDEX, RANKINGS, TRANSITIONS, Artifact, write_artifact, write_json
+from mprd.config import Config, TimeConfig
+from mprd.data.index import split_rows, trained_cameras
 from mprd.errors import UserError
+from mprd.evidence.fusion import correction
+from mprd.evidence.lookup import time_evidence
+from mprd.evidence.transitions import Transitions
+from mprd.evidence.travel import stored_transitions
 from mprd.inference.network import network_descriptor
 from mprd.inference.registry import DESCRIPTORS
+from mprd.pipeline.files import require_given
 from mprd.pipeline.layout import log_prefix
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
@@ -35,6 +42,7 @@ def run_evaluate(
     rankings: Path,
     config: Config,
     model: Path | None = None,
+    transitions: Path | None = None,
     baseline: str | None = None,
 ) -> None:
     """Evaluate a model or a baseline; write figures (JSON) and per-query rankings (HDF5).
@@ -48,6 +56,8 @@ def run_evaluate(
         rankings: HDF5 to write.
         config: of the run.
         model: `model.safetensors`; give this or `baseline`.
+        transitions: `transitions.h5` of the epoch (`evaluate.time`): also measure with what the
+            times of query and gallery image say. None: appearance only.
         baseline: a registered descriptor, such as `random` (untrained network) or `histogram`.
 
     Raises:
@@ -61,6 +71,11 @@ def run_evaluate(
     device = select_device(config.device)
     query, gallery = split_rows(artifact, "query"), split_rows(artifact, "gallery")
     store = open_images(lineage, pixels, artifact, np.concatenate([query, gallery]), device)
+    require_given("evaluate", {"transitions": transitions}, config)
+    learnt = None
+    if transitions is not None:
+        found = lineage.read("transitions", transitions, TRANSITIONS)
+        learnt = stored_transitions(found.arrays, found.attributes)
     advice = ""
     if model is not None:
         network = read_model(lineage, model, config.precision)
@@ -81,7 +96,8 @@ def run_evaluate(
     embedded = descriptor.embed(store)
     if not group.writes():
         return
-    result, tables = _evaluate(embedded, artifact, query, gallery, config.evaluate.rerank)
+    sides = _Sides(embedded, artifact, query, gallery, reranked=config.evaluate.rerank)
+    result, tables = _evaluate(sides)
     write_artifact(
         rankings,
         RANKINGS,
@@ -90,15 +106,56 @@ def run_evaluate(
         inputs=inputs,
         seed=config.seed,
     )
-    write_json(out, report | _figures(result, len(query), log_prefix(out)))
+    report |= _figures(result, len(query), log_prefix(out))
+    if result is not None and learnt is not None:
+        report["with_time"] = _with_times(sides, learnt, config.time, log_prefix(out))
+    write_json(out, report)
 
 
-def _evaluate(
-    features: np.ndarray, index: Artifact, query: np.ndarray, gallery: np.ndarray, reranked: bool
-) -> tuple[Evaluation | None, dict[str, np.ndarray]]:
+@dataclass(frozen=True)
+class _Sides:
+    """Queries and gallery.
+
+    Attributes:
+        features: float32 (Q + G, D), of the queries, then of the gallery.
+        index: of the data set.
+        query: int64 (Q,), rows of the index.
+        gallery: int64 (G,).
+        reranked: compare by re-ranked distances.
+    """
+
+    features: np.ndarray
+    index: Artifact
+    query: np.ndarray
+    gallery: np.ndarray
+    reranked: bool
+
+    @cached_property
+    def distance(self) -> np.ndarray | None:
+        """The re-ranked distances, if these are wanted."""
+        count = len(self.query)
+        return rerank(self.features[:count], self.features[count:]) if self.reranked else None
+
+    def evaluate(self, **options: Any) -> Evaluation:
+        """Return the result; `options` as of `mprd.evaluate`."""
+        identity, camera = self.index["identity"], self.index["camera"]
+        count = len(self.query)
+        return evaluate(
+            self.features[:count],
+            identity[self.query],
+            camera[self.query],
+            self.features[count:],
+            identity[self.gallery],
+            camera[self.gallery],
+            distance=self.distance,
+            **options,
+        )
+
+
+def _evaluate(sides: _Sides) -> tuple[Evaluation | None, dict[str, np.ndarray]]:
     """Return the result (None: nothing to evaluate) and the arrays of `rankings.h5`."""
-    identity, camera = index["identity"], index["camera"]
-    if not _can_evaluate(identity, camera, query, gallery):
+    gallery = sides.gallery
+    if not _can_evaluate(sides.index["identity"], sides.index["camera"], sides.query, gallery):
         print("No query with a match in the gallery: evaluation is skipped.")
         return None, {
             "average_precision": np.empty(0, np.float32),
@@ -106,16 +163,7 @@ def _evaluate(
             "gallery_row": np.empty((0, _TOP), np.int64),
             "distance": np.empty((0, _TOP), np.float32),
         }
-    sides = (
-        features[: len(query)],
-        identity[query],
-        camera[query],
-        features[len(query) :],
-        identity[gallery],
-        camera[gallery],
-    )
-    distance = rerank(sides[0], sides[3]) if reranked else None
-    result = evaluate(*sides, distance=distance, top=_TOP)
+    result = sides.evaluate(top=_TOP)
     rows = np.where(result.top >= 0, gallery[np.maximum(result.top, 0)], -1)
     return result, {
         "average_precision": result.average_precision.astype(np.float32),
@@ -123,6 +171,31 @@ def _evaluate(
         "gallery_row": rows.astype(np.int64),
         "distance": np.maximum(result.top_distance, 0),
     }
+
+
+def _with_times(
+    sides: _Sides, learnt: Transitions, settings: TimeConfig, of: str
+) -> dict[str, Any]:
+    """Return the figures with times at search. Cameras without training images say nothing."""
+    times, cameras = sides.index["time"], trained_cameras(sides.index, sides.index["camera"])
+    query, gallery = sides.query, sides.gallery
+
+    def what_times_say(block: slice) -> np.ndarray:
+        rows = query[block, None]
+        return correction(
+            time_evidence(learnt, times[rows], cameras[rows], times[gallery], cameras[gallery]),
+            settings,
+        )
+
+    result = sides.evaluate(correction=what_times_say)
+    told = np.isfinite(times[query]) & (cameras[query] >= 0) & (result.first_hit_rank > 0)
+    timed = int(told.sum()) if learnt.informative else 0
+    why = "" if learnt.informative else ": the times tell nothing about who is who"
+    print(
+        f"{of}with times at search: {_line(result)} "
+        f"({timed} of {result.num_valid_queries} queries have a time and a known camera{why})"
+    )
+    return _metrics(result) | {"num_timed_queries": timed}
 
 
 def _can_evaluate(
@@ -142,15 +215,20 @@ def _can_evaluate(
 def _figures(result: Evaluation | None, queries: int, of: str) -> dict[str, Any]:
     if result is None:
         return {"skipped": "no query with a match in the gallery", "num_queries": queries}
-    print(
-        f"{of}mAP {100 * result.map:.1f}  "
-        + "  ".join(f"rank-{rank} {100 * value:.1f}" for rank, value in result.cmc.items())
-    )
+    print(f"{of}{_line(result)}")
     return {
         "skipped": None,
-        "mAP": result.map,
-        **{f"rank{rank}": value for rank, value in result.cmc.items()},
-        "mINP": result.minp,
+        **_metrics(result),
         "num_queries": queries,
         "num_valid_queries": result.num_valid_queries,
     }
+
+
+def _line(result: Evaluation) -> str:
+    ranks = "  ".join(f"rank-{rank} {100 * value:.1f}" for rank, value in result.cmc.items())
+    return f"mAP {100 * result.map:.1f}  {ranks}"
+
+
+def _metrics(result: Evaluation) -> dict[str, float]:
+    ranks = {f"rank{rank}": value for rank, value in result.cmc.items()}
+    return {"mAP": result.map, **ranks, "mINP": result.minp}

@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mprd.artifacts import CLUSTERS, FEATURES, INDEX, SPLITS, Artifact, atomic, write_artifact
+from mprd.artifacts import CLUSTERS, FEATURES, INDEX, SPLITS, Artifact, write_artifact
 from mprd.clustering.numbering import numbers_of
 from mprd.config import Config
-from mprd.data.index import camera_names, name_cameras, name_identities, split_rows
+from mprd.data.index import camera_names, split_rows
 from mprd.data.pixels import PIXEL_MEAN, PIXEL_STD
 from mprd.inference.embed import embed_store
 from mprd.models.weights import add_card, read_architecture
@@ -18,6 +17,7 @@ from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import require_memory
 from mprd.pipeline.settings import stage_settings
+from mprd.stages.cluster_csv import write_cluster_csv
 from mprd.stages.exclusive import exclusive
 from mprd.stages.network_inputs import inference_sizes, open_images, read_model
 from mprd.system import group
@@ -80,19 +80,8 @@ def run_export(
         attributes={"splits": ",".join(SPLITS)},
     )
     add_card(model, end.model, _card(model, images, found))
-    rows = train["row"]
-    table = pd.DataFrame(
-        {
-            "path": images["path"][rows],
-            "cluster": numbers_of(found["labels"], found["number"]),
-            "confidence": found["membership"],
-            "camera": name_cameras(images, rows),
-        }
-    )
-    if (images["identity"][rows] >= 0).any():
-        table["identity"] = name_identities(images, rows)
-    with atomic(end.table) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.3f")
+    numbers = numbers_of(found["labels"], found["number"])
+    write_cluster_csv(end.table, images, train["row"], numbers, found["membership"])
 
 
 def _card(model: Path, index: Artifact, clusters: Artifact) -> str:

@@ -82,7 +82,9 @@ def _evaluation(layout: RunLayout, name: str) -> dict[str, Any]:
     path = layout.evaluation(name)
     if not path.is_file():
         return {}
-    return _metrics(Source.EVALUATION, read_json(path, "mprd.evaluation", "evaluate"))
+    report = read_json(path, "mprd.evaluation", "evaluate")
+    timed = _metrics(Source.TIMED, report.get("with_time") or {})
+    return _metrics(Source.EVALUATION, report) | timed
 
 
 def _epoch_row(layout: RunLayout, epoch: int) -> dict[str, Any]:

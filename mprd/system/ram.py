@@ -157,6 +157,15 @@ def evaluation_bytes(queries: int, gallery: int, dim: int, *, reranked: bool) ->
     return plain + again + 3 * 4 * queries * gallery
 
 
+def time_bytes(gallery: int) -> int:
+    """Return what times at search add to the metrics: evidence for 32 queries in each thread.
+
+    Args:
+        gallery: G.
+    """
+    return worker_count(None) * 32 * 100 * gallery
+
+
 def held_pixels(size: int) -> int:
     """Return how much of `size` bytes of pixels will be held: all, or nothing where too many."""
     return size if size <= PIXEL_SHARE * _free(Path("/")) else 0

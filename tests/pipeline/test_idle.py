@@ -47,6 +47,11 @@ CASES = {
         "cluster.method: linkage",
     ),
     "time": ({"time": {"weight": 0.2}}, {"use_time": True}, "use_time"),
+    "evaluate.time": (
+        {"evaluate": {"time": True}},
+        {"use_time": True, "evaluate": {"time": True}},
+        "use_time, evaluate.time",
+    ),
     "data.synthetic": (
         {"data": {"synthetic": {"seed": 4}}},
         {"data": {"dataset": "synthetic"}},

@@ -35,6 +35,7 @@ ESTIMATES = {
     "pretrain": {"graph.k1"},
     "train": {"graph.k1", "graph.backend"},  # which says whether ranks may be given
     "learn": {"graph.k1"},
+    "evaluate": {"use_time", "evaluate.time"},  # which say whether transitions may be given
 }
 # CAP moves prototypes that no loss reads, see the test below.
 WITHOUT_EFFECT = {"train": {"train.memory_update"}}
@@ -145,7 +146,10 @@ VARIANTS: dict[str, list[Variant]] = {
         *(Variant(change, 2) for change in ({}, IVF, {"gcn": {"learn": False}})),
     ],
     "learn": [*(Variant(change, 1) for change in SOURCES), Variant(IVF, 1)],
-    "evaluate": [Variant({}, "random"), Variant({}, "000"), Variant({}, "001")],
+    "evaluate": [
+        *(Variant({}, step) for step in ("random", "000", "001")),
+        Variant(TIMED | {"evaluate": {"time": True}}, "001"),
+    ],
     "export": [Variant({}, FINAL)],
 }
 

@@ -151,3 +151,19 @@ def test_rerank_equals_the_dense_formula(k1, k2, weight):
     for query, gallery in ((x[:10], x[10:, 1:]), (x[:10, 1:], x[10:])):
         with pytest.raises(ValueError, match="differ in width"):
             rerank(query, gallery)
+
+
+@given(seed=st.integers(0, 999), reranked=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_a_correction_is_added_to_similarities(seed, reranked):
+    case = problem(seed, 40, 30, exact=False)
+    case[1][0], case[4][0], case[2][0] = 0, 0, -1  # one query has a match
+    change = np.random.default_rng(seed).normal(size=(40, 30)).astype(np.float32)
+    distance = change[::-1].copy() if reranked else None
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (case[0], case[3])]
+    plain = unit[0] @ unit[1].T if distance is None else -distance
+    expected = evaluate(*case, distance=-(plain + change), top=3)
+    found = evaluate(*case, distance=distance, correction=lambda block: change[block], top=3)
+    np.testing.assert_array_equal(found.first_hit_rank, expected.first_hit_rank)
+    np.testing.assert_array_equal(found.top, expected.top)
+    assert found.map == pytest.approx(expected.map)

@@ -32,6 +32,16 @@ def with_times(listing: Listing, pattern: str, form: str) -> Listing:
     return replace(listing, records=records, time_unit=FRAMES if form == FRAMES else SECONDS)
 
 
+def time_in_path(path: str, pattern: str, form: str) -> float:
+    """Return the time that a pattern finds in a path, NaN if it fits nowhere; as `with_times`.
+
+    Raises:
+        UserError: what it finds is not written so.
+    """
+    text = _text(re.search(pattern, path))
+    return math.nan if text is None else _time(text, form, path)
+
+
 def with_tracks(listing: Listing, pattern: str) -> Listing:
     """Return a listing with the tracks that a pattern finds in the paths.
 
@@ -58,7 +68,11 @@ def _found(listing: Listing, pattern: str, key: str) -> list[str | None]:
             f"{key}: {pattern!r} fits no path in {listing.root}, such as "
             f"'{listing.records[0].path}'. Fix the pattern, or leave it out."
         )
-    return [None if m is None else "/".join(one or "" for one in m.groups()) for m in matches]
+    return [_text(match) for match in matches]
+
+
+def _text(match: re.Match[str] | None) -> str | None:
+    return None if match is None else "/".join(one or "" for one in match.groups())
 
 
 def _time(text: str, form: str, path: str) -> float:

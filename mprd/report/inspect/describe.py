@@ -10,10 +10,19 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from mprd.artifacts import INDEX, SCHEMAS, TRANSITIONS, check, content_digest, open_artifact
+from mprd.artifacts import (
+    CLUSTERS,
+    INDEX,
+    SCHEMAS,
+    TRANSITIONS,
+    check,
+    content_digest,
+    open_artifact,
+)
 from mprd.errors import UserError, how_to_fix, why_no_file
 from mprd.report.inspect.index_facts import index_facts
 from mprd.report.inspect.transition_facts import transition_facts
+from mprd.report.inspect.tree_facts import tree_facts
 
 _SAMPLE_ROWS = 4096
 _READS = "HDF5, safetensors, JSON and CSV files, and state.pt"
@@ -105,6 +114,8 @@ def _hdf5(path: Path) -> Description:
         more = index_facts(file) if schema is INDEX else {}
         if schema is TRANSITIONS:
             more = transition_facts(file, path)
+        if schema is CLUSTERS:
+            more = tree_facts(file)
     columns = ("name", "dtype", "shape", "min", "mean", "max", "description")
     verdict = "Check passed: schema, shapes, ranges and digest."
     facts = _parsed(facts) | more

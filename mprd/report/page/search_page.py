@@ -32,6 +32,8 @@ def search_page(
     similarity: np.ndarray,
     index: np.ndarray,
     at_least: float = -1.0,
+    *,
+    timed: bool = False,
 ) -> str:
     """Return a page with a row for each query.
 
@@ -41,6 +43,7 @@ def search_page(
         similarity: float (Q, k).
         index: int (Q, k), rows of the gallery.
         at_least: less similar images are not shown.
+        timed: similarities are corrected by times.
     """
     strips = []
     for number, query in enumerate(queries):
@@ -52,6 +55,7 @@ def search_page(
             pictures.append(Picture(len(queries) + row, -1, "", title, f"{near:.2f}"))
         none = "" if len(pictures) > 1 else f": no match of {at_least:g} or more"
         strips.append(Strip(query.name + none, pictures))
-    text = "Below each image: its cosine similarity to the query."
+    corrected = ", corrected by the times of the two images" if timed else ""
+    text = f"Below each image: its cosine similarity to the query{corrected}."
     section = Section("results", "Results", text, (Strips("", strips),))
     return render("mprd: search", [section], FileThumbnails([*queries, *gallery]))

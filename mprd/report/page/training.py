@@ -15,6 +15,7 @@ from mprd.report.page.run_data import RunData
 # Title of a plot -> name of a curve -> column of metrics.csv.
 _CURVES = {
     "retrieval": {"mAP": "mAP", "rank-1": "rank1", "rank-5": "rank5", "rank-10": "rank10"},
+    "retrieval, with times at search": {"mAP": "mAP_time", "rank-1": "rank1_time"},
     "clusters": {"clusters": "clusters", "outliers": "outliers"},
     "agreement with the identities": {
         "NMI": "nmi",

@@ -1,0 +1,146 @@
+"""`mprd recluster`: the clusters of a run at another cut of the stored merge tree."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from mprd.artifacts import (
+    CLUSTERS,
+    GRAPH,
+    INDEX,
+    JUDGEMENTS,
+    TRANSITIONS,
+    Artifact,
+    Schema,
+    read_artifact,
+)
+from mprd.clustering.constraints import constrain
+from mprd.clustering.cuts import Direction, neighboring_cut
+from mprd.clustering.graph_matrix import relation_of
+from mprd.clustering.linkage import LinkageTree
+from mprd.clustering.membership import membership
+from mprd.clustering.numbering import keep_numbers, numbers_of
+from mprd.clustering.stored_tree import stored_tree
+from mprd.clustering.tracks import hold_tracks
+from mprd.config import Config, load_config
+from mprd.data.index import split_rows
+from mprd.errors import UserError
+from mprd.pipeline.layout import RunLayout, run_of
+from mprd.stages.cluster_csv import write_cluster_csv
+from mprd.stages.cluster_inputs import compared_distances, read_constraints
+
+
+@dataclass(frozen=True)
+class Recut:
+    """What another cut gave.
+
+    Attributes:
+        before: clusters, outliers and threshold of the run, in words.
+        after: those of the cut.
+        same: no image changed its cluster.
+        out: the table written.
+    """
+
+    before: str
+    after: str
+    same: bool
+    out: Path
+
+
+def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None) -> Recut:
+    """Write the clusters of a finished run at another cut.
+
+    Tracks and answers hold as in the run: they are applied to the clusters of the cut, the answers
+    as their file is now. A cluster keeps the number of the run's cluster with which it shares most
+    images, as `keep_numbers` says; others get new numbers.
+
+    Args:
+        run: folder of a run with `cluster.method: linkage`.
+        cut: threshold, or which way to move from the run's, see `neighboring_cut`.
+        out: CSV to write; None: beside the run's `clusters.csv`, which stays.
+
+    Raises:
+        UserError: another method, no final clusters, files of different runs, a threshold out of
+            range, or no cut on the wanted side with other clusters.
+    """
+    layout = run_of(run)
+    config = load_config(layout.config)
+    settings = config.cluster
+    if settings.method != "linkage":
+        raise UserError(
+            f"{run} has the clusters of cluster.method {settings.method}, which cannot be cut "
+            "elsewhere. Set cluster.method to linkage and run `mprd run` again."
+        )
+    if not layout.final.clusters.is_file():
+        raise UserError(
+            f"{run} is not finished: it has no final clusters yet. Go on with `mprd run`."
+        )
+    found = read_artifact(layout.final.clusters, CLUSTERS)
+    tree, own = stored_tree(found), float(found.attributes["threshold"])
+    threshold = _threshold(tree, own, settings.min_size, cut)
+    images = _of_the_run(found, "index", layout.index, INDEX)
+    rows = split_rows(images, "train")
+    labels = hold_tracks(tree.cut(threshold, settings.min_size), images["track"][rows])
+    distance = _distance(found, layout, config)
+    if settings.constraints is not None:
+        answers = read_constraints(settings.constraints, images["path"][rows])
+        labels = constrain(labels, relation_of(distance), answers)
+    before = numbers_of(found["labels"], found["number"])
+    number = keep_numbers(labels, before, int(before.max(initial=-1)) + 1)
+    numbers = numbers_of(labels, number)
+    name = str(cut) if isinstance(cut, Direction) else f"{cut:g}"
+    out = out or layout.final.recut(name)
+    write_cluster_csv(out, images, rows, numbers, membership(distance, labels), lock=False)
+    return Recut(
+        before=_words(found["labels"], own),
+        after=_words(labels, threshold),
+        same=np.array_equal(numbers, before),
+        out=out,
+    )
+
+
+def _threshold(tree: LinkageTree, own: float, min_size: int, cut: float | Direction) -> float:
+    if not isinstance(cut, Direction):
+        if not 0 <= cut < 1:
+            raise UserError(f"The threshold must be at least 0 and below 1, not {cut:g}.")
+        return cut
+    threshold = neighboring_cut(tree, own, min_size, cut)
+    if threshold is None:
+        raise UserError(
+            f"There is no {cut} cut than at {own:g}: no other one changes the clusters."
+        )
+    return threshold
+
+
+def _distance(clusters: Artifact, layout: RunLayout, config: Config) -> csr_array:
+    """Return the distances that the final clusters were made from."""
+    final = layout.final
+    graph = _of_the_run(clusters, "graph", final.graph, GRAPH)
+    judged = evidence = None
+    if config.uses_judgements:
+        judged = _of_the_run(clusters, "judgements", final.judgements, JUDGEMENTS)
+    if config.use_time:
+        found = _of_the_run(clusters, "transitions", final.transitions, TRANSITIONS)
+        evidence = found["evidence"]
+    return compared_distances(graph, judged, evidence, config.time)[0]
+
+
+def _of_the_run(clusters: Artifact, name: str, path: Path, schema: Schema) -> Artifact:
+    """Return a file that the final clusters were made from.
+
+    Raises:
+        UserError: they were made from another one.
+    """
+    artifact = read_artifact(path, schema)
+    if clusters.inputs.get(name) != artifact.digest:
+        raise UserError(
+            f"{clusters.path} was made from another {name} than {path}. Run `mprd run` again."
+        )
+    return artifact
+
+
+def _words(labels: np.ndarray, threshold: float) -> str:
+    clusters, outliers = labels.max(initial=-1) + 1, int((labels < 0).sum())
+    return f"{clusters:,} clusters, {outliers:,} outliers at threshold {threshold:g}"

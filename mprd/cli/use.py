@@ -1,18 +1,14 @@
-"""Commands that use a model, or features of any network."""
+"""Commands that use a model."""
 
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from mprd.cli.app import USE_PANEL, PluginOption, ThreadsOption, app
+from mprd.cli.app import USE_PANEL, PluginOption, app
 from mprd.errors import UserError
-from mprd.system.threads import worker_count
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _BELIEVED = 0.8  # largest precision at which the relation GCN's estimate was right
 
@@ -51,7 +47,8 @@ def embed(
     Example: mprd embed crops/ --model results/demo/final/model.safetensors --out crops.h5
     """
     from mprd.inference.embedder import load_model
-    from mprd.inference.gallery import make_gallery, write_array, write_gallery
+    from mprd.inference.feature_files import write_array
+    from mprd.inference.gallery import make_gallery, write_gallery
 
     if out.suffix not in (".h5", ".npy"):
         raise UserError(f"{out} must end in .h5 or .npy.")
@@ -226,54 +223,6 @@ def assign(
     print(f"{known} of {len(table)} images belong to a known cluster: {out}")
 
 
-@app.command(rich_help_panel=USE_PANEL)
-def cluster_features(
-    features: Annotated[Path, typer.Argument(help=".npy, or HDF5 with a data set `features`.")],
-    out: Annotated[Path, typer.Option(help="CSV to write: row, cluster, confidence.")],
-    config: Annotated[
-        Path | None,
-        typer.Option(help="YAML with graph and cluster. Default: communities, gamma auto."),
-    ] = None,
-    cameras: Annotated[
-        Path | None, typer.Option(help=".npy of integers: the camera of each row, -1 unknown.")
-    ] = None,
-    threads: ThreadsOption = None,
-) -> None:
-    """Cluster the features of any network.
-
-    Example: mprd cluster-features features.npy --out clusters.csv
-    """
-    from mprd.artifacts import atomic
-    from mprd.clustering.from_features import cluster_features
-    from mprd.config import load_config, validate
-    from mprd.inference.gallery import read_array
-
-    plain = {"method": "community", "gamma": "auto", "eps": 0.7, "min_size": 2}
-    settings = validate({"cluster": plain}, "default") if config is None else load_config(config)
-    where = None if cameras is None else _integers(cameras)
-    found = cluster_features(read_array(features), settings, where, worker_count(threads))
-    with atomic(out, lock=False) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write("row,cluster,confidence\n")
-        for row, (label, trust) in enumerate(zip(found.labels, found.membership, strict=True)):
-            file.write(f"{row},{label},{trust:.3f}\n")
-    health = found.health
-    print(
-        f"{found.labels.max() + 1} clusters, {(found.labels < 0).sum()} outliers of "
-        f"{len(found.labels)}; health {health.score:.2f}: {out}"
-    )
-
-
 def _require_times(manifest: Path | None, times: bool) -> None:
     if manifest is not None and not times:
         raise UserError("--manifest says when and where images were taken: add --times.")
-
-
-def _integers(path: Path) -> "np.ndarray":
-    import numpy as np
-
-    from mprd.inference.gallery import read_array
-
-    values = read_array(path)
-    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
-        raise UserError(f"{path} must hold whole numbers (N,), not {values.dtype} {values.shape}.")
-    return values

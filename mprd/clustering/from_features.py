@@ -8,12 +8,14 @@ from mprd.clustering.from_pairs import cluster_pairs, counted_pairs
 from mprd.clustering.health import ClusterHealth, cluster_health
 from mprd.clustering.membership import membership
 from mprd.clustering.operating_point import confident_pairs
-from mprd.config import ClusterConfig, Config
+from mprd.config import ClusterConfig, Config, validate
 from mprd.errors import UserError
 from mprd.graph.cameras import align_cameras
 from mprd.graph.jaccard import jaccard_distance
 from mprd.graph.neighbors import knn
 from mprd.graph.reciprocal import list_length
+
+PER_IDENTITY, THRESHOLD = 10, 0.75
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,37 @@ class FeatureClusters:
     health: ClusterHealth
 
 
+def features_config(
+    per_identity: int = PER_IDENTITY, threshold: float = THRESHOLD, *, several_cameras: bool = False
+) -> Config:
+    """Return settings for features that are not trained further: average linkage.
+
+    Neighbour lists a little longer than an identity has images worked best for people from 4 to 30
+    images each; the threshold then fits all of them (docs/howto/search.md).
+
+    Args:
+        per_identity: about how many images an identity has, at least 2.
+        threshold: largest mean distance of two clusters that are joined; lower: more clusters.
+        several_cameras: their cameras are known: remove what the images of a camera share.
+    """
+    k1 = per_identity + 2
+    return validate(
+        {
+            "graph": {
+                "k1": k1,
+                "k2": max(2, k1 // 4),
+                "eps_max": 0.97,
+                "cameras": "center" if several_cameras else "none",
+            },
+            "cluster": {"method": "linkage", "threshold": threshold, "min_size": 2},
+        },
+        "the settings for features",
+    )
+
+
 def cluster_features(
     features: np.ndarray,
-    config: Config,
+    config: Config | None = None,
     cameras: np.ndarray | None = None,
     threads: int | None = None,
 ) -> FeatureClusters:
@@ -41,7 +71,8 @@ def cluster_features(
 
     Args:
         features: float (N, D), N >= 2; rows are normalised.
-        config: the sections `graph` and `cluster`, with `relation: jaccard`.
+        config: the sections `graph` and `cluster`, with `relation: jaccard`; None:
+            `features_config` for these cameras.
         cameras: int (N,), -1 unknown; None: all unknown.
         threads: worker threads; the result does not depend on it.
 
@@ -53,6 +84,8 @@ def cluster_features(
             f"Features must be floats (N, D) of at least two images, not {features.dtype} "
             f"{features.shape}."
         )
+    where = np.full(len(features), -1) if cameras is None else np.asarray(cameras)
+    config = config or features_config(several_cameras=len(np.unique(where[where >= 0])) > 1)
     if config.uses_judgements:
         raise UserError("Clusters of features are not judged: set cluster.relation to jaccard.")
     chosen, defaults = config.cluster, ClusterConfig()
@@ -65,7 +98,6 @@ def cluster_features(
         row = int(np.argmin(fine))
         raise UserError(f"Row {row} of the features is zero, NaN or infinite. Fix or remove it.")
     vectors = np.ascontiguousarray(features / lengths, np.float32)
-    where = np.full(len(vectors), -1) if cameras is None else np.asarray(cameras)
     settings = config.graph
     if settings.cameras != "none" and (where < 0).all():
         raise UserError("graph.cameras needs the cameras of the images. Set it to none.")

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from mprd.artifacts import FEATURES, GALLERY, INDEX, atomic, read_artifact, write_artifact
+from mprd.artifacts import FEATURES, GALLERY, INDEX, read_artifact, write_artifact
 from mprd.data.image_paths import named_images
-from mprd.errors import UserError, why_no_file
+from mprd.errors import UserError
 from mprd.inference.embedder import Embedder
 from mprd.pipeline.layout import FinalLayout, RunLayout
 
@@ -79,28 +78,3 @@ def read_gallery(path: Path, model: Embedder) -> Gallery:
             f"{path} was made by another model. Embed the images again with `mprd embed`."
         )
     return Gallery(artifact["features"], paths, paths)
-
-
-def write_array(features: np.ndarray, out: Path) -> None:
-    """Write features as `.npy`."""
-    with atomic(out, lock=False) as temporary, temporary.open("wb") as file:
-        np.save(file, features, allow_pickle=False)
-
-
-def read_array(path: Path) -> np.ndarray:
-    """Read an array of anyone: `.npy`, or the data set `features` of any HDF5 file.
-
-    Raises:
-        UserError: missing, or no such array; nothing in it is executed.
-    """
-    if not path.is_file():
-        raise UserError(f"{why_no_file(path)}. Name a .npy or .h5 file.")
-    try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        with h5py.File(path, "r") as file:
-            return file["features"][:]
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise UserError(
-            f"{path} is neither a .npy array nor an HDF5 file with a data set `features` ({error})."
-        ) from None

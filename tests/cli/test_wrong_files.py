@@ -11,7 +11,7 @@ from mprd.data.images import decode
 from mprd.errors import UserError, broken_link, why_no_file, why_no_folder
 from mprd.gcn.weights import load_gcn
 from mprd.inference.embedder import load_model
-from mprd.inference.gallery import read_array
+from mprd.inference.feature_files import read_array
 from mprd.models.weights import _read_state_dict, load_network
 from mprd.pairs.answers import read_csv
 from mprd.pipeline.layout import run_of

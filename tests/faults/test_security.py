@@ -15,7 +15,7 @@ from mprd.artifacts import INDEX, read_artifact
 from mprd.artifacts.tensors import read_safetensors, read_state
 from mprd.config import merge, read_yaml, validate
 from mprd.errors import UserError
-from mprd.inference.gallery import read_array
+from mprd.inference.feature_files import read_array
 from mprd.models.weights import load_checkpoint
 from mprd.stages.index import run_index
 from mprd.stages.pixels import run_pixels

@@ -4,7 +4,9 @@ import json
 import re
 import shutil
 
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -254,9 +256,65 @@ def test_features_of_any_network(judged_run, tmp_path):
     assert [int(line[1]) for line in lines[1:]] == expected.labels.tolist()
     before = out.read_bytes()
     call("cluster-features", judged_run.final.features, *options)
+    named = pd.read_csv(out)
+    index = read_artifact(judged_run.index, INDEX, ("path",))
+    assert named["path"].tolist() == [index["path"][row] for row in artifact["row"]]
+    assert named["cluster"].tolist() == expected.labels.tolist()
+    call("cluster-features", tmp_path / "f.npy", *options)
     assert out.read_bytes() == before
-    call("cluster-features", judged_run.final.features, "--out", out)  # by the defaults
-    assert len(out.read_text().splitlines()) == 55
+    with pytest.raises(UserError, match=r"--threshold changes the defaults, which --config"):
+        call("cluster-features", tmp_path / "f.npy", *options, "--threshold", "0.5")
+
+
+def test_the_defaults_for_features(tmp_path):
+    rng = np.random.default_rng(5)
+    identity, cameras = np.repeat(np.arange(9), 6), np.arange(54) % 3
+    features = rng.normal(size=(9, 16))[identity] + rng.normal(size=(3, 16))[cameras]
+    features = (features + 0.8 * rng.normal(size=(54, 16))).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    np.save(tmp_path / "f.npy", features)
+    np.save(tmp_path / "c.npy", cameras)
+    out = tmp_path / "c.csv"
+    given = ["cluster-features", tmp_path / "f.npy", "--out", out]
+
+    def labels(*options):
+        call(*given, *options)
+        return pd.read_csv(out)["cluster"].tolist()
+
+    _, neighbors = mprd.knn(features, 12)
+    distance = mprd.jaccard_distance(features, neighbors, 12, 3, 0.97)
+    assert labels() == mprd.linkage(distance, 0.75, 2).tolist()
+    assert labels() == mprd.cluster_features(features).labels.tolist()
+    finer = labels("--threshold", "0.3")
+    assert finer == mprd.linkage(distance, 0.3, 2).tolist() != labels()
+    _, neighbors = mprd.knn(features, 6)
+    fewer = mprd.jaccard_distance(features, neighbors, 6, 2, 0.97)
+    assert labels("--per-identity", "4") == mprd.linkage(fewer, 0.75, 2).tolist()
+    centred = mprd.center_cameras(features, cameras)
+    _, neighbors = mprd.knn(centred, 12)
+    distance = mprd.jaccard_distance(centred, neighbors, 12, 3, 0.97)
+    expected = mprd.linkage(distance, 0.75, 2).tolist()
+    assert labels("--cameras", tmp_path / "c.npy") == expected
+    assert mprd.cluster_features(features, cameras=cameras).labels.tolist() == expected
+    np.save(tmp_path / "c.npy", cameras[1:])
+    with pytest.raises(UserError, match=r"53 cameras, .* has 54 rows"):
+        labels("--cameras", tmp_path / "c.npy")
+    with pytest.raises(UserError, match=r"--threshold must be above 0 and below 1, not 1"):
+        labels("--threshold", "1")
+
+
+def test_rows_get_the_paths_beside_them(tmp_path):
+    rng = np.random.default_rng(0)
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["features"] = rng.normal(size=(6, 4)).astype(np.float32)
+        file["path"] = [f"{n}.jpg" for n in range(6)]
+    call("cluster-features", tmp_path / "f.h5", "--out", tmp_path / "c.csv")
+    assert pd.read_csv(tmp_path / "c.csv")["path"].tolist() == [f"{n}.jpg" for n in range(6)]
+    with h5py.File(tmp_path / "f.h5", "r+") as file:
+        del file["path"]
+        file["path"] = ["a.jpg"]
+    with pytest.raises(UserError, match="1 paths for 6 rows"):
+        call("cluster-features", tmp_path / "f.h5", "--out", tmp_path / "c.csv")
 
 
 def test_features_that_are_none(tmp_path):

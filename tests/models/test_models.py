@@ -46,7 +46,7 @@ def test_unknown_backbone_offers_the_nearest():
         build_backbone(of("resnet5o"))
 
 
-@pytest.mark.parametrize("name", ["mini", "resnet50_ibn_a"])
+@pytest.mark.parametrize("name", ["mini", "resnet50_ibn_a", "osnet_x0_25"])
 def test_no_imagenet_weights(name):
     with pytest.raises(UserError, match="ImageNet weights"):
         build_backbone(of(name), pretrained=True)

@@ -62,8 +62,8 @@ class InitConfig(Section):
     )
     checkpoint: Path | None = Field(
         None,
-        description="weights file (.safetensors of mprd, or a .pth state dict) for `checkpoint`; "
-        "`warmup` starts from it too if it is given",
+        description="weights file for `checkpoint`, of mprd or of another project "
+        "(docs/howto/weights.md); `warmup` starts from it too if it is given",
     )
     warmup: WarmupConfig = Field(
         default_factory=WarmupConfig, description="settings of `method: warmup`"

@@ -201,7 +201,7 @@ def osnet(architecture: Architecture, pretrained: bool) -> Backbone:
     if pretrained:
         raise UserError(
             f"mprd has no ImageNet weights of {name}. Set init.method to checkpoint and "
-            "init.checkpoint to a local file."
+            "init.checkpoint to a file (docs/howto/weights.md says where to get one)."
         )
     if architecture.last_stride != 1:
         raise UserError(f"{name} has no strided last stage. Set model.last_stride to 1.")

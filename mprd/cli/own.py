@@ -22,12 +22,20 @@ def new(
     out: Annotated[
         Path | None, typer.Option(help="Config file to write. Default: <name of the folder>.yaml.")
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Weights file to start from, such as one trained on people."),
+    ] = None,
 ) -> None:
     """Look at your images and write a config that fits them.
 
+    --weights recognises OSNets of torchreid, ResNets of several projects, networks of timm and
+    models of mprd by their tensors (docs/howto/weights.md).
+
     Example: mprd new /path/to/crops, then: mprd run crops.yaml
     """
-    from mprd.starter.recipe import duration, recipe, run_name, seconds, write_config
+    from mprd.starter.recipe import duration, image_size, recipe, run_name, seconds, write_config
+    from mprd.starter.start import known_start
     from mprd.starter.survey import survey
     from mprd.system.ram import usable
     from mprd.system.torch_setup import has_gpu
@@ -37,11 +45,13 @@ def new(
     except RuntimeError:
         raise UserError(f"{folder} names the home of a user who is not known.") from None
     found = survey(folder)
-    plan = recipe(found)
+    start = known_start(weights, image_size(found.aspect)) if weights else None
+    shape = start.architecture if start else None
+    plan = recipe(found, (shape.height, shape.width) if shape else None)
     cores, gpu = worker_count(None), has_gpu()
-    lasts = duration(seconds(plan, found, cores, gpu=gpu))
+    lasts = duration(seconds(plan, found, cores, gpu=gpu, rate=start.rate if start else None))
     out = out or Path(f"{run_name(folder.resolve())}.yaml")
-    write_config(out, found, plan, lasts)
+    write_config(out, found, plan, lasts, start)
     cameras = f"{len(found.cameras)}: {', '.join(found.cameras)}" if found.cameras else "not found"
     kinds = ", ".join(f"{count:,} {kind[1:]}" for kind, count in sorted(found.kinds.items()))
     print(f"{found.images:,} images ({kinds}), median size {found.height}x{found.width} pixels")
@@ -60,6 +70,8 @@ def new(
         print(f"mprd will leave out unreadable images, such as '{found.unreadable[0]}'")
     if found.images < _FEW:
         print(f"{found.images} images are few. Below {_FEW}, expect poor clusters.")
+    if start:
+        print(f"weights in {start.path}: {start.architecture.backbone}, {start.loaded}")
     print(f"{cores} CPU cores, {usable() / 2**30:.0f} GiB free{', a GPU' if gpu else ''}")
     print(f"\nWrote {out}. Check it, then run: mprd run {out}  (about {lasts})")
 

@@ -13,8 +13,9 @@ class ModelConfig(Section):
 
     backbone: str = Field(
         "resnet50",
-        description="mini, resnet18/34/50/101/152, resnet50_ibn_a, resnet101_ibn_a, timm/<name> "
-        "(ImageNet weights of timm/tf_efficientnet_lite0 come with mprd); "
+        description="mini, resnet18/34/50/101/152, resnet50_ibn_a, resnet101_ibn_a, "
+        "osnet_x0_25/x0_5/x0_75/x1_0, osnet_ibn_x1_0, osnet_ain_x1_0, timm/<name> (ImageNet "
+        "weights of timm/tf_efficientnet_lite0 come with mprd); "
         "more: docs/howto/extend.md",
     )
     pooling: Literal["avg", "max", "gem", "avg+max", "token"] = Field(
@@ -61,8 +62,8 @@ class InitConfig(Section):
     )
     checkpoint: Path | None = Field(
         None,
-        description="weights file (.safetensors of mprd, or a .pth state dict) for `checkpoint`; "
-        "`warmup` starts from it too if it is given",
+        description="weights file for `checkpoint`, of mprd or of another project "
+        "(docs/howto/weights.md); `warmup` starts from it too if it is given",
     )
     warmup: WarmupConfig = Field(
         default_factory=WarmupConfig, description="settings of `method: warmup`"

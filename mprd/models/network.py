@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mprd.config import Config
 from mprd.errors import UserError
-from mprd.models.backbones.registry import Architecture, build_backbone
+from mprd.models.backbones.registry import Architecture, EmbeddingTrunk, build_backbone
 from mprd.models.batchnorm import group_batchnorm
 from mprd.models.pooling import POOLINGS
 
@@ -58,14 +58,17 @@ class ReidNetwork(nn.Module):
     Attributes:
         architecture: what it was built from.
         dim: embedding size D.
-        precision: of the backbone; pooling, neck and embeddings are float32 in any case.
+        precision: of the backbone's map; pooling, neck and embeddings are float32 in any case.
     """
 
     def __init__(self, architecture: Architecture, pretrained: bool = False) -> None:
         super().__init__()
         self.architecture = architecture
         self.precision: Precision = "auto"
-        self.backbone, self.dim = build_backbone(architecture, pretrained)
+        self.backbone, channels = build_backbone(architecture, pretrained)
+        self.dim = channels
+        if isinstance(self.backbone, EmbeddingTrunk):
+            self.dim = self.backbone.dim
         if architecture.pooling == "token" and not getattr(self.backbone, "class_token", False):
             raise UserError(
                 f"{architecture.backbone} has no class token. Set model.pooling to gem or avg."
@@ -87,6 +90,8 @@ class ReidNetwork(nn.Module):
         low = uses_bfloat16(self.precision, images.device, self)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=low):
             pooled = self.pool(self.backbone(images)).float()
+        if isinstance(self.backbone, EmbeddingTrunk):
+            pooled = self.backbone.embed(pooled)
         return F.normalize(self.neck(pooled), dim=1)
 
 

@@ -3,18 +3,42 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import Any, NamedTuple
 
 from mprd.artifacts.tensors import read_safetensors, save_tensors
-from mprd.errors import UserError, why_no_file
+from mprd.errors import UserError
 from mprd.models.backbones.registry import Architecture
-from mprd.models.backbones.timm import TimmTrunk
 from mprd.models.network import Precision, ReidNetwork
+from mprd.models.recognition import recognise
+from mprd.models.weights_file import Fit, WeightsFile, backbone_prefix, fit, is_ours, read_weights
 
 SCHEMA = "mprd.model"
+_NAMED = 10  # tensors that a message lists
+
+
+class Loaded(NamedTuple):
+    """What a network took from a weights file.
+
+    Attributes:
+        used: number of tensors.
+        unused: names of the others, sorted.
+    """
+
+    used: int
+    unused: list[str]
+
+    @property
+    def total(self) -> int:
+        """Return the number of tensors in the file."""
+        return self.used + len(self.unused)
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        if not self.unused:
+            return f"all of its {self.total} tensors used"
+        more = len(self.unused) - _NAMED
+        names = ", ".join(self.unused[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+        return f"{self.used} of its {self.total} tensors used, all but {names}"
 
 
 def save_network(
@@ -91,67 +115,64 @@ def load_network(path: Path, precision: Precision = "auto") -> tuple[ReidNetwork
     return network.eval(), header
 
 
-def load_checkpoint(network: ReidNetwork, path: Path) -> list[str]:
-    """Start a network from a weights file: one of ours, or a backbone's state dict.
+def load_checkpoint(network: ReidNetwork, path: Path) -> Loaded:
+    """Start a network from a weights file: one of ours, or one of another project.
 
-    A foreign file (`.pth`, torchvision or IBN-Net naming, with or without the prefixes
-    `module.`, `backbone.`) must hold every weight of the backbone; its classifier is ignored.
-
-    Returns:
-        The keys of the file that were not used.
+    A file of another project must hold every weight of the backbone. A BNNeck and the exponent of
+    a pooling are taken where they fit; its classifier is not used.
 
     Raises:
-        UserError: unreadable, or weights are missing or of another shape.
+        UserError: unreadable, of another architecture, or weights are missing or of another shape.
     """
-    if path.suffix == ".safetensors":
+    wanted = network.state_dict()
+    if is_ours(path):
         header, tensors = read_safetensors(path, SCHEMA, "init")
         theirs = json.loads(header["architecture"])["backbone"]
         if theirs != network.architecture.backbone:
-            raise UserError(
-                f"{path} holds a {theirs}, the config asks for "
-                f"{network.architecture.backbone}. Set model.backbone to {theirs}."
-            )
-        return _load_into(network, tensors, path)
-    # A timm file names the tensors of timm's own network, inside our trunk.
-    backbone = network.backbone
-    module = backbone.network if isinstance(backbone, TimmTrunk) else backbone
-    return _load_into(module, _read_state_dict(path), path)
+            raise UserError(_other(path, theirs, network.architecture.backbone))
+        found = fit(tensors, {name: name for name in tensors}, wanted, "")
+        if not found.good:
+            raise UserError(_lacking(path, found))
+    else:
+        file, inside = read_weights(path), backbone_prefix(network.backbone)
+        found = fit(file.tensors, file.names(inside), wanted, inside)
+        if not found.good:
+            raise UserError(_unfit(file, found, network.architecture))
+    network.load_state_dict(found.used, strict=False)
+    return Loaded(len(found.used), found.unused)
 
 
-def _read_state_dict(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise UserError(f"{why_no_file(path)}. Set init.checkpoint to a weights file.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a dozen kinds here, all of them "not a weights file"
-        raise UserError(
-            f"{path} is not a weights file that can be read safely: {str(error).splitlines()[0]}"
-        ) from None
-    for wrapper in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not content:
-        raise UserError(f"{path} holds no state dict of weights.")
-    prefixes = ("module.", "backbone.", "base.")
-    tensors = {}
-    for key, value in content.items():
-        for prefix in prefixes:
-            key = key.removeprefix(prefix)
-        if isinstance(value, Tensor):
-            tensors[key] = value
-    return tensors
+def _unfit(file: WeightsFile, found: Fit, wanted: Architecture) -> str:
+    """Return why a file of another project cannot be the start of a network."""
+    seen, size = recognise(file), (wanted.height, wanted.width)
+    if seen is not None and seen.backbone != wanted.backbone:
+        return _other(file.path, seen.backbone, wanted.backbone)
+    if seen is None or seen.size in (None, size):
+        return _lacking(file.path, found)
+    height, width = seen.size
+    return (
+        f"{file.path} is for images of {height}x{width} pixels, not {size[0]}x{size[1]}. "
+        f"Set data.height to {height} and data.width to {width}."
+    )
 
 
-def _load_into(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> list[str]:
-    wanted = module.state_dict()
-    # Old files lack the batch counters, which nothing reads.
-    missing = [k for k in wanted if k not in tensors and not k.endswith("num_batches_tracked")]
-    wrong = [k for k in wanted if k in tensors and tensors[k].shape != wanted[k].shape]
-    if missing or wrong:
-        what = f"lacks {missing[0]}" if missing else f"has another shape at {wrong[0]}"
-        raise UserError(
-            f"{path} {what} ({len(missing)} weights missing, {len(wrong)} of another shape). "
-            "Give a file of the same backbone, or set model.backbone and model.pooling to fit."
-        )
-    module.load_state_dict({k: v for k, v in tensors.items() if k in wanted}, strict=False)
-    return sorted(set(tensors) - set(wanted))
+def _other(path: Path, theirs: str, ours: str) -> str:
+    article = "an" if theirs.startswith("osnet") else "a"
+    return (
+        f"{path} holds {article} {theirs}, the config asks for {ours}. "
+        f"Set model.backbone to {theirs}."
+    )
+
+
+def _lacking(path: Path, found: Fit) -> str:
+    if found.missing:
+        what = f"lacks {found.missing[0].removeprefix('backbone.')}"
+    elif found.wrong:
+        what = f"has another shape at {found.wrong[0].removeprefix('backbone.')}"
+    else:
+        what = f"has layers that the network lacks, such as {found.foreign[0]}"
+    return (
+        f"{path} {what} ({len(found.missing)} weights missing, {len(found.wrong)} of another "
+        f"shape, {len(found.foreign)} of other layers). Give a file of the same backbone, or set "
+        "model.backbone and model.pooling to fit."
+    )

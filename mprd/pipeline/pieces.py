@@ -112,6 +112,12 @@ PIECES = {
         "mprd.models.backbones.registry",
         {
             "mini": "mprd.models.backbones.mini:mini",
+            "osnet_x0_25": "mprd.models.backbones.osnet:osnet",
+            "osnet_x0_5": "mprd.models.backbones.osnet:osnet",
+            "osnet_x0_75": "mprd.models.backbones.osnet:osnet",
+            "osnet_x1_0": "mprd.models.backbones.osnet:osnet",
+            "osnet_ibn_x1_0": "mprd.models.backbones.osnet:osnet",
+            "osnet_ain_x1_0": "mprd.models.backbones.osnet:osnet",
             "resnet18": "mprd.models.backbones.resnet:resnet",
             "resnet34": "mprd.models.backbones.resnet:resnet",
             "resnet50": "mprd.models.backbones.resnet:resnet",

@@ -44,8 +44,8 @@ def run_init(
     network = build_network(config, *store.shape[1:3], pretrained=config.init.method == "imagenet")
     report: dict[str, Any] = {"schema": "mprd.init", "method": config.init.method, "loss": []}
     if config.init.checkpoint is not None:
-        unused = load_checkpoint(network, config.init.checkpoint)
-        print(f"Started from {config.init.checkpoint} ({len(unused)} of its tensors not used).")
+        loaded = load_checkpoint(network, config.init.checkpoint)
+        print(f"Started from {config.init.checkpoint}: {loaded}.")
     if config.init.method == "warmup":
         require_memory("init", training_sizes(network.eval(), store), config)
         network = network.to(device).to(memory_format=torch.channels_last)

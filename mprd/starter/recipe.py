@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mprd.artifacts import atomic
 from mprd.config import validate
 from mprd.errors import UserError
+from mprd.starter.start import Start
 from mprd.starter.survey import Survey
 
 # Images a second of EfficientNet-lite0 at 128x64 on one CPU core (docs/explanation/learning.md).
@@ -65,9 +66,14 @@ class Recipe:
     times: bool
 
 
-def recipe(found: Survey) -> Recipe:
-    """Choose settings for what was found."""
-    height, width = _shape(found.aspect)
+def recipe(found: Survey, size: tuple[int, int] | None = None) -> Recipe:
+    """Choose settings for what was found.
+
+    Args:
+        found: in the folder.
+        size: height and width of the images that the start wants; None: by their shape.
+    """
+    height, width = size or image_size(found.aspect)
     several = len(found.cameras) > 1
     # Few neighbours where people have few images: about a twelfth of a small set.
     k1 = min(30, max(8, found.images // 12))  # the GCN wants 7 neighbours
@@ -91,7 +97,9 @@ def recipe(found: Survey) -> Recipe:
     )
 
 
-def seconds(plan: Recipe, found: Survey, cores: int, *, gpu: bool = False) -> float:
+def seconds(
+    plan: Recipe, found: Survey, cores: int, *, gpu: bool = False, rate: float | None = None
+) -> float:
     """Return how long a run will take, about.
 
     Args:
@@ -99,20 +107,24 @@ def seconds(plan: Recipe, found: Survey, cores: int, *, gpu: bool = False) -> fl
         found: its images.
         cores: CPU cores.
         gpu: there is a GPU.
+        rate: images that a core embeds in a second; None: that of EfficientNet-lite0.
     """
-    size = plan.height * plan.width / _PIXELS / (_ON_GPU if gpu else cores)
-    trained = plan.iters * plan.identities * plan.instances / _TRAINED
-    return plan.epochs * (size * (trained + found.images / _EMBEDDED) + _JOB_SECONDS)
+    rate = rate or _EMBEDDED * _PIXELS / (plan.height * plan.width)
+    trained = plan.iters * plan.identities * plan.instances * _EMBEDDED / _TRAINED
+    work = (trained + found.images) / rate / (_ON_GPU if gpu else cores)
+    return plan.epochs * (work + _JOB_SECONDS)
 
 
-def _shape(aspect: float) -> tuple[int, int]:
+def image_size(aspect: float) -> tuple[int, int]:
     """Return height and width for a median of height / width."""
     if aspect >= 1.4:
         return 128, 64
     return (96, 96) if aspect > 1 / 1.4 else (64, 128)
 
 
-def write_config(out: Path, found: Survey, plan: Recipe, duration: str) -> None:
+def write_config(
+    out: Path, found: Survey, plan: Recipe, duration: str, start: Start | None = None
+) -> None:
     """Write the settings with a word on each, and check them.
 
     Args:
@@ -120,6 +132,7 @@ def write_config(out: Path, found: Survey, plan: Recipe, duration: str) -> None:
         found: what the settings are for.
         plan: the settings.
         duration: in words, how long a run takes.
+        start: a weights file; None: the ImageNet weights that come with mprd.
 
     Raises:
         UserError: the file exists.
@@ -139,6 +152,7 @@ def write_config(out: Path, found: Survey, plan: Recipe, duration: str) -> None:
         found=found,
         plan=plan,
         duration=duration,
+        start=start,
         passes=f"{plan.iters * plan.identities * plan.instances / found.images:.1f}",
     )
     validate(yaml.safe_load(text), str(out))

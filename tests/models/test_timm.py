@@ -83,7 +83,7 @@ def test_a_state_dict_of_timm_is_a_checkpoint(tmp_path):
     theirs = timm.create_model("resnet18")
     torch.save(theirs.state_dict(), tmp_path / "r18.pth")
     network = ReidNetwork(of("timm/resnet18"))
-    assert load_checkpoint(network, tmp_path / "r18.pth") == ["fc.bias", "fc.weight"]
+    assert load_checkpoint(network, tmp_path / "r18.pth").unused == ["fc.bias", "fc.weight"]
     assert torch.equal(network.backbone.network.conv1.weight, theirs.conv1.weight)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from mprd.pipeline.registry import Registry
 
@@ -39,6 +39,20 @@ class Backbone(NamedTuple):
 
     network: nn.Module
     channels: int
+
+
+class EmbeddingTrunk(nn.Module):
+    """A network with layers behind the pooling: its embedding is not its pooled map.
+
+    Attributes:
+        dim: embedding size D.
+    """
+
+    dim: int
+
+    def embed(self, pooled: Tensor) -> Tensor:
+        """Map a pooled map (B, C) to an embedding (B, D)."""
+        raise NotImplementedError
 
 
 # (what to build, whether to load ImageNet weights) -> the backbone.

@@ -32,7 +32,8 @@ class TimmTrunk(nn.Module):
         super().__init__()
         self.network = network
         self._prefix = int(getattr(network, "num_prefix_tokens", 0))
-        self.class_token = class_token and self._prefix > 0
+        self.has_class_token = self._prefix > 0
+        self.class_token = class_token and self.has_class_token
         with torch.inference_mode():
             features = network.eval().forward_features(torch.zeros(1, 3, *size))
         network.train()
@@ -71,6 +72,23 @@ def timm_backbone(architecture: Architecture, pretrained: bool) -> Backbone:
     return Backbone(trunk, trunk.channels)
 
 
+def network_names() -> list[str]:
+    """Return the names of all networks of timm."""
+    import timm
+
+    return timm.list_models()
+
+
+def fixed_size(name: str) -> tuple[int, int] | None:
+    """Return height and width of the images that a network of timm is designed for; None: any."""
+    import timm
+
+    default = timm.get_pretrained_cfg(name.removeprefix("timm/"))
+    if default is None or not default.fixed_input_size:
+        return None
+    return default.input_size[1:]
+
+
 def _create(name: str, size: tuple[int, int], pretrained: bool) -> Any:
     import timm
 
@@ -78,10 +96,8 @@ def _create(name: str, size: tuple[int, int], pretrained: bool) -> Any:
         near = did_you_mean(name, timm.list_models())
         raise UserError(f"timm has no network {name!r}{near}.")
     try:
-        default = timm.get_pretrained_cfg(name)
         # Transformers have position embeddings for one size; timm resizes those of the weights.
-        fixed = default is not None and default.fixed_input_size
-        options: dict[str, Any] = {"img_size": size} if fixed else {}
+        options: dict[str, Any] = {"img_size": size} if fixed_size(name) else {}
         return timm.create_model(name, pretrained=pretrained, num_classes=0, **options)
     except Exception as error:  # timm raises many kinds: no such tag, no such size, no network
         reason = (str(error) or type(error).__name__).splitlines()[0]

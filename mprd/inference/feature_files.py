@@ -60,7 +60,7 @@ def image_names(path: Path) -> list[str] | None:
 
 def _in_a_run(path: Path) -> list[str] | None:
     features = read_artifact(path, FEATURES, ("row",))
-    for folder in path.resolve().parents[:3]:  # final/ or epochs/001/ of a run
+    for folder in path.resolve().parents[:3]:  # of its last or another labelling
         file = RunLayout(folder).index
         if not file.is_file():
             continue

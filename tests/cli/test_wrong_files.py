@@ -12,7 +12,8 @@ from mprd.errors import UserError, broken_link, why_no_file, why_no_folder
 from mprd.gcn.weights import load_gcn
 from mprd.inference.embedder import load_model
 from mprd.inference.feature_files import read_array
-from mprd.models.weights import _read_state_dict, load_network
+from mprd.models.weights import load_network
+from mprd.models.weights_file import read_weights
 from mprd.pairs.answers import read_csv
 from mprd.pipeline.layout import run_of
 from mprd.report.inspect.describe import describe
@@ -26,7 +27,7 @@ READERS = {
     "a state": read_state,
     "a CNN": load_network,
     "a GCN": lambda path: load_gcn(path, 4),
-    "a checkpoint": _read_state_dict,
+    "a checkpoint": read_weights,
     "a model for use": load_model,
     "an array": read_array,
     "answers": lambda path: read_csv(path, ("a",)),

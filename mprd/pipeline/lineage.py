@@ -22,6 +22,7 @@ class Lineage:
     """The input files of one job.
 
     Attributes:
+        name: of the stage.
         digests: keyword of the stage table -> digest of the file; what the job's results record.
         origins: keyword -> what the file records to be made from, name -> digest.
     """
@@ -32,6 +33,7 @@ class Lineage:
         Args:
             name: of the stage.
         """
+        self.name = name
         self._stage = stage(name)
         self._reads = {read.name: read for read in self._stage.reads}
         self._paths: dict[str, Path] = {}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from mprd.artifacts import (
     CLUSTERS,
@@ -10,7 +11,7 @@ from mprd.artifacts import (
     INDEX,
     JUDGEMENTS,
     TRANSITIONS,
-    read_artifact,
+    Artifact,
     write_artifact,
 )
 from mprd.clustering.agreement import pair_quality
@@ -85,47 +86,28 @@ def run_cluster(
     if earlier is not None:
         read_numbers(earlier)  # a mistake in it is told now, not at the end
     lineage, settings = Lineage(name), config.cluster
-    images = lineage.read("index", index, INDEX, ("split", "identity", "camera", "track"))
-    neighbors = lineage.read("graph", graph, GRAPH, ("neighbors", "indptr", "indices", "data"))
-    rows = split_rows(images, "train")
-    identities, cameras = images["identity"][rows], images["camera"][rows]
-    count = len(neighbors["indptr"]) - 1
-    _require_rows(count, len(rows), graph, index)
-    sizes = Sizes(
-        images=count, stored=len(neighbors["indices"]), neighbors=neighbors["neighbors"].shape[1]
-    )
-    require_memory("cluster", sizes, config)
-    predicted = evidence = None
-    if judgements is not None:
-        require_given("cluster", {"judgements": judgements}, config)
-        predicted = lineage.read("judgements", judgements, JUDGEMENTS)
-    elif provisional:
+    if provisional:
         settings = settings.model_copy(update={"gamma": PROVISIONAL_GAMMA})
-    require_given(name, {"transitions": transitions}, config)
-    if transitions is not None:
-        evidence = lineage.read("transitions", transitions, TRANSITIONS, ("evidence",))["evidence"]
-    distance, near_by = compared_distances(neighbors, predicted, evidence, config.time)
-    confident = confident_pairs(neighbors["neighbors"], cameras)
-    source = GraphLabels(neighbors, distance, near_by.data, confident, out)
+    named = earlier is not None or settings.constraints is not None
+    keys = ("split", "identity", "camera", "track", *(("path",) if named else ()))
+    images = lineage.read("index", index, INDEX, keys)
+    rows = split_rows(images, "train")
+    cameras, paths = images["camera"][rows], images["path"][rows] if named else None
+    neighbors = lineage.read("graph", graph, GRAPH, ("neighbors", "indptr", "indices", "data"))
+    _require_rows(len(neighbors["indptr"]) - 1, len(rows), graph, index)
+    source = _pairs(lineage, neighbors, cameras, config, judgements, transitions, out=out)
     labels, used = cluster_widening_eps(source, settings, training=not final)
     independence = float("nan")
     if not final and used.self_paced:
         labels, independence = _reliable(source, labels, used, lineage, previous_clusters)
-    labels = hold_tracks(labels, images["track"][rows])
-    _require_two(labels, "tracks (data.track)", out, training=not final)
-    near = counted_pairs(distance, near_by.data, used)
-    paths = None
-    if used.constraints is not None or earlier is not None:
-        paths = read_artifact(index, INDEX, ("path",))["path"][rows]
-    if used.constraints is not None and paths is not None:
-        labels = constrain(labels, relation_of(near), read_constraints(used.constraints, paths))
-        _require_two(labels, f"answers in {used.constraints}", out, training=not final)
-    outliers = int((labels < 0).sum())
-    together = share_together(labels, confident)
-    cohesion = float(membership(graph_distance(neighbors), labels).mean())
-    sizes_found = np.bincount(labels[labels >= 0]).astype(np.int32)
+    near = counted_pairs(source.distance, source.radius, used)
+    tracks = images["track"][rows]
+    labels = _with_knowledge(labels, relation_of(near), tracks, paths, used, out, final=final)
+    together = share_together(labels, source.confident)
+    cohesion = float(membership(graph_distance(source.graph), labels).mean())
+    sizes, outliers = np.bincount(labels[labels >= 0]).astype(np.int32), int((labels < 0).sum())
     print(
-        f"{log_prefix(out)}{len(sizes_found)} {_kind(out)}, {outliers} outliers of {count} images "
+        f"{log_prefix(out)}{len(sizes)} {_kind(out)}, {outliers} outliers of {len(labels)} images "
         f"at {operating_point(used)}; {together:.2f} of the confident pairs together"
     )
     write_artifact(
@@ -133,13 +115,13 @@ def run_cluster(
         CLUSTERS,
         {
             "labels": labels,
-            "sizes": sizes_found,
+            "sizes": sizes,
             "number": cluster_numbers(labels, earlier, paths),
             "membership": membership(near, labels),
             **(tree_arrays(source.tree) if used.method == "linkage" else {}),
         },
         config=stage_settings(config, name, final=final),
-        inputs={**neighbors.inputs, **lineage.digests},
+        inputs={**source.graph.inputs, **lineage.digests},
         attributes={
             "eps": used.eps if RADIUS.holds(config) else float("nan"),
             "gamma": used.gamma if COMMUNITY.holds(config) else float("nan"),
@@ -150,9 +132,77 @@ def run_cluster(
             "confident_together": together,
             "cohesion": cohesion,
             "health": health_score(together, cohesion),
-            **_quality(labels, identities, cameras),
+            **_quality(labels, images["identity"][rows], cameras),
         },
     )
+
+
+def _pairs(
+    lineage: Lineage,
+    neighbors: Artifact,
+    cameras: np.ndarray,
+    config: Config,
+    judgements: Path | None,
+    transitions: Path | None,
+    *,
+    out: Path,
+) -> GraphLabels:
+    """Return the stored pairs with all that is known of them.
+
+    Args:
+        lineage: of the stage, with index and graph.
+        neighbors: `graph.h5`.
+        cameras: int (N,), of the training images.
+        config: of the run.
+        judgements: `judgements.h5`, or None.
+        transitions: `transitions.h5`, or None.
+        out: the file that the labels are for.
+    """
+    sizes = Sizes(
+        images=len(neighbors["indptr"]) - 1,
+        stored=len(neighbors["indices"]),
+        neighbors=neighbors["neighbors"].shape[1],
+    )
+    require_memory("cluster", sizes, config)
+    predicted = evidence = None
+    if judgements is not None:
+        require_given("cluster", {"judgements": judgements}, config)
+        predicted = lineage.read("judgements", judgements, JUDGEMENTS)
+    require_given(lineage.name, {"transitions": transitions}, config)
+    if transitions is not None:
+        evidence = lineage.read("transitions", transitions, TRANSITIONS, ("evidence",))["evidence"]
+    distance, near_by = compared_distances(neighbors, predicted, evidence, config.time)
+    confident = confident_pairs(neighbors["neighbors"], cameras)
+    return GraphLabels(neighbors, distance, near_by.data, confident, out)
+
+
+def _with_knowledge(
+    labels: np.ndarray,
+    relation: csr_array,
+    tracks: np.ndarray,
+    paths: np.ndarray | None,
+    settings: ClusterConfig,
+    out: Path,
+    *,
+    final: bool,
+) -> np.ndarray:
+    """Return labels that agree with tracks and with a person's answers.
+
+    Args:
+        labels: int32 (N,).
+        relation: (N, N), of the pairs that count.
+        tracks: int32 (N,), -1 unknown.
+        paths: of the images; None: there are no answers.
+        settings: `constraints` is read.
+        out: the file that the labels are for.
+        final: not for training, which needs two clusters.
+    """
+    labels = hold_tracks(labels, tracks)
+    _require_two(labels, "tracks (data.track)", out, training=not final)
+    if settings.constraints is not None and paths is not None:
+        labels = constrain(labels, relation, read_constraints(settings.constraints, paths))
+        _require_two(labels, f"answers in {settings.constraints}", out, training=not final)
+    return labels
 
 
 def _require_rows(stored: int, listed: int, graph: Path, index: Path) -> None:

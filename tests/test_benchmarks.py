@@ -220,3 +220,20 @@ def test_drift_reads_the_network_of_the_epoch_before(toy_cell):
     cell.run()
     learnt, pretrained = epoch_rows(cell.layout, 1)
     assert learnt | {"gcn": ""} == pretrained | {"gcn": ""}, "epoch 1 begins with the pre-trained"
+
+
+def test_own_images(market, tmp_path, monkeypatch):
+    options = ["--root", market, "--people", 3, "--draws", 2]
+    rows = run_script("own_images", tmp_path, monkeypatch, *options)
+    assert len(rows) == 5
+    from own_images import Folder, quality
+
+    identity = np.array([0, 0, 0, 1, 1])
+    folder = Folder(np.eye(5), identity, np.zeros(5, int), np.zeros(5))
+    assert quality(identity, folder) == (1, 1, 1)
+    f1, ari, cubed = quality(np.array([0, 0, 1, 1, 1]), folder)
+    # By hand: 4 pairs found, 4 wanted, 2 in both; B-cubed precision and recall are both
+    # (2 * 1 + 1 * 1/3 + 2 * 2/3) / 5 and (2 * 2/3 + 1/3 + 2 * 1) / 5.
+    assert f1 == pytest.approx(0.5)
+    assert cubed == pytest.approx(11 / 15)
+    assert 0 < ari < 0.5

@@ -118,6 +118,7 @@ def test_files_are_short():
     [
         ("mprd.graph, mprd.clustering", ["torch"]),
         ("mprd.stages.cluster", ["torch", "numba", "pandas"]),
+        ("mprd.stages.transitions", ["torch", "sklearn", "pandas"]),
         ("mprd.pipeline.stages", ["torch", "h5py", "numpy"]),
         ("mprd.pipeline.plan, mprd.stages.run_stage", ["torch", "pandas"]),
         ("mprd.cli", ["torch", "numpy"]),

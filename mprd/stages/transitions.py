@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from mprd.artifacts import GRAPH, INDEX, TRANSITIONS, write_artifact
 from mprd.clustering.graph_matrix import graph_distance
@@ -88,4 +87,6 @@ def _auc(
     same = identities[rows[chosen]] == identities[indices[chosen]]
     if not found.informative or same.all() or not same.any():
         return float("nan")
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(same, found.evidence[chosen]))

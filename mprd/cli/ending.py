@@ -53,8 +53,10 @@ def _next(run: RunLayout) -> str:
     """Return the next useful command: who knows the identities has nothing to judge."""
     with run.final.table.open(encoding="utf-8", newline="") as file:
         labelled = "identity" in next(csv.reader(file))
+    folder = shlex.quote(str(run.folder))
+    if labelled and not run.final.model.is_file():  # its features are given
+        return f"Next, assign new images: mprd assign --run {folder} --features NEW.npy"
     if labelled:
         model, gallery = (shlex.quote(str(p)) for p in (run.final.model, run.final.embeddings))
         return f"Next, find similar images: mprd search IMAGE --model {model} --gallery {gallery}"
-    folder = shlex.quote(str(run.folder))
     return f"Next, judge doubtful pairs, which improves the clusters: mprd answer --run {folder}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=USE_PANEL)
 def cluster_features(
-    features: Annotated[Path, typer.Argument(help=".npy, or HDF5 with a data set `features`.")],
+    features: Annotated[Path, typer.Argument(help=".npy, .safetensors or HDF5 with `features`.")],
     out: Annotated[
         Path, typer.Option(help="CSV to write: path (if known, else row), cluster, confidence.")
     ],
@@ -60,7 +60,7 @@ def cluster_features(
         )
     settings = _settings(config, per_identity, threshold, where)
     found = cluster_features(array, settings, where, worker_count(threads))
-    names = image_names(features)
+    names = image_names(features, len(array))
     first = {"row": range(len(found.labels))} if names is None else {"path": names}
     table = pd.DataFrame({**first, "cluster": found.labels, "confidence": found.membership})
     with atomic(out, lock=False) as temporary:

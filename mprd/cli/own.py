@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from mprd.cli.app import RESULTS_PANEL, START_PANEL, app
 from mprd.cli.interrupts import Stopped
 from mprd.errors import UserError
 from mprd.system.threads import worker_count
+
+if TYPE_CHECKING:
+    from mprd.starter.survey import Survey
 
 _FEW = 50
 _DRY, _QUIET = ("-n", "--dry-run"), {"-q", "--quiet"}
@@ -26,32 +29,73 @@ def new(
         Path | None,
         typer.Option(help="Weights file to start from, such as one trained on people."),
     ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(help="Features of another network, for a run without training."),
+    ] = None,
 ) -> None:
     """Look at your images and write a config that fits them.
 
     --weights recognises OSNets of torchreid, ResNets of several projects, networks of timm and
-    models of mprd by their tensors (docs/howto/weights.md).
+    models of mprd by their tensors (docs/howto/weights.md). --features takes .npy, .safetensors or
+    HDF5, one row for each image (docs/howto/features.md).
 
     Example: mprd new /path/to/crops, then: mprd run crops.yaml
     """
-    from mprd.starter.recipe import duration, image_size, recipe, run_name, seconds, write_config
-    from mprd.starter.start import known_start
+    from mprd.starter.recipe import run_name
     from mprd.starter.survey import survey
-    from mprd.system.ram import usable
-    from mprd.system.torch_setup import has_gpu
 
+    if weights is not None and features is not None:
+        raise UserError("--features needs no network, --weights is one: give one of them.")
     try:
         folder = folder.expanduser()
     except RuntimeError:
         raise UserError(f"{folder} names the home of a user who is not known.") from None
     found = survey(folder)
+    out = out or Path(f"{run_name(folder.resolve())}.yaml")
+    last = _new_without_network(out, found, features) if features else _new(out, found, weights)
+    _say_found(found)
+    print("\n".join(last))
+
+
+def _new(out: Path, found: "Survey", weights: Path | None) -> list[str]:
+    """Write a config that trains, and return what to say last."""
+    from mprd.starter.recipe import duration, image_size, recipe, seconds, write_config
+    from mprd.starter.start import known_start
+    from mprd.system.ram import usable
+    from mprd.system.torch_setup import has_gpu
+
     start = known_start(weights, image_size(found.aspect)) if weights else None
     shape = start.architecture if start else None
     plan = recipe(found, (shape.height, shape.width) if shape else None)
     cores, gpu = worker_count(None), has_gpu()
     lasts = duration(seconds(plan, found, cores, gpu=gpu, rate=start.rate if start else None))
-    out = out or Path(f"{run_name(folder.resolve())}.yaml")
     write_config(out, found, plan, lasts, start)
+    known = []
+    if start:
+        known = [f"weights in {start.path}: {start.architecture.backbone}, {start.loaded}"]
+    return [
+        *known,
+        f"{cores} CPU cores, {usable() / 2**30:.0f} GiB free{', a GPU' if gpu else ''}",
+        f"\nWrote {out}. Check it, then run: mprd run {out}  (about {lasts})",
+    ]
+
+
+def _new_without_network(out: Path, found: "Survey", features: Path) -> list[str]:
+    """Write a config with features of another network, and return what to say last."""
+    from mprd.inference.given import given_images
+    from mprd.starter.recipe import write_features_config
+
+    rows, dim = given_images(features, [found.root])[1].shape
+    write_features_config(out, found, features)
+    return [
+        f"features in {features}: {rows:,} images, {dim} dimensions",
+        f"\nWrote {out}. Check it, then run: mprd run {out}  (nothing is trained)",
+    ]
+
+
+def _say_found(found: "Survey") -> None:
+    """Print what was found in a folder."""
     cameras = f"{len(found.cameras)}: {', '.join(found.cameras)}" if found.cameras else "not found"
     kinds = ", ".join(f"{count:,} {kind[1:]}" for kind, count in sorted(found.kinds.items()))
     print(f"{found.images:,} images ({kinds}), median size {found.height}x{found.width} pixels")
@@ -70,10 +114,6 @@ def new(
         print(f"mprd will leave out unreadable images, such as '{found.unreadable[0]}'")
     if found.images < _FEW:
         print(f"{found.images} images are few. Below {_FEW}, expect poor clusters.")
-    if start:
-        print(f"weights in {start.path}: {start.architecture.backbone}, {start.loaded}")
-    print(f"{cores} CPU cores, {usable() / 2**30:.0f} GiB free{', a GPU' if gpu else ''}")
-    print(f"\nWrote {out}. Check it, then run: mprd run {out}  (about {lasts})")
 
 
 @app.command(
@@ -122,7 +162,7 @@ def run(
         require_free(layout_of(one) for one in runs)
         for one in runs:
             folder, epochs = layout_of(one).folder, one.config.epochs
-            many = f"{epochs} epoch{'' if epochs == 1 else 's'}"
+            many = f"{epochs} epoch{'' if epochs == 1 else 's'}" if epochs else "no training"
             print(f"{one.name}: {many}, into {folder} (more: mprd status {folder})")
     logs, start = [layout_of(one).logs for one in runs] + [shared_folder(results)], time.time()
     with following(runs, tensorboard=tensorboard) as look:

@@ -14,6 +14,17 @@ _BELIEVED = 0.8  # largest precision at which the relation GCN's estimate was ri
 
 ModelFile = Annotated[Path, typer.Option("--model", help="model.safetensors of a run.")]
 Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
+SomeImages = Annotated[
+    list[Path] | None, typer.Argument(help="Image files, or folders. Optional with --features.")
+]
+FeaturesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        help="Features of the images by another network, in place of a model: .npy, .safetensors "
+        "or HDF5, rows by path or in the order of the images.",
+    ),
+]
 SkipOption = Annotated[
     bool, typer.Option("--skip-unreadable", help="Leave out damaged images and name each of them.")
 ]
@@ -82,11 +93,11 @@ def onnx(
 
 @app.command(rich_help_panel=USE_PANEL)
 def search(
-    queries: Images,
-    model: ModelFile,
     gallery: Annotated[
         Path, typer.Option(help="Folder of images, .h5 of `mprd embed`, or embeddings.h5 of a run.")
     ],
+    queries: SomeImages = None,
+    model: Annotated[Path | None, typer.Option(help="model.safetensors of a run.")] = None,
     k: Annotated[int, typer.Option("--top", "-k", min=1, help="Matches per query.")] = 10,
     at_least: Annotated[
         float,
@@ -99,6 +110,7 @@ def search(
     times: TimesOption = False,
     manifest: ManifestOption = None,
     skip_unreadable: SkipOption = False,
+    features: FeaturesOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Find the gallery images that are most similar to each query.
@@ -116,18 +128,22 @@ def search(
     from mprd.inference.find import find_images
 
     _require_times(manifest, times)
+    _require_model(features, skip_unreadable)
     result = find_images(
         model,
-        queries,
+        queries or [],
         gallery,
         k,
         times=times,
         manifest=manifest,
         skip_unreadable=skip_unreadable,
+        features=features,
     )
     if html is not None:
         from mprd.report.page.search_page import search_page
 
+        if features is not None and not all(map(Path.is_file, result.queries + result.gallery)):
+            raise UserError("--html shows the images: name those of --features, too.")
         shown = result.queries, result.gallery, result.similarity, result.index
         with atomic(html, lock=False) as temporary:
             temporary.write_text(search_page(*shown, at_least, timed=times), encoding="utf-8")
@@ -190,9 +206,10 @@ def threshold(
 
 @app.command(rich_help_panel=USE_PANEL)
 def assign(
-    images: Images,
     run: Annotated[Path, typer.Option(help="Folder of a finished run.")],
+    images: SomeImages = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write. Default: print it.")] = None,
+    features: FeaturesOption = None,
     times: TimesOption = False,
     manifest: ManifestOption = None,
     skip_unreadable: SkipOption = False,
@@ -211,8 +228,14 @@ def assign(
     from mprd.inference.assign import assign_images
 
     _require_times(manifest, times)
+    _require_model(features, skip_unreadable)
     table = assign_images(
-        run, images, skip_unreadable=skip_unreadable, times=times, manifest=manifest
+        run,
+        images or [],
+        skip_unreadable=skip_unreadable,
+        times=times,
+        manifest=manifest,
+        features=features,
     )
     if out is None:
         print(table.to_csv(index=False, float_format="%.3f"), end="")
@@ -226,3 +249,8 @@ def assign(
 def _require_times(manifest: Path | None, times: bool) -> None:
     if manifest is not None and not times:
         raise UserError("--manifest says when and where images were taken: add --times.")
+
+
+def _require_model(features: Path | None, skip_unreadable: bool) -> None:
+    if features is not None and skip_unreadable:
+        raise UserError("--features reads no image: leave --skip-unreadable out.")

@@ -14,6 +14,7 @@ from mprd.graph.cameras import align_cameras
 from mprd.graph.jaccard import jaccard_distance
 from mprd.graph.neighbors import knn
 from mprd.graph.reciprocal import list_length
+from mprd.system.checks import unit_rows
 
 PER_IDENTITY, THRESHOLD = 10, 0.75
 
@@ -92,12 +93,7 @@ def cluster_features(
     for name in ("constraints", "self_paced", "widen_step"):
         if getattr(chosen, name) != getattr(defaults, name):
             raise UserError(f"Clusters of features know no cluster.{name}: leave it out.")
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    fine = np.isfinite(lengths) & (lengths > 0)
-    if not fine.all():
-        row = int(np.argmin(fine))
-        raise UserError(f"Row {row} of the features is zero, NaN or infinite. Fix or remove it.")
-    vectors = np.ascontiguousarray(features / lengths, np.float32)
+    vectors = unit_rows(features)
     settings = config.graph
     if settings.cameras != "none" and (where < 0).all():
         raise UserError("graph.cameras needs the cameras of the images. Set it to none.")

@@ -84,6 +84,12 @@ class DataConfig(Section):
         False,
         description="allow images outside the folder of the manifest (absolute paths, or `..`)",
     )
+    features: Path | None = Field(
+        None,
+        description="features of another network, for a run without training: .npy, .safetensors "
+        "or HDF5. Rows go by their paths (an HDF5 data set `path`, or a text file of the same name "
+        "that ends in .txt), else by the order of the images; see docs/howto/features.md",
+    )
     height: int = Field(256, ge=16, le=2048, description="height of the resized image, pixels")
     width: int = Field(128, ge=16, le=2048, description="width of the resized image, pixels")
     on_bad_image: Literal["error", "skip"] = Field(
@@ -128,6 +134,11 @@ class DataConfig(Section):
                 "'%Y%m%d_%H%M%S'"
             )
         return form
+
+
+def names_beside(features: Path) -> Path:
+    """Return the text file that names the image of each row of a file of features, one a line."""
+    return features.with_suffix(".txt")
 
 
 def _groups(pattern: str) -> int:

@@ -10,6 +10,7 @@ from mprd.config.data import DataConfig
 from mprd.config.gcn import GcnConfig
 from mprd.config.network import FeaturesConfig, InitConfig, ModelConfig
 from mprd.config.section import Probability, Section
+from mprd.config.untrained import require_network, without_epochs
 
 
 class AugmentConfig(Section):
@@ -186,7 +187,9 @@ class Config(Section):
         description="number format of the network's feature maps. auto: bfloat16 on a GPU, and on "
         "a CPU that has it where it is faster. Losses and stored embeddings are always float32",
     )
-    epochs: int = Field(50, ge=1, le=999, description="epochs")
+    epochs: int = Field(
+        50, ge=0, le=999, description="epochs; with `data.features` there are none: leave it out"
+    )
     epochs_per_job: int = Field(
         1,
         ge=1,
@@ -234,8 +237,11 @@ class Config(Section):
         """Whether the relation GCN goes on learning after each epoch."""
         return self.use_gcn and self.gcn.learn
 
+    _no_epochs = model_validator(mode="before")(without_epochs)
+
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
+        require_network(self.data.features, self.epochs, use_gcn=self.use_gcn)
         if self.cluster.method == "linkage":
             if self.cluster.threshold > self.graph.eps_max:
                 raise ValueError(

@@ -16,6 +16,8 @@ from mprd.data.index import camera_names, split_rows, trained_cameras
 from mprd.errors import UserError
 from mprd.graph.cameras import CameraStatistics
 from mprd.inference.embedder import load_model
+from mprd.inference.given import given_images, require_length
+from mprd.inference.no_model import no_model
 from mprd.inference.run_times import RunTimes, Sightings, camera_in_path
 from mprd.pipeline.layout import run_of
 from mprd.pipeline.registry import load_plugins
@@ -111,6 +113,7 @@ def assign_images(
     skip_unreadable: bool = False,
     times: bool = False,
     manifest: Path | None = None,
+    features: Path | None = None,
 ) -> pd.DataFrame:
     """Assign new images to the clusters of a run. The clusters keep their numbers.
 
@@ -123,10 +126,12 @@ def assign_images(
 
     Args:
         run: folder of a finished run.
-        images: files or folders.
+        images: files or folders; with features there may be none.
         skip_unreadable: leave out what cannot be decoded, with a note.
         times: let times speak, too; how many images have one is told on standard error.
         manifest: with times: see `RunTimes`.
+        features: file with features of the new images, for a run with `data.features`; without
+            images its paths name them.
 
     Returns:
         Columns path, cluster (-1: perhaps someone new), similarity (cosine to the cluster's mean),
@@ -143,9 +148,19 @@ def assign_images(
     index = read_artifact(layout.index, INDEX)
     rows = split_rows(index, "train")
     known = index["camera"][rows]
-    features = read_artifact(layout.final.features, FEATURES)["features"]
+    own = read_artifact(layout.final.features, FEATURES)["features"]
     clusters = read_artifact(layout.final.clusters, CLUSTERS)
-    named = named_images(images, skip_unreadable=skip_unreadable)
+    if config.data.features is not None:
+        if features is None:
+            raise no_model(run)
+        named, embedded = given_images(features, images)
+        require_length(embedded, features, own, layout.final.features)
+    elif features is not None:
+        raise UserError(f"{run} has a network of its own: leave --features out.")
+    elif not images:
+        raise UserError("Name the images to assign.")
+    else:
+        named = named_images(images, skip_unreadable=skip_unreadable)
     paths = [path for path, _ in named]
     names = camera_names(index)
     evidence = None
@@ -159,12 +174,13 @@ def assign_images(
         old = Sightings(index["time"][rows], members, trained_cameras(index, members))
         learnt.say(new, old, "images", "images of the run")
         evidence = _mean_evidence(learnt, new, old, clusters["labels"])
-    embedded = load_model(layout.final.model, config.device, config.precision).embed(paths)
+    if config.data.features is None:
+        embedded = load_model(layout.final.model, config.device, config.precision).embed(paths)
     if config.graph.cameras != "none":
         standardize = config.graph.cameras == "standardize"
-        features, embedded = _aligned(features, known, embedded, camera, standardize=standardize)
+        own, embedded = _aligned(own, known, embedded, camera, standardize=standardize)
     try:
-        among = Clusters(features, clusters["labels"])
+        among = Clusters(own, clusters["labels"])
     except ValueError as error:
         raise UserError(f"{layout.final.clusters}: {error}, so nothing can be assigned.") from None
     correction = None if learnt is None or evidence is None else learnt.correction(evidence)

@@ -11,6 +11,7 @@ from mprd.data.image_paths import image_paths
 from mprd.data.images import as_rgb, decode, resize
 from mprd.data.pixels import normalize_pixels
 from mprd.errors import UserError, why_no_file
+from mprd.inference.no_model import require_model
 from mprd.inference.search import search
 from mprd.models.network import Precision, ReidNetwork
 from mprd.models.weights import load_network
@@ -124,6 +125,7 @@ def load_model(path: str | Path, device: str = "auto", precision: Precision = "a
         UserError: not one of our models, or no such device.
     """
     if not Path(path).is_file():
+        require_model(Path(path))
         raise UserError(
             f"{why_no_file(Path(path))}. Name the final/model.safetensors of a run, or of an epoch."
         )

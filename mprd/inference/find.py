@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from mprd.data.image_paths import named_images
+from mprd.errors import UserError
 from mprd.inference.embedder import load_model
 from mprd.inference.gallery import make_gallery, read_gallery
+from mprd.inference.given import given_gallery, given_images, require_length
 from mprd.inference.run_times import RunTimes
+from mprd.inference.search import search
 from mprd.inference.timed_search import search_with_times
 from mprd.pipeline.layout import run_around
 
@@ -57,7 +60,7 @@ class Found:
 
 
 def find_images(
-    model: Path,
+    model: Path | None,
     queries: Sequence[Path],
     gallery: Path,
     k: int = 10,
@@ -65,32 +68,46 @@ def find_images(
     times: bool = False,
     manifest: Path | None = None,
     skip_unreadable: bool = False,
+    features: Path | None = None,
 ) -> Found:
     """Return the gallery images most similar to each query.
 
     Args:
-        model: `model.safetensors`; with times it lies in the folder of its run.
-        queries: files or folders.
-        gallery: folder, `.h5` of `mprd embed`, or `embeddings.h5` of a run.
+        model: `model.safetensors`; with times it lies in the folder of its run. None: features are
+            given.
+        queries: files or folders; with features there may be none.
+        gallery: folder, `.h5` of `mprd embed`, or `embeddings.h5` of a run; with features a file of
+            features, with times also of a run.
         k: matches per query; at most those that the gallery has.
         times: let times speak, too; how many images have one is told on standard error.
         manifest: with times: see `RunTimes`.
         skip_unreadable: leave out what cannot be decoded, with a note.
+        features: file with the features of the queries, in place of a model.
 
     Raises:
-        UserError: an image, the model or the gallery cannot be read; with times, as `RunTimes`.
+        UserError: neither or both of model and features; an image, the model or the gallery cannot
+            be read; with times, as `RunTimes`.
     """
-    learnt = RunTimes(run_around(model), manifest) if times else None
-    embedder = load_model(model)
-    if gallery.suffix == ".h5":
-        among = read_gallery(gallery, embedder)
+    learnt = RunTimes(run_around(model or gallery), manifest) if times else None
+    if features is not None:
+        if model is not None:
+            raise UserError("--features takes the place of a model: give one of them.")
+        among = given_gallery(gallery)
+        named, embedded = given_images(features, queries)
+        require_length(embedded, features, among.features, gallery)
     else:
-        among = make_gallery(embedder, [gallery], skip_unreadable=skip_unreadable)
-    named = named_images(queries, skip_unreadable=skip_unreadable)
+        if model is None or not queries:
+            raise UserError("Name images and the --model that embeds them, or their --features.")
+        embedder = load_model(model)
+        if gallery.suffix == ".h5":
+            among = read_gallery(gallery, embedder)
+        else:
+            among = make_gallery(embedder, [gallery], skip_unreadable=skip_unreadable)
+        named = named_images(queries, skip_unreadable=skip_unreadable)
+        embedded = embedder.embed([path for path, _ in named])
     files = [path for path, _ in named]
-    embedded = embedder.embed(files)
     if learnt is None:
-        return Found(files, among.paths, *embedder.search(embedded, among.features, k), None)
+        return Found(files, among.paths, *search(embedded, among.features, k), None)
     seen = learnt.sightings(named)
     others = learnt.sightings(list(zip(among.paths, among.names, strict=True)))
     learnt.say(seen, others, "queries", "gallery images")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import FEATURES, GALLERY, INDEX, read_artifact, write_artifact
+from mprd.artifacts import FEATURES, GALLERY, INDEX, Artifact, read_artifact, write_artifact
 from mprd.data.image_paths import named_images
 from mprd.errors import UserError
 from mprd.inference.embedder import Embedder
@@ -55,6 +55,14 @@ def write_gallery(gallery: Gallery, model: Embedder, out: Path) -> None:
     write_artifact(out, GALLERY, arrays, config={}, inputs={"model": model.digest}, lock=False)
 
 
+def embedded_images(path: Path) -> tuple[Artifact, list[Path]]:
+    """Read `final/embeddings.h5` of a run, and return it with the image files of its rows."""
+    artifact = read_artifact(path, FEATURES)
+    index = read_artifact(RunLayout(path.resolve().parents[1]).index, INDEX)
+    root = Path(str(index.attributes["root"]))
+    return artifact, [root / str(index["path"][row]) for row in artifact["row"]]
+
+
 def read_gallery(path: Path, model: Embedder) -> Gallery:
     """Read a gallery, or the embeddings of a run, made by a model.
 
@@ -66,10 +74,7 @@ def read_gallery(path: Path, model: Embedder) -> Gallery:
         UserError: another file, or made by another model.
     """
     if path.name == FinalLayout.embeddings.name:
-        artifact = read_artifact(path, FEATURES)
-        index = read_artifact(RunLayout(path.resolve().parents[1]).index, INDEX)
-        root = Path(str(index.attributes["root"]))
-        paths = [root / str(index["path"][row]) for row in artifact["row"]]
+        artifact, paths = embedded_images(path)
     else:
         artifact = read_artifact(path, GALLERY)
         paths = [Path(str(name)) for name in artifact["path"]]

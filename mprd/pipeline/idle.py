@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from mprd.config import Config
-from mprd.pipeline.conditions import USES_GCN
-from mprd.pipeline.stage import Setting
+from mprd.pipeline.conditions import NETWORK, USES_GCN
+from mprd.pipeline.stage import Condition, Setting
 from mprd.pipeline.stages import STAGES
 
 # They say where results lie, how they are computed, or which stages there are.
@@ -29,7 +29,7 @@ def idle_settings(configs: Sequence[Config]) -> list[str]:
     given = sorted({key for config in configs for key in _changed(config, type(config)(), "")})
     read = {key for config in configs for key in _keys_read(config)} | _OF_THE_WORKFLOW
     return [
-        f"{key} has no effect: no run reads it (it needs {_needs(key)})"
+        f"{key} has no effect: no run reads it (it needs {_needs(key, configs)})"
         for key in given
         if not any(_within(key, one) for one in read)
     ]
@@ -42,20 +42,26 @@ def _keys_read(config: Config) -> Iterator[str]:
     yield from (key for key, condition in _SWITCHES.items() if condition.holds(config))
 
 
-def _needs(key: str) -> str:
-    """Return what a user sets for a key to be read."""
+def _needs(key: str, configs: Sequence[Config]) -> str:
+    """Return what a user sets for a key to be read; without a network first of all that."""
+    found = list(_conditions(key))
+    if not found:
+        raise ValueError(f"no stage reads {key}")
+    network = any(NETWORK.holds(config) for config in configs)
+    return NETWORK.words if NETWORK in found and not network else found[0].words
+
+
+def _conditions(key: str) -> Iterator[Condition]:
     if key in _SWITCHES:
-        return _SWITCHES[key].words
+        yield _SWITCHES[key]
     for stage in STAGES:
         if stage.name == _EVERYTHING:
             continue
         for entry in stage.settings:
-            if isinstance(entry, Setting) and any(_within(key, one) for one in entry.keys):
-                if entry.when:
-                    return entry.when.words
-            elif isinstance(entry, str) and _within(key, entry) and stage.when:
-                return stage.when.words
-    raise ValueError(f"no stage reads {key}")
+            own = entry.when if isinstance(entry, Setting) else None
+            keys = entry.keys if isinstance(entry, Setting) else (entry,)
+            if any(_within(key, one) for one in keys):
+                yield from filter(None, (own, stage.when))
 
 
 def _within(key: str, prefix: str) -> bool:

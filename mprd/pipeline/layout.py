@@ -273,7 +273,7 @@ def run_around(file: Path) -> RunLayout:
             return RunLayout(folder)
     raise UserError(
         f"{file} lies in no folder of a run, which tells what was learnt of times. Name the "
-        "final/model.safetensors of a run."
+        "final/model.safetensors of a run, or with --features its final/embeddings.h5."
     )
 
 

@@ -98,7 +98,7 @@ class RunPlan:
         """Return the files of several steps that a stage which looks back on a run reads."""
         if name == "table":
             return self.table_inputs()
-        return self.final_files() if name == "report" else []
+        return [*self.final_files(), self.layout.pixels] if name == "report" else []
 
     def writes(self, name: str, step: Step = None) -> dict[str, Path]:
         """Return the files that a job writes, by role."""
@@ -114,7 +114,7 @@ class RunPlan:
     def records(self) -> list[Path]:
         """Return the files of provenance that the run has."""
         jobs = [files.provenance for files in self.freshness.jobs.values()]
-        links = [self.link_record(RunLayout.roles()[role].name) for role in SHARED_ROLES]
+        links = [self.link_record(RunLayout.roles()[role].name) for role in self.shared_sources()]
         found = [self.config_provenance, *links, *filter(None, jobs)]
         return list(dict.fromkeys(found))
 
@@ -159,6 +159,8 @@ class RunPlan:
     def evaluations(self) -> Iterator[str]:
         """Yield what is evaluated: baselines, the initial model, and some epochs."""
         settings = self.config.evaluate
+        if not stage("evaluate").exists(self.config):
+            return
         folder = spelling_key(self.config.data.dataset) == "folder"
         if folder and data_location(self.config).is_dir():
             return  # without a manifest nobody is a query
@@ -175,6 +177,8 @@ class RunPlan:
         """
         epochs = [self.layout.epoch(n) for n in range(FIRST_EPOCH, self.config.epochs + 1)]
         files = [path for epoch in epochs for path in (epoch.clusters, epoch.metrics)]
+        if not epochs:
+            files.append(self.layout.final.clusters)
         return files + [self.layout.evaluation(name) for name in self.evaluations()]
 
     def results(self) -> list[Path]:
@@ -182,13 +186,17 @@ class RunPlan:
         epochs = [self.layout.epoch(n) for n in range(FIRST_EPOCH, self.config.epochs + 1)]
         models = [epoch.model for epoch in epochs]  # ascending: each asks for the one before
         learned = [epochs[-1].gcn] if self.config.learns else []
-        start, end = self.layout.initial_metrics, self.layout.final
-        tables = [self.layout.table, self.layout.report, end.table]
-        return [self.layout.config, start, *models, *learned, *tables]
+        start = [self.layout.initial_metrics] if stage("init").exists(self.config) else []
+        tables = [self.layout.table, self.layout.report, self.layout.final.table]
+        return [self.layout.config, *start, *models, *learned, *tables]
 
     def shared_sources(self) -> dict[str, Path]:
         """Return the files in shared folders that the run links to, by role."""
-        return {role: self._shared(role) for role in SHARED_ROLES}
+        return {
+            role: self._shared(role)
+            for role, name in SHARED_ROLES.items()
+            if stage(name).exists(self.config)
+        }
 
     def shared_source(self, name: str) -> Path:
         """Return the file in a shared folder that a file of the run links to, by its name."""

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mprd.config import Config
+from mprd.config.data import names_beside
 from mprd.errors import broken_link
 from mprd.pipeline.conditions import SYNTHETIC
 from mprd.pipeline.stages import STAGES, stage
@@ -37,6 +38,8 @@ def user_files(config: Config, name: str, *, final: bool = False) -> dict[str, P
     """
     read = stage(name).keys(config, final=final)
     named = {key: setting(config, key) for key in stage(name).files if _covered(key, read)}
+    if features := named.get("data.features"):
+        named["data.features, paths"] = names_beside(features)
     if stage(name).plugins:
         named |= {f"plugins.{number}": path for number, path in enumerate(config.plugins)}
     return {key: path for key, path in named.items() if path is not None and path.is_file()}

@@ -18,6 +18,7 @@ from mprd.pipeline.conditions import (
     IVF,
     LEARNS,
     LINKAGE,
+    NETWORK,
     PPA,
     PROTOTYPES,
     RADIUS,
@@ -37,6 +38,11 @@ from mprd.pipeline.stage import At, Option, Place, Read, Setting, Stage, Write
 
 _INDEX, _PIXELS = Read("index"), Read("pixels")
 _MODEL_BEFORE = Read("model", at=At.BEFORE, initial="initial_model")
+# What makes features, unless they are given.
+_EMBEDDED = (
+    Read("pixels", when=NETWORK),
+    Read("model", at=At.BEFORE, initial="initial_model", when=NETWORK),
+)
 _GCN_BEFORE = Read("gcn", at=At.BEFORE, initial="initial_gcn")
 _RANKS = Read("ranks", when=USES_RANKS, needed=False)
 _TRANSITIONS = Read("transitions", when=USES_TIME)
@@ -162,6 +168,7 @@ STAGES = (
             Setting(("init.warmup", "augment.flip", "augment.erase"), WARM_UP),
         ),
         files=("init.checkpoint",),
+        when=NETWORK,
         device=True,
         shared=True,
         memory="init",
@@ -171,11 +178,17 @@ STAGES = (
     Stage(
         name="features",
         run="mprd.stages.features:run_features",
-        help="Embed the training images (or other splits).",
+        help="Embed the training images (or other splits).\n\n"
+        "With data.features it takes the rows of that file.",
         place=Place.STEP,
-        reads=(_INDEX, _PIXELS, _MODEL_BEFORE),
+        reads=(_INDEX, *_EMBEDDED),
         writes=(Write("features"),),
-        settings=("precision", "features.dtype"),
+        settings=(
+            Setting(("precision",), NETWORK),
+            "features.dtype",
+            "data.features",
+        ),
+        files=("data.features",),
         options=(
             Option("split", str, "train", "train, query, gallery, or several, comma-separated."),
         ),
@@ -376,6 +389,7 @@ STAGES = (
             Setting(("gcn.neighbors",), FILTERS),
         ),
         options=(Option("epoch", int, ..., "Number of this epoch, from 1.", least=1),),
+        when=NETWORK,
         device=True,
         shared=True,
         memory="train",
@@ -429,6 +443,7 @@ STAGES = (
             Setting(("evaluate.time", "time"), TIMES_AT_SEARCH),
         ),
         options=(Option("baseline", str, None, "Instead of a model: random or histogram."),),
+        when=NETWORK,
         device=True,
         shared=True,
         memory="evaluate",
@@ -440,13 +455,18 @@ STAGES = (
         run="mprd.stages.export:run_export",
         help="Write the final model, embeddings and table of clusters.",
         place=Place.FINAL,
-        reads=(_INDEX, _PIXELS, _MODEL_BEFORE, Read("features"), Read("clusters")),
+        reads=(_INDEX, *_EMBEDDED, Read("features"), Read("clusters")),
         writes=(
-            Write("model", keyword=""),
+            Write("model", keyword="", when=NETWORK),
             Write("embeddings", keyword=""),
             Write("table", keyword=""),
         ),
-        settings=("precision", "features.dtype"),
+        settings=(
+            Setting(("precision",), NETWORK),
+            "features.dtype",
+            "data.features",
+        ),
+        files=("data.features",),
         device=True,
         shared=True,
         memory="embed",
@@ -460,7 +480,7 @@ STAGES = (
         help="Collect the metrics of a run.",
         place=Place.RUN,
         writes=(Write("table"),),
-        settings=("epochs", "evaluate.every", "evaluate.baselines"),
+        settings=("epochs", "evaluate.every", "evaluate.baselines", "data.features"),
     ),
     Stage(
         name="report",

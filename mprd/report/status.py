@@ -73,7 +73,12 @@ def run_status(folder: Path) -> RunStatus:
     by_place = {place: [one for one in STAGES if one.place is place] for place in Place}
     return RunStatus(
         name=folder.resolve().name,
-        start=_missing([*by_place[Place.SHARED], *_once(config)], layout, None, config),
+        start=_missing(
+            [one for one in by_place[Place.SHARED] if one.exists(config)] + _once(config),
+            layout,
+            None,
+            config,
+        ),
         epochs=[_epoch(layout, number, config) for number in numbers],
         end=(
             *_missing(
@@ -140,9 +145,10 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
     """
     console = Console(width=None if Console().is_terminal else 100)
     total = len(found.epochs)
-    console.print(f"{found.name}: {found.done} of {total} epochs done", highlight=False)
+    what = f"{found.done} of {total} epochs done" if total else "clusters of data.features"
+    console.print(f"{found.name}: {what}", highlight=False)
     if found.start:
-        console.print(f"before epoch 1, missing: {_named(found.start)}")
+        console.print(f"{'before epoch 1' if total else 'first'}, missing: {_named(found.start)}")
     under_way = None if found.start else found.done + 1
     begun = [e for e in found.epochs if e.loss is not None or e.number == under_way]
     if begun:

@@ -12,7 +12,9 @@ from mprd.config import Config
 from mprd.data.index import camera_names, split_rows
 from mprd.data.pixels import PIXEL_MEAN, PIXEL_STD
 from mprd.inference.embed import embed_store
+from mprd.inference.feature_files import index_features
 from mprd.models.weights import add_card, read_architecture
+from mprd.pipeline.files import require_given
 from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import require_memory
@@ -28,44 +30,45 @@ from mprd.system.torch_setup import select_device
 def run_export(
     *,
     index: Path,
-    pixels: Path,
-    model: Path,
     features: Path,
     clusters: Path,
     out: Path,
     config: Config,
+    pixels: Path | None = None,
+    model: Path | None = None,
 ) -> None:
     """Write the last model with its card, embeddings of all images, and a table of the clusters.
 
     The clusters are those of the trained model: each epoch's own clusters are older, made from
     the model that the epoch began with. Cluster -1 is an outlier; the confidence of an image is
-    its mean relation to the others of its cluster.
+    its mean relation to the others of its cluster. With `data.features` there is no model.
 
     Args:
         index: `index.h5`.
-        pixels: `pixels.h5`.
-        model: `model.safetensors` of the last epoch.
         features: embeddings of the training images by this model.
         clusters: the clusters that follow from them.
         out: folder to write into.
         config: of the run.
+        pixels: `pixels.h5`, unless `data.features` is set.
+        model: `model.safetensors` of the last epoch, likewise.
 
     Raises:
         UserError: an input is missing, damaged or of another run; too little memory.
     """
+    require_given("export", {"pixels": pixels, "model": model}, config)
     lineage, end = Lineage("export"), FinalLayout(out)
     images = lineage.read("index", index, INDEX)
-    device = select_device(config.device)
     others = split_rows(images, *SPLITS[1:])
-    store = open_images(lineage, pixels, images, others, device)
-    network = read_model(lineage, model, config.precision)
     train = lineage.read("features", features, FEATURES)
     found = lineage.read("clusters", clusters, CLUSTERS)
-    embeddings = train["features"]
-    if len(others):
-        require_memory("export", inference_sizes(network, store), config)
-        more = embed_store(network.to(device), store, device)
-        embeddings = np.concatenate([embeddings, more])
+    rows = np.concatenate([train["row"], others])
+    if config.data.features is not None:
+        embeddings = index_features(config.data.features, images)[rows]
+    else:
+        assert pixels is not None  # it and the model were required
+        assert model is not None
+        more = _embedded(lineage, images, others, pixels, model, config)
+        embeddings = np.concatenate([train["features"], more])
     if not group.writes():
         return
     write_artifact(
@@ -73,15 +76,34 @@ def run_export(
         FEATURES,
         {
             "features": embeddings.astype(config.features.dtype),
-            "row": np.concatenate([train["row"], others]),
+            "row": rows,
         },
         config=stage_settings(config, "export"),
-        inputs={name: lineage.digests[name] for name in ("index", "pixels", "model")},
+        inputs=_made_from(lineage, train),
         attributes={"splits": ",".join(SPLITS)},
     )
-    add_card(model, end.model, _card(model, images, found))
+    if model is not None:
+        add_card(model, end.model, _card(model, images, found))
     numbers = numbers_of(found["labels"], found["number"])
     write_cluster_csv(end.table, images, train["row"], numbers, found["membership"])
+
+
+def _embedded(
+    lineage: Lineage, index: Artifact, rows: np.ndarray, pixels: Path, model: Path, config: Config
+) -> np.ndarray:
+    device = select_device(config.device)
+    store = open_images(lineage, pixels, index, rows, device)
+    network = read_model(lineage, model, config.precision)
+    if not len(rows):
+        return np.empty((0, network.dim), np.float32)
+    require_memory("export", inference_sizes(network, store), config)
+    return embed_store(network.to(device), store, device)
+
+
+def _made_from(lineage: Lineage, features: Artifact) -> dict[str, str]:
+    """Return the digests of what embeddings are made from: images and model, or a user's file."""
+    known = features.inputs | lineage.digests
+    return {name: known[name] for name in ("index", "pixels", "model", "file") if name in known}
 
 
 def _card(model: Path, index: Artifact, clusters: Artifact) -> str:

@@ -1,12 +1,16 @@
-"""Stage `features`: embed the images of one or more splits."""
+"""Stage `features`: embed the images of one or more splits, or take the features of a file."""
 
 from pathlib import Path
 
-from mprd.artifacts import FEATURES, INDEX, SPLITS, write_artifact
+import numpy as np
+
+from mprd.artifacts import FEATURES, INDEX, SPLITS, Artifact, sha256_file, write_artifact
 from mprd.config import Config
 from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.inference.embed import embed_store
+from mprd.inference.feature_files import index_features
+from mprd.pipeline.files import require_given
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import require_memory
 from mprd.pipeline.settings import stage_settings
@@ -18,31 +22,41 @@ from mprd.system.torch_setup import select_device
 
 @exclusive
 def run_features(
-    *, index: Path, pixels: Path, model: Path, out: Path, config: Config, split: str = "train"
+    *,
+    index: Path,
+    out: Path,
+    config: Config,
+    pixels: Path | None = None,
+    model: Path | None = None,
+    split: str = "train",
 ) -> None:
     """Write the L2-normalised embeddings of the splits, in index order.
 
     Args:
         index: `index.h5`.
-        pixels: `pixels.h5`.
-        model: `model.safetensors`.
         out: `features.h5` to write.
-        config: `device`, `precision` and `features.dtype` are read.
+        config: `device`, `precision`, `features.dtype` and `data.features` are read.
+        pixels: `pixels.h5`, unless `data.features` is set.
+        model: `model.safetensors`, likewise.
         split: `train`, `query`, `gallery`, or several of them, comma-separated.
 
     Raises:
         UserError: an input is missing, damaged, or of another run; no such split; NaN embeddings;
-            too little memory.
+            too little memory; with `data.features`, as `matched_features`.
     """
+    require_given("features", {"pixels": pixels, "model": model}, config)
     splits = _splits(split)
     lineage = Lineage("features")
     artifact = lineage.read("index", index, INDEX)
-    device = select_device(config.device)
     rows = split_rows(artifact, *splits)
-    store = open_images(lineage, pixels, artifact, rows, device)
-    network = read_model(lineage, model, config.precision)
-    require_memory("features", inference_sizes(network, store), config)
-    features = embed_store(network.to(device), store, device)
+    inputs: dict[str, str] = {}
+    if config.data.features is not None:
+        features = index_features(config.data.features, artifact)[rows]
+        inputs["file"] = sha256_file(config.data.features)
+    else:
+        assert pixels is not None  # it and the model were required
+        assert model is not None
+        features = _embedded(lineage, artifact, rows, pixels, model, config)
     if not group.writes():
         return
     write_artifact(
@@ -50,9 +64,19 @@ def run_features(
         FEATURES,
         {"features": features.astype(config.features.dtype), "row": rows},
         config=stage_settings(config, "features"),
-        inputs=lineage.digests,
+        inputs=lineage.digests | inputs,
         attributes={"splits": ",".join(splits)},
     )
+
+
+def _embedded(
+    lineage: Lineage, index: Artifact, rows: np.ndarray, pixels: Path, model: Path, config: Config
+) -> np.ndarray:
+    device = select_device(config.device)
+    store = open_images(lineage, pixels, index, rows, device)
+    network = read_model(lineage, model, config.precision)
+    require_memory("features", inference_sizes(network, store), config)
+    return embed_store(network.to(device), store, device)
 
 
 def _splits(names: str) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ import numpy as np
 from mprd.artifacts import INDEX, SPLITS, read_artifact
 from mprd.config import Config
 from mprd.inference.embed import CPU_BATCH
-from mprd.models.footprint import footprint
+from mprd.inference.feature_files import read_array
+from mprd.models.footprint import Footprint, footprint
 from mprd.models.network import build_network
 from mprd.pipeline.memory import Sizes, stage_memory
 from mprd.pipeline.registry import load_plugins
@@ -72,8 +73,12 @@ class _Estimate:
             int((split == number).sum()) for number in range(len(SPLITS))
         )
         self.config, data = config, config.data
-        network = build_network(config, data.height, data.width, pretrained=False).eval()
-        self.dim, self.footprint = network.dim, footprint(network)
+        if data.features is not None:
+            self.dim = int(read_array(data.features).shape[-1])
+            self.footprint = Footprint(largest=0, activations=0, weights=0)
+        else:
+            network = build_network(config, data.height, data.width, pretrained=False).eval()
+            self.dim, self.footprint = network.dim, footprint(network)
         # About what graphs store, with a margin: k1 / 2 pairs an image up to 0.7, 10 k1 up to 0.97.
         wide = max(config.graph.eps_max - 0.7, 0.0)
         self.stored = round((1 + 40 * wide) * config.graph.k1) * self.train

@@ -7,12 +7,15 @@ from typing import Any
 import pandas as pd
 
 from mprd.artifacts import CLUSTERS, atomic, read_artifact, read_json
+from mprd.config import load_config
 from mprd.errors import UserError
 from mprd.pipeline.layout import INITIAL, RunLayout, epoch_name
+from mprd.pipeline.stages import stage
 from mprd.report.columns import COLUMNS, Source, names
 from mprd.report.tables import read_table
 
 _INITIAL_ROW = "init"
+_FINAL_ROW = "features"  # of a run that trains nothing
 _LAST_ROW = "last epoch"
 
 
@@ -32,13 +35,16 @@ def run_table(*, run: Path, out: Path) -> None:
 def collect(layout: RunLayout) -> pd.DataFrame:
     """Return what the stages of a run reported so far.
 
-    Rows: baselines, the initial model (`init`), then every epoch that is complete. Metrics of
-    retrieval are shares in [0, 1].
+    Rows: baselines, the initial model (`init`), then every epoch that is complete; of a run with
+    `data.features` only the final clusters. Metrics of retrieval are shares in [0, 1].
 
     Raises:
         UserError: the run has no complete epoch or a report is damaged.
     """
     epochs = layout.epochs_with("metrics")
+    if _is_given(layout):
+        row = {"model": _FINAL_ROW} | _cluster_metrics(layout.final.clusters)
+        return pd.DataFrame([row], columns=["model", *names()])
     if not epochs:
         raise UserError(f"{layout.folder} holds no complete epoch. Train one with `mprd train`.")
     rows = [{"model": name} | _evaluation(layout, name) for name in layout.baselines()]
@@ -77,6 +83,12 @@ def run_summary(*, tables: Sequence[Path], variants: Sequence[str], out: Path) -
     _write_csv(summary.join(spread).reset_index(), out)
 
 
+def _is_given(layout: RunLayout) -> bool:
+    """Tell whether a run takes features as they are."""
+    path = layout.config
+    return path.is_file() and not stage("train").exists(load_config(path))
+
+
 def _evaluation(layout: RunLayout, name: str) -> dict[str, Any]:
     """Return the metrics of an evaluation; empty where there is none."""
     path = layout.evaluation(name)
@@ -90,15 +102,19 @@ def _evaluation(layout: RunLayout, name: str) -> dict[str, Any]:
 def _epoch_row(layout: RunLayout, epoch: int) -> dict[str, Any]:
     here = layout.epoch(epoch)
     metrics = read_json(here.metrics, "mprd.metrics", "train")
-    clusters = read_artifact(here.clusters, CLUSTERS)
-    count = {"num_clusters": len(clusters["sizes"])}
     return {
         "model": str(epoch),
-        **_metrics(Source.CLUSTERS, count | clusters.attributes),
+        **_cluster_metrics(here.clusters),
         **_metrics(Source.METRICS, metrics),
         **_metrics(Source.RELATIONS, metrics.get("relations") or {}),
         **_evaluation(layout, epoch_name(epoch)),
     }
+
+
+def _cluster_metrics(path: Path) -> dict[str, Any]:
+    clusters = read_artifact(path, CLUSTERS)
+    count = {"num_clusters": len(clusters["sizes"])}
+    return _metrics(Source.CLUSTERS, count | clusters.attributes)
 
 
 def _metrics(source: Source, report: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mprd.artifacts import atomic
+from mprd.clustering.from_features import features_config
 from mprd.config import validate
 from mprd.errors import UserError
 from mprd.starter.start import Start
@@ -137,6 +138,37 @@ def write_config(
     Raises:
         UserError: the file exists.
     """
+    passes = f"{plan.iters * plan.identities * plan.instances / found.images:.1f}"
+    _write(out, "config.yaml.j2", found, plan=plan, duration=duration, start=start, passes=passes)
+
+
+def write_features_config(out: Path, found: Survey, features: Path) -> None:
+    """Write the settings of a run with the features of another network, and check them.
+
+    Args:
+        out: YAML to write; not overwritten.
+        found: what the settings are for.
+        features: `data.features`.
+
+    Raises:
+        UserError: the file exists.
+    """
+    settings = features_config(several_cameras=len(found.cameras) > 1)
+    height, width = image_size(found.aspect)
+    _write(
+        out,
+        "features.yaml.j2",
+        found,
+        features=features,
+        height=height,
+        width=width,
+        graph=settings.graph,
+        cluster=settings.cluster,
+    )
+
+
+def _write(out: Path, template: str, found: Survey, **values: Any) -> None:
+    """Write a config from a template, and check it."""
     if out.exists():
         raise UserError(f"{out} exists. Name another file with --out, or remove it.")
     environment = Environment(
@@ -146,14 +178,8 @@ def write_config(
         keep_trailing_newline=True,
     )
     environment.filters["yaml"] = _yaml
-    text = environment.get_template("config.yaml.j2").render(
-        name=run_name(out),
-        file=shlex.quote(str(out)),
-        found=found,
-        plan=plan,
-        duration=duration,
-        start=start,
-        passes=f"{plan.iters * plan.identities * plan.instances / found.images:.1f}",
+    text = environment.get_template(template).render(
+        name=run_name(out), file=shlex.quote(str(out)), found=found, **values
     )
     validate(yaml.safe_load(text), str(out))
     with atomic(out, lock=False) as temporary:

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix
 
+from mprd.errors import UserError
+
 
 def check_features(features: Any, name: str = "features") -> np.ndarray:
     """Return features as C-contiguous float32 (N, D).
@@ -20,6 +22,30 @@ def check_features(features: Any, name: str = "features") -> np.ndarray:
         row = int(np.argmin(finite))
         raise ValueError(f"{name} hold NaN or infinite values, first in row {row}.")
     return array
+
+
+def unit_rows(features: np.ndarray, name: str = "the features") -> np.ndarray:
+    """Return features of any network as C-contiguous float32 (N, D), rows of unit length.
+
+    Args:
+        features: float (N, D).
+        name: what to call them in an error.
+
+    Raises:
+        UserError: another shape or type, or a row that has no direction.
+    """
+    if features.ndim != 2 or not np.issubdtype(features.dtype, np.floating):
+        raise UserError(
+            f"{name[:1].upper()}{name[1:]} must be floats (N, D), one row for each image, not "
+            f"{features.dtype} {features.shape}."
+        )
+    wide = features.astype(np.float32) if features.dtype == np.float16 else features
+    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+    fine = np.isfinite(lengths) & (lengths > 0)
+    if not fine.all():
+        row = int(np.argmin(fine))
+        raise UserError(f"Row {row} of {name} is zero, NaN or infinite. Fix or remove it.")
+    return np.ascontiguousarray(wide / lengths, np.float32)
 
 
 def check_integers(values: Any, count: int, name: str) -> np.ndarray:

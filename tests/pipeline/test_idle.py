@@ -100,6 +100,19 @@ CASES = {
         {"train": {"memory": "camera", "use_hsd": True}},
         "train.memory: cluster",
     ),
+    **{
+        key: ({"data": {"features": "f.npy"}} | given, {}, "a network, data.features: null")
+        for key, given in {
+            "seed": {"seed": 3},
+            "precision": {"precision": "float32"},
+            "model": {"model": {"backbone": "mini"}},
+            "init": {"init": {"method": "random"}},
+            "augment": {"augment": {"pad": 3}},
+            "train": {"train": {"iters": 3}},
+            "evaluate.flip": {"evaluate": {"flip": True}},
+            "evaluate.rerank": {"evaluate": {"rerank": True}},
+        }.items()
+    },
     "train.ppa_mix": ({"train": {"ppa_mix": 0.3}}, {"train": {"use_ppa": True}}, "train.use_ppa"),
     "train.ppa_weight": (
         {"train": {"ppa_weight": 0.3}},

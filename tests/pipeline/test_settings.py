@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
@@ -80,6 +81,7 @@ def run(tmp_path_factory, tiny_config):
     run_stage("transitions", layout, changed(config, **TIMED, epochs=1), step=FINAL)
     shutil.copy(layout.initial_model, folder / "checkpoint.safetensors")
     index = read_artifact(layout.index, INDEX)
+    np.save(folder / "features.npy", np.eye(len(index["path"]), dtype=np.float32))
     lines = list(zip(index["path"][:12], index["identity"][:12], strict=True))
     for name, column in (("labels", "identity"), ("numbers", "cluster")):
         rows = "".join(f"{path},{who}\n" for path, who in lines)
@@ -107,6 +109,7 @@ TIMED = {"use_time": True}
 PACED = {"cluster": {"self_paced": True}}
 WIDENED = {"cluster": {"eps": 1e-6, "min_samples": 6, "widen_step": 0.3}}
 NOWHERE = merge(JUDGED, {"cluster": {"min_size": 60, "widen_step": 0.3}})
+GIVEN = {"use_gcn": False, "epochs": 0, "data": {"features": "{run}/features.npy"}}
 NUMBERS = {"export": {"numbers": "{run}/numbers.csv"}}
 SOURCES = [
     {"gcn": {"unlabelled": {"source": source, "strict": 0.3}}}
@@ -122,7 +125,7 @@ VARIANTS: dict[str, list[Variant]] = {
         Variant({"init": {"method": "warmup"}}),
         Variant({"init": {"method": "checkpoint", "checkpoint": "{run}/checkpoint.safetensors"}}),
     ],
-    "features": [Variant({}, 1)],
+    "features": [Variant({}, 1), Variant(GIVEN, FINAL)],
     "graph": [Variant({}, 1), Variant(IVF, 1)],
     "transitions": [Variant(TIMED, 1)],
     "ranks": [Variant(IVF, 1)],
@@ -150,7 +153,7 @@ VARIANTS: dict[str, list[Variant]] = {
         *(Variant({}, step) for step in ("random", "000", "001")),
         Variant(TIMED | {"evaluate": {"time": True}}, "001"),
     ],
-    "export": [Variant({}, FINAL)],
+    "export": [Variant({}, FINAL), Variant(GIVEN, FINAL)],
 }
 
 
@@ -254,7 +257,7 @@ def test_settings_are_nested_as_in_the_config():
     config = Config()
     sizes = {"height": 256, "width": 128, "allow_outside": False}
     assert stage_settings(config, "pixels") == {"data": sizes}
-    stored = {"precision": "auto", "features": {"dtype": "float32"}}
+    stored = {"precision": "auto", "features": {"dtype": "float32"}, "data": {"features": None}}
     assert stage_settings(config, "features") == stored
     unread = {"gamma", "min_size", "eps_gap", "threshold"}
     clusters = {"cluster": config.cluster.model_dump(mode="json", exclude=unread)}
@@ -271,6 +274,12 @@ def test_own_files_are_those_that_are_there(tmp_path, tiny_config):
     manifest.write_text("path\n")
     assert user_files(config, "index") == {"data.root": manifest}
     assert user_files(config, "pixels") == {}
+    given = changed(tiny_config, epochs=0, data={"features": str(tmp_path / "f.npy")})
+    (tmp_path / "f.npy").touch()
+    assert user_files(given, "features") == {"data.features": tmp_path / "f.npy"}
+    (tmp_path / "f.txt").touch()
+    both = {"data.features": tmp_path / "f.npy", "data.features, paths": tmp_path / "f.txt"}
+    assert user_files(given, "features") == user_files(given, "export") == both
     checkpoint = tmp_path / "a.pth"
     torch.save({}, checkpoint)
     start_from = {"method": "checkpoint", "checkpoint": str(checkpoint)}

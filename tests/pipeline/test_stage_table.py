@@ -258,6 +258,7 @@ def test_user_files_are_paths(tiny_config):
     assert keys == {
         "data.reader",
         "data.root",
+        "data.features",
         "init.checkpoint",
         "cluster.constraints",
         "export.numbers",

@@ -8,8 +8,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mprd.cli.app import app
+from mprd.clustering.from_features import features_config
 from mprd.config import load_config
 from mprd.errors import UserError
+from mprd.pipeline.idle import idle_settings
 from mprd.starter.recipe import Recipe, duration, recipe, run_name, seconds, write_config
 from mprd.starter.survey import Survey, guess_cameras, survey
 
@@ -163,3 +165,22 @@ def test_recipe_fields_are_all_used(tmp_path):
     used = template.read_text()
     names = {"alignment", *Recipe.__dataclass_fields__}
     assert [name for name in names if f"plan.{name}" not in used] == []
+
+
+def test_features_in_place_of_a_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw(tmp_path / "own", [f"{number}.jpg" for number in range(6)])
+    np.save("f.npy", np.eye(6, 8, dtype=np.float32))
+    asked = ["new", "own", "--features", "f.npy"]
+    done = CliRunner().invoke(app, [*asked, "--weights", "w.pth"])
+    assert "give one of them" in str(done.exception)
+    np.save("short.npy", np.eye(5, 8, dtype=np.float32))
+    done = CliRunner().invoke(app, ["new", "own", "--features", "short.npy"])
+    assert "has 5 rows and no paths, for 6 images" in str(done.exception)
+    assert not Path("own.yaml").exists()
+    done = CliRunner().invoke(app, asked)
+    assert "features in f.npy: 6 images, 8 dimensions" in done.output
+    config, defaults = load_config(Path("own.yaml")), features_config()
+    assert (config.epochs, config.data.features) == (0, Path("f.npy"))
+    assert (config.graph, config.cluster) == (defaults.graph, defaults.cluster)
+    assert not idle_settings([config])

@@ -42,7 +42,7 @@ READERS = {
     "index": every("features", "transitions", "draft", "cluster", "ranks", "judge")
     | {"pixels", "init", "metadata", "pretrain", "train", "learn", "evaluate", "export"},
     "pixels": every("features")
-    | {"init", "metadata", "pretrain", "train", "learn", "evaluate", "export"},
+    | {"init", "metadata", "pretrain", "train", "learn", "evaluate", "export", "report"},
     "init": {"features@1", "train", "learn", "evaluate", "metadata", "pretrain"},
     "features@1": {"graph@1", "ranks@1", "judge@1", "metadata", "pretrain", "train", "learn"},
     "features@2": {"graph@2", "ranks@2", "judge@2", "train", "learn"},
@@ -108,7 +108,7 @@ WITH = {
 }
 # No rule of a run depends on these; what they do is tested where they belong.
 OF_THE_DAG = {"results", "runs", "seeds", "epochs", "epochs_per_job", "use_gcn", "processes"}
-OF_THE_DAG |= {"cluster.relation"}
+OF_THE_DAG |= {"cluster.relation", "data.features"}
 OF_THE_DAG |= {"evaluate.every", "evaluate.baselines", "plugins"}
 # Only one piece of each kind is shipped that could be named.
 ONE_PIECE = {"train.extra_losses"}

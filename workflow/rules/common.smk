@@ -12,7 +12,7 @@ from mprd.artifacts.files import file_digest
 from mprd.config import expand_runs
 from mprd.data.datasets.fingerprint import fingerprint
 from mprd.errors import EPOCHS, FINAL, UserError
-from mprd.pipeline.conditions import USES_GCN
+from mprd.pipeline.conditions import GIVEN, USES_GCN
 from mprd.pipeline.freshness import Freshness, JobFiles
 from mprd.pipeline.idle import idle_settings
 from mprd.pipeline.layout import EVALUATIONS, RunLayout, comparison, summary_table

@@ -14,9 +14,9 @@ BY_RULE = {one.name: one for one in STAGES}
 
 def stage_of(rulename):
     """The stage of a rule; None for a job of several epochs. A workflow may import us renamed."""
-    names = ("train_gcn", *sorted(BY_RULE, key=len, reverse=True))
+    names = ("train_gcn", "export_given", *sorted(BY_RULE, key=len, reverse=True))
     name = next((name for name in names if rulename.endswith(name)), "")
-    return BY_RULE.get(name.removesuffix("_gcn"))
+    return BY_RULE.get(name.removesuffix("_gcn").removesuffix("_given"))
 
 
 def threads_of(wildcards, rulename):

@@ -195,8 +195,19 @@ use rule stage as export with:
     input:
         unpack(reads("export")),
     output:
-        **writes("export"),
+        **writes("export", conditional=True),
     log:
         RUN.log(FINAL, "export"),
     benchmark:
         RUN.benchmark(FINAL, "export")
+
+
+# A run with `data.features` has no model to leave.
+use rule export as export_given with:
+    output:
+        **writes("export"),
+    wildcard_constraints:
+        run=runs_where(GIVEN),
+
+
+ruleorder: export_given > export

@@ -39,7 +39,9 @@ def _blocks(run: RunData) -> Iterator[Block]:
         if len(alone):
             by_size = alone[np.argsort(-sizes[alone], kind="stable")]
             yield _sheet(run, "Of one camera only", by_size)
-    kept = overlap(labels, run.labels_of(run.config.epochs))
+    if (before := run.labels_before) is None:
+        return
+    kept = overlap(labels, before)
     if (kept < 1).any():
         changed = np.argsort(kept, kind="stable")
         yield _sheet(

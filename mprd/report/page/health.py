@@ -97,7 +97,9 @@ CHECKS = {
 def health(run: RunData) -> Section:
     """Return the check of the final clusters."""
     metrics = cluster_health(run.distance, run.labels, run.graph["neighbors"], run.camera)
-    findings = judge(metrics, stability(run.labels, run.labels_of(run.config.epochs)))
+    before = run.labels_before
+    steady = float("nan") if before is None else stability(run.labels, before)
+    findings = judge(metrics, steady)
     look = [finding.name.lower() for finding in findings if not finding.fine]
     verdict = f"Look at this: {', '.join(look)}." if look else "Looks fine."
     return Section(
@@ -115,7 +117,7 @@ def judge(metrics: ClusterHealth, steady: float) -> list[Finding]:
 
     Args:
         metrics: of the clusters.
-        steady: their agreement with the clusters of the epoch before (`stability`).
+        steady: their agreement with the clusters of the epoch before (`stability`); NaN: none.
     """
     values = asdict(metrics) | {"stability": steady}
     findings = []

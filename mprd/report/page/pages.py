@@ -62,7 +62,7 @@ def comparison_page(folders: Sequence[Path]) -> str:
     """
     runs = dict(zip(_names(folders), map(RunData, folders), strict=True))
     titled = [column for column in COLUMNS if column.title]
-    last = {name: run.epochs.iloc[-1] for name, run in runs.items()}
+    last = {name: run.last for name, run in runs.items()}
     known = [c for c in titled if any(pd.notna(row[c.name]) for row in last.values())]
     results = Table(
         ("run", *(column.title for column in known), "time"),

@@ -62,6 +62,11 @@ class RunData:
         rows = self.table[self.table["model"].str.isdecimal()]
         return rows.assign(epoch=rows["model"].astype(int)).reset_index(drop=True)
 
+    @property
+    def last(self) -> pd.Series:
+        """The row of the last epoch; of a run that trains nothing that of its clusters."""
+        return self.table.iloc[-1]
+
     @cached_property
     def index(self) -> Artifact:
         """All images."""
@@ -100,6 +105,11 @@ class RunData:
     def number(self, label: int) -> int:
         """Return what people call a cluster, as in `clusters.csv`; -1 for outliers."""
         return int(self.clusters["number"][label]) if label >= 0 else -1
+
+    @property
+    def labels_before(self) -> np.ndarray | None:
+        """The clusters that the last epoch trained on; None: the run trains nothing."""
+        return self.labels_of(self.config.epochs) if self.config.epochs else None
 
     def labels_of(self, epoch: int) -> np.ndarray:
         """Return the clusters that an epoch trained on."""

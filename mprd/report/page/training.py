@@ -33,8 +33,10 @@ _LOSSES = {
 }
 
 
-def training(run: RunData) -> Section:
-    """Return curves over the epochs."""
+def training(run: RunData) -> Section | None:
+    """Return curves over the epochs; None: the run trains nothing."""
+    if not run.config.epochs:
+        return None
     return Section(
         "training",
         "Training",

@@ -24,6 +24,7 @@ NORMAL = {
     "linkage": [],
     "neighbors": [],
     "evaluation": [],
+    "audit": [],
     "losses": [],
     "training": [],
     "relations": [],

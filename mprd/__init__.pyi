@@ -5,6 +5,10 @@ from . import graph as graph
 from . import retrieval as retrieval
 from .clustering.agreement import PairQuality as PairQuality
 from .clustering.agreement import pair_quality as pair_quality
+from .clustering.audit import AuditPairs as AuditPairs
+from .clustering.audit import audit_pairs as audit_pairs
+from .clustering.audit_estimate import AuditEstimate as AuditEstimate
+from .clustering.audit_estimate import audit_estimate as audit_estimate
 from .clustering.dbscan import dbscan as dbscan
 from .clustering.from_features import FeatureClusters as FeatureClusters
 from .clustering.from_features import cluster_features as cluster_features

@@ -9,6 +9,10 @@ import typer
 from mprd.cli.app import RESULTS_PANEL, START_PANEL, app
 from mprd.cli.interrupts import Stopped
 from mprd.errors import UserError
+
+if TYPE_CHECKING:
+    from mprd.judging.session import Asking
+    from mprd.pipeline.layout import RunLayout
 from mprd.system.threads import worker_count
 
 if TYPE_CHECKING:
@@ -193,19 +197,51 @@ def answer(
 
     Example: mprd answer --run results/crops
     """
-    import webbrowser
-
     from mprd.judging.questions import questions
-    from mprd.judging.server import JudgingServer
     from mprd.judging.session import Session
     from mprd.pipeline.layout import RunLayout
-    from mprd.report.page.thumbnails import Thumbnails
 
     layout = RunLayout(run)
     session = Session(questions(run, count), out or layout.folder / "answers.csv")
     if session.current is None:
         print("There is nothing to judge: the clusterings agree, or you answered every pair.")
         return
+    _judge(session, layout, port, browser=browser)
+
+
+@app.command(rich_help_panel=RESULTS_PANEL)
+def audit(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    count: Annotated[int, typer.Option(min=20, help="Pairs of a new audit.")] = 50,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Measure the clusters: judge pairs that are drawn at random.
+
+    The answers give pair precision and pair recall with 95 % intervals. They stay in audit.csv of
+    the run; a second call goes on where you stopped, or tells the result. They only measure: no
+    cluster is made from them.
+
+    Example: mprd audit results/crops
+    """
+    from mprd.judging.audit_file import audit_words
+    from mprd.judging.audit_session import audit_session
+    from mprd.pipeline.layout import RunLayout
+
+    layout = RunLayout(run)
+    session = audit_session(run, count)
+    if session.current is not None:
+        _judge(session, layout, port, browser=browser)
+    print(f"{run}: {audit_words(layout)}")
+
+
+def _judge(session: "Asking", layout: "RunLayout", port: int, *, browser: bool) -> None:
+    """Show the pairs of a session on a local page, until Ctrl-C."""
+    import webbrowser
+
+    from mprd.judging.server import JudgingServer
+    from mprd.report.page.thumbnails import Thumbnails
+
     pictures = Thumbnails(layout.pixels)
     try:
         server = JudgingServer(session, lambda row: pictures.addresses([row], 512)[row], port)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader
 
-from mprd.judging.session import Session
+from mprd.judging.session import Asking
 
 _ANSWERS = {"same": "1", "different": "0", "skip": ""}
 _LONGEST = 1000  # bytes of a form
@@ -21,7 +21,7 @@ class JudgingServer(ThreadingHTTPServer):
     elsewhere in the same browser cannot reach it.
     """
 
-    def __init__(self, session: Session, picture: Callable[[int], str], port: int = 0) -> None:
+    def __init__(self, session: Asking, picture: Callable[[int], str], port: int = 0) -> None:
         """Bind.
 
         Args:

@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from mprd.artifacts import atomic
 from mprd.errors import UserError
@@ -21,13 +21,31 @@ class Shown(NamedTuple):
         paths: of the two images, as in the index.
         cameras: their names, "" unknown.
         rows: of the index.
-        moves: images that the answer moves to another cluster, at least.
+        moves: images that the answer moves to another cluster, at least; 0: none, it only counts.
     """
 
     paths: tuple[str, str]
     cameras: tuple[str, str]
     rows: tuple[int, int]
     moves: int
+
+
+class Asking(Protocol):
+    """What the page needs to know of a session: `Session`, or an `AuditSession`."""
+
+    questions: Sequence[Shown]
+    answered: int
+    out: Path
+
+    @property
+    def current(self) -> Shown | None:
+        """The question to ask now; None: there are no more."""
+
+    def answer(self, number: int, answer: Answer) -> None:
+        """Take an answer."""
+
+    def undo(self) -> None:
+        """Take the last answer back."""
 
 
 class Session:
@@ -50,7 +68,7 @@ class Session:
         self.out = out
         before = _read(out)
         known = {frozenset(row[:2]) for row in before}
-        self.questions = [q for q in questions if frozenset(q.paths) not in known]
+        self.questions: Sequence[Shown] = [q for q in questions if frozenset(q.paths) not in known]
         self.answered = 0
         self._lock = threading.Lock()
         # An editor may have left the last line open: the next answer would be glued to it.

@@ -7,6 +7,7 @@ import pandas as pd
 
 from mprd.errors import UserError, why_no_file
 
+_AUDIT_COLUMN = "stratum"  # tells the file of an audit from other answers
 _WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -21,10 +22,16 @@ def read_answers(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarr
         Pairs of training rows int64 (p, 2), and whether each is one identity, bool (p,).
 
     Raises:
-        UserError: unreadable, other columns, unknown paths, an image paired with itself, a pair
-            with two answers.
+        UserError: unreadable, other columns, answers of an audit, unknown paths, an image paired
+            with itself, a pair with two answers.
     """
     table = read_csv(path, ("path_a", "path_b", "same"))
+    if _AUDIT_COLUMN in table.columns:
+        raise UserError(
+            f"{path} holds the answers of an audit, which measure clusters. They could not measure "
+            "clusters that were made from them. Answer other pairs with `mprd answer`, or copy the "
+            "columns path_a, path_b and same into a file of their own."
+        )
     answer = table["same"].str.strip().str.lower()
     table, answer = table[answer != ""], answer[answer != ""]
     wrong = answer[~answer.isin(list(_WORDS))]

@@ -164,6 +164,11 @@ class RunLayout(Folder):
         return metrics + sorted(self.folder.glob("evaluation/*.json"))
 
     @property
+    def audit(self) -> Path:
+        """Return the pairs that measure the clusters, with answers (`mprd audit`)."""
+        return self.folder / "audit.csv"
+
+    @property
     def events(self) -> Path:
         """The folder of TensorBoard's events (`mprd run --tensorboard`)."""
         return self.folder / "events"
@@ -238,6 +243,7 @@ def describe() -> str:
         (run.rankings("<name>"), "the results of each query"),
         *_lines(run.final),
         (run.final.recut("<cut>"), "the same table at another cut (mprd recluster)"),
+        (run.audit, "pairs drawn at random, and answers that measure the clusters (mprd audit)"),
         (run.provenance / "<stage>-<hash>.json", "what decides that a stage runs again"),
         (run.log("<job>"), "what a job printed"),
         (run.benchmark("<job>"), "its time and memory"),

@@ -11,6 +11,7 @@ from rich.table import Table
 from mprd.artifacts import read_json
 from mprd.config import Config, load_config
 from mprd.errors import FINAL
+from mprd.judging.audit_file import audit_words
 from mprd.pipeline.files import Step, files_written
 from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, epoch_name, run_of
 from mprd.pipeline.stage import Place, Stage
@@ -46,6 +47,7 @@ class RunStatus:
         start: what is missing before epoch 1.
         epochs: all of them, done or not.
         end: what is missing of the export and the tables.
+        audit: whether the final clusters were audited, and the result; None: there are none.
         seconds_left: for the epochs that are missing, by the pace of the last ones; None: unknown.
     """
 
@@ -53,6 +55,7 @@ class RunStatus:
     start: tuple[str, ...]
     epochs: list[EpochStatus]
     end: tuple[str, ...]
+    audit: str | None
     seconds_left: float | None
 
     @property
@@ -86,6 +89,7 @@ def run_status(folder: Path) -> RunStatus:
             ),
             *_missing([stage("table"), stage("report")], layout, None, config),
         ),
+        audit=audit_words(layout) if layout.final.clusters.is_file() else None,
         seconds_left=_seconds_left(layout, config),
     )
 
@@ -159,6 +163,8 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
         console.print(f"at the end, missing: {_named(found.end)}")
     if found.done == total and not found.start and not found.end:
         console.print("finished")
+    if found.audit is not None:
+        console.print(f"clusters: {found.audit}", highlight=False, markup=False, soft_wrap=True)
     if stale is not None:
         console.print(f"stale: {len(stale) or 'nothing'}")
         for path, why in stale.items():

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mprd.judging.audit_file import audit_words
 from mprd.report.page.blocks import Block, Picture, Plots, Section, Strip, Strips, Text
 from mprd.report.page.plots import histogram
 from mprd.report.page.run_data import RunData, train_picture
@@ -27,6 +28,7 @@ def clusters(run: RunData) -> Section:
 
 
 def _blocks(run: RunData) -> Iterator[Block]:
+    yield Text(f"Clusters {audit_words(run.layout)}.")
     labels = run.labels
     sizes = np.bincount(labels[labels >= 0])
     yield Plots([histogram("images in a cluster", sizes, "images", "clusters")])

@@ -1,0 +1,136 @@
+"""The pairs of an audit, shown to a person; a finished run's audit, new or continued."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mprd.artifacts import CLUSTERS, FEATURES, INDEX, Artifact, read_artifact
+from mprd.clustering.audit import audit_pairs
+from mprd.config import load_config
+from mprd.data.index import name_cameras, split_rows
+from mprd.errors import UserError
+from mprd.graph.cameras import align_cameras
+from mprd.judging.audit_file import (
+    AuditRow,
+    clusters_digest,
+    read_audit,
+    rows_of_audit,
+    write_audit,
+)
+from mprd.judging.session import Answer, Shown
+from mprd.pipeline.layout import run_of
+
+
+class AuditSession:
+    """The questions of an audit that are left, and their answers on disk.
+
+    Every answer is in the file before the next question is shown. Answers may come from several
+    threads, as those of a double click do.
+    """
+
+    def __init__(self, rows: Sequence[AuditRow], shown: Sequence[Shown], out: Path) -> None:
+        """Begin, or continue.
+
+        Args:
+            rows: of the file, in the order in which they are asked.
+            shown: the same pairs.
+            out: the file.
+        """
+        self.out, self.rows = out, list(rows)
+        self._open = [n for n, row in enumerate(rows) if row.same == ""]
+        self.questions: Sequence[Shown] = [shown[n] for n in self._open]
+        self.answered = 0
+        self._lock = threading.Lock()
+
+    @property
+    def current(self) -> Shown | None:
+        """The question to ask now; None: there are no more."""
+        return self.questions[self.answered] if self.answered < len(self.questions) else None
+
+    def answer(self, number: int, answer: Answer) -> None:
+        """Take an answer; a second one to the same question changes nothing.
+
+        Args:
+            number: of the question, from 0.
+            answer: what the person says.
+        """
+        with self._lock:
+            if self.current is not None and number == self.answered:
+                self._write(self._open[number], answer or "unsure")
+                self.answered += 1
+
+    def undo(self) -> None:
+        """Take the last answer of this session back."""
+        with self._lock:
+            if self.answered:
+                self._write(self._open[self.answered - 1], "")
+                self.answered -= 1
+
+    def _write(self, row: int, same: str) -> None:
+        self.rows[row] = self.rows[row]._replace(same=same)
+        write_audit(self.out, self.rows)
+
+
+def audit_session(run: Path, count: int) -> AuditSession:
+    """Return the audit of a finished run: the one begun, or a new one.
+
+    An audit of other clusters than the final ones is kept beside it, as `audit.1.csv` and so on.
+
+    Args:
+        run: its folder.
+        count: pairs of a new audit.
+
+    Raises:
+        UserError: the run is not finished, its files do not fit, or no two images share a cluster.
+    """
+    layout = run_of(run)
+    if not layout.final.clusters.is_file():
+        raise UserError(
+            f"{run} is not finished: it has no final clusters yet. Go on with `mprd run`."
+        )
+    clusters = read_artifact(layout.final.clusters, CLUSTERS, ("labels",))
+    index = read_artifact(layout.index, INDEX)
+    train = split_rows(index, "train")
+    digest = clusters_digest(clusters)
+    rows = read_audit(layout.audit) if layout.audit.is_file() else []
+    if not rows or rows[0].clusters != digest:
+        config = load_config(layout.config)
+        features = read_artifact(layout.final.features, FEATURES)["features"]
+        compared = align_cameras(features, index["camera"][train], config.graph.cameras)
+        try:
+            drawn = audit_pairs(clusters["labels"], compared, count, config.seed)
+        except ValueError as error:
+            raise UserError(f"{run} cannot be audited: {error}") from None
+        if rows:
+            layout.audit.rename(_free(layout.audit))
+        rows = rows_of_audit(drawn, index["path"][train], digest)
+        write_audit(layout.audit, rows)
+    return AuditSession(rows, _shown(rows, index, train), layout.audit)
+
+
+def _shown(rows: Sequence[AuditRow], index: Artifact, train: np.ndarray) -> list[Shown]:
+    """Return the pairs as a person sees them.
+
+    Raises:
+        UserError: the run has no such image.
+    """
+    place = {str(index["path"][row]): int(row) for row in train}
+    missing = [path for row in rows for path in row[:2] if path not in place]
+    if missing:
+        raise UserError(f"the audit names {missing[0]}, which the run does not have.")
+    found = []
+    for row in rows:
+        ends = place[row.path_a], place[row.path_b]
+        a, b = name_cameras(index, np.array(ends))
+        found.append(Shown((row.path_a, row.path_b), (str(a), str(b)), ends, 0))
+    return found
+
+
+def _free(path: Path) -> Path:
+    """Return the first name beside a file that is free: `audit.1.csv`, ..."""
+    number = 1
+    while (other := path.with_suffix(f".{number}.csv")).exists():
+        number += 1
+    return other

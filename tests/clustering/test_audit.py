@@ -1,0 +1,154 @@
+"""The audit: every pair of a stratum is equally likely, the estimates against all draws."""
+
+from itertools import combinations, pairwise, product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+import mprd
+from mprd.clustering import audit
+from mprd.clustering.agreement import pair_quality
+from mprd.clustering.audit import AuditPairs, audit_pairs
+from mprd.clustering.audit_estimate import audit_estimate
+
+
+def problem(count: int, clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(-1, clusters, count)
+    labels[:2] = 0
+    return labels, rng.normal(size=(count, 6))
+
+
+def together(labels: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    return (labels[pairs[:, 0]] == labels[pairs[:, 1]]) & (labels[pairs[:, 0]] >= 0)
+
+
+def check(labels: np.ndarray, drawn: AuditPairs, count: int) -> None:
+    images = len(labels)
+    every = np.array(list(combinations(range(images), 2)))
+    inside = together(labels, every).sum()
+    assert drawn.sizes[: drawn.inside].sum() == inside
+    assert drawn.sizes.sum() == len(every)
+    assert len(drawn.pairs) == len(drawn.stratum) == min(count, len(every))
+    assert (drawn.pairs[:, 0] < drawn.pairs[:, 1]).all()
+    assert len({tuple(pair) for pair in drawn.pairs.tolist()}) == len(drawn.pairs)
+    assert np.array_equal(together(labels, drawn.pairs), drawn.stratum < drawn.inside)
+    asked = np.bincount(drawn.stratum, minlength=len(drawn.sizes))
+    assert (asked >= 1).all()
+    assert (asked <= drawn.sizes).all()
+    assert np.allclose(drawn.probability, (asked / drawn.sizes)[drawn.stratum])
+
+
+@given(st.integers(4, 40), st.integers(1, 8), st.integers(20, 90), st.integers(0, 2**32 - 1))
+def test_strata_are_all_pairs_once(images, clusters, count, seed):
+    labels, features = problem(images, clusters, seed)
+    drawn = audit_pairs(labels, features, count, seed)
+    check(labels, drawn, count)
+    again = audit_pairs(labels, features, count, seed)
+    assert np.array_equal(drawn.pairs, again.pairs)
+
+
+@given(st.integers(12, 60), st.integers(2, 8), st.integers(0, 2**32 - 1))
+def test_large_folders_list_only_near_pairs(images, clusters, seed):
+    labels, features = problem(images, clusters, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audit, "_ALL_PAIRS", 5)
+        patch.setattr(audit, "_NEIGHBORS", 3)
+        patch.setattr(audit, "_MOST_LISTED", 10)
+        drawn = audit_pairs(labels, features, 30, seed)
+    check(labels, drawn, 30)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_each_pair_of_a_stratum_is_equally_likely(large, monkeypatch):
+    labels, features = problem(14, 3, 1)
+    if large:
+        monkeypatch.setattr(audit, "_ALL_PAIRS", 5)
+        monkeypatch.setattr(audit, "_NEIGHBORS", 2)
+        monkeypatch.setattr(audit, "_MOST_LISTED", 1)
+    seen: dict[int, dict[tuple[int, int], int]] = {}
+    for seed in range(1500):
+        drawn = audit_pairs(labels, features, 20, seed)
+        for pair, stratum in zip(drawn.pairs.tolist(), drawn.stratum.tolist(), strict=True):
+            counts = seen.setdefault(stratum, {})
+            counts[tuple(pair)] = counts.get(tuple(pair), 0) + 1
+    for stratum, counts in seen.items():
+        assert len(counts) == drawn.sizes[stratum], "each can be drawn"
+        assert len(counts) == 1 or chisquare(list(counts.values())).pvalue > 1e-4
+
+
+def test_near_pairs_come_first():
+    labels, features = problem(30, 4, 3)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    drawn = audit_pairs(labels, features, 10_000)
+    similar = (features[drawn.pairs[:, 0]] * features[drawn.pairs[:, 1]]).sum(axis=1)
+    for half in (range(drawn.inside), range(drawn.inside, len(drawn.sizes))):
+        for near, far in pairwise(half):
+            lowest = similar[drawn.stratum == near].min()
+            assert lowest >= similar[drawn.stratum == far].max() - 1e-6
+
+
+def test_estimates_are_unbiased_over_all_draws():
+    """Three strata, every possible sample of each: totals and precision are right on average."""
+    truth = [np.array([1, 1, 0, 1]), np.array([1, 0, 0]), np.array([0, 1, 0, 0, 0])]
+    asked, sizes = [2, 2, 2], np.array([4, 3, 5])
+    stratum = np.repeat(np.arange(3), asked)
+    drawn = AuditPairs(np.zeros((6, 2), np.int64), stratum, sizes, 2)
+    precision, totals = [], []
+    samples = [list(combinations(t, n)) for t, n in zip(truth, asked, strict=True)]
+    for draw in product(*samples):
+        found = audit_estimate(drawn, np.concatenate(draw))
+        inside = 2 * sum(draw[0]) + 1.5 * sum(draw[1])
+        missed = 2.5 * sum(draw[2])
+        totals.append((inside, missed))
+        precision.append(found.precision.value)
+        assert found.precision.value == pytest.approx(inside / 7)
+        if inside + missed:
+            assert found.recall.value == pytest.approx(inside / (inside + missed))
+        for one in (found.precision, found.recall):
+            assert 0 <= one.low <= one.high <= 1
+            if not np.isnan(one.value):
+                assert one.low <= one.value <= one.high
+    assert np.mean(precision) == pytest.approx(4 / 7)
+    assert np.mean(totals, axis=0) == pytest.approx((4, 1))
+
+
+@given(st.integers(4, 14), st.integers(0, 2**32 - 1))
+def test_who_judges_every_pair_knows(images, seed):
+    labels, features = problem(images, 3, seed)
+    identity = np.random.default_rng(seed).integers(0, 3, images)
+    drawn = audit_pairs(labels, features, 1000)
+    same = identity[drawn.pairs[:, 0]] == identity[drawn.pairs[:, 1]]
+    found = audit_estimate(drawn, same.astype(int))
+    truth = pair_quality(labels, identity)
+    assert found.precision.value == pytest.approx(truth.precision)
+    if same.any():
+        assert found.recall.value == pytest.approx(truth.recall)
+    if 0 < truth.precision < 1:
+        assert found.precision.low == found.precision.high
+
+
+def test_what_cannot_be_told_is_not_counted():
+    drawn = AuditPairs(np.zeros((5, 2), np.int64), np.array([0, 0, 0, 1, 1]), np.array([9, 40]), 1)
+    found = audit_estimate(drawn, np.array([1, 0, -1, 0, -1]))
+    assert found.answers == 3
+    assert found.precision.value == 0.5
+    assert found.recall.value == found.recall.high == 1
+    with pytest.raises(ValueError, match="a stratum has no answer"):
+        audit_estimate(drawn, np.array([1, 0, 1, -1, -1]))
+    for bad in ([1, 0], [1, 0, 2, 0, 0]):
+        with pytest.raises(ValueError, match="to each of the 5 pairs"):
+            audit_estimate(drawn, np.array(bad))
+
+
+def test_what_cannot_be_audited_is_told():
+    labels, features = problem(12, 3, 0)
+    with pytest.raises(ValueError, match="no two images share a cluster"):
+        mprd.audit_pairs(np.full(12, -1), features)
+    with pytest.raises(ValueError, match="at least 20 pairs"):
+        mprd.audit_pairs(labels, features, 5)
+    with pytest.raises(ValueError, match="labels"):
+        mprd.audit_pairs(labels[:5], features)

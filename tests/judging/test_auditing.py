@@ -1,0 +1,156 @@
+"""`mprd audit`: pairs of a run, answers on disk, and where the result shows."""
+
+import csv
+import re
+import shutil
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mprd.artifacts import CLUSTERS, INDEX, read_artifact, write_artifact
+from mprd.cli.app import app
+from mprd.clustering.agreement import pair_quality
+from mprd.data.index import split_rows
+from mprd.errors import UserError
+from mprd.judging.audit_file import audit_words, estimate_rows, read_audit
+from mprd.judging.audit_session import audit_session
+from mprd.judging.session import Session
+from mprd.pairs.answers import read_answers
+from mprd.pipeline.layout import RunLayout
+from mprd.report.status import run_status
+
+
+@pytest.fixture
+def run(judged_run, tmp_path):
+    return RunLayout(shutil.copytree(judged_run.folder, tmp_path / "run"))
+
+
+def identities(run: RunLayout) -> dict[str, int]:
+    index = read_artifact(run.index, INDEX)
+    rows = split_rows(index, "train")
+    return dict(zip(index["path"][rows], index["identity"][rows].tolist(), strict=True))
+
+
+def judge(run: RunLayout, most: int = 1000, count: int = 50):
+    """Answer as one who knows."""
+    who, session = identities(run), audit_session(run.folder, count)
+    while session.current is not None and session.answered < most:
+        a, b = session.current.paths
+        session.answer(session.answered, "1" if who[a] == who[b] else "0")
+    return session
+
+
+def other_clusters(run: RunLayout) -> None:
+    old = read_artifact(run.final.clusters, CLUSTERS)
+    labels = old["labels"].copy()
+    labels[np.flatnonzero(labels == 0)[0]] = -1
+    arrays = {"labels": labels, "sizes": np.bincount(labels[labels >= 0]).astype(np.int32)}
+    arrays |= {"number": old["number"], "membership": old["membership"]}
+    write_artifact(
+        run.final.clusters,
+        CLUSTERS,
+        arrays,
+        config={},
+        inputs=old.inputs,
+        attributes=old.attributes,
+    )
+
+
+def test_an_audit_goes_on_and_ends(run):
+    assert "not audited" in audit_words(run)
+    judge(run, most=7)
+    assert "7 of 50 pairs judged" in audit_words(run)
+    before = read_audit(run.audit)
+    session = audit_session(run.folder, 30)
+    assert len(session.questions) == 43, "the pairs are those of the file"
+    session.answer(0, "")
+    assert read_audit(run.audit) != before
+    session.answer(0, "1")  # the page was sent twice
+    session.undo()
+    session.undo()
+    assert read_audit(run.audit) == before, "answers of another session are not taken back"
+    judge(run)
+    labels = read_artifact(run.final.clusters, CLUSTERS)["labels"]
+    truth = pair_quality(labels, np.array(list(identities(run).values())))
+    found = estimate_rows(read_audit(run.audit))
+    for one, true in ((found.precision, truth.precision), (found.recall, truth.recall)):
+        assert one.low <= true <= one.high
+    words = audit_words(run)
+    assert f"pair precision {found.precision.value:.2f} (" in words
+    assert "by 50 answers" in words
+    assert run_status(run.folder).audit == words
+    said = CliRunner().invoke(app, ["audit", str(run.folder), "--no-browser"]).output
+    assert words in said, "nothing is left to ask"
+
+
+def test_every_pair_judged_is_the_truth(run):
+    judge(run, count=10_000, most=10_000)
+    labels = read_artifact(run.final.clusters, CLUSTERS)["labels"]
+    truth = pair_quality(labels, np.array(list(identities(run).values())))
+    found = estimate_rows(read_audit(run.audit))
+    assert found.precision.value == pytest.approx(truth.precision)
+    assert found.recall.value == pytest.approx(truth.recall)
+
+
+def test_other_clusters_make_it_stale(run):
+    judge(run)
+    other_clusters(run)
+    assert "of other clusters" in audit_words(run)
+    old = run.audit.read_text()
+    assert len(audit_session(run.folder, 20).questions) == 20
+    assert (run.folder / "audit.1.csv").read_text() == old
+    assert "0 of 20" in audit_words(run)
+    other_clusters(run)
+    audit_session(run.folder, 20)
+    assert (run.folder / "audit.2.csv").is_file()
+
+
+def test_only_unsure_answers_tell_nothing(run):
+    session = audit_session(run.folder, 20)
+    for number in range(20):
+        session.answer(number, "")
+    assert "tells nothing" in audit_words(run)
+
+
+def test_audits_and_answers_are_not_mixed_up(run):
+    judge(run)
+    with pytest.raises(UserError, match="answers of an audit, which measure clusters"):
+        read_answers(run.audit, dict.fromkeys(identities(run), 0))
+    with pytest.raises(UserError, match="no file of answers"):
+        Session([], run.audit)
+    run.audit.write_text("path_a,path_b,same\na,b,1\n")
+    with pytest.raises(UserError, match="no file of `mprd audit`"):
+        audit_session(run.folder, 20)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("same", "yes"), ("stratum", "outside 1"), ("pairs", "-3"), ("pairs", "0"), ("clusters", "x")],
+)
+def test_a_changed_file_is_refused(run, column, value):
+    audit_session(run.folder, 20)
+    with run.audit.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[0][column] = value
+    with run.audit.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(UserError, match="no file of `mprd audit`"):
+        read_audit(run.audit)
+
+
+def test_an_image_that_is_gone_is_named(run):
+    audit_session(run.folder, 20)
+    rows = read_audit(run.audit)
+    run.audit.write_text(run.audit.read_text().replace(rows[0].path_a, "gone.jpg"))
+    with pytest.raises(UserError, match=re.escape("names gone.jpg")):
+        audit_session(run.folder, 20)
+
+
+def test_an_unfinished_run_is_told(run):
+    run.final.clusters.unlink()
+    with pytest.raises(UserError, match="is not finished"):
+        audit_session(run.folder, 20)
+    assert run_status(run.folder).audit is None

@@ -2,7 +2,8 @@
 
 Folders of identities with look-alikes in six cameras, clusters from far too few to far too many,
 audits by a person who is always right. `--features FILE.npy --labels FILE.npy` takes images of
-known identities instead, by their features.
+known identities instead, by their features. The prior of the intervals was chosen on seeds 0, 1
+and 2; the default is another one.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from scipy.spatial.distance import squareform
 
 import mprd
 
-NOISE = (0.7, 1.0, 1.3)  # of images around their identity: pair F1 at best about .8, .6 and .4
+NOISE = (0.5, 0.7, 1.0, 1.3, 1.7)  # of images around their identity
 CUTS = (0.4, 0.7, 1.0, 1.5, 3.0)  # clusters per identity
 GOAL = 0.93
 
@@ -63,7 +64,7 @@ def audits(
 
 def main() -> None:
     options = arguments(
-        __doc__, audits=200, identities=25, questions=50, seed=0, features="", labels=""
+        __doc__, audits=400, identities=25, questions=50, seed=7, features="", labels=""
     )
     rng = np.random.default_rng(options.seed)
     kinds: dict[str, list[tuple[np.ndarray, np.ndarray]]]

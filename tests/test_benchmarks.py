@@ -54,7 +54,7 @@ def test_linkage_of_all_pairs_gives_the_same_clusters(tmp_path, monkeypatch):
 
 def test_intervals_of_audits_hold_the_truth(tmp_path, monkeypatch):
     rows = run_script("audit", tmp_path, monkeypatch, "--audits", 20, "--identities", 12)
-    assert len(rows) == 3
+    assert len(rows) == 5
     assert all("mean width 0." in row["detail"] for row in rows)
     features, labels = tmp_path / "f.npy", tmp_path / "l.npy"
     np.save(features, np.random.default_rng(0).normal(size=(60, 8)))

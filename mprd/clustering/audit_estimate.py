@@ -9,7 +9,8 @@ four far pairs is the same, one in two could be. Inside clusters each stratum ha
 (Brown, Cai and DasGupta: Interval estimation for a binomial proportion, Stat. Sci. 2001, also for
 the ends where all answers are alike). Between clusters the rate falls with the similarity rank: the
 nearest stratum has a uniform prior, and at each doubling of the rank the rate is multiplied by a
-factor below 1, with prior Beta(1.5, 1). What was not asked is drawn from its posterior.
+factor below 1, with prior Beta(a, 1); a, the same for all of them, is uniform in its logarithm
+from 1 to 3. What was not asked is drawn from its posterior.
 `benchmarks/audit.py` measures how often the intervals hold the truth.
 """
 
@@ -22,7 +23,7 @@ from mprd.clustering.audit import AuditPairs
 _DRAWS, _KEPT = 20_000, 4_000
 _LEVEL = 0.95
 _JEFFREYS = 0.5
-_FALL = (1.5, 1.0)
+_PACE = (1.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,9 @@ def _falling(
     ends = np.cumsum(sizes)
     doublings = np.maximum(1, np.round(np.log2(ends[1:] / ends[:-1]))).astype(int)
     rates = [rng.random(_DRAWS)] if len(sizes) else []
+    pace = np.exp(rng.uniform(*np.log(_PACE), (_DRAWS, 1)))
     for steps in doublings:
-        rates.append(rates[-1] * rng.beta(*_FALL, (_DRAWS, steps)).prod(axis=1))
+        rates.append(rates[-1] * rng.beta(pace, 1, (_DRAWS, steps)).prod(axis=1))
     table = np.clip(np.stack(rates, axis=1) if rates else np.empty((_DRAWS, 0)), 1e-12, 1 - 1e-12)
     fit = (alike * np.log(table) + (asked - alike) * np.log1p(-table)).sum(axis=1)
     weight = np.exp(fit - fit.max())

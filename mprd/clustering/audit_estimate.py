@@ -116,7 +116,7 @@ def _falling(
     ends = np.cumsum(sizes)
     doublings = np.maximum(1, np.round(np.log2(ends[1:] / ends[:-1]))).astype(int)
     rates = [rng.random(_DRAWS)] if len(sizes) else []
-    pace = np.exp(rng.uniform(*np.log(_PACE), (_DRAWS, 1)))
+    pace = np.exp(rng.uniform(np.log(_PACE[0]), np.log(_PACE[1]), (_DRAWS, 1)))
     for steps in doublings:
         rates.append(rates[-1] * rng.beta(pace, 1, (_DRAWS, steps)).prod(axis=1))
     table = np.clip(np.stack(rates, axis=1) if rates else np.empty((_DRAWS, 0)), 1e-12, 1 - 1e-12)

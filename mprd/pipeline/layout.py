@@ -125,6 +125,7 @@ class RunLayout(Folder):
     initial_gcn_metrics = File("gcn/metrics.json", "losses and quality of its pre-training")
     table = File("metrics.csv", "one row per baseline, for the initial model, and per epoch")
     report = File("report.html", "the run as a page to look at")
+    audit = File("audit.csv", "random pairs, and answers that measure the clusters (mprd audit)")
 
     @property
     def final(self) -> FinalLayout:
@@ -162,11 +163,6 @@ class RunLayout(Folder):
         """Return the metrics of epochs and evaluations that are on disk, sorted."""
         metrics = [self.epoch(number).metrics for number in self.epochs_with("metrics")]
         return metrics + sorted(self.folder.glob("evaluation/*.json"))
-
-    @property
-    def audit(self) -> Path:
-        """Return the pairs that measure the clusters, with answers (`mprd audit`)."""
-        return self.folder / "audit.csv"
 
     @property
     def events(self) -> Path:
@@ -243,7 +239,6 @@ def describe() -> str:
         (run.rankings("<name>"), "the results of each query"),
         *_lines(run.final),
         (run.final.recut("<cut>"), "the same table at another cut (mprd recluster)"),
-        (run.audit, "pairs drawn at random, and answers that measure the clusters (mprd audit)"),
         (run.provenance / "<stage>-<hash>.json", "what decides that a stage runs again"),
         (run.log("<job>"), "what a job printed"),
         (run.benchmark("<job>"), "its time and memory"),

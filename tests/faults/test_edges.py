@@ -30,6 +30,7 @@ OF_FEATURES = {
     "evaluate": lambda f: mprd.evaluate(f, IDS, CAMERAS, FEATURES, IDS, CAMERAS),
     "evaluate, gallery": lambda f: mprd.evaluate(FEATURES, IDS, CAMERAS, f, IDS, CAMERAS),
     "cluster_features": lambda f: mprd.cluster_features(f, Config()),
+    "audit_pairs": lambda f: mprd.audit_pairs(IDS, f),
 }
 OF_DISTANCES = {
     "dbscan": lambda d: mprd.dbscan(d, 0.5, 2),
@@ -44,6 +45,7 @@ OF_INTEGERS = {
     "pair_quality, identities": lambda v: mprd.pair_quality(IDS, v),
     "pair_quality, cameras": lambda v: mprd.pair_quality(IDS, IDS, v),
     "center_cameras": lambda v: mprd.center_cameras(FEATURES, v),
+    "audit_pairs, labels": lambda v: mprd.audit_pairs(v, FEATURES),
     "linkage_tree, group": lambda v: mprd.linkage_tree(DISTANCE, group=v),
     "learn_transitions, cameras": lambda v: mprd.learn_transitions(TIMES, v, DISTANCE),
     "cluster_health, labels": lambda v: mprd.cluster_health(DISTANCE, v, NEIGHBORS, CAMERAS),
@@ -57,10 +59,11 @@ def test_nothing_public_is_forgotten():
     """Functions of `mprd` that take arrays; the others take files, whose checks are elsewhere."""
     asked = {name.partition(",")[0] for name in (*OF_FEATURES, *OF_DISTANCES, *OF_INTEGERS)}
     takes_files = {"image_paths", "load_model"}
+    below = {"audit_estimate", "time_evidence"}
     functions = {
         name for name in mprd.__all__ if callable(getattr(mprd, name)) and name[0].islower()
     }
-    assert functions == asked | takes_files
+    assert functions == asked | takes_files | below
 
 
 @pytest.mark.parametrize("name", OF_FEATURES)
@@ -113,3 +116,20 @@ def test_integers_that_are_none(name):
     for bad in (IDS[:39], IDS[:, None]):
         with pytest.raises(ValueError, match=r"must be \(\d+,\), not"):
             function(bad)
+
+
+def test_answers_that_are_none():
+    drawn = mprd.audit_pairs(IDS, FEATURES, 20)
+    count = len(drawn.pairs)
+    for bad in (np.full(count, 2), np.ones(count - 1, int), np.full(count, 0.5)):
+        with pytest.raises(ValueError, match="to each of the 20 pairs"):
+            mprd.audit_estimate(drawn, bad)
+
+
+def test_times_and_cameras_that_do_not_fit():
+    found = mprd.learn_transitions(TIMES, CAMERAS, DISTANCE)
+    with pytest.raises(ValueError, match="broadcast"):
+        mprd.time_evidence(found, TIMES, CAMERAS, TIMES[:39], CAMERAS)
+    unknown = mprd.time_evidence(found, np.full(40, np.nan), CAMERAS, TIMES, CAMERAS)
+    assert (unknown == 0).all()
+    assert (mprd.time_evidence(found, TIMES, CAMERAS - 10, TIMES, CAMERAS) == 0).all()

@@ -21,7 +21,7 @@ from sklearn.metrics import adjusted_rand_score
 from mprd.clustering.dbscan import dbscan
 from mprd.clustering.numbering import with_single_clusters
 from mprd.graph import jaccard_distance, knn
-from mprd.inference.gallery import read_array
+from mprd.inference.feature_files import read_array
 from mprd.retrieval.evaluation import evaluate
 
 

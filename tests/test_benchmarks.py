@@ -249,3 +249,9 @@ def test_own_images(market, tmp_path, monkeypatch):
     assert f1 == pytest.approx(0.5)
     assert cubed == pytest.approx(11 / 15)
     assert 0 < ari < 0.5
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem)
+def test_every_script_imports(path):
+    """Also those whose run needs a checkout, a data set or an hour."""
+    runpy.run_path(str(path), run_name="imported")

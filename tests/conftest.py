@@ -1,6 +1,7 @@
 """A tiny data set in the Market-1501 layout, and a config that runs it in seconds."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import yaml
 from filelock import FileLock
 from PIL import Image
 
+from mprd.cli import main
 from mprd.config import Config, validate
 from mprd.pipeline import registry
 from mprd.pipeline.pieces import PIECES
@@ -109,6 +111,23 @@ def tiny_yaml(tiny_values: dict, tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(tiny_values))
     return path
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    """Return a function that runs `mprd` with arguments: exit code, output, errors."""
+
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["mprd", *map(str, args)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return call
 
 
 @pytest.fixture

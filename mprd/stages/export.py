@@ -11,19 +11,16 @@ from mprd.clustering.numbering import numbers_of
 from mprd.config import Config
 from mprd.data.index import camera_names, split_rows
 from mprd.data.pixels import PIXEL_MEAN, PIXEL_STD
-from mprd.inference.embed import embed_store
 from mprd.inference.feature_files import index_features
 from mprd.models.weights import add_card, read_architecture
 from mprd.pipeline.files import require_given
 from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.lineage import Lineage
-from mprd.pipeline.memory import require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.cluster_csv import write_cluster_csv
 from mprd.stages.exclusive import exclusive
-from mprd.stages.network_inputs import inference_sizes, open_images, read_model
+from mprd.stages.network_inputs import embed_images
 from mprd.system import group
-from mprd.system.torch_setup import select_device
 
 
 @exclusive
@@ -67,7 +64,7 @@ def run_export(
     else:
         assert pixels is not None  # it and the model were required
         assert model is not None
-        more = _embedded(lineage, images, others, pixels, model, config)
+        more = embed_images(lineage, pixels, images, others, model, config)
         embeddings = np.concatenate([train["features"], more])
     if not group.writes():
         return
@@ -86,18 +83,6 @@ def run_export(
         add_card(model, end.model, _card(model, images, found))
     numbers = numbers_of(found["labels"], found["number"])
     write_cluster_csv(end.table, images, train["row"], numbers, found["membership"])
-
-
-def _embedded(
-    lineage: Lineage, index: Artifact, rows: np.ndarray, pixels: Path, model: Path, config: Config
-) -> np.ndarray:
-    device = select_device(config.device)
-    store = open_images(lineage, pixels, index, rows, device)
-    network = read_model(lineage, model, config.precision)
-    if not len(rows):
-        return np.empty((0, network.dim), np.float32)
-    require_memory("export", inference_sizes(network, store), config)
-    return embed_store(network.to(device), store, device)
 
 
 def _made_from(lineage: Lineage, features: Artifact) -> dict[str, str]:

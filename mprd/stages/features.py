@@ -2,22 +2,17 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from mprd.artifacts import FEATURES, INDEX, SPLITS, Artifact, sha256_file, write_artifact
+from mprd.artifacts import FEATURES, INDEX, SPLITS, sha256_file, write_artifact
 from mprd.config import Config
 from mprd.data.index import split_rows
 from mprd.errors import UserError
-from mprd.inference.embed import embed_store
 from mprd.inference.feature_files import index_features
 from mprd.pipeline.files import require_given
 from mprd.pipeline.lineage import Lineage
-from mprd.pipeline.memory import require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
-from mprd.stages.network_inputs import inference_sizes, open_images, read_model
+from mprd.stages.network_inputs import embed_images
 from mprd.system import group
-from mprd.system.torch_setup import select_device
 
 
 @exclusive
@@ -56,7 +51,7 @@ def run_features(
     else:
         assert pixels is not None  # it and the model were required
         assert model is not None
-        features = _embedded(lineage, artifact, rows, pixels, model, config)
+        features = embed_images(lineage, pixels, artifact, rows, model, config)
     if not group.writes():
         return
     write_artifact(
@@ -67,16 +62,6 @@ def run_features(
         inputs=lineage.digests | inputs,
         attributes={"splits": ",".join(splits)},
     )
-
-
-def _embedded(
-    lineage: Lineage, index: Artifact, rows: np.ndarray, pixels: Path, model: Path, config: Config
-) -> np.ndarray:
-    device = select_device(config.device)
-    store = open_images(lineage, pixels, index, rows, device)
-    network = read_model(lineage, model, config.precision)
-    require_memory("features", inference_sizes(network, store), config)
-    return embed_store(network.to(device), store, device)
 
 
 def _splits(names: str) -> tuple[str, ...]:

@@ -8,14 +8,16 @@ import numpy as np
 import torch
 
 from mprd.artifacts import Artifact
+from mprd.config import Config
 from mprd.data.pixels import PixelStore
-from mprd.inference.embed import largest_map
+from mprd.inference.embed import embed_store, largest_map
 from mprd.models.footprint import footprint
 from mprd.models.network import Precision, ReidNetwork
 from mprd.models.weights import load_network
 from mprd.pipeline.lineage import Lineage
-from mprd.pipeline.memory import Sizes
+from mprd.pipeline.memory import Sizes, require_memory
 from mprd.system.ram import held_pixels
+from mprd.system.torch_setup import select_device
 
 
 def open_images(
@@ -42,6 +44,23 @@ def read_model(lineage: Lineage, model: Path, precision: Precision) -> ReidNetwo
     inputs = json.loads(header["inputs"])
     lineage.add("model", model, header["digest"], inputs, "init", foreign=True)
     return network
+
+
+def embed_images(
+    lineage: Lineage, pixels: Path, index: Artifact, rows: np.ndarray, model: Path, config: Config
+) -> np.ndarray:
+    """Embed the images of some rows of an index, float32 (n, D), unit rows.
+
+    Raises:
+        UserError: a file is missing, damaged or of another run; NaN embeddings; too little memory.
+    """
+    device = select_device(config.device)
+    store = open_images(lineage, pixels, index, rows, device)
+    network = read_model(lineage, model, config.precision)
+    if not len(rows):
+        return np.empty((0, network.dim), np.float32)
+    require_memory(lineage.name, inference_sizes(network, store), config)
+    return embed_store(network.to(device), store, device)
 
 
 def inference_sizes(network: ReidNetwork, store: PixelStore, **more: Any) -> Sizes:

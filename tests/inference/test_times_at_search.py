@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from scipy.sparse import csr_array
 
 import mprd
 from mprd.artifacts import CLUSTERS, FEATURES, INDEX, TRANSITIONS, read_artifact, write_artifact
-from mprd.cli import main
 from mprd.config import dump_yaml, load_config, merge, validate
 from mprd.data.index import camera_names, split_rows
 from mprd.evidence.fusion import correction
@@ -85,21 +83,6 @@ def index(walking_run):
 def learnt(walking_run):
     found = read_artifact(walking_run.final.transitions, TRANSITIONS)
     return stored_transitions(found.arrays, found.attributes)
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["mprd", *map(str, args)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return call
 
 
 def path_of(index, row):

@@ -1,7 +1,6 @@
 """`mprd recluster`: another cut of a finished run, with its tracks and answers."""
 
 import shutil
-import sys
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,6 @@ from PIL import Image
 
 import mprd
 from mprd.artifacts import CLUSTERS, GRAPH, read_artifact
-from mprd.cli import main
 from mprd.clustering.graph_matrix import graph_distance
 from mprd.clustering.tracks import hold_tracks
 from mprd.config import dump_yaml, load_config, merge, validate
@@ -51,21 +49,6 @@ def linked_run(tmp_path_factory):
     more["cluster"]["constraints"] = str(answers)
     values = merge(merge(TINY, more), {"train": {"use_hsd": False, "use_ppa": False}})
     return finish(tmp_path_factory.mktemp("recut") / "linked", validate(values, "linked"))
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["mprd", *map(str, args)])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out = capsys.readouterr()
-        return code, out.out, out.err
-
-    return call
 
 
 def together(table, one, other):

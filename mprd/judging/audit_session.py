@@ -1,6 +1,5 @@
 """The pairs of an audit, shown to a person; a finished run's audit, new or continued."""
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,16 +18,12 @@ from mprd.judging.audit_file import (
     rows_of_audit,
     write_audit,
 )
-from mprd.judging.session import Answer, Shown
+from mprd.judging.session import Answer, Asking, Shown
 from mprd.pipeline.layout import run_of
 
 
-class AuditSession:
-    """The questions of an audit that are left, and their answers on disk.
-
-    Every answer is in the file before the next question is shown. Answers may come from several
-    threads, as those of a double click do.
-    """
+class AuditSession(Asking):
+    """The questions of an audit that are left; answers go to the rows of its file."""
 
     def __init__(self, rows: Sequence[AuditRow], shown: Sequence[Shown], out: Path) -> None:
         """Begin, or continue.
@@ -38,35 +33,15 @@ class AuditSession:
             shown: the same pairs.
             out: the file.
         """
-        self.out, self.rows = out, list(rows)
+        self.rows = list(rows)
         self._open = [n for n, row in enumerate(rows) if row.same == ""]
-        self.questions: Sequence[Shown] = [shown[n] for n in self._open]
-        self.answered = 0
-        self._lock = threading.Lock()
+        super().__init__([shown[n] for n in self._open], out)
 
-    @property
-    def current(self) -> Shown | None:
-        """The question to ask now; None: there are no more."""
-        return self.questions[self.answered] if self.answered < len(self.questions) else None
+    def _store(self, number: int, answer: Answer) -> None:
+        self._write(self._open[number], answer or "unsure")
 
-    def answer(self, number: int, answer: Answer) -> None:
-        """Take an answer; a second one to the same question changes nothing.
-
-        Args:
-            number: of the question, from 0.
-            answer: what the person says.
-        """
-        with self._lock:
-            if self.current is not None and number == self.answered:
-                self._write(self._open[number], answer or "unsure")
-                self.answered += 1
-
-    def undo(self) -> None:
-        """Take the last answer of this session back."""
-        with self._lock:
-            if self.answered:
-                self._write(self._open[self.answered - 1], "")
-                self.answered -= 1
+    def _forget(self, number: int) -> None:
+        self._write(self._open[number], "")
 
     def _write(self, row: int, same: str) -> None:
         self.rows[row] = self.rows[row]._replace(same=same)

@@ -3,9 +3,10 @@
 import csv
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from mprd.artifacts import atomic
 from mprd.errors import UserError
@@ -30,50 +31,28 @@ class Shown(NamedTuple):
     moves: int
 
 
-class Asking(Protocol):
-    """What the page needs to know of a session: `Session`, or an `AuditSession`."""
+class Asking(ABC):
+    """Questions in order, and answers on disk: a `Session`, or an `AuditSession`.
 
-    questions: Sequence[Shown]
-    answered: int
-    out: Path
+    Every answer is in the file before the next question is shown. Answers may come from several
+    threads, as those of a double click do.
 
-    @property
-    def current(self) -> Shown | None:
-        """The question to ask now; None: there are no more."""
-
-    def answer(self, number: int, answer: Answer) -> None:
-        """Take an answer."""
-
-    def undo(self) -> None:
-        """Take the last answer back."""
-
-
-class Session:
-    """Questions in order, and answers on disk.
-
-    Every answer is in the file before the next question is shown. Pairs that the file holds already
-    are not asked again. Answers may come from several threads, as those of a double click do.
+    Attributes:
+        questions: in the order in which they are asked.
+        answered: how many of them have an answer.
+        out: the file.
     """
 
     def __init__(self, questions: Sequence[Shown], out: Path) -> None:
-        """Begin, or continue.
+        """Begin.
 
         Args:
             questions: in the order in which they are asked.
-            out: CSV `path_a,path_b,same`; made if it is not there.
-
-        Raises:
-            UserError: the file is there but holds something else.
+            out: file that answers go to.
         """
-        self.out = out
-        before = _read(out)
-        known = {frozenset(row[:2]) for row in before}
-        self.questions: Sequence[Shown] = [q for q in questions if frozenset(q.paths) not in known]
+        self.questions, self.out = questions, out
         self.answered = 0
         self._lock = threading.Lock()
-        # An editor may have left the last line open: the next answer would be glued to it.
-        if not out.is_file() or not out.read_bytes().endswith(b"\n"):
-            self._write(before)
 
     @property
     def current(self) -> Shown | None:
@@ -88,21 +67,54 @@ class Session:
             answer: what the person says.
         """
         with self._lock:
-            question = self.current
-            if question is None or number != self.answered:
-                return
-            with self.out.open("a", encoding="utf-8", newline="") as file:
-                csv.writer(file).writerow([*question.paths, answer])
-                file.flush()
-                os.fsync(file.fileno())
-            self.answered += 1
+            if self.current is not None and number == self.answered:
+                self._store(number, answer)
+                self.answered += 1
 
     def undo(self) -> None:
         """Take the last answer of this session back."""
         with self._lock:
             if self.answered:
-                self._write(_read(self.out)[:-1])
+                self._forget(self.answered - 1)
                 self.answered -= 1
+
+    @abstractmethod
+    def _store(self, number: int, answer: Answer) -> None:
+        """Write the answer to a question."""
+
+    @abstractmethod
+    def _forget(self, number: int) -> None:
+        """Take the answer to a question, the last one, out of the file."""
+
+
+class Session(Asking):
+    """Answers at the end of a file; pairs that it holds already are not asked again."""
+
+    def __init__(self, questions: Sequence[Shown], out: Path) -> None:
+        """Begin, or continue.
+
+        Args:
+            questions: in the order in which they are asked.
+            out: CSV `path_a,path_b,same`; made if it is not there.
+
+        Raises:
+            UserError: the file is there but holds something else.
+        """
+        before = _read(out)
+        known = {frozenset(row[:2]) for row in before}
+        super().__init__([q for q in questions if frozenset(q.paths) not in known], out)
+        # An editor may have left the last line open: the next answer would be glued to it.
+        if not out.is_file() or not out.read_bytes().endswith(b"\n"):
+            self._write(before)
+
+    def _store(self, number: int, answer: Answer) -> None:
+        with self.out.open("a", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerow([*self.questions[number].paths, answer])
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _forget(self, number: int) -> None:
+        self._write(_read(self.out)[:-1])
 
     def _write(self, rows: list[list[str]]) -> None:
         with (

@@ -17,7 +17,7 @@ from mprd.artifacts import (
 from mprd.clustering.agreement import pair_quality
 from mprd.clustering.constraints import constrain
 from mprd.clustering.from_pairs import counted_pairs
-from mprd.clustering.graph_matrix import graph_distance, relation_of
+from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of
 from mprd.clustering.health import health_score
 from mprd.clustering.membership import membership
 from mprd.clustering.operating_point import confident_pairs, share_together
@@ -95,7 +95,8 @@ def run_cluster(
     cameras, paths = images["camera"][rows], images["path"][rows] if named else None
     neighbors = lineage.read("graph", graph, GRAPH, ("neighbors", "indptr", "indices", "data"))
     _require_rows(len(neighbors["indptr"]) - 1, len(rows), graph, index)
-    source = _pairs(lineage, neighbors, cameras, config, judgements, transitions, out=out)
+    jaccard = graph_distance(neighbors)
+    source = _pairs(lineage, neighbors, jaccard, cameras, config, judgements, transitions, out=out)
     labels, used = cluster_widening_eps(source, settings, training=not final)
     independence = float("nan")
     if not final and used.self_paced:
@@ -104,7 +105,7 @@ def run_cluster(
     tracks = images["track"][rows]
     labels = _with_knowledge(labels, relation_of(near), tracks, paths, used, out, final=final)
     together = share_together(labels, source.confident)
-    cohesion = float(membership(graph_distance(source.graph), labels).mean())
+    cohesion = float(membership(jaccard, labels).mean())
     sizes, outliers = np.bincount(labels[labels >= 0]).astype(np.int32), int((labels < 0).sum())
     print(
         f"{log_prefix(out)}{len(sizes)} {_kind(out)}, {outliers} outliers of {len(labels)} images "
@@ -140,6 +141,7 @@ def run_cluster(
 def _pairs(
     lineage: Lineage,
     neighbors: Artifact,
+    jaccard: csr_array,
     cameras: np.ndarray,
     config: Config,
     judgements: Path | None,
@@ -152,6 +154,7 @@ def _pairs(
     Args:
         lineage: of the stage, with index and graph.
         neighbors: `graph.h5`.
+        jaccard: float32 (N, N), its distances.
         cameras: int (N,), of the training images.
         config: of the run.
         judgements: `judgements.h5`, or None.
@@ -164,14 +167,14 @@ def _pairs(
         neighbors=neighbors["neighbors"].shape[1],
     )
     require_memory("cluster", sizes, config)
-    predicted = evidence = None
+    judged = evidence = None
     if judgements is not None:
         require_given("cluster", {"judgements": judgements}, config)
-        predicted = lineage.read("judgements", judgements, JUDGEMENTS)
+        judged = judged_distance(neighbors, lineage.read("judgements", judgements, JUDGEMENTS))
     require_given(lineage.name, {"transitions": transitions}, config)
     if transitions is not None:
         evidence = lineage.read("transitions", transitions, TRANSITIONS, ("evidence",))["evidence"]
-    distance, near_by = compared_distances(neighbors, predicted, evidence, config.time)
+    distance, near_by = compared_distances(jaccard, judged, evidence, config.time)
     confident = confident_pairs(neighbors["neighbors"], cameras)
     return GraphLabels(neighbors, distance, near_by.data, confident, out)
 

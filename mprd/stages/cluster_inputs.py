@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_array
 
-from mprd.artifacts import Artifact
 from mprd.clustering.constraints import Constraints, ContradictionError
-from mprd.clustering.graph_matrix import graph_distance, judged_distance
 from mprd.clustering.numbering import keep_numbers
 from mprd.config import TimeConfig
 from mprd.errors import UserError
@@ -21,27 +19,23 @@ _LARGEST = 10**9  # number of a cluster, so that new ones behind it fit into the
 
 
 def compared_distances(
-    graph: Artifact, judgements: Artifact | None, evidence: np.ndarray | None, settings: TimeConfig
+    jaccard: csr_array, judged: csr_array | None, evidence: np.ndarray | None, settings: TimeConfig
 ) -> tuple[csr_array, csr_array]:
     """Return the distances that are clustered, and those that eps is compared with.
 
     Args:
-        graph: `graph.h5`.
-        judgements: `judgements.h5` of this graph; None: Jaccard distances are clustered.
+        jaccard: float32 (N, N), as `graph_distance`.
+        judged: float32 (N, N), as `judged_distance`; None: Jaccard distances are clustered.
         evidence: float32 (nnz,), what the times of each stored pair say; None: nothing.
         settings: the `time` section.
 
     Returns:
         float32 (N, N), float32 (N, N).
-
-    Raises:
-        UserError: as `graph_distance`.
     """
-    near_by = graph_distance(graph)
-    distance = None if judgements is None else judged_distance(graph, judgements)
+    near_by, distance = jaccard, judged
     if evidence is not None:
-        near_by = corrected(near_by, evidence, settings)
-        distance = None if distance is None else corrected(distance, evidence, settings)
+        near_by = corrected(jaccard, evidence, settings)
+        distance = None if judged is None else corrected(judged, evidence, settings)
     return near_by if distance is None else distance, near_by
 
 

@@ -18,7 +18,7 @@ from mprd.artifacts import (
 )
 from mprd.clustering.constraints import constrain
 from mprd.clustering.cuts import Direction, neighboring_cut
-from mprd.clustering.graph_matrix import relation_of
+from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of
 from mprd.clustering.linkage import LinkageTree
 from mprd.clustering.membership import membership
 from mprd.clustering.numbering import keep_numbers, numbers_of
@@ -120,11 +120,12 @@ def _distance(clusters: Artifact, layout: RunLayout, config: Config) -> csr_arra
     graph = _of_the_run(clusters, "graph", final.graph, GRAPH)
     judged = evidence = None
     if config.uses_judgements:
-        judged = _of_the_run(clusters, "judgements", final.judgements, JUDGEMENTS)
+        predicted = _of_the_run(clusters, "judgements", final.judgements, JUDGEMENTS)
+        judged = judged_distance(graph, predicted)
     if config.use_time:
         found = _of_the_run(clusters, "transitions", final.transitions, TRANSITIONS)
         evidence = found["evidence"]
-    return compared_distances(graph, judged, evidence, config.time)[0]
+    return compared_distances(graph_distance(graph), judged, evidence, config.time)[0]
 
 
 def _of_the_run(clusters: Artifact, name: str, path: Path, schema: Schema) -> Artifact:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mprd.artifacts import CLUSTERS, INDEX, read_artifact, write_artifact
+from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.cli.app import app
 from mprd.clustering.agreement import pair_quality
 from mprd.data.index import split_rows
@@ -19,6 +19,7 @@ from mprd.judging.session import Session
 from mprd.pairs.answers import read_answers
 from mprd.pipeline.layout import RunLayout
 from mprd.report.status import run_status
+from tests.judging.labels import write_labels
 
 
 @pytest.fixture
@@ -45,16 +46,7 @@ def other_clusters(run: RunLayout) -> None:
     old = read_artifact(run.final.clusters, CLUSTERS)
     labels = old["labels"].copy()
     labels[np.flatnonzero(labels == 0)[0]] = -1
-    arrays = {"labels": labels, "sizes": np.bincount(labels[labels >= 0]).astype(np.int32)}
-    arrays |= {"number": old["number"], "membership": old["membership"]}
-    write_artifact(
-        run.final.clusters,
-        CLUSTERS,
-        arrays,
-        config={},
-        inputs=old.inputs,
-        attributes=old.attributes,
-    )
+    write_labels(run, labels, old["number"])
 
 
 def test_an_audit_goes_on_and_ends(run):

@@ -17,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from mprd.artifacts import CLUSTERS, INDEX, read_artifact, write_artifact
+from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.errors import UserError
 from mprd.judging.questions import pairs_to_judge, questions
 from mprd.judging.server import JudgingServer
 from mprd.judging.session import Session, Shown
 from mprd.pipeline.layout import RunLayout
+from tests.judging.labels import write_labels
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 
@@ -190,17 +191,7 @@ def doubtful_run(judged_run, tmp_path):
     old = read_artifact(run.final.clusters, CLUSTERS)
     labels = old["labels"].copy()
     labels[np.flatnonzero(labels == 0)[::2]] = len(old["sizes"])
-    arrays = {"labels": labels, "sizes": np.bincount(labels).astype(np.int32)}
-    arrays["number"] = np.arange(len(arrays["sizes"]), dtype=np.int32)
-    arrays["membership"] = old["membership"]
-    write_artifact(
-        run.final.clusters,
-        CLUSTERS,
-        arrays,
-        config={},
-        inputs=old.inputs,
-        attributes=old.attributes,
-    )
+    write_labels(run, labels, np.arange(labels.max() + 1))
     return run
 
 

@@ -84,7 +84,8 @@ GRAPH = Schema(
     "mprd.graph",
     4,
     "graph",
-    "Nearest neighbours and the sparse k-reciprocal Jaccard distance of the training images.",
+    "Nearest neighbours and the sparse k-reciprocal Jaccard distance of the training images. The "
+    "first image of a track stands for all of it: the others have its list, and no stored pairs.",
     {
         "neighbors": Array(
             "int32", ("N", "k"), "nearest rows by cosine, itself first", minimum=0, below="N"

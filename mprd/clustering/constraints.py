@@ -64,7 +64,12 @@ class Constraints:
         return cls(group.astype(np.int64), apart.astype(np.int64))
 
 
-def constrain(labels: np.ndarray, relation: csr_array, constraints: Constraints) -> np.ndarray:
+def constrain(
+    labels: np.ndarray,
+    relation: csr_array,
+    constraints: Constraints,
+    sizes: np.ndarray | None = None,
+) -> np.ndarray:
     """Return labels in which the constraints hold.
 
     Clusters that share an identity are joined whole. A cluster that holds two identities is parted:
@@ -75,6 +80,7 @@ def constrain(labels: np.ndarray, relation: csr_array, constraints: Constraints)
         labels: int (N,), -1 outlier.
         relation: (N, N), symmetric, how near two images are; pairs that are not stored: 0.
         constraints: what must hold.
+        sizes: int (N,), images that each row stands for; None: one each.
 
     Returns:
         int32 (N,), numbered by the first member, -1 outlier.
@@ -99,7 +105,7 @@ def constrain(labels: np.ndarray, relation: csr_array, constraints: Constraints)
             result[members] = fresh + parts
             fresh += int(parts.max()) + 1
     result[outside] = fresh + np.arange(int(outside.sum()))
-    return number_clusters(result, min_size=2)
+    return number_clusters(result, min_size=2, sizes=sizes)
 
 
 def _joined(cluster: np.ndarray, group: np.ndarray, of: np.ndarray) -> np.ndarray:

@@ -47,7 +47,11 @@ class ClusterHealth:
 
 
 def cluster_health(
-    distance: csr_array, labels: np.ndarray, neighbors: np.ndarray, cameras: np.ndarray
+    distance: csr_array,
+    labels: np.ndarray,
+    neighbors: np.ndarray,
+    cameras: np.ndarray,
+    sizes: np.ndarray | None = None,
 ) -> ClusterHealth:
     """Judge clusters without identities.
 
@@ -56,6 +60,7 @@ def cluster_health(
         labels: int (N,), -1 outlier.
         neighbors: int (N, k), nearest rows, the row itself first.
         cameras: int (N,), -1 unknown.
+        sizes: int (N,), images that each row stands for, a track; None: one each.
 
     Raises:
         ValueError: no square CSR matrix of distances, or labels or cameras that do not fit it.
@@ -63,20 +68,21 @@ def cluster_health(
     count = check_distances(distance).shape[0]
     labels = check_integers(labels, count, "labels")
     cameras = check_integers(cameras, count, "cameras")
+    images = np.ones(count, np.int64) if sizes is None else sizes
     found = share_together(labels, confident_pairs(neighbors, cameras))
-    cohesion = float(membership(distance, labels).mean())
+    cohesion = _mean(membership(distance, labels, images), images)
     inside = labels >= 0
-    sizes = np.bincount(labels[inside], minlength=1)
+    whole = np.bincount(labels[inside], images[inside], minlength=1)
     return ClusterHealth(
         score=health_score(found, cohesion),
         found=found,
         cohesion=cohesion,
-        silhouette=float(silhouette(distance, labels)[inside].mean())
-        if len(sizes) > 1
+        silhouette=_mean(silhouette(distance, labels, images)[inside], images[inside])
+        if len(whole) > 1
         else float("nan"),
-        outliers=float(1 - inside.mean()),
+        outliers=1 - _mean(inside, images),
         single_camera=single_camera_share(labels, cameras),
-        largest=float(sizes.max() / len(labels)),
+        largest=float(whole.max() / images.sum()),
     )
 
 
@@ -85,7 +91,13 @@ def health_score(found: float, cohesion: float) -> float:
     return float(np.sqrt(found * cohesion))
 
 
-def silhouette(distance: csr_array, labels: np.ndarray) -> np.ndarray:
+def _mean(values: np.ndarray, images: np.ndarray) -> float:
+    return float((values * images).sum() / images.sum())
+
+
+def silhouette(
+    distance: csr_array, labels: np.ndarray, images: np.ndarray | None = None
+) -> np.ndarray:
     """Return the silhouette of each image: (b - a) / max(a, b).
 
     Here a is the mean distance to the others of its cluster, and b the smallest mean distance to
@@ -94,21 +106,26 @@ def silhouette(distance: csr_array, labels: np.ndarray) -> np.ndarray:
     Args:
         distance: (N, N), symmetric, in [0, 1]; a pair that is not stored has distance 1.
         labels: int (N,), -1 outlier.
+        images: int (N,), those that each row stands for; None: one each.
 
     Returns:
         float32 (N,); 0 for outliers and for an image that is alone in its cluster.
     """
+    images = np.ones(len(labels), np.int64) if images is None else images
     count, clusters = len(labels), int(labels.max(initial=-1)) + 1
     row = entry_rows(distance.indptr)
     column = distance.indices
     use = (row != column) & (labels[row] >= 0) & (labels[column] >= 0)
-    near = 1 - distance.data[use].astype(np.float64)
+    near = (1 - distance.data[use].astype(np.float64)) * images[column[use]]
     # Summed relation of each image to each cluster that it has a stored pair with.
-    sums = csr_array((near, (row[use], labels[column[use]])), shape=(count, clusters))
+    itself = np.flatnonzero(labels >= 0)
+    near = np.concatenate([near, images[itself] - 1.0])  # its own other images
+    pairs = np.append(row[use], itself), np.append(labels[column[use]], labels[itself])
+    sums = csr_array((near, pairs), shape=(count, clusters))
     sums.sum_duplicates()
     image, cluster = entry_rows(sums.indptr), sums.indices
     own = labels[image] == cluster
-    sizes = np.bincount(labels[labels >= 0], minlength=clusters)
+    sizes = np.bincount(labels[itself], images[itself], minlength=clusters)
     mean = sums.data / np.maximum(sizes[cluster] - own, 1)
     inner, outer = np.zeros(count), np.zeros(count)
     inner[image[own]] = mean[own]

@@ -8,25 +8,32 @@ from mprd.system.csr import entry_rows
 _MOST = 1.5  # times the mean of its cluster that a member may count
 
 
-def membership(distance: csr_array, labels: np.ndarray) -> np.ndarray:
+def membership(
+    distance: csr_array, labels: np.ndarray, sizes: np.ndarray | None = None
+) -> np.ndarray:
     """Return the mean relation, 1 - distance, of each image to the others of its cluster.
 
     Args:
         distance: (N, N), symmetric; a pair that is not stored has relation 0, and the diagonal
             does not count.
         labels: int (N,), -1 outlier.
+        sizes: int (N,), images that each row stands for, which have relation 1 to each other; None:
+            one each.
 
     Returns:
         float32 (N,), in [0, 1]; 0 for outliers and for an image that is alone in its cluster.
     """
     count = len(labels)
+    sizes = np.ones(count, np.int64) if sizes is None else sizes
     row = entry_rows(distance.indptr)
     column = distance.indices
     mates = (row != column) & (labels[row] == labels[column]) & (labels[row] >= 0)
-    total = np.bincount(row[mates], 1 - distance.data[mates].astype(np.float64), count)
-    sizes = np.bincount(labels[labels >= 0], minlength=1)
-    others = np.where(labels >= 0, sizes[labels], 1) - 1
-    return (total / np.maximum(others, 1)).clip(0, 1).astype(np.float32)
+    near = (1 - distance.data[mates].astype(np.float64)) * sizes[column[mates]]
+    total = np.bincount(row[mates], near, count) + sizes - 1
+    inside = labels >= 0
+    whole = np.bincount(labels[inside], sizes[inside], minlength=1)
+    others = np.where(inside, whole[labels] - 1, 1)
+    return np.where(inside, total / np.maximum(others, 1), 0).clip(0, 1).astype(np.float32)
 
 
 def relative_membership(membership: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -18,21 +18,23 @@ def with_single_clusters(labels: np.ndarray) -> np.ndarray:
     return result
 
 
-def number_clusters(group: np.ndarray, min_size: int) -> np.ndarray:
+def number_clusters(
+    group: np.ndarray, min_size: int, sizes: np.ndarray | None = None
+) -> np.ndarray:
     """Return labels of groups, numbered by the first member.
 
     Args:
         group: int (N,), any numbers.
         min_size: images of a smaller group are outliers.
+        sizes: int (N,), images that each row stands for; None: one each.
 
     Returns:
         int32 (N,), -1 outlier.
     """
-    _, first, inverse, sizes = np.unique(
-        group, return_index=True, return_inverse=True, return_counts=True
-    )
-    kept = np.flatnonzero(sizes >= min_size)
-    number = np.full(len(sizes), -1, np.int32)
+    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    images = np.bincount(inverse, sizes, len(first))
+    kept = np.flatnonzero(images >= min_size)
+    number = np.full(len(first), -1, np.int32)
     number[kept[np.argsort(first[kept])]] = np.arange(len(kept))
     return number[inverse]
 

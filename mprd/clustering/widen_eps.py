@@ -1,6 +1,6 @@
 """The rule that widens eps: where a graph gives fewer than two clusters, try a larger radius."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,9 @@ from scipy.sparse import csr_array
 
 from mprd.artifacts import Artifact
 from mprd.clustering.from_pairs import cluster_pairs, counted_pairs
+from mprd.clustering.numbering import number_clusters
 from mprd.config import ClusterConfig
+from mprd.data.track_groups import TrackGroups
 from mprd.errors import UserError
 
 if TYPE_CHECKING:  # slow to load, and only linkage uses it
@@ -23,15 +25,21 @@ _SPARSE = 0.5  # share of outliers from which one cluster means "too strict", no
 class GraphLabels:
     """Labels from the pairs that a graph stores, at any radius that it covers.
 
+    A row is an image, or all images of a track.
+
     Attributes:
         graph: `graph.h5`.
+        tracks: the images of each row.
+        jaccard: its distances, (G, G).
         distance: of the stored pairs, by Jaccard or as judged, corrected by times.
         radius: float (nnz,), what eps is compared with: Jaccard distances, corrected likewise.
-        confident: int64 (P, 2), pairs of two cameras that are mutually nearest.
+        confident: int64 (P, 2), rows: pairs of two cameras that are mutually nearest.
         out: the file that the labels are for, named in errors.
     """
 
     graph: Artifact
+    tracks: TrackGroups
+    jaccard: csr_array
     distance: csr_array
     radius: np.ndarray
     confident: np.ndarray
@@ -56,17 +64,29 @@ class GraphLabels:
 
     @cached_property
     def tree(self) -> "LinkageTree":
-        """The merges of average linkage, all of them."""
+        """The merges of average linkage, all of them; its rows are images."""
         from mprd.clustering.linkage import linkage_tree
 
-        return linkage_tree(self.distance)
+        return replace(linkage_tree(self.distance), group=self.tracks.group)
 
     def labels(self, settings: ClusterConfig) -> tuple[np.ndarray, ClusterConfig]:
-        """Return labels int32 (N,), and the settings with the gamma used."""
+        """Return labels int32 (G,), and the settings with the gamma used.
+
+        `min_size` counts images, `min_samples` rows.
+        """
         if settings.method == "linkage":
-            return self.tree.cut(settings.threshold, settings.min_size), settings
+            labels = self.tree.cut(settings.threshold, settings.min_size)
+            return labels[self.tracks.first], settings
         near = counted_pairs(self.distance, self.radius, settings)
-        return cluster_pairs(near, self.confident, settings)
+        if not self.tracks.shared:
+            return cluster_pairs(near, self.confident, settings)
+        one = settings.model_copy(update={"min_size": 1})
+        labels, used = cluster_pairs(near, self.confident, one)
+        inside = labels >= 0
+        labels[inside] = number_clusters(
+            labels[inside], settings.min_size, self.tracks.sizes[inside]
+        )
+        return labels, used.model_copy(update={"min_size": settings.min_size})
 
 
 def cluster_widening_eps(
@@ -77,7 +97,7 @@ def cluster_widening_eps(
     Fewer than two clusters are an error only for training: a user gets what there is.
 
     Returns:
-        Labels int32 (N,), and the settings with the eps and gamma used.
+        Labels int32 (G,) of the rows, and the settings with the eps and gamma used.
 
     Raises:
         UserError: eps above what the graph stores; for training fewer than two clusters.

@@ -36,7 +36,6 @@ NETWORK = Condition(lambda c: c.data.features is None, "a network, data.features
 GIVEN = Condition(lambda c: c.data.features is not None, "data.features")
 TIMES_IN_PATHS = Condition(lambda c: c.data.time not in (None, EXIF), "data.time: a pattern")
 WARM_UP = Condition(lambda c: c.init.method == "warmup", "init.method: warmup")
-ALIGNED = Condition(lambda c: c.graph.cameras != "none", "graph.cameras")
 IVF = Condition(lambda c: c.graph.backend == "ivf", "graph.backend: ivf")
 USES_GCN = Condition(lambda c: c.use_gcn, "use_gcn")
 USES_RANKS = Condition(lambda c: c.uses_ranks, "use_gcn, graph.backend: ivf")

@@ -7,7 +7,6 @@ A new stage is an entry here, a function in `mprd/stages/`, and a rule in `workf
 from pathlib import Path
 
 from mprd.pipeline.conditions import (
-    ALIGNED,
     CAMERA_MEMORY,
     COMMUNITY,
     DBSCAN,
@@ -203,7 +202,7 @@ STAGES = (
         run="mprd.stages.graph:run_graph",
         help="Find neighbours and k-reciprocal Jaccard distances.",
         place=Place.STEP,
-        reads=(Read("features"), Read("index", when=ALIGNED)),
+        reads=(_INDEX, Read("features")),
         writes=(Write("graph"),),
         settings=(
             "graph.k1",

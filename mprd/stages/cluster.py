@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from mprd.artifacts import (
     CLUSTERS,
@@ -23,10 +22,10 @@ from mprd.clustering.membership import membership
 from mprd.clustering.operating_point import confident_pairs, share_together
 from mprd.clustering.self_paced import self_paced
 from mprd.clustering.stored_tree import tree_arrays
-from mprd.clustering.tracks import hold_tracks
 from mprd.clustering.widen_eps import GraphLabels, cluster_widening_eps, operating_point
 from mprd.config import ClusterConfig, Config
 from mprd.data.index import split_rows
+from mprd.data.track_groups import TrackGroups
 from mprd.errors import UserError
 from mprd.pipeline.conditions import COMMUNITY, LINKAGE, RADIUS
 from mprd.pipeline.files import require_given
@@ -95,17 +94,21 @@ def run_cluster(
     cameras, paths = images["camera"][rows], images["path"][rows] if named else None
     neighbors = lineage.read("graph", graph, GRAPH, ("neighbors", "indptr", "indices", "data"))
     _require_rows(len(neighbors["indptr"]) - 1, len(rows), graph, index)
-    jaccard = graph_distance(neighbors)
-    source = _pairs(lineage, neighbors, jaccard, cameras, config, judgements, transitions, out=out)
+    tracks = TrackGroups.of_tracks(images["track"][rows])
+    source = _pairs(lineage, neighbors, tracks, cameras, config, judgements, transitions, out=out)
     labels, used = cluster_widening_eps(source, settings, training=not final)
     independence = float("nan")
     if not final and used.self_paced:
         labels, independence = _reliable(source, labels, used, lineage, previous_clusters)
     near = counted_pairs(source.distance, source.radius, used)
-    tracks = images["track"][rows]
-    labels = _with_knowledge(labels, relation_of(near), tracks, paths, used, out, final=final)
+    if settings.constraints is not None and paths is not None:
+        answers = read_constraints(settings.constraints, paths, tracks)
+        labels = constrain(labels, relation_of(near), answers, tracks.sizes)
+    trust = membership(near, labels, tracks.sizes)
     together = share_together(labels, source.confident)
-    cohesion = float(membership(jaccard, labels).mean())
+    cohesion = float(membership(source.jaccard, labels, tracks.sizes)[tracks.group].mean())
+    labels = labels[tracks.group]
+    _require_two(labels, settings, out, training=not final)
     sizes, outliers = np.bincount(labels[labels >= 0]).astype(np.int32), int((labels < 0).sum())
     print(
         f"{log_prefix(out)}{len(sizes)} {_kind(out)}, {outliers} outliers of {len(labels)} images "
@@ -118,7 +121,7 @@ def run_cluster(
             "labels": labels,
             "sizes": sizes,
             "number": cluster_numbers(labels, earlier, paths),
-            "membership": membership(near, labels),
+            "membership": trust[tracks.group],
             **(tree_arrays(source.tree) if used.method == "linkage" else {}),
         },
         config=stage_settings(config, name, final=final),
@@ -141,7 +144,7 @@ def run_cluster(
 def _pairs(
     lineage: Lineage,
     neighbors: Artifact,
-    jaccard: csr_array,
+    tracks: TrackGroups,
     cameras: np.ndarray,
     config: Config,
     judgements: Path | None,
@@ -149,12 +152,12 @@ def _pairs(
     *,
     out: Path,
 ) -> GraphLabels:
-    """Return the stored pairs with all that is known of them.
+    """Return the stored pairs, of tracks, with all that is known of them.
 
     Args:
         lineage: of the stage, with index and graph.
         neighbors: `graph.h5`.
-        jaccard: float32 (N, N), its distances.
+        tracks: images that share a place in it.
         cameras: int (N,), of the training images.
         config: of the run.
         judgements: `judgements.h5`, or None.
@@ -171,41 +174,15 @@ def _pairs(
     if judgements is not None:
         require_given("cluster", {"judgements": judgements}, config)
         judged = judged_distance(neighbors, lineage.read("judgements", judgements, JUDGEMENTS))
+        judged = tracks.between(judged)
     require_given(lineage.name, {"transitions": transitions}, config)
     if transitions is not None:
         evidence = lineage.read("transitions", transitions, TRANSITIONS, ("evidence",))["evidence"]
+    jaccard = tracks.between(graph_distance(neighbors))
     distance, near_by = compared_distances(jaccard, judged, evidence, config.time)
-    confident = confident_pairs(neighbors["neighbors"], cameras)
-    return GraphLabels(neighbors, distance, near_by.data, confident, out)
-
-
-def _with_knowledge(
-    labels: np.ndarray,
-    relation: csr_array,
-    tracks: np.ndarray,
-    paths: np.ndarray | None,
-    settings: ClusterConfig,
-    out: Path,
-    *,
-    final: bool,
-) -> np.ndarray:
-    """Return labels that agree with tracks and with a person's answers.
-
-    Args:
-        labels: int32 (N,).
-        relation: (N, N), of the pairs that count.
-        tracks: int32 (N,), -1 unknown.
-        paths: of the images; None: there are no answers.
-        settings: `constraints` is read.
-        out: the file that the labels are for.
-        final: not for training, which needs two clusters.
-    """
-    labels = hold_tracks(labels, tracks)
-    _require_two(labels, "tracks (data.track)", out, training=not final)
-    if settings.constraints is not None and paths is not None:
-        labels = constrain(labels, relation, read_constraints(settings.constraints, paths))
-        _require_two(labels, f"answers in {settings.constraints}", out, training=not final)
-    return labels
+    lists = tracks.group[neighbors["neighbors"][tracks.first]]
+    confident = confident_pairs(lists, cameras[tracks.first])
+    return GraphLabels(neighbors, tracks, jaccard, distance, near_by.data, confident, out)
 
 
 def _require_rows(stored: int, listed: int, graph: Path, index: Path) -> None:
@@ -216,11 +193,11 @@ def _require_rows(stored: int, listed: int, graph: Path, index: Path) -> None:
         )
 
 
-def _require_two(labels: np.ndarray, source: str, out: Path, *, training: bool) -> None:
-    """Check that what is known of the images leaves enough clusters for training."""
+def _require_two(labels: np.ndarray, settings: ClusterConfig, out: Path, *, training: bool) -> None:
+    """Check that a person's answers leave enough clusters for training."""
     if training and labels.max() < 1:
         raise UserError(
-            f"The {source} leave {labels.max() + 1} of the clusters, "
+            f"The answers in {settings.constraints} leave {labels.max() + 1} of the clusters, "
             f"training needs two ({out}). Correct them, or leave them out."
         )
 

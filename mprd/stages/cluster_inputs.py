@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from mprd.clustering.constraints import Constraints, ContradictionError
 from mprd.clustering.numbering import keep_numbers
 from mprd.config import TimeConfig
+from mprd.data.track_groups import TrackGroups
 from mprd.errors import UserError
 from mprd.evidence.fusion import corrected
 
@@ -39,19 +40,32 @@ def compared_distances(
     return near_by if distance is None else distance, near_by
 
 
-def read_constraints(path: Path, images: np.ndarray) -> Constraints:
-    """Read answers on training images and draw their consequences.
+def read_constraints(path: Path, images: np.ndarray, tracks: TrackGroups) -> Constraints:
+    """Read answers on training images and draw their consequences for tracks.
+
+    Args:
+        path: table of answers.
+        images: paths of the training images.
+        tracks: of these images; an answer on an image holds for its track.
 
     Raises:
-        UserError: an answer cannot be read, or some exclude each other; names them.
+        UserError: an answer cannot be read, or some exclude each other or a track; names them.
     """
     from mprd.pairs.answers import read_answers
 
     pairs, same = read_answers(path, {str(image): n for n, image in enumerate(images)})
+    ends = tracks.group[pairs]
+    broken = np.flatnonzero(~same & (ends[:, 0] == ends[:, 1]) & (pairs[:, 0] != pairs[:, 1]))
+    if len(broken):
+        one, other = images[pairs[broken[0]]]
+        raise UserError(
+            f"{path} says that {one} and {other} are different, but they are of one track "
+            "(data.track). Correct the answer, or the track."
+        )
     try:
-        return Constraints.of_answers(len(images), pairs, same)
+        return Constraints.of_answers(len(tracks.first), ends, same)
     except ContradictionError as error:
-        names = [str(images[row]) for row in error.chain]
+        names = [str(images[tracks.first[row]]) for row in error.chain]
         raise UserError(
             f"{path} contradicts itself: {names[0]} and {names[-1]} are said to be different, but "
             f"the same follows from {' = '.join(names)}. Correct one of these answers."

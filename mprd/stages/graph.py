@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import FEATURES, GRAPH, INDEX, Artifact, write_artifact
+from mprd.artifacts import FEATURES, GRAPH, INDEX, write_artifact
 from mprd.config import Config, GraphConfig
+from mprd.data.track_groups import TrackGroups
 from mprd.errors import UserError
 from mprd.graph.approximate import approximate_knn
 from mprd.graph.cameras import align_cameras
@@ -24,25 +25,26 @@ from mprd.system.threads import worker_count
 @exclusive
 def run_graph(
     *,
+    index: Path,
     features: Path,
     out: Path,
     config: Config,
     threads: int | None = None,
-    index: Path | None = None,
 ) -> None:
     """Write the neighbour graph of the features.
 
+    The images of a track share one place in it, see `TrackGroups`.
+
     Args:
+        index: `index.h5`, read for tracks and cameras.
         features: `features.h5`.
         out: `graph.h5` to write.
         config: the `graph` section is read.
         threads: worker threads; the result does not depend on it.
-        index: `index.h5`, read for the cameras unless `graph.cameras` is none.
 
     Raises:
-        UserError: the features are missing or damaged, there are fewer than two images, or
-            cameras are needed and there is no index, another one, or no camera in it; too little
-            memory.
+        UserError: the features are missing or damaged, there are fewer than two images or tracks,
+            or cameras are needed and none is known; too little memory.
     """
     lineage = Lineage("graph")
     artifact = lineage.read("features", features, FEATURES)
@@ -57,21 +59,30 @@ def run_graph(
         torch=settings.backend == "torch" or "torch" in sys.modules,
     )
     require_memory("graph", sizes, config)
+    images = lineage.read("index", index, INDEX, ("camera", "track"))
     if settings.cameras != "none":
-        vectors = align_cameras(vectors, _cameras(lineage, index, artifact), settings.cameras)
+        cameras = images["camera"][artifact["row"]]
+        vectors = align_cameras(vectors, _known(cameras, index), settings.cameras)
+    tracks = TrackGroups.of_tracks(images["track"][artifact["row"]])
+    if tracks.shared:
+        vectors = tracks.means(vectors)
+        if len(vectors) < 2:
+            raise UserError(f"All images of {index} are of one track; a graph needs two tracks.")
     width = min(len(vectors), list_length(settings.k1, settings.k2))
     similarities, neighbors, recall = _neighbors(vectors, width, settings, threads)
     distance = jaccard_distance(
         vectors, neighbors, settings.k1, settings.k2, settings.eps_max, threads
     )
+    neighbors, similarities = tracks.lists(neighbors, similarities)
+    indptr, indices = tracks.pairs(distance.indptr, distance.indices)
     write_artifact(
         out,
         GRAPH,
         {
             "neighbors": neighbors,
             "similarities": np.clip(similarities, -1, 1),
-            "indptr": distance.indptr.astype(np.int64),
-            "indices": distance.indices.astype(np.int32),
+            "indptr": indptr,
+            "indices": indices,
             "data": distance.data.astype(np.float32),
         },
         config=stage_settings(config, "graph"),
@@ -93,12 +104,8 @@ def _neighbors(
     return *exact, 1.0
 
 
-def _cameras(lineage: Lineage, index: Path | None, features: Artifact) -> np.ndarray:
-    """Return the camera of each row of the features."""
-    if index is None:
-        raise UserError("graph.cameras needs the cameras: give --index index.h5.")
-    images = lineage.read("index", index, INDEX, ("camera",))
-    cameras = images["camera"][features["row"]]
+def _known(cameras: np.ndarray, index: Path) -> np.ndarray:
+    """Return the cameras, of which some must be known."""
     if (cameras < 0).all():
         raise UserError(f"{index} knows no cameras. Set graph.cameras to none.")
     return cameras

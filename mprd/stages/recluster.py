@@ -23,9 +23,9 @@ from mprd.clustering.linkage import LinkageTree
 from mprd.clustering.membership import membership
 from mprd.clustering.numbering import keep_numbers, numbers_of
 from mprd.clustering.stored_tree import stored_tree
-from mprd.clustering.tracks import hold_tracks
 from mprd.config import Config, load_config
 from mprd.data.index import split_rows
+from mprd.data.track_groups import TrackGroups
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout, run_of
 from mprd.stages.cluster_csv import write_cluster_csv
@@ -82,17 +82,20 @@ def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None)
     threshold = _threshold(tree, own, settings.min_size, cut)
     images = _of_the_run(found, "index", layout.index, INDEX)
     rows = split_rows(images, "train")
-    labels = hold_tracks(tree.cut(threshold, settings.min_size), images["track"][rows])
-    distance = _distance(found, layout, config)
+    tracks = TrackGroups.of_tracks(images["track"][rows])
+    labels = tree.cut(threshold, settings.min_size)[tracks.first]
+    distance = _distance(found, layout, config, tracks)
     if settings.constraints is not None:
-        answers = read_constraints(settings.constraints, images["path"][rows])
-        labels = constrain(labels, relation_of(distance), answers)
+        answers = read_constraints(settings.constraints, images["path"][rows], tracks)
+        labels = constrain(labels, relation_of(distance), answers, tracks.sizes)
+    trust = membership(distance, labels, tracks.sizes)[tracks.group]
+    labels = labels[tracks.group]
     before = numbers_of(found["labels"], found["number"])
     number = keep_numbers(labels, before, int(before.max(initial=-1)) + 1)
     numbers = numbers_of(labels, number)
     name = str(cut) if isinstance(cut, Direction) else f"{cut:g}"
     out = out or layout.final.recut(name)
-    write_cluster_csv(out, images, rows, numbers, membership(distance, labels), lock=False)
+    write_cluster_csv(out, images, rows, numbers, trust, lock=False)
     return Recut(
         before=_words(found["labels"], own),
         after=_words(labels, threshold),
@@ -114,18 +117,21 @@ def _threshold(tree: LinkageTree, own: float, min_size: int, cut: float | Direct
     return threshold
 
 
-def _distance(clusters: Artifact, layout: RunLayout, config: Config) -> csr_array:
-    """Return the distances that the final clusters were made from."""
+def _distance(
+    clusters: Artifact, layout: RunLayout, config: Config, tracks: TrackGroups
+) -> csr_array:
+    """Return the distances that the final clusters were made from, (G, G)."""
     final = layout.final
     graph = _of_the_run(clusters, "graph", final.graph, GRAPH)
     judged = evidence = None
     if config.uses_judgements:
         predicted = _of_the_run(clusters, "judgements", final.judgements, JUDGEMENTS)
-        judged = judged_distance(graph, predicted)
+        judged = tracks.between(judged_distance(graph, predicted))
     if config.use_time:
         found = _of_the_run(clusters, "transitions", final.transitions, TRANSITIONS)
         evidence = found["evidence"]
-    return compared_distances(graph_distance(graph), judged, evidence, config.time)[0]
+    jaccard = tracks.between(graph_distance(graph))
+    return compared_distances(jaccard, judged, evidence, config.time)[0]
 
 
 def _of_the_run(clusters: Artifact, name: str, path: Path, schema: Schema) -> Artifact:

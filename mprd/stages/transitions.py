@@ -8,6 +8,7 @@ from mprd.artifacts import GRAPH, INDEX, TRANSITIONS, write_artifact
 from mprd.clustering.graph_matrix import graph_distance
 from mprd.config import Config
 from mprd.data.index import split_rows
+from mprd.data.track_groups import TrackGroups
 from mprd.evidence.transitions import Transitions, learn_transitions
 from mprd.pipeline.layout import log_prefix
 from mprd.pipeline.lineage import Lineage
@@ -33,14 +34,17 @@ def run_transitions(*, index: Path, graph: Path, out: Path, config: Config) -> N
         UserError: an input is missing, damaged or of another run; too little memory.
     """
     lineage = Lineage("transitions")
-    images = lineage.read("index", index, INDEX, ("split", "identity", "camera", "time"))
+    images = lineage.read("index", index, INDEX, ("split", "identity", "camera", "time", "track"))
     neighbors = lineage.read("graph", graph, GRAPH, ("indptr", "indices", "data"))
     rows = split_rows(images, "train")
     sizes = Sizes(images=len(rows), stored=len(neighbors["indices"]))
     require_memory("transitions", sizes, config)
     times, cameras = images["time"][rows], images["camera"][rows]
     distance = graph_distance(neighbors)
-    found = learn_transitions(times, cameras, distance)
+    tracks = TrackGroups.of_tracks(images["track"][rows])
+    counted = np.full(len(times), np.nan)  # of a track its first image only
+    counted[tracks.first] = times[tracks.first]
+    found = learn_transitions(counted, cameras, distance)
     timed = int(np.isfinite(times).sum())
     write_artifact(
         out,

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.sparse import csr_array
 
 import mprd
 from mprd.artifacts import CLUSTERS, GRAPH, read_artifact
 from mprd.clustering.graph_matrix import graph_distance
-from mprd.clustering.tracks import hold_tracks
 from mprd.config import dump_yaml, load_config, merge, validate
 from mprd.pipeline.layout import RunLayout
 from tests.conftest import TINY
@@ -100,9 +100,16 @@ def test_a_threshold_is_average_linkage_there(cli, linked_run, tmp_path):
     run.config.write_text(dump_yaml(changed(config, cluster={"constraints": None})))
     assert cli("recluster", run.folder, "--threshold", 0.5)[0] == 0
     table = pd.read_csv(run.final.recut("0.5"))
-    distance = graph_distance(read_artifact(run.final.graph, GRAPH))
-    tracks = np.unique(table["path"].str.rsplit("/", n=1).str[0], return_inverse=True)[1]
-    expected = hold_tracks(mprd.linkage(distance, 0.5, 2), tracks)
+    # Of each track one row and one column are stored: linkage of tracks, three images each.
+    dense = graph_distance(read_artifact(run.final.graph, GRAPH)).toarray()
+    name = table["path"].str.rsplit("/", n=1).str[0]
+    tracks, first, group = np.unique(name, return_index=True, return_inverse=True)
+    assert len(tracks) == 12
+    rest = np.setdiff1d(np.arange(len(table)), first)
+    assert not dense[rest].any()
+    assert not dense[:, rest].any()
+    between = csr_array(graph_distance(read_artifact(run.final.graph, GRAPH))[first][:, first])
+    expected = mprd.linkage(between, 0.5)[group]
     found = table["cluster"].to_numpy()
     np.testing.assert_array_equal(found < 0, expected < 0)
     inside = expected >= 0

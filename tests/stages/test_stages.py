@@ -96,7 +96,7 @@ def test_stored_embeddings_can_be_half_as_large(copy, tiny_config, tmp_path):
         read_artifact(path, FEATURES)["features"] for path in (files.epoch(1).features, out)
     )
     assert 0 < np.abs(exact - found).max() < 2**-11
-    run_graph(features=out, out=tmp_path / "graph.h5", config=half)
+    run_graph(index=copy / "index.h5", features=out, out=tmp_path / "graph.h5", config=half)
     export(files, half)
     for path in (out, files.final.features, files.final.embeddings):
         with h5py.File(path) as file:
@@ -545,8 +545,6 @@ def test_graph_of_aligned_cameras(copy, tiny_config, method, align):
 def test_camera_means_need_cameras(copy, tiny_config, tmp_path):
     here = copy / "epochs/001"
     centred = changed(tiny_config, graph={"cameras": "center"})
-    with pytest.raises(UserError, match="give --index"):
-        run_graph(features=here / "features.h5", out=tmp_path / "graph.h5", config=centred)
     edit(copy / "index.h5", put("camera", np.full(81, -1, np.int16)))
     with pytest.raises(UserError, match="knows no cameras"):
         run_graph(
@@ -580,7 +578,10 @@ def test_too_little_memory_is_refused_at_once(stage, copy, tiny_config, monkeypa
             config=tiny_config,
         ),
         "graph": lambda: run_graph(
-            features=first / "features.h5", out=first / "graph.h5", config=tiny_config
+            index=index,
+            features=first / "features.h5",
+            out=first / "graph.h5",
+            config=tiny_config,
         ),
         "cluster": lambda: run_cluster(
             index=index,
@@ -602,7 +603,12 @@ def test_too_little_memory_is_refused_at_once(stage, copy, tiny_config, monkeypa
 
 def test_an_approximate_graph_says_how_good_it_is(copy, tiny_config, capsys):
     settings = changed(tiny_config, graph={"backend": "ivf", "min_recall": 0.8})
-    run_graph(features=copy / "epochs/001/features.h5", out=copy / "ivf.h5", config=settings)
+    run_graph(
+        index=copy / "index.h5",
+        features=copy / "epochs/001/features.h5",
+        out=copy / "ivf.h5",
+        config=settings,
+    )
     recall = read_artifact(copy / "ivf.h5", GRAPH).attributes["recall"]
     assert 0.8 <= recall <= 1
     assert f"{recall:.3f}" in capsys.readouterr().out

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from mprd.clustering.health import ClusterHealth, cluster_health, stability
+from mprd.data.track_groups import TrackGroups
 from mprd.report.page.blocks import Finding, Findings, Section
 from mprd.report.page.run_data import RunData
 
@@ -96,7 +97,14 @@ CHECKS = {
 
 def health(run: RunData) -> Section:
     """Return the check of the final clusters."""
-    metrics = cluster_health(run.distance, run.labels, run.graph["neighbors"], run.camera)
+    tracks = TrackGroups.of_tracks(run.index["track"][run.rows])
+    metrics = cluster_health(
+        tracks.between(run.distance),
+        run.labels[tracks.first],
+        tracks.group[run.graph["neighbors"][tracks.first]],
+        run.camera[tracks.first],
+        tracks.sizes,
+    )
     before = run.labels_before
     steady = float("nan") if before is None else stability(run.labels, before)
     findings = judge(metrics, steady)

@@ -24,7 +24,7 @@ from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
 from mprd.stages.run_stage import make_pseudo_labels, run_epochs, run_stage
 
 # The goals, on a quiet card.
-FEATURES_SECONDS, GRAPH_SECONDS, EPOCH_SECONDS, ORCHESTRATION = 0.8, 0.8, 7, 0.10
+EPOCH_SECONDS, STAGE_SECONDS, ORCHESTRATION = 7, {"features": 0.8, "graph": 0.8}, 0.10
 PRETRAIN_SECONDS, LEARN_SECONDS, PAIRS_A_SECOND, DIFFERENCE = 5, 2, 100_000, 1e-3
 GCN = {"use_gcn": True, "train": {"use_hsd": True, "use_ppa": True}}
 NEAREST = 10
@@ -40,12 +40,10 @@ def features(bench: Bench) -> list[Row]:
     _, passed = seconds(bench, lambda: embed_store(network, store, bench.device))
     return [
         Row(
-            "features, whole stage",
+            "features, whole stage by itself",
             _images(bench, config),
             f"{whole:.2f} s",
-            f"{FEATURES_SECONDS} s",
-            None if bench.tiny else whole <= FEATURES_SECONDS,
-            f"pass through the network {passed:.2f} s; the first time {first:.1f} s",
+            detail=f"pass through the network {passed:.2f} s; the first time {first:.1f} s",
         )
     ]
 
@@ -61,12 +59,10 @@ def graph(bench: Bench) -> list[Row]:
     _, search = seconds(bench, lambda: knn(vectors, width, settings.backend))
     return [
         Row(
-            "graph, whole stage",
+            "graph, whole stage by itself",
             f"{_images(bench, config)}, D={vectors.shape[1]}",
             f"{whole:.2f} s",
-            f"{GRAPH_SECONDS} s",
-            None if bench.tiny else whole <= GRAPH_SECONDS,
-            f"search {search:.2f} s; the first time {first:.1f} s; {os.cpu_count()} CPU cores",
+            detail=f"search {search:.2f} s; the first time {first:.1f} s",
         )
     ]
 
@@ -91,6 +87,17 @@ def epoch(bench: Bench) -> list[Row]:
     share = aside / (jobs * start + 50 * steady)
     size = f"{_images(bench, config)}, {iters} steps, B={_batch(config)}"
     return [
+        *(
+            Row(
+                f"stage {stage.name} in an epoch",
+                size,
+                f"{stage.seconds:.2f} s",
+                f"{STAGE_SECONDS[stage.name]} s",
+                None if bench.tiny else stage.seconds <= STAGE_SECONDS[stage.name],
+            )
+            for stage in last
+            if stage.name in STAGE_SECONDS
+        ),
         Row(
             "epoch in one process",
             size,

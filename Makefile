@@ -52,7 +52,7 @@ bench: $(READY)  ## measure the speed claims (a quarter of an hour); writes benc
 bench-large: $(READY)  ## the same for a million images (half an hour, 16 GB)
 	$(BIN)/python benchmarks/run.py --large
 
-bench-gpu: $(READY)  ## the rows that need a CUDA device
+bench-gpu: $(READY)  ## the rows that need a CUDA device; goes on where it stopped
 	$(BIN)/python benchmarks/run.py --gpu
 
 learning: $(READY)  ## what each part adds to mAP, on synthetic images (an hour); see the script for Market-1501

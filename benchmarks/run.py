@@ -1,7 +1,8 @@
 """Run the benchmarks and write RESULTS.md: `make bench`, `make bench-large`.
 
 Rows of earlier runs stay until they are measured again, so that the large sizes and a GPU's rows
-can be added one by one. `python benchmarks/run.py NAME ...` runs only these.
+can be added one by one. `python benchmarks/run.py NAME ...` runs only these. With `--measured FILE`
+it takes what gpu.py measured on a machine without `make`.
 """
 
 import argparse
@@ -13,11 +14,12 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 HERE = Path(__file__).parent
 STORE, RESULTS = HERE / "results.json", HERE / "RESULTS.md"
+CARD = HERE.parent / "build/gpu.json"  # rows of gpu.py, until all of them are there
 
 NORMAL = {
     "jaccard": [],
@@ -45,6 +47,7 @@ LARGE = {
     "memory": ["--large"],
 }
 GPU = {
+    "gpu": ["--results", str(CARD)],
     "training": ["--device", "cuda", "--n", "12936"],
     "relations": ["--device", "cuda"],
     "market_epoch": [],
@@ -54,17 +57,18 @@ HEAD = """# Results of the benchmarks
 
 Written by `make bench` (`make bench-large`, `make bench-gpu` for the rows named so); do not edit.
 Ours and a literal version of the same algorithm run in turns in one process; a figure is the median
-of several runs. The machines are shared, so trust ratios rather than seconds. A missing GPU section
-means that no GPU was at hand.
+of several runs. The machines are shared, so trust ratios rather than seconds. An open row of the
+section gpu has not run since the code that it measures changed; "gpu, before" is the last
+measurement on a card, of the code of that time.
 """
 
 
 def run(name: str, options: list[str]) -> list[dict]:
-    """Run one script; return its rows."""
+    """Run one script; return its rows. A script that writes them tells failures among them."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
         command = [sys.executable, HERE / f"{name}.py", "--json", out, *options]
-        if subprocess.run(command).returncode:
+        if subprocess.run(command).returncode and not out.exists():
             raise SystemExit(f"benchmarks/{name}.py failed")
         return json.loads(out.read_text(encoding="utf-8"))
 
@@ -72,7 +76,9 @@ def run(name: str, options: list[str]) -> list[dict]:
 def machine() -> str:
     """Return what the figures belong to, in a line."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    packages = ", ".join(f"{p} {version(p)}" for p in ("numpy", "numba", "torch", "faiss-cpu"))
+    installed = {d.name for d in distributions()}
+    names = [p for p in ("numpy", "numba", "torch", "faiss-cpu", "faiss-gpu") if p in installed]
+    packages = ", ".join(f"{p} {version(p)}" for p in names)
     return (
         f"{cpus} CPU cores ({platform.machine()}), Python {platform.python_version()}, {packages}"
     )
@@ -93,31 +99,56 @@ def render(store: dict) -> str:
     return text
 
 
+def read_store() -> dict:
+    """Return what earlier runs found."""
+    return json.loads(STORE.read_text(encoding="utf-8")) if STORE.exists() else {}
+
+
+def write(store: dict, section: str, rows: list[dict], machine: str, seconds: float) -> None:
+    """Put rows into the store and into RESULTS.md."""
+    store[section] = {
+        "rows": rows,
+        "machine": machine,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "seconds": seconds,
+    }
+    STORE.write_text(json.dumps(store, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    RESULTS.write_text(render(store), encoding="utf-8")
+
+
+def take_measured(file: Path) -> None:
+    """Write the section gpu from a file that gpu.py wrote, here or on another machine."""
+    rows = run("gpu", ["--show", "--results", str(file)])
+    entries = json.loads(file.read_text(encoding="utf-8"))["rows"].values()
+    machines = ", ".join(sorted({entry["machine"] for entry in entries})) or "not run yet"
+    write(read_store(), "gpu", rows, machines, sum(entry["seconds"] for entry in entries))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME")
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--large", action="store_true", help="the sizes that take minutes each")
     group.add_argument("--gpu", action="store_true", help="the rows that need a CUDA device")
+    group.add_argument("--measured", type=Path, metavar="FILE", help="take the results of gpu.py")
     options = parser.parse_args()
+    if options.measured:
+        take_measured(options.measured)
+        return
     known = LARGE if options.large else GPU if options.gpu else NORMAL
     unknown = set(options.names) - set(known)
     if unknown:
         parser.error(f"{sorted(unknown)[0]} is not one of {', '.join(known)}")
-    store = json.loads(STORE.read_text(encoding="utf-8")) if STORE.exists() else {}
+    store = read_store()
     suffix = " (large)" if options.large else " (GPU)" if options.gpu else ""
     for name in options.names or known:
         print(f"== {name}{suffix}", flush=True)
         start = time.perf_counter()
         rows = run(name, known[name])
-        store[name + suffix] = {
-            "rows": rows,
-            "machine": machine(),
-            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-            "seconds": time.perf_counter() - start,
-        }
-        STORE.write_text(json.dumps(store, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        RESULTS.write_text(render(store), encoding="utf-8")
+        section = name if name == "gpu" else name + suffix
+        write(store, section, rows, machine(), time.perf_counter() - start)
+        if name == "gpu" and all(row["result"] not in ("open", "failed") for row in rows):
+            CARD.unlink()
 
 
 if __name__ == "__main__":

@@ -5,14 +5,12 @@ Bare: the same two forward and backward passes and the same optimiser, on images
 """
 
 import tempfile
-import time
 from pathlib import Path
 
 import fabricate
 import numpy as np
 import torch
 from common import Row, arguments, compare, embeddings, report
-from torch.utils.flop_counter import FlopCounterMode
 
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
@@ -74,12 +72,10 @@ class Ours:
 class Bare:
     """The same passes on fixed images."""
 
-    def __init__(self, config: Config, device: torch.device, *, compiled: bool = False) -> None:
+    def __init__(self, config: Config, device: torch.device) -> None:
         settings, data = config.train, config.data
-        self.network: torch.nn.Module = make_network(config, device)
+        self.network = make_network(config, device)
         self.optimizer = make_optimizer(self.network, settings, 1)
-        if compiled:
-            self.network = torch.compile(self.network)
         shape = settings.identities * settings.instances, 3, data.height, data.width
         self.images = [
             torch.randn(shape, device=device).to(memory_format=torch.channels_last)
@@ -118,8 +114,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         ours = Ours(config, options.n, Path(folder), device)
         bare = Bare(config, device)
-        if gpu:
-            torch.cuda.reset_peak_memory_stats()
         bare()
         found = compare(ours, bare, options.runs)
     share, limit = 1 / found.ratio, 1.15 if gpu else 1.10
@@ -137,75 +131,7 @@ def main() -> None:
             f"a step; {where}",
         )
     ]
-    if gpu:
-        rows += _on_the_card(config, device, bare, found.reference / steps, options.runs)
     report(rows, options.json)
-
-
-def _on_the_card(
-    config: Config, device: torch.device, bare: Bare, seconds: float, runs: int
-) -> list[Row]:
-    """Say what share of the card the bare loop uses, and what other ways of running it give."""
-    with FlopCounterMode(display=False) as counter:
-        bare.step()
-    memory = torch.cuda.max_memory_allocated() / 2**30
-    peak = _matrix_rate(device)
-    rate = counter.get_total_flops() / seconds
-    rows = [
-        Row(
-            "bare loop, share of the measured matrix rate",
-            f"bf16, {peak / 1e12:.0f} TFLOP/s",
-            f"{rate / peak:.0%}",
-            detail=f"{memory:.1f} GiB at the peak of both loops and the pixels",
-        )
-    ]
-    variants = {"contiguous": Bare(config, device), "torch.compile": None, "CUDA graph": None}
-    variants["contiguous"].network.to(memory_format=torch.contiguous_format)
-    variants["contiguous"].images = [i.contiguous() for i in variants["contiguous"].images]
-    variants["torch.compile"] = Bare(config, device, compiled=True)
-    variants["CUDA graph"] = _captured(Bare(config, device))
-    for name, other in variants.items():
-        found = compare(other, bare, runs)
-        rows.append(
-            Row(f"bare loop, {name}", "", f"{found.ratio:.2f}x as fast", detail=found.times())
-        )
-    return rows
-
-
-def _captured(bare: Bare):
-    """Return a function that replays the step from a CUDA graph."""
-    for group in bare.optimizer.param_groups:
-        group["capturable"] = True
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            bare.step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    bare.optimizer.zero_grad(set_to_none=True)
-    with torch.cuda.graph(graph):
-        bare.step()
-
-    def replay() -> None:
-        for _ in range(bare.steps):
-            graph.replay()
-        torch.cuda.synchronize()
-
-    return replay
-
-
-def _matrix_rate(device: torch.device, size: int = 8192, runs: int = 20) -> float:
-    """Return the FLOP/s of a large bf16 product."""
-    a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
-    for _ in range(3):
-        a @ b
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    for _ in range(runs):
-        a @ b
-    torch.cuda.synchronize()
-    return runs * 2 * size**3 / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":

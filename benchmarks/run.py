@@ -27,6 +27,7 @@ NORMAL = {
     "audit": [],
     "losses": [],
     "training": [],
+    "batchnorm": [],
     "relations": [],
     "pixels": [],
     "reading": [],
@@ -46,6 +47,7 @@ LARGE = {
 }
 GPU = {
     "training": ["--device", "cuda", "--n", "12936"],
+    "batchnorm": ["--device", "cuda"],
     "relations": ["--device", "cuda"],
     "market_epoch": [],
 }

@@ -1,9 +1,16 @@
 """Batch norm of equally large groups of images, each with its own statistics.
 
-Two ways to the same numbers: `by_kernels` passes slices of one output to torch's own kernels;
-`by_formula` states the computation over (groups, images, channels, positions), for a compiler.
+Three ways to the same numbers, each the fastest somewhere. `by_formula` states the computation over
+(groups, images, channels, positions) for torch's compiler, `by_triton` has kernels of its own for a
+GPU, and `by_kernels` passes slices of one output to torch's kernels.
 """
 
+import os
+import shutil
+import sysconfig
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,8 +40,24 @@ def normalise(
         momentum: of one group.
         eps: added to the variance.
     """
-    way = by_formula if torch.compiler.is_compiling() else by_kernels
-    return way(x, weight, bias, running, groups=groups, momentum=momentum, eps=eps)
+    options: dict[str, Any] = {"groups": groups, "momentum": momentum, "eps": eps}
+    if torch.compiler.is_compiling():
+        return by_formula(x, weight, bias, running, **options)
+    if x.is_cuda and triton_runs():
+        from mprd.models.grouped_norm_triton import by_triton, takes
+
+        if takes(x):
+            return by_triton(x, weight, bias, running, **options)
+    return by_kernels(x, weight, bias, running, **options)
+
+
+@cache
+def triton_runs() -> bool:
+    """Tell whether Triton is here and what it needs to build its launchers: a C compiler."""
+    compilers = [os.environ["CC"]] if "CC" in os.environ else ["clang", "gcc"]
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    found = find_spec("triton") is not None and any(map(shutil.which, compilers))
+    return found and header.exists()
 
 
 def by_formula(

@@ -1,7 +1,11 @@
 """Grouped batch norm in one pass against one norm a group, put together."""
 
 import copy
+import os
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +16,7 @@ from timm.layers import BatchNormAct2d
 from torch import nn
 
 from mprd.models.batchnorm import group_batchnorm
-from mprd.models.grouped_norm import by_formula, by_kernels
+from mprd.models.grouped_norm import by_formula, by_kernels, triton_runs
 
 WAYS = pytest.mark.parametrize("way", [by_formula, by_kernels])
 LAYOUTS = pytest.mark.parametrize(
@@ -263,3 +267,19 @@ def test_a_compiler_sees_one_graph(kind, dtype):
     group_batchnorm(layer, 4).train().compile(fullgraph=True, backend="aot_eager")
     for ours, theirs in zip(two_steps(layer, x), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=2e-2, atol=2e-2)
+
+
+def test_the_kernels_for_a_gpu_in_their_interpreter():
+    pytest.importorskip("triton")
+    script = Path(__file__).with_name("triton_kernels.py")
+    root = script.parents[2]
+    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(script)]
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(root)}
+    done = subprocess.run(line, env=environment, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_triton_needs_a_compiler(monkeypatch):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert not triton_runs.__wrapped__()

@@ -29,6 +29,7 @@ NORMAL = {
     "audit": [],
     "losses": [],
     "training": [],
+    "batchnorm": [],
     "relations": [],
     "pixels": [],
     "reading": [],
@@ -49,6 +50,7 @@ LARGE = {
 GPU = {
     "gpu": ["--results", str(CARD)],
     "training": ["--device", "cuda", "--n", "12936"],
+    "batchnorm": ["--device", "cuda"],
     "relations": ["--device", "cuda"],
     "market_epoch": [],
 }

@@ -96,6 +96,7 @@ def test_losses_one_by_one_are_the_same():
         ("losses", ["--n", 200, "--dim", 16, "--clusters", 20, "--batch", 8, "--runs", 1], 1),
         ("training", ["--n", 300, "--backbone", "mini", "--height", 32, "--width", 16,
                       "--steps", 2, "--runs", 1], 1),
+        ("batchnorm", ["--batch", 8, "--height", 32, "--runs", 1], 2),
         ("relations", ["-n", 300, "--dim", 32, "--pairs", 64, "--literal", 2, "--runs", 1], 3),
     ],
 )  # fmt: skip

@@ -190,13 +190,13 @@ class RelationContext:
         if not len(pairs):
             zero = torch.zeros(RELATIONAL_FEATURES, device=self.memory.device)
             return Scaling(zero, zero + 1)
-        blocks = []
-        for block in pairs.split(_BLOCK_PAIRS):
-            graphs = self.graphs(block)
-            blocks.append(self.node_features(graphs)[graphs.valid])
-        values = torch.cat(blocks).double()
-        std = values.std(dim=0, unbiased=False)
-        return Scaling(values.mean(dim=0).float(), std.clamp_min(1e-3).float())
+        # Unused slots are 0 and not counted: to choose the others, the device would have to wait.
+        graphs = [self.graphs(block) for block in pairs.split(_BLOCK_PAIRS)]
+        values = torch.cat([self.node_features(g).flatten(0, 1) for g in graphs]).double()
+        used = torch.cat([g.valid.flatten() for g in graphs])[:, None]
+        mean = values.sum(dim=0) / used.sum()
+        std = (((values - mean) * used).square().sum(dim=0) / used.sum()).sqrt()
+        return Scaling(mean.float(), std.clamp_min(1e-3).float())
 
     def jaccard(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Return 1 - Jaccard distance of pairs, 0 where none is stored."""

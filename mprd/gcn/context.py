@@ -7,11 +7,12 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from mprd.gcn.aligned import aligned_pair
 from mprd.gcn.camera_frame import CameraFrame, inner_products
 from mprd.gcn.camera_ranks import camera_profile, levels_above
 from mprd.gcn.node_features import RELATIONAL_FEATURES, ToEnd, relational_features
 from mprd.gcn.subgraphs import PairGraphs, pair_graphs
-from mprd.graph.cameras import CameraMethod, CameraStatistics
+from mprd.graph.cameras import CameraMethod
 from mprd.system.csr import entry_rows
 
 _BLOCK_PAIRS = 1024
@@ -260,14 +261,10 @@ class RelationContext:
         """Return cosines of other embeddings (m, D) with all images, aligned as the graph's."""
         if self.aligned == "none":
             return features @ self.memory.T
-        memory, others = self.memory.cpu().numpy(), features.cpu().numpy()
-        cameras = self.frame.cameras.cpu().numpy()
-        statistics = CameraStatistics.of_images(
-            memory, cameras, standardize=self.aligned == "standardize"
-        )
-        seen, looking = (
-            torch.from_numpy(statistics.align(*both)).to(features.device)
-            for both in ((memory, cameras), (others, cameras[origin.cpu().numpy()]))
+        cameras, standardize = self.frame.cameras, self.aligned == "standardize"
+        sizes = torch.bincount(cameras).tolist()
+        seen, looking = aligned_pair(
+            self.memory, cameras, sizes, features, cameras[origin], standardize=standardize
         )
         return looking @ seen.T
 

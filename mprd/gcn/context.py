@@ -46,7 +46,7 @@ class JaccardTable:
         keys = rows * self._count + columns
         place = torch.searchsorted(self._keys, keys).clamp_(max=len(self._keys) - 1)
         stored = (self._keys[place] == keys) & (columns < self._count)
-        return torch.where(stored, self._similarity[place], 0.0)
+        return self._similarity[place] * stored
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from tests.gcn.test_dgcnn import some_pairs
 
 SETTINGS = GcnConfig(neighbors=4, hidden=(12, 8), conv=(8, 12), mlp=6, batch=16)
 # What asks the device for a value or a size, or brings a new host tensor to it.
-WAITS = ("_local_scalar_dense", "nonzero", "unique", "masked_select", "lift_fresh", "bincount")
+WAITS = ("_local_scalar_dense", "nonzero", "unique", "masked_select", "bincount")
+WAITS += ("lift_fresh", "scalar_tensor")
 
 
 class NoWaits(TorchDispatchMode):
@@ -66,6 +67,7 @@ def refused(word: str) -> Iterator[None]:
         ("index", lambda x: x[x > 0]),
         ("index_put", lambda x: x.__setitem__(x > 0, x.new_zeros(1))),
         ("lift_fresh", lambda x: x + torch.tensor([1.0, 2.0])),
+        ("scalar_tensor", lambda x: torch.where(x > 0, x, 0.0)),
     ],
 )
 def test_waits_are_seen(word: str, call: Callable[[torch.Tensor], object]):

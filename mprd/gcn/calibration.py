@@ -37,7 +37,7 @@ def estimate_prior(probability: Tensor) -> float:
     """
     if not len(probability):
         return 0.5
-    probability = probability.double()
+    probability = probability.double().cpu()  # the rounds below each wait for their sum
     prior = 0.5
     for _ in range(_ROUNDS):
         before, prior = prior, float(at_prior(probability, prior).mean())

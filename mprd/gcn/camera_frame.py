@@ -44,10 +44,10 @@ class CameraFrame:
             memory: float32 (N, D), unit rows.
             cameras: int (N,), -1 unknown.
         """
-        _, dense = np.unique(cameras, return_inverse=True)
+        _, dense, sizes = np.unique(cameras, return_inverse=True, return_counts=True)
         camera = torch.from_numpy(dense.astype(np.int64)).to(memory.device)
         known = torch.from_numpy(cameras >= 0).to(memory.device)
-        return cls._around(memory, camera, known, _group_means(memory, camera))
+        return cls._around(memory, camera, known, _group_means(memory, camera, sizes.tolist()))
 
     @classmethod
     def _around(
@@ -124,8 +124,22 @@ def _centred_norms(
     return squared.clamp_min(1e-12).sqrt()
 
 
-def _group_means(values: Tensor, group: Tensor) -> Tensor:
+def _group_means(values: Tensor, group: Tensor, sizes: list[int]) -> Tensor:
     """Return the mean row of each group, (C, D); 0 for a group of one, which has no other."""
-    counts = torch.bincount(group)
-    total = values.new_zeros(len(counts), values.shape[1]).index_add_(0, group, values)
+    counts = torch.tensor(sizes, device=values.device)
+    if values.is_cuda:
+        total = sums_in_turn(values, group, sizes)
+    else:
+        total = values.new_zeros(len(sizes), values.shape[1]).index_add_(0, group, values)
     return total / counts[:, None] * (counts > 1)[:, None]
+
+
+def sums_in_turn(values: Tensor, group: Tensor, sizes: list[int]) -> Tensor:
+    """Return the sum of each group's rows, (C, D), the same in every run.
+
+    On a GPU `index_add_` adds in an order that changes from run to run.
+    """
+    total = values.new_zeros(len(sizes), values.shape[1])
+    for rows, sum_ in zip(torch.argsort(group, stable=True).split(sizes), total, strict=True):
+        sum_.copy_(values[rows].sum(dim=0))
+    return total

@@ -38,6 +38,7 @@ def camera_profile(looking: Tensor, seen: Tensor, cameras: Tensor, first: int | 
     order = torch.argsort(cameras, stable=True)
     profile = seen.new_full((len(looking), len(sizes), len(LEVELS)), _ABSENT)
     ranks = torch.tensor(LEVELS, device=seen.device) - 1
+    levels = [sum(level <= size for level in LEVELS) for size in sizes]
     step = max(1, _BLOCK_ELEMENTS // len(seen))
     for start in range(0, len(looking), step):
         product = looking[start : start + step] @ seen.T
@@ -47,8 +48,8 @@ def camera_profile(looking: Tensor, seen: Tensor, cameras: Tensor, first: int | 
         for camera, columns in enumerate(order.split(sizes)):
             width = min(LEVELS[-1], len(columns))
             best = product[:, columns].topk(width, dim=1).values
-            inside = ranks < width
-            profile[start : start + step, camera, inside] = best[:, ranks[inside]]
+            known = levels[camera]
+            profile[start : start + step, camera, :known] = best[:, ranks[:known]]
     return profile
 
 

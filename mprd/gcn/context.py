@@ -7,11 +7,12 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from mprd.gcn.aligned import aligned_pair
 from mprd.gcn.camera_frame import CameraFrame, inner_products
 from mprd.gcn.camera_ranks import camera_profile, levels_above
 from mprd.gcn.node_features import RELATIONAL_FEATURES, ToEnd, relational_features
 from mprd.gcn.subgraphs import PairGraphs, pair_graphs
-from mprd.graph.cameras import CameraMethod, CameraStatistics
+from mprd.graph.cameras import CameraMethod
 from mprd.system.csr import entry_rows
 
 _BLOCK_PAIRS = 1024
@@ -45,7 +46,7 @@ class JaccardTable:
         keys = rows * self._count + columns
         place = torch.searchsorted(self._keys, keys).clamp_(max=len(self._keys) - 1)
         stored = (self._keys[place] == keys) & (columns < self._count)
-        return torch.where(stored, self._similarity[place], 0.0)
+        return self._similarity[place] * stored
 
 
 @dataclass(frozen=True)
@@ -190,13 +191,13 @@ class RelationContext:
         if not len(pairs):
             zero = torch.zeros(RELATIONAL_FEATURES, device=self.memory.device)
             return Scaling(zero, zero + 1)
-        blocks = []
-        for block in pairs.split(_BLOCK_PAIRS):
-            graphs = self.graphs(block)
-            blocks.append(self.node_features(graphs)[graphs.valid])
-        values = torch.cat(blocks).double()
-        std = values.std(dim=0, unbiased=False)
-        return Scaling(values.mean(dim=0).float(), std.clamp_min(1e-3).float())
+        # Unused slots are 0 and not counted: to choose the others, the device would have to wait.
+        graphs = [self.graphs(block) for block in pairs.split(_BLOCK_PAIRS)]
+        values = torch.cat([self.node_features(g).flatten(0, 1) for g in graphs]).double()
+        used = torch.cat([g.valid.flatten() for g in graphs])[:, None]
+        mean = values.sum(dim=0) / used.sum()
+        std = (((values - mean) * used).square().sum(dim=0) / used.sum()).sqrt()
+        return Scaling(mean.float(), std.clamp_min(1e-3).float())
 
     def jaccard(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Return 1 - Jaccard distance of pairs, 0 where none is stored."""
@@ -260,14 +261,10 @@ class RelationContext:
         """Return cosines of other embeddings (m, D) with all images, aligned as the graph's."""
         if self.aligned == "none":
             return features @ self.memory.T
-        memory, others = self.memory.cpu().numpy(), features.cpu().numpy()
-        cameras = self.frame.cameras.cpu().numpy()
-        statistics = CameraStatistics.of_images(
-            memory, cameras, standardize=self.aligned == "standardize"
-        )
-        seen, looking = (
-            torch.from_numpy(statistics.align(*both)).to(features.device)
-            for both in ((memory, cameras), (others, cameras[origin.cpu().numpy()]))
+        cameras, standardize = self.frame.cameras, self.aligned == "standardize"
+        sizes = torch.bincount(cameras).tolist()
+        seen, looking = aligned_pair(
+            self.memory, cameras, sizes, features, cameras[origin], standardize=standardize
         )
         return looking @ seen.T
 

@@ -53,7 +53,7 @@ def relational_features(
         float32 (P, S, 24).
     """
     of_second = in_second.clone()
-    of_second[:, 1] = True
+    of_second[:, 1].fill_(True)
     own = torch.where(of_second[:, :, None], to_second, to_first)
     other = torch.where(of_second[:, :, None], to_first, to_second)
     shared = (in_first & in_second)[:, :, None]
@@ -61,8 +61,8 @@ def relational_features(
     other = torch.where(shared, torch.minimum(to_first, to_second), other)
     # The second end seen from the first, and the first seen from the second.
     forth, back = to_first[:, 1], to_second[:, 0]
-    pair = torch.cat(
-        [torch.maximum(forth, back)[:, PAIR_LARGER], torch.minimum(forth, back)[:, PAIR_SMALLER]],
-        dim=1,
-    )
+    larger, smaller = torch.maximum(forth, back), torch.minimum(forth, back)
+    # Column by column: a list of columns would be brought to the device anew in each call.
+    columns = [larger[:, n] for n in PAIR_LARGER] + [smaller[:, n] for n in PAIR_SMALLER]
+    pair = torch.stack(columns, dim=1)
     return torch.cat([own, other, pair[:, None, :].expand(-1, own.shape[1], -1)], dim=2)

@@ -36,16 +36,16 @@ class PairSet:
         """Return the number of pairs."""
         return len(self.pairs)
 
-    def part(self, mask: Tensor) -> "PairSet":
-        """Return the pairs that a bool (n,) mask chooses."""
-        return PairSet(self.pairs[mask], self.same[mask], self.same_camera[mask])
+    def part(self, chosen: Tensor) -> "PairSet":
+        """Return the pairs that a bool (n,) mask or int64 places (m,) choose."""
+        return PairSet(self.pairs[chosen], self.same[chosen], self.same_camera[chosen])
 
     def usable(self) -> bool:
         """Tell whether there are pairs of both answers."""
         return bool(self.same.any()) and not bool(self.same.all())
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw pairs: half of them positive, and so in either camera relation.
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw places of pairs: half of them positive, and so in either camera relation.
 
         A camera relation without both answers is left out (unless there is no other): it would
         teach to answer by the camera.
@@ -55,14 +55,13 @@ class PairSet:
             generator: on the CPU.
 
         Returns:
-            Pairs int64 (count', 2) and answers bool (count',); count' is count rounded up to an
-            equal number from each group.
+            Int64 (count',) on the CPU; count' is count rounded up to an equal number from each
+            group.
         """
         groups = self._groups
         size = -(-count // len(groups))
         chosen = [g[torch.randint(len(g), (size,), generator=generator)] for g in groups]
-        rows = torch.cat(chosen).to(self.pairs.device)
-        return self.pairs[rows], self.same[rows]
+        return torch.cat(chosen)
 
     def rarest(self) -> tuple[int, float]:
         """Return the size of the smallest group that tasks draw from, and its share of a task."""

@@ -70,11 +70,15 @@ def _compare(scores: dict[str, Tensor], same: Tensor) -> dict[str, Any]:
 
 def auc(score: Tensor, same: Tensor) -> float:
     """Return the area under the ROC curve of scores (n,); NaN if all answers (n,) are alike."""
-    from sklearn.metrics import roc_auc_score
-
-    if not bool(same.any()) or bool(same.all()):
+    truth = same.cpu().numpy()
+    positives = int(truth.sum())
+    if positives in (0, len(truth)):
         return float("nan")
-    return float(roc_auc_score(same.cpu().numpy(), score.cpu().numpy()))
+    # Equal scores share their mean rank (Mann and Whitney, 1947).
+    _, place, counts = np.unique(score.cpu().numpy(), return_inverse=True, return_counts=True)
+    rank = counts.cumsum() - (counts - 1) / 2
+    above = rank[place][truth].sum() - positives * (positives + 1) / 2
+    return float(above / positives / (len(truth) - positives))
 
 
 def _metrics(answer: Tensor, truth: Tensor) -> dict[str, float]:

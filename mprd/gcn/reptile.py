@@ -15,7 +15,7 @@ def reptile_step(
     loss: Callable[[T], Tensor],
     inner_rate: float,
     outer_rate: float,
-) -> float:
+) -> Tensor:
     """Do one Reptile step on one task, in place.
 
     theta_0 is kept; one SGD step per batch leads to theta_n;
@@ -29,7 +29,7 @@ def reptile_step(
         outer_rate: epsilon.
 
     Returns:
-        The mean loss over the inner steps.
+        The mean loss over the inner steps, a scalar; the host does not wait for it.
     """
     parameters = [p for p in network.parameters() if p.requires_grad]
     start = [p.detach().clone() for p in parameters]
@@ -45,4 +45,4 @@ def reptile_step(
     with torch.no_grad():
         for parameter, first in zip(parameters, start, strict=True):
             parameter.copy_(first + outer_rate * (parameter - first))
-    return float(torch.stack(losses).mean())
+    return torch.stack(losses).mean()

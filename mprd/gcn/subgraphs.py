@@ -5,7 +5,8 @@ is to be predicted, is left out (SEAL: Zhang & Chen, Link Prediction Based on Gr
 Networks, NeurIPS 2018).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import torch
@@ -42,6 +43,16 @@ class PairGraphs:
         """Return the number of pairs."""
         return len(self.nodes)
 
+    @classmethod
+    def join(cls, parts: Sequence["PairGraphs"]) -> "PairGraphs":
+        """Return the subgraphs of all parts, at least one, as one."""
+        return cls(*(torch.cat([getattr(p, field.name) for p in parts]) for field in fields(cls)))
+
+    def split(self, size: int) -> list["PairGraphs"]:
+        """Return the subgraphs in parts of a size; the last part may be smaller."""
+        columns = (getattr(self, field.name).split(size) for field in fields(self))
+        return [PairGraphs(*part) for part in zip(*columns, strict=True)]
+
     def propagation(self) -> Tensor:
         """Return D^-1 (A + I) of every subgraph, float32 (P, S, S); rows of unused slots are 0."""
         count, slots = self.nodes.shape
@@ -77,24 +88,40 @@ class PairGraphs:
         )
 
 
-def pair_graphs(pairs: Tensor, neighbors: Tensor) -> PairGraphs:
-    """Build the subgraphs of many pairs.
+def check_pairs(pairs: Tensor, images: int) -> None:
+    """Check pairs where they come in: a device waits for the answer, so no step asks again.
 
     Args:
-        pairs: int64 (P, 2), rows i and j, i != j.
+        pairs: int64 (P, 2).
+        images: rows that there are.
+
+    Raises:
+        ValueError: a row does not exist, or a pair joins a row to itself.
+    """
+    if not len(pairs):
+        return
+    if int(pairs.min()) < 0 or int(pairs.max()) >= images:
+        raise ValueError(f"pairs name rows outside 0..{images - 1}.")
+    if bool((pairs[:, 0] == pairs[:, 1]).any()):
+        raise ValueError("a pair joins a row to itself.")
+
+
+def pair_graphs(pairs: Tensor, neighbors: Tensor) -> PairGraphs:
+    """Build the subgraphs of many pairs, without a wait for the device.
+
+    Args:
+        pairs: int64 (P, 2), rows i and j, i != j; see `check_pairs`.
         neighbors: int (N, k), nearest rows of each row, distinct; the row itself and -1 are
             passed over.
 
     Raises:
-        ValueError: shapes do not fit, a row does not exist, or a pair joins a row to itself.
+        ValueError: shapes do not fit.
     """
     if pairs.ndim != 2 or pairs.shape[1] != 2 or neighbors.ndim != 2:
         raise ValueError(
             f"pairs must be (P, 2) and neighbors (N, k), not {tuple(pairs.shape)} and "
             f"{tuple(neighbors.shape)}."
         )
-    if len(pairs) and (int(pairs.min()) < 0 or int(pairs.max()) >= len(neighbors)):
-        raise ValueError(f"pairs name rows outside 0..{len(neighbors) - 1}.")
     pairs = pairs.long()
     return star_graphs(pairs, neighbors[pairs[:, 0]], neighbors[pairs[:, 1]])
 
@@ -106,12 +133,7 @@ def star_graphs(pairs: Tensor, first: Tensor, second: Tensor) -> PairGraphs:
         pairs: int64 (P, 2), rows i and j.
         first: int (P, k), nearest rows of i; as in `pair_graphs`.
         second: int (P, k), nearest rows of j.
-
-    Raises:
-        ValueError: a pair joins a row to itself.
     """
-    if bool((pairs[:, 0] == pairs[:, 1]).any()):
-        raise ValueError("a pair joins a row to itself.")
     first, second = first.long(), second.long()
     in_first, in_second = (
         (near >= 0) & (near != pairs[:, :1]) & (near != pairs[:, 1:]) for near in (first, second)

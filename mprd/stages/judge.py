@@ -123,11 +123,12 @@ def stored_pairs(indptr: np.ndarray, indices: np.ndarray) -> tuple[Tensor, Tenso
     column = indices.astype(np.int64)
     upper = row < column
     pairs = np.stack([row[upper], column[upper]], axis=1)
-    # Both halves sorted by (smaller, larger): the upper one is so as it stands.
+    # Both halves sorted by (smaller, larger): the upper one is so as it stands, the lower one
+    # after a stable sort by column, for its rows ascend.
     place = np.full(len(column), len(pairs))
     place[upper] = np.arange(len(pairs))
     lower = np.flatnonzero(row > column)
-    place[lower[np.lexsort((row[lower], column[lower]))]] = np.arange(len(pairs))
+    place[lower[np.argsort(indices[lower], kind="stable")]] = np.arange(len(pairs))
     return torch.from_numpy(pairs), torch.from_numpy(place)
 
 

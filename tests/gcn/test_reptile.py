@@ -22,7 +22,7 @@ def test_a_step_on_a_scalar_problem():
         theta -= rate * (theta - target)
     found = reptile_step(model, targets, lambda t: (model.theta - t) ** 2 / 2, rate, outer)
     assert model.theta.item() == pytest.approx(3.0 + outer * (theta - 3.0), abs=1e-12)
-    assert found == pytest.approx(sum(losses) / 3, abs=1e-12)
+    assert found.item() == pytest.approx(sum(losses) / 3, abs=1e-12)
     assert model.theta.grad is None
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mprd.gcn.subgraphs import pair_graphs
+from mprd.gcn.subgraphs import PairGraphs, check_pairs, pair_graphs
 
 
 def drnl(graph: nx.Graph, i: int, j: int) -> dict[int, int]:
@@ -109,17 +109,40 @@ def test_pyg_holds_the_same_graphs():
 
 
 @pytest.mark.parametrize(
-    ("pairs", "neighbors", "message"),
+    ("pairs", "message"),
     [
-        ([[1, 1]], [[1], [0]], "joins a row to itself"),
-        ([[0, 2]], [[1], [0]], "outside 0..1"),
-        ([[-1, 0]], [[1], [0]], "outside 0..1"),
-        ([0, 1], [[1], [0]], r"must be \(P, 2\)"),
+        ([[1, 1]], "joins a row to itself"),
+        ([[0, 2]], "outside 0..1"),
+        ([[-1, 0]], "outside 0..1"),
     ],
 )
-def test_refused(pairs, neighbors, message):
+def test_refused(pairs, message):
     with pytest.raises(ValueError, match=message):
-        pair_graphs(torch.tensor(pairs), torch.tensor(neighbors))
+        check_pairs(torch.tensor(pairs), 2)
+
+
+def test_pairs_that_fit():
+    check_pairs(torch.tensor([[0, 1], [1, 0]]), 2)
+    check_pairs(torch.empty(0, 2, dtype=torch.int64), 0)
+
+
+def test_pairs_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"must be \(P, 2\)"):
+        pair_graphs(torch.tensor([0, 1]), torch.tensor([[1], [0]]))
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 8])
+def test_parts_are_the_graphs_of_their_pairs(size):
+    rng = np.random.default_rng(0)
+    neighbors = torch.from_numpy(np.argsort(rng.random((9, 9)), axis=1)[:, :4])
+    pairs = torch.tensor([[0, 1], [2, 3], [4, 5], [6, 7], [8, 0], [1, 7], [3, 2]])
+    whole = pair_graphs(pairs, neighbors)
+    parts = whole.split(size)
+    again = PairGraphs.join(parts)
+    for name in ("nodes", "valid", "first", "second", "labels"):
+        for part, own in zip(parts, pairs.split(size), strict=True):
+            assert torch.equal(getattr(part, name), getattr(pair_graphs(own, neighbors), name))
+        assert torch.equal(getattr(again, name), getattr(whole, name))
 
 
 def test_no_pairs():

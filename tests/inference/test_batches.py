@@ -1,5 +1,10 @@
 """How many images are embedded at once, and what happens when the GPU's memory runs out."""
 
+import os
+import socket
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -139,3 +144,39 @@ def test_a_store_is_embedded_alike_after_running_out(judged_run, network, monkey
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     halved = embed_store(network, store, CPU, flip=True, batch=26)
     np.testing.assert_allclose(halved, plain, atol=1e-6)
+
+
+SHARED = """
+import torch
+from mprd.inference.batches import batch_size
+from mprd.models.backbones.registry import Architecture
+from mprd.models.network import ReidNetwork
+from mprd.system import group
+
+group.join("cpu")
+network = ReidNetwork(Architecture("mini", "gem", 0, 32, 16)).eval()
+torch.cuda.mem_get_info = lambda device: ((2 - group.rank()) * 2**26, 2**30)
+torch.cuda.memory_reserved = torch.cuda.memory_allocated = lambda device: 0
+print(batch_size(network, torch.device("cuda", group.rank()), "auto"))
+group.leave()
+"""
+
+
+def test_processes_that_share_a_store_take_one_batch():
+    """Else they would not agree on who embeds what; the card with less memory decides."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    common = os.environ | {"MPRD_WORKER": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
+    common |= {"MASTER_PORT": port, "GLOO_SOCKET_IFNAME": "lo"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", SHARED],
+            env=common | {"RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    said = [int(process.communicate(timeout=120)[0]) for process in started]
+    assert said == [256, 256], "alone, the first would take 512"

@@ -1,6 +1,7 @@
 """The one exception that a user is meant to read, and helpers to word it."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,6 +17,34 @@ class UserError(Exception):
     The message is one or two sentences: what is wrong, where, and how to fix it.
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Too little memory for what was tried.
+
+    Attributes:
+        on_gpu: the memory of the GPU.
+        words: which memory, and what was asked of it, as a sentence.
+    """
+
+    on_gpu: bool
+    words: str
+
+
+def lack_of_memory(error: BaseException) -> Lack | None:
+    """Return what an error says of too little memory; None: it is another error.
+
+    torch has an error of its own for its GPUs, which is known by name because torch may not be
+    loaded. CUDA itself and faiss raise a RuntimeError.
+    """
+    details = (str(error).splitlines() or ["no details"])[0]
+    by_name = type(error).__name__ == "OutOfMemoryError"
+    if by_name or (isinstance(error, RuntimeError) and "out of memory" in details):
+        return Lack(True, f"the memory of the GPU is too small ({details}).")
+    if isinstance(error, MemoryError):
+        return Lack(False, f"memory is too small ({details}).")
+    return None
 
 
 def nearest_words(word: str, known: Iterable[str], count: int = 2) -> list[str]:

@@ -26,6 +26,15 @@ def test_environment_and_pyproject_agree():
     assert dict(split(r) for r in conda) == wanted
 
 
+def test_the_gpu_variants_have_the_same_bounds():
+    lines = (ROOT / "environment.yml").read_text().splitlines()
+    named = dict(split(line.removeprefix("#   - ")) for line in lines if line.startswith("#   - "))
+    plain = dict(split(line.strip(" -")) for line in lines if line.startswith("  - "))
+    assert named == {"faiss-gpu": plain["faiss-cpu"], "pytorch-gpu": plain["torch"]}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert [split(r)[0] for r in project["optional-dependencies"]["gpu"]] == ["faiss-gpu"]
+
+
 def test_every_import_is_a_dependency():
     """No module is used that only happens to be installed with another."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -16,7 +16,13 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 from mprd.cli import own, look, use, features, tools, stages  # isort: skip # noqa: F401
 from mprd.cli.app import app
 from mprd.cli.interrupts import Stopped, listening
-from mprd.errors import UserError
+from mprd.errors import UserError, lack_of_memory
+
+# Stages give advice of their own.
+_ADVICE = (
+    "Take a machine with more memory or, if the GPU lacks it, --device cpu; docs/memory.md has the "
+    "formulas."
+)
 
 
 def main() -> None:
@@ -28,21 +34,11 @@ def main() -> None:
         print(f"mprd: error: {error}", file=sys.stderr)
         sys.exit(2)
     except (MemoryError, RuntimeError) as error:
-        on_gpu = type(error).__name__ == "OutOfMemoryError"  # of torch, which may not be loaded
-        if not (on_gpu or isinstance(error, MemoryError)):
+        lack = lack_of_memory(error)
+        if lack is None:
             raise
-        print(f"mprd: error: {_out_of_memory(error, on_gpu=on_gpu)}", file=sys.stderr)
+        print(f"mprd: error: {lack.words} {_ADVICE}", file=sys.stderr)
         sys.exit(2)
     except Stopped as stopped:
         print(f"mprd: {stopped}", file=sys.stderr)
         sys.exit(stopped.exit_code)
-
-
-def _out_of_memory(error: BaseException, *, on_gpu: bool) -> str:
-    """Return a sentence: which memory, and which settings need less of it."""
-    details = str(error).splitlines() or ["no details"]
-    return (
-        f"{'the memory of the GPU' if on_gpu else 'memory'} is too small ({details[0]}). Set a "
-        "smaller batch (train.identities x train.instances), data.height or data.width, or "
-        "another device; docs/memory.md has the formulas."
-    )

@@ -50,6 +50,14 @@ ConfigOption = Annotated[
 OutOption = Annotated[Path, typer.Option(help="File to write.")]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all.")]
 
+DeviceOption = Annotated[
+    str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda or cuda:N.")
+]
+OwnDeviceOption = Annotated[
+    str | None,
+    typer.Option("--device", help="auto, cpu, cuda or cuda:N. Default: that of the config."),
+]
+
 
 def _load(files: list[Path] | None) -> list[Path] | None:
     from mprd.pipeline.registry import load_plugin

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mprd.cli.app import USE_PANEL, ThreadsOption, app
+from mprd.cli.app import USE_PANEL, OwnDeviceOption, ThreadsOption, app
 from mprd.errors import UserError
 from mprd.system.threads import worker_count
 
@@ -36,6 +36,7 @@ def cluster_features(
     cameras: Annotated[
         Path | None, typer.Option(help=".npy of integers: the camera of each row, -1 unknown.")
     ] = None,
+    device: OwnDeviceOption = None,
     threads: ThreadsOption = None,
 ) -> None:
     """Cluster the features of any network.
@@ -59,6 +60,8 @@ def cluster_features(
             "Give one camera for each row, -1 where it is unknown."
         )
     settings = _settings(config, per_identity, threshold, where)
+    if device is not None:
+        settings = settings.model_copy(update={"device": device})
     found = cluster_features(array, settings, where, worker_count(threads))
     names = image_names(features, len(array))
     first = {"row": range(len(found.labels))} if names is None else {"path": names}

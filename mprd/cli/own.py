@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mprd.cli.app import RESULTS_PANEL, START_PANEL, app
+from mprd.cli.app import RESULTS_PANEL, START_PANEL, OwnDeviceOption, app
 from mprd.cli.interrupts import Stopped
 from mprd.errors import UserError
 
@@ -215,6 +215,7 @@ def audit(
     count: Annotated[int, typer.Option(min=20, help="Pairs of a new audit.")] = 50,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    device: OwnDeviceOption = None,
 ) -> None:
     """Measure the clusters: judge pairs that are drawn at random.
 
@@ -229,7 +230,7 @@ def audit(
     from mprd.pipeline.layout import RunLayout
 
     layout = RunLayout(run)
-    session = audit_session(run, count)
+    session = audit_session(run, count, device)
     if session.current is not None:
         _judge(session, layout, port, browser=browser)
     print(f"{run}: {audit_words(layout)}")

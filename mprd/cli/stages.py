@@ -85,12 +85,12 @@ def _run(stage: Stage, given: dict[str, Any]) -> None:
     files = {name: value for name, value in given.items() if value is not None}
 
     def work() -> None:
-        stage.function()(**files, config=config)
+        stage.do(**files, config=config)
 
     if stage.shared:
         run_shared(config, threads, work)
         return
-    if stage.device:
+    if stage.device and not stage.workers:  # whose function takes the threads
         from mprd.system.torch_setup import set_up_cpu
 
         set_up_cpu(threads)

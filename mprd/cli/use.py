@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mprd.cli.app import USE_PANEL, PluginOption, app
+from mprd.cli.app import USE_PANEL, DeviceOption, OwnDeviceOption, PluginOption, app
 from mprd.errors import UserError
 
 _BELIEVED = 0.8  # largest precision at which the relation GCN's estimate was right
@@ -51,6 +51,7 @@ def embed(
         Path, typer.Option(help="File to write: .h5 (features, paths) or .npy (features).")
     ],
     skip_unreadable: SkipOption = False,
+    device: DeviceOption = "auto",
     plugin: PluginOption = None,
 ) -> None:
     """Embed images for searching or other use.
@@ -63,7 +64,7 @@ def embed(
 
     if out.suffix not in (".h5", ".npy"):
         raise UserError(f"{out} must end in .h5 or .npy.")
-    embedder = load_model(model)
+    embedder = load_model(model, device)
     gallery = make_gallery(embedder, images, skip_unreadable=skip_unreadable)
     if out.suffix == ".h5":
         write_gallery(gallery, embedder, out)
@@ -111,6 +112,7 @@ def search(
     manifest: ManifestOption = None,
     skip_unreadable: SkipOption = False,
     features: FeaturesOption = None,
+    device: DeviceOption = "auto",
     plugin: PluginOption = None,
 ) -> None:
     """Find the gallery images that are most similar to each query.
@@ -138,6 +140,7 @@ def search(
         manifest=manifest,
         skip_unreadable=skip_unreadable,
         features=features,
+        device=device,
     )
     if html is not None:
         from mprd.report.page.search_page import search_page
@@ -213,6 +216,7 @@ def assign(
     times: TimesOption = False,
     manifest: ManifestOption = None,
     skip_unreadable: SkipOption = False,
+    device: OwnDeviceOption = None,
 ) -> None:
     """Assign new images to the clusters of a finished run.
 
@@ -236,6 +240,7 @@ def assign(
         times=times,
         manifest=manifest,
         features=features,
+        device=device,
     )
     if out is None:
         print(table.to_csv(index=False, float_format="%.3f"), end="")

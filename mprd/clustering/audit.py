@@ -61,7 +61,11 @@ class _Stratum:
 
 
 def audit_pairs(
-    labels: np.ndarray, features: np.ndarray, count: int = QUESTIONS, seed: int = 0
+    labels: np.ndarray,
+    features: np.ndarray,
+    count: int = QUESTIONS,
+    seed: int = 0,
+    device: str = "auto",
 ) -> AuditPairs:
     """Draw the pairs that a person judges to measure a clustering.
 
@@ -70,6 +74,7 @@ def audit_pairs(
         features: float (N, D), by which images are similar; rows are normalised.
         count: pairs to draw, at least 20; fewer are drawn where there are fewer.
         seed: of the draw.
+        device: of the search for similar images: auto, cpu, cuda or cuda:N.
 
     Raises:
         ValueError: no such labels or features, too small a count, or no two images share a
@@ -86,7 +91,7 @@ def audit_pairs(
     if not within:
         raise ValueError("no two images share a cluster: there is no precision to measure.")
     features = features.astype(np.float32)
-    inside, between = _strata(cluster, features, within)
+    inside, between = _strata(cluster, features, within, device)
     shares = _split(count, inside, between)
     rng = np.random.default_rng(seed)
     strata = [*inside, *between]
@@ -124,7 +129,7 @@ def _shares(count: int, rooms: list[int]) -> list[int]:
 
 
 def _strata(
-    cluster: np.ndarray, features: np.ndarray, within: int
+    cluster: np.ndarray, features: np.ndarray, within: int, device: str
 ) -> tuple[list[_Stratum], list[_Stratum]]:
     """Return the strata inside clusters, and those between them, from near to far."""
     count = len(cluster)
@@ -132,7 +137,7 @@ def _strata(
     if count <= _ALL_PAIRS:
         near = np.stack(np.triu_indices(count, 1), axis=1)
     else:
-        _, index = knn(features, _NEIGHBORS + 1)
+        _, index = knn(features, _NEIGHBORS + 1, device=device)
         ends = np.stack([np.repeat(index[:, 0], _NEIGHBORS), index[:, 1:].ravel()], axis=1)
         near = np.unique(np.sort(ends.astype(np.int64), axis=1), axis=0)
     near = near[cluster[near[:, 0]] != cluster[near[:, 1]]]

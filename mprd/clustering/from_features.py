@@ -72,7 +72,7 @@ def cluster_features(
 
     Args:
         features: float (N, D), N >= 2; rows are normalised.
-        config: the sections `graph` and `cluster`, with `relation: jaccard`; None:
+        config: the sections `graph` and `cluster`, with `relation: jaccard`, and `device`; None:
             `features_config` for these cameras.
         cameras: int (N,), -1 unknown; None: all unknown.
         threads: worker threads; the result does not depend on it.
@@ -99,7 +99,10 @@ def cluster_features(
         raise UserError("graph.cameras needs the cameras of the images. Set it to none.")
     vectors = align_cameras(vectors, where, settings.cameras)
     _, neighbors = knn(
-        vectors, min(len(vectors), list_length(settings.k1, settings.k2)), threads=threads
+        vectors,
+        min(len(vectors), list_length(settings.k1, settings.k2)),
+        device=config.device,
+        threads=threads,
     )
     distance = jaccard_distance(
         vectors, neighbors, settings.k1, settings.k2, settings.eps_max, threads

@@ -23,7 +23,8 @@ class GraphConfig(Section):
     backend: Literal["auto", "faiss", "torch", "ivf"] = Field(
         "auto",
         description="neighbour search. faiss, torch: exact; auto: torch on a GPU, else faiss; ivf: "
-        "approximate (an inverted file), for too many images for an exact search",
+        "approximate (an inverted file), for too many images for an exact search. With the extra "
+        "`gpu` faiss and ivf use a GPU, too (docs/howto/gpu.md)",
     )
     min_recall: float = Field(
         0.95,

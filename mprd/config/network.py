@@ -1,7 +1,7 @@
 """The settings of the embedding network and of its start."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -85,4 +85,10 @@ class FeaturesConfig(Section):
         "float32",
         description="number format in `features.h5` and `embeddings.h5`. float16 halves the files "
         "and keeps about 3 digits (docs/explanation/scale.md). mprd computes in float32",
+    )
+    batch: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto",
+        description="images that the network embeds at once. auto: 64 on a CPU; on a GPU up to "
+        "512, by its free memory. If that runs out, mprd halves the batch. Results differ only by "
+        "rounding; a change runs nothing again",
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _SHORTHAND = re.compile(r"^~|\$")
+DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"  # what a device may be called
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 

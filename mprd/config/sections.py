@@ -9,7 +9,7 @@ from mprd.config.clusters import ClusterConfig, GraphConfig, TimeConfig
 from mprd.config.data import DataConfig
 from mprd.config.gcn import GcnConfig
 from mprd.config.network import FeaturesConfig, InitConfig, ModelConfig
-from mprd.config.section import Probability, Section
+from mprd.config.section import DEVICE, Probability, Section
 from mprd.config.untrained import require_network, without_epochs
 
 
@@ -172,7 +172,7 @@ class Config(Section):
     )
     device: str = Field(
         "auto",
-        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        pattern=DEVICE,
         description="auto (a GPU if there is one), cpu, cuda or cuda:N",
     )
     processes: int = Field(
@@ -184,8 +184,9 @@ class Config(Section):
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="number format of the network's feature maps. auto: bfloat16 on a GPU, and on "
-        "a CPU that has it where it is faster. Losses and stored embeddings are always float32",
+        description="number format of the network's feature maps. auto: bfloat16 on a GPU of "
+        "capability 8.0 or later, and on a CPU that has it where it is faster. Losses and stored "
+        "embeddings are always float32",
     )
     epochs: int = Field(
         50, ge=0, le=999, description="epochs; with `data.features` there are none: leave it out"

@@ -6,6 +6,7 @@ measurement: as many as a sample of rows needs for the wanted share of its true 
 
 import numpy as np
 
+from mprd.graph.card import MOST, faiss_card
 from mprd.graph.inverted_file import InvertedFile, single_threads
 from mprd.graph.neighbors import SPARE, faiss_threads
 from mprd.graph.refine import Refiner
@@ -19,17 +20,20 @@ def approximate_knn(
     *,
     min_recall: float = 0.95,
     seed: int = 0,
+    device: str = "auto",
     threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return nearly the k most similar rows of every row, the row itself first.
 
-    The order is that of `knn`. The result is the same for the same number of threads.
+    The order is that of `knn`. The result is the same for the same device and number of threads.
 
     Args:
         features: float32 (N, D), rows L2-normalised.
         k: neighbours per row, the row itself included.
         min_recall: share of the true k neighbours that a sample must find; in (0, 1].
         seed: of the sample and the centres.
+        device: auto, cpu, cuda or cuda:N. A GPU is used by a faiss that was built for GPUs; the
+            usual one searches on the CPU.
         threads: CPU threads; None: all.
 
     Returns:
@@ -44,16 +48,21 @@ def approximate_knn(
         raise ValueError(f"k is {k}; it must be between 1 and the number of rows, {count}.")
     if not 0 < min_recall <= 1:
         raise ValueError(f"min_recall is {min_recall}; it must be above 0 and at most 1.")
+    width = min(count, k + SPARE)
+    card = faiss_card(device) if width <= MOST else None
     with faiss_threads(threads):
-        lists = InvertedFile(features, seed)
+        lists = InvertedFile(features, seed, card)
         probes, recall = lists.probes_for(features, k, min_recall, seed)
-    candidates = np.empty((count, min(count, k + SPARE)), np.int32)
+    candidates = np.empty((count, width), np.int32)
 
     def search(start: int, stop: int) -> None:
         lists.search(features[start:stop], probes, candidates[start:stop])
 
-    with single_threads():
-        map_blocks(search, count, threads, lists.block(probes, count))
+    if card is not None and probes <= MOST:
+        lists.search_on(card, probes, candidates)
+    else:
+        with single_threads():
+            map_blocks(search, count, threads, lists.block(probes, count))
     _include_self(candidates)
     refiner = Refiner(features, k, threads)
     refiner.add(np.arange(count), candidates, np.full(count, -np.inf))

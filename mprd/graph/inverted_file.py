@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from threadpoolctl import threadpool_limits
 
+from mprd.graph.card import MOST, Card
 from mprd.graph.neighbors import faiss_threads
 
 _SAMPLE = 1000
@@ -20,6 +21,7 @@ _LEAST_BLOCK, _MOST_BLOCKS = 256, 64
 _LEAST_ROWS_PER_LIST = 39  # below it faiss's k-means warns
 _TRAINING_ROWS_PER_LIST = 64
 _STRIDE = 16
+_CARD_BLOCK = 2**16  # rows that a GPU searches at once
 
 
 @contextlib.contextmanager
@@ -41,16 +43,17 @@ class InvertedFile:
         sorted: float32 (N, D), features in that order.
     """
 
-    def __init__(self, features: np.ndarray, seed: int) -> None:
+    def __init__(self, features: np.ndarray, seed: int, card: Card | None = None) -> None:
         """Sort rows into lists.
 
         Args:
             features: float32 (N, D), rows L2-normalised or shorter.
             seed: of the centres.
+            card: where centres are found and true neighbours searched; None: on the CPU.
         """
         import faiss
 
-        self.features = features
+        self.features, self._card = features, card
         count, dim = features.shape
         size = max(1, min(round(4 * count**0.5), count // _LEAST_ROWS_PER_LIST))
         kmeans = faiss.Kmeans(
@@ -62,6 +65,8 @@ class InvertedFile:
             min_points_per_centroid=1,  # of a single list, whose size nobody chose
             max_points_per_centroid=_TRAINING_ROWS_PER_LIST,
         )
+        if card is not None:
+            kmeans.index = card.load(kmeans.index)
         kmeans.train(features)
         self.centers = np.asarray(kmeans.centroids)
         self.assigned = self._nearest(features, 1)[:, 0]
@@ -80,11 +85,9 @@ class InvertedFile:
             min_recall: share of the true neighbours that the sample must find.
             seed: of the sample.
         """
-        import faiss
-
         rng = np.random.default_rng(seed)
         sample = queries[rng.choice(len(queries), min(_SAMPLE, len(queries)), replace=False)]
-        _, truth = faiss.knn(sample, self.features, k, metric=faiss.METRIC_INNER_PRODUCT)
+        truth = self._knn(sample, self.features, k)
         nearest = self._nearest(sample, len(self.centers))
         place = np.empty_like(nearest)
         np.put_along_axis(place, nearest, np.arange(len(self.centers))[None], axis=1)
@@ -96,6 +99,20 @@ class InvertedFile:
     def block(self, probes: int, count: int) -> int:
         """Return how many of `count` queries a thread should search at once."""
         return max(_LEAST_BLOCK, min(_BLOCK_PROBES // probes, -(-count // _MOST_BLOCKS)))
+
+    def search_on(self, card: Card, probes: int, candidates: np.ndarray) -> None:
+        """Write the best rows found for every row, the worst first; -1 where there are too few.
+
+        Args:
+            card: where the lists are searched.
+            probes: lists that each row looks at, at most `MOST`.
+            candidates: int32 (N, width), written; width is at most `MOST`.
+        """
+        index = card.inverted(self.features, self.centers, probes)
+        for first in range(0, len(candidates), _CARD_BLOCK):
+            rows = slice(first, first + _CARD_BLOCK)
+            found = index.search(self.features[rows], candidates.shape[1])[1]
+            candidates[rows] = found[:, ::-1]
 
     def search(self, queries: np.ndarray, probes: int, candidates: np.ndarray) -> np.ndarray:
         """Write the best rows found, unordered; -1 where the lists hold too few.
@@ -131,9 +148,15 @@ class InvertedFile:
 
     def _nearest(self, queries: np.ndarray, count: int) -> np.ndarray:
         """Return the lists of the nearest centres, int64 (B, count)."""
+        return self._knn(queries, self.centers, count)
+
+    def _knn(self, queries: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:
+        """Return the nearest of some rows, exactly, int64 (B, count)."""
         import faiss
 
-        return faiss.knn(queries, self.centers, count, metric=faiss.METRIC_INNER_PRODUCT)[1]
+        if self._card is not None and count <= MOST:
+            return self._card.exact(among).search(queries, count)[1]
+        return faiss.knn(queries, among, count, metric=faiss.METRIC_INNER_PRODUCT)[1]
 
 
 @njit(nogil=True, cache=True)

@@ -8,18 +8,19 @@ definition, down to ties, and does not depend on backend, block size, device or 
 
 import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 
+from mprd.graph.card import MOST, faiss_card
 from mprd.graph.kernels import dot
 from mprd.graph.refine import Refiner
 from mprd.system.checks import check_features
+from mprd.system.gpu import gpu_number
 
 # First row of the block, similarity float32 (B, width), index int64 (B, width), in any order.
 Candidates = tuple[int, np.ndarray, np.ndarray]
 # (features, width, memory in bytes, device) -> candidates of all rows, block by block.
-Backend = Callable[[np.ndarray, int, int, str | None], Iterator[Candidates]]
+Backend = Callable[[np.ndarray, int, int, str], Iterator[Candidates]]
 
 SPARE = 8  # candidates beyond k: the more, the fewer rows need the full search
 DEFAULT_MEMORY = 128 * 2**20
@@ -31,7 +32,7 @@ def knn(
     backend: str = "auto",
     *,
     memory: int = DEFAULT_MEMORY,
-    device: str | None = None,
+    device: str = "auto",
     threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the k most similar rows of every row, the row itself first.
@@ -42,10 +43,11 @@ def knn(
     Args:
         features: float32 (N, D), rows L2-normalised.
         k: neighbours per row, the row itself included.
-        backend: `faiss`, `torch`, or `auto`: torch if there is a CUDA device, else faiss.
+        backend: `faiss`, `torch`, or `auto`: torch on a GPU, faiss on the CPU. A faiss that was
+            built for GPUs uses one.
         memory: bytes that a block of candidates (and, with torch, of similarities) may take, on
             the device of the search; beside the features and the result.
-        device: of the torch backend; None: CUDA if available, else the CPU.
+        device: auto (a GPU if there is one), cpu, cuda or cuda:N.
         threads: CPU threads of faiss and of the exact kernel; None: all.
 
     Returns:
@@ -53,6 +55,7 @@ def knn(
 
     Raises:
         ValueError: features are not a finite matrix, k is not in 1..N, or an unknown backend.
+        UserError: there is no such device.
 
     Example:
         >>> similarity, index = knn(np.eye(3, dtype=np.float32), 2)
@@ -65,7 +68,7 @@ def knn(
         raise ValueError(f"k is {k}; it must be between 1 and the number of rows, {count}.")
     if memory < 1:
         raise ValueError(f"memory is {memory} bytes; it must be positive.")
-    search = _select(backend)
+    search = _select(backend, device)
     # Several times the typical rounding error of a float32 product of this length.
     largest = max((dot(row, row) for row in features), default=0.0)
     tolerance = 8 * float(np.finfo(np.float32).eps) * dim**0.5 * largest
@@ -82,35 +85,29 @@ def knn(
     return refiner.finish()
 
 
-def _select(name: str) -> Backend:
+def _select(name: str, device: str) -> Backend:
     if name == "auto":
-        name = "torch" if _cuda_usable() else "faiss"
+        name = "faiss" if gpu_number(device) is None else "torch"
     if name not in BACKENDS:
         raise ValueError(f"unknown backend {name!r}; known are auto, {', '.join(BACKENDS)}.")
     return BACKENDS[name]
 
 
-def _cuda_usable() -> bool:
-    """Tell whether torch sees a CUDA device; torch (2 s) is imported only where one may be."""
-    dev = Path("/dev")
-    if not any(dev.glob("nvidia[0-9]*")) and not (dev / "dxg").exists():
-        return False
-    import torch
-
-    return torch.cuda.is_available()
-
-
 def _faiss_candidates(
-    features: np.ndarray, width: int, memory: int, device: str | None
+    features: np.ndarray, width: int, memory: int, device: str
 ) -> Iterator[Candidates]:
-    """Search with faiss on the CPU; it makes products of 16 MiB, and no copy of the features."""
+    """Search with faiss; on the CPU it makes products of 16 MiB, and no copy of the features."""
     import faiss
 
     chunk = max(1, min(4096, memory // (12 * width)))
+    card = faiss_card(device) if width <= MOST else None
+    everything = None if card is None else card.exact(features)
     for first in range(0, len(features), chunk):
-        near, index = faiss.knn(
-            features[first : first + chunk], features, width, metric=faiss.METRIC_INNER_PRODUCT
-        )
+        rows = features[first : first + chunk]
+        if everything is None:
+            near, index = faiss.knn(rows, features, width, metric=faiss.METRIC_INNER_PRODUCT)
+        else:
+            near, index = everything.search(rows, width)
         yield first, near, index
 
 
@@ -131,12 +128,14 @@ def faiss_threads(threads: int | None) -> Iterator[None]:
 
 
 def _torch_candidates(
-    features: np.ndarray, width: int, memory: int, device: str | None
+    features: np.ndarray, width: int, memory: int, device: str
 ) -> Iterator[Candidates]:
     """Search with torch: products of row chunks, on the CPU or a GPU."""
     import torch
 
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    from mprd.system.torch_setup import select_device
+
+    where = select_device(device)
     chunk = max(1, memory // (4 * len(features)))
     # A caller may have chosen TF32 or autocast; candidates need full float32.
     precision = torch.get_float32_matmul_precision()

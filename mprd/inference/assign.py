@@ -114,6 +114,7 @@ def assign_images(
     times: bool = False,
     manifest: Path | None = None,
     features: Path | None = None,
+    device: str | None = None,
 ) -> pd.DataFrame:
     """Assign new images to the clusters of a run. The clusters keep their numbers.
 
@@ -132,6 +133,7 @@ def assign_images(
         manifest: with times: see `RunTimes`.
         features: file with features of the new images, for a run with `data.features`; without
             images its paths name them.
+        device: where images are embedded: auto, cpu, cuda or cuda:N; None: as the run says.
 
     Returns:
         Columns path, cluster (-1: perhaps someone new), similarity (cosine to the cluster's mean),
@@ -175,7 +177,9 @@ def assign_images(
         learnt.say(new, old, "images", "images of the run")
         evidence = _mean_evidence(learnt, new, old, clusters["labels"])
     if config.data.features is None:
-        embedded = load_model(layout.final.model, config.device, config.precision).embed(paths)
+        embedded = load_model(layout.final.model, device or config.device, config.precision).embed(
+            paths
+        )
     if config.graph.cameras != "none":
         standardize = config.graph.cameras == "standardize"
         own, embedded = _aligned(own, known, embedded, camera, standardize=standardize)

@@ -6,12 +6,11 @@ import torch.nn.functional as F
 
 from mprd.data.pixels import PixelStore, normalize_pixels
 from mprd.errors import UserError
+from mprd.inference.batches import CPU_BATCH, Batches, BatchSetting, batch_size
 from mprd.models.footprint import footprint
 from mprd.models.network import ReidNetwork
 from mprd.system import group
 from mprd.system.progress import progress
-
-CPU_BATCH = 64  # images that are embedded at once
 
 
 def embed_store(
@@ -20,7 +19,7 @@ def embed_store(
     device: torch.device,
     *,
     flip: bool = False,
-    batch_size: int | None = None,
+    batch: BatchSetting = "auto",
 ) -> np.ndarray:
     """Return the embeddings of all images of a store, in eval mode; a group shares the work.
 
@@ -29,7 +28,7 @@ def embed_store(
         store: images of the size the network was made for.
         device: where to compute.
         flip: add the embedding of the mirrored image and normalise again.
-        batch_size: images per forward pass; None: 256 on a GPU, else 64, as fast and smaller.
+        batch: images at once; auto: by the memory of the device.
 
     Returns:
         float32 (N, D), rows of unit length.
@@ -44,54 +43,69 @@ def embed_store(
             f"for {shape.height}x{shape.width}. Make both again from the same config."
         )
     network.eval()
-    batch_size = batch_size or _batch_size(device)
+    size = batch_size(network, device, batch)
     # Whole batches go to one process, so that each is what it is in a process alone.
-    mine = group.share(len(store), batch_size)
+    mine = group.share(len(store), size)
     positions = torch.arange(mine.start, mine.stop)
-    batches = positions.split(batch_size) if len(positions) else ()
+    batches = positions.split(size) if len(positions) else ()
     features = np.empty((len(positions), network.dim), np.float32)
-    for number, batch in enumerate(progress(batches, desc="features", unit="batch")):
+    embed = Batches(lambda pixels: _embedded(network, pixels, flip=flip), size)
+    for number, rows in enumerate(progress(batches, desc="features", unit="batch")):
+        pixels = store.batch(rows)
+        if number + 1 < len(batches):
+            store.ahead(batches[number + 1])
         with torch.inference_mode():
-            images = normalize_pixels(store.batch(batch))
-            if number + 1 < len(batches):
-                store.ahead(batches[number + 1])
-            embedded = network(images)
-            if flip:
-                embedded = F.normalize(embedded + network(images.flip(3)), dim=1)
-        features[batch - mine.start] = embedded.float().cpu().numpy()
-    features = group.gather(torch.from_numpy(features), len(store), batch_size).numpy()
+            features[rows - mine.start] = embed(pixels).float().cpu().numpy()
+    features = group.gather(torch.from_numpy(features), len(store), size).numpy()
     if not np.isfinite(features).all():
         raise UserError("The model returns NaN embeddings: its training has diverged.")
     return features
 
 
-def embed_pixels(network: ReidNetwork, pixels: torch.Tensor, device: torch.device) -> np.ndarray:
+def _embedded(network: ReidNetwork, pixels: torch.Tensor, *, flip: bool) -> torch.Tensor:
+    images = normalize_pixels(pixels)
+    embedded = network(images)
+    return F.normalize(embedded + network(images.flip(3)), dim=1) if flip else embedded
+
+
+def embed_pixels(
+    network: ReidNetwork,
+    pixels: torch.Tensor,
+    device: torch.device,
+    batch: BatchSetting = "auto",
+) -> np.ndarray:
     """Return the embeddings of a few images, in eval mode.
 
     Args:
         network: on `device`.
         pixels: uint8 (n, H, W, 3), of the size the network was made for.
         device: where to compute.
+        batch: images at once; auto: by the memory of the device.
 
     Returns:
         float32 (n, D), rows of unit length.
     """
     network.eval()
-    size = _batch_size(device)
+    embed = Batches(
+        lambda part: network(normalize_pixels(part.to(device))), batch_size(network, device, batch)
+    )
     with torch.inference_mode():
-        blocks = [network(normalize_pixels(part.to(device))) for part in pixels.split(size)]
-    return torch.cat(blocks).float().cpu().numpy()
+        return embed(pixels).float().cpu().numpy()
 
 
-def largest_map(network: ReidNetwork, device: torch.device) -> int:
+def largest_map(network: ReidNetwork, device: torch.device, batch: BatchSetting) -> int:
     """Return the bytes of main memory that the largest feature map of a batch takes.
 
     Args:
         network: on the CPU; it is set to eval mode.
         device: where it will compute; 0 bytes on a GPU, whose maps are on the card.
+        batch: images at once.
     """
-    return CPU_BATCH * footprint(network.eval()).largest if device.type == "cpu" else 0
+    if device.type != "cpu":
+        return 0
+    return cpu_batch(batch) * footprint(network.eval()).largest
 
 
-def _batch_size(device: torch.device) -> int:
-    return CPU_BATCH if device.type == "cpu" else 4 * CPU_BATCH
+def cpu_batch(batch: BatchSetting) -> int:
+    """Return how many images are embedded at once on a CPU."""
+    return CPU_BATCH if batch == "auto" else batch

@@ -11,6 +11,7 @@ from mprd.data.image_paths import image_paths
 from mprd.data.images import as_rgb, decode, resize
 from mprd.data.pixels import normalize_pixels
 from mprd.errors import UserError, why_no_file
+from mprd.inference import batches
 from mprd.inference.no_model import require_model
 from mprd.inference.search import search
 from mprd.models.network import Precision, ReidNetwork
@@ -19,6 +20,8 @@ from mprd.system.torch_setup import select_device
 
 # A path, a folder, paths or pictures, or an array of pictures (or, to search, of features).
 Images = str | Path | Sequence[str | Path | Image.Image] | np.ndarray
+
+_CPU_BATCH = 128  # images that are read and embedded at once
 
 
 class Embedder:
@@ -47,14 +50,15 @@ class Embedder:
         """Embedding size D."""
         return self.network.dim
 
-    def embed(self, images: Images, batch_size: int = 128) -> np.ndarray:
+    def embed(self, images: Images, batch_size: int | None = None) -> np.ndarray:
         """Embed images.
 
         Args:
             images: a path, a folder (its images in the order of `mprd.image_paths`), a sequence
                 of paths or PIL images, or a uint8 array (n, h, w, 3) of RGB images; resized as the
                 network was trained.
-            batch_size: images per forward pass.
+            batch_size: images per forward pass; None: 128 on a CPU, on a GPU by its free memory.
+                If that runs out, they are embedded in smaller batches.
 
         Returns:
             float32 (n, D), rows of unit length.
@@ -71,10 +75,12 @@ class Embedder:
             raise ValueError(
                 f"images must be uint8 (n, h, w, 3), not {images.dtype} {images.shape}"
             )
-        blocks = [
-            self._embed_batch([self._pixels(image) for image in images[start : start + batch_size]])
-            for start in range(0, len(images), batch_size)
-        ]
+        size = batch_size or self._images_at_once()
+        embed = batches.Batches(lambda part: self.network(normalize_pixels(part)), size)
+        blocks = []
+        for start in range(0, len(images), size):
+            pixels = [self._pixels(image) for image in images[start : start + size]]
+            blocks.append(self._embed_batch(embed, pixels))
         return np.concatenate(blocks) if blocks else np.empty((0, self.dim), np.float32)
 
     def search(self, query: Images, gallery: Images, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
@@ -107,10 +113,15 @@ class Embedder:
             image = Image.fromarray(image)
         return resize(as_rgb(image), shape.height, shape.width)
 
-    def _embed_batch(self, pixels: list[np.ndarray]) -> np.ndarray:
+    def _images_at_once(self) -> int:
+        if self.device.type == "cpu":
+            return _CPU_BATCH
+        return batches.batch_size(self.network, self.device, "auto")
+
+    def _embed_batch(self, embed: batches.Batches, pixels: list[np.ndarray]) -> np.ndarray:
         batch = torch.from_numpy(np.stack(pixels)).to(self.device)
         with torch.inference_mode():
-            return self.network(normalize_pixels(batch)).float().cpu().numpy()
+            return embed(batch).float().cpu().numpy()
 
 
 def load_model(path: str | Path, device: str = "auto", precision: Precision = "auto") -> Embedder:

@@ -69,6 +69,7 @@ def find_images(
     manifest: Path | None = None,
     skip_unreadable: bool = False,
     features: Path | None = None,
+    device: str = "auto",
 ) -> Found:
     """Return the gallery images most similar to each query.
 
@@ -83,6 +84,7 @@ def find_images(
         manifest: with times: see `RunTimes`.
         skip_unreadable: leave out what cannot be decoded, with a note.
         features: file with the features of the queries, in place of a model.
+        device: where images are embedded: auto, cpu, cuda or cuda:N.
 
     Raises:
         UserError: neither or both of model and features; an image, the model or the gallery cannot
@@ -98,7 +100,7 @@ def find_images(
     else:
         if model is None or not queries:
             raise UserError("Name images and the --model that embeds them, or their --features.")
-        embedder = load_model(model)
+        embedder = load_model(model, device)
         if gallery.suffix == ".h5":
             among = read_gallery(gallery, embedder)
         else:

@@ -48,7 +48,7 @@ class AuditSession(Asking):
         write_audit(self.out, self.rows)
 
 
-def audit_session(run: Path, count: int) -> AuditSession:
+def audit_session(run: Path, count: int, device: str | None = None) -> AuditSession:
     """Return the audit of a finished run: the one begun, or a new one.
 
     An audit of other clusters than the final ones is kept beside it, as `audit.1.csv` and so on.
@@ -56,6 +56,7 @@ def audit_session(run: Path, count: int) -> AuditSession:
     Args:
         run: its folder.
         count: pairs of a new audit.
+        device: where similar images are searched: auto, cpu, cuda or cuda:N; None: as the run says.
 
     Raises:
         UserError: the run is not finished, its files do not fit, or no two images share a cluster.
@@ -75,7 +76,9 @@ def audit_session(run: Path, count: int) -> AuditSession:
         features = read_artifact(layout.final.features, FEATURES)["features"]
         compared = align_cameras(features, index["camera"][train], config.graph.cameras)
         try:
-            drawn = audit_pairs(clusters["labels"], compared, count, config.seed)
+            drawn = audit_pairs(
+                clusters["labels"], compared, count, config.seed, device or config.device
+            )
         except ValueError as error:
             raise UserError(f"{run} cannot be audited: {error}") from None
         if rows:

@@ -14,16 +14,17 @@ from mprd.models.batchnorm import group_batchnorm
 from mprd.models.pooling import POOLINGS
 
 Precision = Literal["auto", "float32", "bfloat16"]
+_FIRST_WITH_BFLOAT16 = 8  # compute capability: Ampere
 _WIDE = 64  # input channels from which a convolution gains by bfloat16 in training on a CPU
 
 
 def uses_bfloat16(precision: Precision, device: torch.device, network: nn.Module) -> bool:
     """Tell whether a network computes its feature maps in bfloat16.
 
-    `auto` is a rule, not a measurement: the same machine decides alike each time. On a GPU
-    bfloat16; on a CPU with instructions for it bfloat16 for inference, and for training if the
-    network gains by it on any machine: with grouped convolutions it does not, with narrow ones not
-    beside other work (docs/explanation/learning.md).
+    `auto` is a rule, not a measurement: the same machine decides alike each time. On a GPU that
+    computes it bfloat16, on an older one float32; on a CPU with instructions for it bfloat16 for
+    inference, and for training if the network gains by it on any machine: with grouped convolutions
+    it does not, with narrow ones not beside other work (docs/explanation/learning.md).
 
     Args:
         precision: the setting.
@@ -33,7 +34,7 @@ def uses_bfloat16(precision: Precision, device: torch.device, network: nn.Module
     if precision != "auto":
         return precision == "bfloat16"
     if device.type != "cpu":
-        return device.type == "cuda"
+        return device.type == "cuda" and gpu_has_bfloat16(device)
     return cpu_has_bfloat16() and (not network.training or trains_in_bfloat16(network))
 
 
@@ -41,6 +42,11 @@ def trains_in_bfloat16(network: nn.Module) -> bool:
     """Tell whether all convolutions but the first are dense and wide; also if there are none."""
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
     return all(c.groups == 1 and c.in_channels >= _WIDE for c in convolutions[1:])
+
+
+def gpu_has_bfloat16(device: torch.device) -> bool:
+    """Tell whether a GPU multiplies bfloat16 by itself; older ones (below 8.0) only imitate it."""
+    return torch.cuda.get_device_properties(device).major >= _FIRST_WITH_BFLOAT16
 
 
 @cache

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 from mprd.config import Config
+from mprd.errors import UserError, lack_of_memory
 
 
 @dataclass(frozen=True)
@@ -151,11 +152,12 @@ class Stage:
         options: of its command beside the files.
         when: the condition under which it exists; None: always.
         final_when: the condition under which it works at the end, too; None: `when`.
-        device: it computes with torch, on the device of the config.
+        device: it computes on the device of the config.
         shared: several processes share its work (`processes`).
         workers: its function takes `threads`, a number of worker threads.
         memory: name of the function in `mprd.pipeline.memory` that computes its memory; "": little.
         advice: what a user can do where memory is too small.
+        gpu_advice: what a user can do where the memory of the GPU is too small.
         command: the command that does it; default its name.
         plugins: it calls registered pieces, which may be a user's own.
         folder: `out` is a folder, not a file.
@@ -177,6 +179,7 @@ class Stage:
     workers: bool = False
     memory: str = ""
     advice: str = ""
+    gpu_advice: str = ""
     command: str = ""
     plugins: bool = False
     folder: bool = False
@@ -198,6 +201,22 @@ class Stage:
         """Import and return its function."""
         module, _, name = self.run.partition(":")
         return getattr(importlib.import_module(module), name)
+
+    def do(self, **arguments: Any) -> None:
+        """Call its function.
+
+        Raises:
+            UserError: as the function; or memory is too small, with what helps in this stage.
+        """
+        try:
+            self.function()(**arguments)
+        except (MemoryError, RuntimeError) as error:
+            lack = lack_of_memory(error)
+            if lack is None:
+                raise
+            advice = self.gpu_advice if lack.on_gpu else self.advice
+            words = (f"{self.name}: {lack.words}", advice, "docs/memory.md has the formulas.")
+            raise UserError(" ".join(filter(None, words))) from error
 
     def keys(self, config: Config, *, final: bool = False) -> tuple[str, ...]:
         """Return the settings that it reads under a config, sections unexpanded.

@@ -57,6 +57,10 @@ _INITIAL = (
 _MORE_MEMORY = "Take a machine with more memory"
 _SMALLER_IMAGES = f"{_MORE_MEMORY}, or set a smaller data.height or data.width."
 _SMALLER_BATCH = "Set a smaller batch, data.height or data.width."
+_OR_ON_CPU = "or set device to cpu."
+# The batch has been halved as often as that is possible.
+_ONE_IMAGE = f"Set a smaller data.height or data.width, another model.backbone, {_OR_ON_CPU}"
+_FEWER_PAIRS = f"Set a smaller gcn.batch or gcn.neighbors, {_OR_ON_CPU}"
 
 _CLUSTER = (
     "cluster.method",
@@ -172,6 +176,7 @@ STAGES = (
         shared=True,
         memory="init",
         advice=_SMALLER_BATCH,
+        gpu_advice=f"Set a smaller init.warmup.batch_size, data.height or data.width, {_OR_ON_CPU}",
         plugins=True,
     ),
     Stage(
@@ -195,6 +200,7 @@ STAGES = (
         shared=True,
         memory="embed",
         advice=_SMALLER_IMAGES,
+        gpu_advice=_ONE_IMAGE,
         plugins=True,
     ),
     Stage(
@@ -212,9 +218,11 @@ STAGES = (
             "graph.backend",
             Setting(("graph.min_recall",), IVF),
         ),
+        device=True,
         workers=True,
         memory="graph",
         advice=f"{_MORE_MEMORY}, or a smaller graph.k1.",
+        gpu_advice=f"Set a smaller graph.search_memory_mb, {_OR_ON_CPU}",
     ),
     Stage(
         name="transitions",
@@ -242,6 +250,7 @@ STAGES = (
         device=True,
         memory="ranks",
         advice=f"{_MORE_MEMORY}.",
+        gpu_advice="Set device to cpu.",
     ),
     Stage(
         name="draft",
@@ -272,6 +281,7 @@ STAGES = (
         device=True,
         memory="embed",
         advice=_SMALLER_IMAGES,
+        gpu_advice=f"Set smaller gcn.metadata.images or gcn.metadata.views, {_OR_ON_CPU}",
         plugins=True,
     ),
     Stage(
@@ -304,6 +314,7 @@ STAGES = (
         device=True,
         memory="relate",
         advice=_SMALLER_IMAGES,
+        gpu_advice=_FEWER_PAIRS,
         plugins=True,
     ),
     Stage(
@@ -319,6 +330,7 @@ STAGES = (
         shared=True,
         memory="judge",
         advice=f"{_MORE_MEMORY}, or a smaller graph.eps_max.",
+        gpu_advice=f"Set a smaller gcn.neighbors, {_OR_ON_CPU}",
         plugins=True,
     ),
     Stage(
@@ -393,6 +405,8 @@ STAGES = (
         shared=True,
         memory="train",
         advice=_SMALLER_BATCH,
+        gpu_advice="Set a smaller train.identities, train.instances, data.height or data.width, or "
+        "another model.backbone.",
         plugins=True,
         folder=True,
     ),
@@ -419,6 +433,7 @@ STAGES = (
         device=True,
         memory="relate",
         advice=_SMALLER_IMAGES,
+        gpu_advice=_FEWER_PAIRS,
         plugins=True,
     ),
     Stage(
@@ -447,6 +462,7 @@ STAGES = (
         shared=True,
         memory="evaluate",
         advice=_SMALLER_IMAGES,
+        gpu_advice=_ONE_IMAGE,
         plugins=True,
     ),
     Stage(
@@ -470,6 +486,7 @@ STAGES = (
         shared=True,
         memory="embed",
         advice=_SMALLER_IMAGES,
+        gpu_advice=_ONE_IMAGE,
         plugins=True,
         folder=True,
     ),

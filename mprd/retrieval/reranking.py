@@ -17,6 +17,7 @@ def rerank(
     k2: int = 6,
     weight: float = 0.3,
     threads: int | None = None,
+    device: str = "auto",
 ) -> np.ndarray:
     """Return re-ranked distances: (1 - weight) Jaccard + weight (2 - 2 cos) / 4.
 
@@ -30,6 +31,7 @@ def rerank(
         k2: rows of the query expansion.
         weight: share of the original distance (lambda), scaled to [0, 1].
         threads: worker threads.
+        device: of the search for neighbours: auto (a GPU if there is one), cpu, cuda or cuda:N.
 
     Returns:
         float32 (Q, G).
@@ -47,7 +49,7 @@ def rerank(
     features = np.concatenate([query, gallery])
     queries = len(query_features)
     width = min(len(features), list_length(k1, k2))
-    _, index = knn(features, width, threads=threads)
+    _, index = knn(features, width, device=device, threads=threads)
     jaccard = jaccard_distance(features, index, k1, k2, _EPS_MAX, threads)
     result = np.ones((queries, len(gallery_features)), np.float32)
     block = jaccard[:queries].tocoo()

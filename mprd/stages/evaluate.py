@@ -79,7 +79,9 @@ def run_evaluate(
     advice = ""
     if model is not None:
         network = read_model(lineage, model, config.precision)
-        descriptor = network_descriptor(network, store, flip=config.evaluate.flip)
+        descriptor = network_descriptor(
+            network, store, flip=config.evaluate.flip, batch=config.features.batch
+        )
     else:
         descriptor = DESCRIPTORS[str(baseline)](config, store)
         advice = f"Leave {baseline} out of evaluate.baselines."
@@ -96,7 +98,8 @@ def run_evaluate(
     embedded = descriptor.embed(store)
     if not group.writes():
         return
-    sides = _Sides(embedded, artifact, query, gallery, reranked=config.evaluate.rerank)
+    rerank_on = config.device if config.evaluate.rerank else None
+    sides = _Sides(embedded, artifact, query, gallery, rerank_on)
     result, tables = _evaluate(sides)
     write_artifact(
         rankings,
@@ -121,20 +124,22 @@ class _Sides:
         index: of the data set.
         query: int64 (Q,), rows of the index.
         gallery: int64 (G,).
-        reranked: compare by re-ranked distances.
+        rerank_on: device of the re-ranking; None: the distances are not re-ranked.
     """
 
     features: np.ndarray
     index: Artifact
     query: np.ndarray
     gallery: np.ndarray
-    reranked: bool
+    rerank_on: str | None
 
     @cached_property
     def distance(self) -> np.ndarray | None:
         """The re-ranked distances, if these are wanted."""
         count = len(self.query)
-        return rerank(self.features[:count], self.features[count:]) if self.reranked else None
+        if self.rerank_on is None:
+            return None
+        return rerank(self.features[:count], self.features[count:], device=self.rerank_on)
 
     def evaluate(self, **options: Any) -> Evaluation:
         """Return the result; `options` as of `mprd.evaluate`."""

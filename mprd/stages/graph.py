@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mprd.artifacts import FEATURES, GRAPH, INDEX, write_artifact
-from mprd.config import Config, GraphConfig
+from mprd.config import Config
 from mprd.data.track_groups import TrackGroups
 from mprd.errors import UserError
 from mprd.graph.approximate import approximate_knn
@@ -18,6 +19,7 @@ from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
+from mprd.system.gpu import gpu_number
 from mprd.system.ram import MIB
 from mprd.system.threads import worker_count
 
@@ -39,7 +41,7 @@ def run_graph(
         index: `index.h5`, read for tracks and cameras.
         features: `features.h5`.
         out: `graph.h5` to write.
-        config: the `graph` section is read.
+        config: the `graph` section and `device` are read.
         threads: worker threads; the result does not depend on it.
 
     Raises:
@@ -56,7 +58,7 @@ def run_graph(
         images=len(vectors),
         dim=vectors.shape[1],
         threads=worker_count(threads),
-        torch=settings.backend == "torch" or "torch" in sys.modules,
+        torch=_loads_torch(config),
     )
     require_memory("graph", sizes, config)
     images = lineage.read("index", index, INDEX, ("camera", "track"))
@@ -69,7 +71,7 @@ def run_graph(
         if len(vectors) < 2:
             raise UserError(f"All images of {index} are of one track; a graph needs two tracks.")
     width = min(len(vectors), list_length(settings.k1, settings.k2))
-    similarities, neighbors, recall = _neighbors(vectors, width, settings, threads)
+    similarities, neighbors, recall = _neighbors(vectors, width, config, threads)
     distance = jaccard_distance(
         vectors, neighbors, settings.k1, settings.k2, settings.eps_max, threads
     )
@@ -91,16 +93,25 @@ def run_graph(
     )
 
 
+def _loads_torch(config: Config) -> bool:
+    """Tell whether torch is in this process, or the search will load it."""
+    backend = config.graph.backend
+    on_gpu = backend == "auto" and gpu_number(config.device) is not None
+    return backend == "torch" or on_gpu or "torch" in sys.modules
+
+
 def _neighbors(
-    vectors: np.ndarray, width: int, settings: GraphConfig, threads: int | None
+    vectors: np.ndarray, width: int, config: Config, threads: int | None
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return similarities, neighbours, and the share of the true neighbours among them."""
+    settings = config.graph
+    where: dict[str, Any] = {"device": config.device, "threads": threads}
     if settings.backend == "ivf":
-        found = approximate_knn(vectors, width, min_recall=settings.min_recall, threads=threads)
+        found = approximate_knn(vectors, width, min_recall=settings.min_recall, **where)
         print(f"recall@{width} {found[2]:.3f}, measured on a sample of the images")
         return found
     memory = settings.search_memory_mb * MIB
-    exact = knn(vectors, width, settings.backend, memory=memory, threads=threads)
+    exact = knn(vectors, width, settings.backend, memory=memory, **where)
     return *exact, 1.0
 
 

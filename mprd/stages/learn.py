@@ -87,7 +87,7 @@ def run_learn(
     network = read_gcn(lineage, gcn, vectors.shape[1]).to(device)
     require_epoch_before(lineage, gcn, model)
     pairs = lineage.read("collected", collected, COLLECTED)
-    sizes = inference_sizes(cnn, store, cameras=len(np.unique(cameras)))
+    sizes = inference_sizes(cnn, store, config.features.batch, cameras=len(np.unique(cameras)))
     require_memory("learn", sizes, config)
     cnn = cnn.to(device).to(memory_format=torch.channels_last)
     relations = RelationTasks(
@@ -101,7 +101,7 @@ def run_learn(
         keep_ranks=True,
         ranks=searched,
     )
-    nodes = embed_nodes(known, vectors, cnn, store)
+    nodes = embed_nodes(known, vectors, cnn, store, config.features.batch)
     sources = [
         relations.metadata_tasks(known, nodes, settings.update.metadata),
         unlabelled_tasks(

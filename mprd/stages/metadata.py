@@ -61,7 +61,7 @@ def run_metadata(
     rows = split_rows(images, "train")
     store = open_images(lineage, pixels, images, rows, device)
     network = read_model(lineage, model, config.precision)
-    require_memory("metadata", inference_sizes(network, store), config)
+    require_memory("metadata", inference_sizes(network, store, config.features.batch), config)
     embedded = lineage.read("features", features, FEATURES)
     neighbors = lineage.read("graph", graph, GRAPH, ("neighbors",))
     settings = config.gcn.metadata
@@ -108,7 +108,7 @@ def _views(
     generator = torch.Generator(store.device).manual_seed(config.seed)
     row = chosen.repeat(settings.views)
     views = view_pixels(store.batch(row), config.augment, generator)
-    embedded = embed_pixels(network, views, store.device)
+    embedded = embed_pixels(network, views, store.device, config.features.batch)
     number = np.tile(np.arange(settings.views), len(chosen))
     return _arrays(
         row, number, embedded, views.cpu().numpy(), pair_views(embedded, row)

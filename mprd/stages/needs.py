@@ -11,7 +11,7 @@ import numpy as np
 
 from mprd.artifacts import INDEX, SPLITS, read_artifact
 from mprd.config import Config
-from mprd.inference.embed import CPU_BATCH
+from mprd.inference.embed import cpu_batch
 from mprd.inference.feature_files import read_array
 from mprd.models.footprint import Footprint, footprint
 from mprd.models.network import build_network
@@ -109,7 +109,7 @@ class _Estimate:
             neighbors=self.config.graph.k1,
             queries=self.queries,
             pixels=held,
-            largest=CPU_BATCH * self.footprint.largest,
+            largest=cpu_batch(self.config.features.batch) * self.footprint.largest,
             activations=self.footprint.activations,
             weights=self.footprint.weights,
             threads=_THREADS,

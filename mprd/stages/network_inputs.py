@@ -10,6 +10,7 @@ import torch
 from mprd.artifacts import Artifact
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
+from mprd.inference.batches import BatchSetting
 from mprd.inference.embed import embed_store, largest_map
 from mprd.models.footprint import footprint
 from mprd.models.network import Precision, ReidNetwork
@@ -59,22 +60,26 @@ def embed_images(
     network = read_model(lineage, model, config.precision)
     if not len(rows):
         return np.empty((0, network.dim), np.float32)
-    require_memory(lineage.name, inference_sizes(network, store), config)
-    return embed_store(network.to(device), store, device)
+    batch = config.features.batch
+    require_memory(lineage.name, inference_sizes(network, store, batch), config)
+    return embed_store(network.to(device), store, device, batch=batch)
 
 
-def inference_sizes(network: ReidNetwork, store: PixelStore, **more: Any) -> Sizes:
+def inference_sizes(
+    network: ReidNetwork, store: PixelStore, batch: BatchSetting, **more: Any
+) -> Sizes:
     """Return what the memory for embedding a store depends on.
 
     Args:
         network: in eval mode.
         store: the images.
+        batch: images at once.
         more: other sizes of the stage.
     """
     return Sizes(
         images=len(store),
         dim=network.dim,
-        largest=largest_map(network, store.device),
+        largest=largest_map(network, store.device, batch),
         pixels=held_pixels(store.size),
         **more,
     )

@@ -80,7 +80,7 @@ def run_pretrain(
     searched = read_ranks(lineage, ranks, cameras)
     if searched is not None:
         found["ranks"] = searched
-    sizes = inference_sizes(cnn, store, cameras=len(np.unique(cameras)))
+    sizes = inference_sizes(cnn, store, config.features.batch, cameras=len(np.unique(cameras)))
     require_memory("pretrain", sizes, config)
     network, report = _pretrain(
         found, cnn.to(device), store, cameras, images["identity"][rows], config

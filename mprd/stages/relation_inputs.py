@@ -17,6 +17,7 @@ from mprd.gcn.learning import TaskSource
 from mprd.gcn.networks.registry import RelationNetwork
 from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn
+from mprd.inference.batches import BatchSetting
 from mprd.inference.embed import embed_pixels
 from mprd.models.network import ReidNetwork
 from mprd.pipeline.layout import EpochLayout, RunLayout
@@ -169,12 +170,16 @@ def unlabelled_tasks(
     seed = int(torch.randint(2**62, (1,), generator=relations.generator))
     draws = torch.Generator(store.device).manual_seed(seed)
     views = view_pixels(store.batch(chosen), config.augment, draws)
-    embedded = embed_pixels(cnn, views, store.device)
+    embedded = embed_pixels(cnn, views, store.device, config.features.batch)
     return relations.view_tasks(chosen.to(store.device), embedded, tasks)
 
 
 def embed_nodes(
-    metadata: Artifact, features: np.ndarray, cnn: ReidNetwork, store: PixelStore
+    metadata: Artifact,
+    features: np.ndarray,
+    cnn: ReidNetwork,
+    store: PixelStore,
+    batch: BatchSetting,
 ) -> np.ndarray:
     """Return the embeddings of the metadata nodes by a model, float32 (m, D).
 
@@ -183,10 +188,11 @@ def embed_nodes(
         features: float32 (N, D), of the training images by this model.
         cnn: the model.
         store: the training images.
+        batch: images that it embeds at once.
     """
     nodes = features[metadata["row"]].copy()
     views = metadata["view"] >= 0
     if views.any():
         pixels = torch.from_numpy(metadata["pixels"])
-        nodes[views] = embed_pixels(cnn, pixels, store.device)
+        nodes[views] = embed_pixels(cnn, pixels, store.device, batch)
     return nodes

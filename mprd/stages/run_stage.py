@@ -49,7 +49,7 @@ def run_stage(
             files["baseline"] = step
     if one.workers:
         files["threads"] = worker_count(threads)
-    one.function()(**(files | changed), config=config)
+    one.do(**(files | changed), config=config)
 
 
 def run_epochs(

@@ -106,6 +106,17 @@ def _edges(count: int, unit: int) -> list[int]:
     return [min(units * n // size() * unit, count) for n in range(size() + 1)]
 
 
+def least(value: int) -> int:
+    """Return the least of the values of all processes."""
+    if size() == 1:
+        return value
+    import torch
+
+    found = torch.tensor(value)
+    torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MIN)
+    return int(found)
+
+
 def gather(part: "Tensor", count: int, unit: int = 1) -> "Tensor":
     """Return the parts of all processes, one behind the other.
 

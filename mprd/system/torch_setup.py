@@ -1,9 +1,11 @@
 """Devices, threads and random numbers: what a torch stage sets up first."""
 
 import ctypes
+import re
 
 import torch
 
+from mprd.config.section import DEVICE
 from mprd.errors import UserError
 from mprd.system import group
 
@@ -14,11 +16,13 @@ def has_gpu() -> bool:
 
 
 def select_device(name: str) -> torch.device:
-    """Return the device that a config names.
+    """Return the device that a config names, and let torch use no other GPU from now on.
 
     Raises:
-        UserError: a GPU is asked for and there is none of that number.
+        UserError: a GPU is asked for and there is none of that number, or the name means nothing.
     """
+    if not re.fullmatch(DEVICE, name):
+        raise UserError(f"device is {name}. It must be auto, cpu, cuda or cuda:N.")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
@@ -27,7 +31,11 @@ def select_device(name: str) -> torch.device:
         raise UserError(
             f"device is {name} but torch sees {count} CUDA devices. Set device to auto or cpu."
         )
-    return group.own_device(device)
+    device = group.own_device(device)
+    if device.type == "cuda" and device.index is not None:
+        # Else pinned memory and compiled kernels would open the first card, too.
+        torch.cuda.set_device(device)
+    return device
 
 
 # Parameters of glibc's mallopt (malloc.h).

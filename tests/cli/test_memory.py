@@ -1,8 +1,9 @@
-"""Too little memory while a command runs is a sentence with the settings that need less."""
+"""Too little memory while a command runs is a sentence; that of a stage names its settings."""
 
 import pytest
 
-from mprd import cli
+from mprd import cli as mprd_cli
+from mprd.pipeline.stage import Stage
 
 
 class OutOfMemoryError(RuntimeError):
@@ -21,20 +22,36 @@ def test_out_of_memory_is_a_sentence(monkeypatch, capsys, error, said):
     def fail():
         raise error
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(mprd_cli, "app", fail)
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        mprd_cli.main()
     assert ended.value.code == 2
     message = capsys.readouterr().err
     assert said in message
-    assert "train.identities x train.instances" in message
+    assert "--device cpu" in message
     assert "\nmore" not in message
+
+
+def test_a_stage_names_its_own_settings(cli, monkeypatch, tmp_path):
+    def fail(self):
+        def run(**given):
+            raise OutOfMemoryError("CUDA out of memory.")
+
+        return run
+
+    monkeypatch.setattr(Stage, "function", fail)
+    files = ("--features", tmp_path / "f.h5", "--out", tmp_path / "g.h5")
+    code, _, said = cli("graph", *files)
+    assert code == 2
+    assert said.startswith("mprd: error: graph: the memory of the GPU is too small")
+    assert "graph.search_memory_mb" in said
+    assert "train.identities" not in said
 
 
 def test_other_errors_are_not_hidden(monkeypatch):
     def fail():
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(mprd_cli, "app", fail)
     with pytest.raises(RuntimeError, match="a defect"):
-        cli.main()
+        mprd_cli.main()

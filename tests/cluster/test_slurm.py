@@ -127,7 +127,7 @@ def test_jobs_ask_for_what_their_stage_needs(finished):
     for job in submitted:
         rule = job["rule"]
         assert job["NumCPUs"] == "1"
-        on_gpu = rule in {"init", "features", "train", "evaluate", "export"}
+        on_gpu = rule in {"init", "features", "graph", "train", "evaluate", "export"}
         assert on_gpu == stage(rule).device
         assert ("gres:gpu:1" in job.get("TresPerJob", "")) == on_gpu, (rule, job)
         if rule in needs:

@@ -1,5 +1,7 @@
 """Numbers of the feature maps: who computes in bfloat16, and what stays float32."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from mprd.models import network as network_module
 from mprd.models.backbones.registry import Architecture
 from mprd.models.network import ReidNetwork, trains_in_bfloat16, uses_bfloat16
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+CPU = torch.device("cpu")
 
 
 def network(backbone="mini", setting="auto", size=(32, 16)):
@@ -60,6 +62,23 @@ def test_training_in_bfloat16_learns_in_float32(images):
     assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
 
 
+@pytest.mark.parametrize(("card", "has"), [(7, False), (8, True), (9, True)])
+def test_a_gpu_computes_bfloat16_from_capability_8_on(card, has, monkeypatch):
+    asked = []
+
+    def properties(device):
+        asked.append(device)
+        return SimpleNamespace(major=card)
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    second = torch.device("cuda", 1)
+    for training in (True, False):
+        assert uses_bfloat16("auto", second, network().train(training)) == has
+    assert asked == [second, second], "the device asked for, not the first one"
+    assert uses_bfloat16("bfloat16", second, network())
+    assert not uses_bfloat16("float32", second, network())
+
+
 @pytest.mark.parametrize("has", [True, False])
 def test_auto_is_a_rule_for_each_network(has, monkeypatch):
     monkeypatch.setattr(network_module, "cpu_has_bfloat16", lambda: has)
@@ -67,6 +86,5 @@ def test_auto_is_a_rule_for_each_network(has, monkeypatch):
     assert uses_bfloat16("auto", CPU, mini.eval()) == has
     assert not uses_bfloat16("auto", CPU, mini.train()), "narrow convolutions"
     assert uses_bfloat16("auto", CPU, resnet.train()) == has
-    assert uses_bfloat16("auto", CUDA, mini.train())
     depthwise = network("timm/mobilenetv2_050", size=(32, 32))
     assert not trains_in_bfloat16(depthwise)

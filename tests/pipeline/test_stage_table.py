@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import re
 from pathlib import Path
 from types import UnionType
 from typing import get_args
@@ -10,6 +11,7 @@ import pytest
 
 from mprd.config import Config
 from mprd.config.load import known_keys
+from mprd.errors import UserError
 from mprd.pipeline import memory
 from mprd.pipeline.files import files_read, files_written, output_arguments, require_given
 from mprd.pipeline.layout import EpochLayout, FinalLayout, RunLayout
@@ -24,6 +26,7 @@ CALLED = [one for one in STAGES if one.name not in BY_HAND]
 ROLES = {*RunLayout.roles(), *EpochLayout.roles(), *FinalLayout.roles()}
 NAMED_BY_EVALUATION = {"evaluation", "rankings"}  # methods of the layout: they have a wildcard
 NAMES = [one.name for one in STAGES]
+ON_DEVICE = [one for one in STAGES if one.gpu_advice]
 
 
 def parameters(one: Stage) -> dict[str, inspect.Parameter]:
@@ -115,6 +118,60 @@ def kinds(key: str) -> tuple:
 def test_memory_and_advice_go_together(one):
     assert one.memory in {"", *memory._FUNCTIONS}
     assert bool(one.memory) == bool(one.advice)
+
+
+def test_stages_on_the_device_have_advice_for_its_memory():
+    assert {one.name for one in STAGES if one.device} == {one.name for one in ON_DEVICE}
+    assert "graph" in {one.name for one in ON_DEVICE}
+
+
+@pytest.mark.parametrize("one", ON_DEVICE, ids=[one.name for one in ON_DEVICE])
+def test_the_advice_of_a_gpu_names_what_helps_in_this_stage(one):
+    named = set(re.findall(r"\b[a-z_]+(?:\.[a-z_]+)+", one.gpu_advice))
+    own = [entry.keys if isinstance(entry, Setting) else (entry,) for entry in one.settings]
+    # The images and the network come from other stages; a block of a search decides no result.
+    own += [("data.height", "data.width", "model.backbone", "graph.search_memory_mb")]
+    for key in named:
+        assert key in known_keys(Config)
+        assert any(key == read or key.startswith(f"{read}.") for read in itertools.chain(*own))
+    assert named or one.gpu_advice == "Set device to cpu."
+    if one.name != "train":
+        assert "device to cpu." in one.gpu_advice
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch names its own."""
+
+
+FAISS = "Error: StandardGpuResources: alloc fail (cudaMalloc error out of memory [2])"
+LACKS = [
+    ("train", OutOfMemoryError("CUDA out of memory. Tried\nmore"), r"train: .*GPU.* train.iden"),
+    ("graph", RuntimeError(FAISS), r"graph: the memory of the GPU .*graph.search_memory_mb"),
+    ("judge", RuntimeError("CUDA error: out of memory"), r"judge: the memory of the GPU .*gcn.nei"),
+    ("graph", MemoryError("Unable to allocate 9 GiB"), r"graph: memory is too .*smaller graph.k1"),
+]
+
+
+@pytest.mark.parametrize(("name", "error", "said"), LACKS)
+def test_a_stage_that_runs_out_of_memory_says_what_helps(name, error, said, monkeypatch):
+    def fail(**given):
+        assert given == {"a": 1}
+        raise error
+
+    monkeypatch.setattr(type(stage(name)), "function", lambda self: fail)
+    with pytest.raises(UserError, match=said) as raised:
+        stage(name).do(a=1)
+    assert "\nmore" not in str(raised.value)
+    assert str(raised.value).endswith("docs/memory.md has the formulas.")
+
+
+def test_a_stage_hides_no_other_error(monkeypatch):
+    def fail():
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(type(stage("train")), "function", lambda self: fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        stage("train").do()
 
 
 def configs(config: Config) -> dict[str, Config]:

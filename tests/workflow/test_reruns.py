@@ -98,6 +98,7 @@ VALUES: dict[str, Any] = {
     "gcn.learn": False,
     "gcn.unlabelled.positive_rank": 1,
     "device": "cuda",
+    "features.batch": 32,
 }
 # What must change with a field for the config to be valid.
 WITH = {
@@ -265,6 +266,7 @@ def test_every_setting_runs_again_just_what_reads_it(folder, monkeypatch, asked)
             wrong[key] = {run: (found[run] ^ wanted[run]) for run in wanted}
     assert wrong == {}
     assert touched["device"] == touched["graph.search_memory_mb"] == set()
+    assert touched["features.batch"] == set()
     approximate = expectations[fields.index("graph.min_recall")]
     assert approximate["tiny"] == {"report"}, "its graph is exact"
     assert {"graph", "ranks"} <= approximate["gcn"]

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from mprd.report.page.run_data import RunData, created
 
 # Where and how it was computed, and what other runs there are.
 _NOT_OF_THE_RUN = ("results", "runs", "seeds", "device", "epochs_per_job")
-_PACKAGES = ("mprd", "torch", "torchvision", "torch-geometric", "faiss-cpu", "snakemake")
+_FAISS = ("faiss-cpu", "faiss-gpu", "faiss")  # of PyPI, and of conda
+_PACKAGES = ("mprd", "torch", "torchvision", "torch-geometric", *_FAISS, "snakemake")
 
 
 def overview(run: RunData) -> Section:
@@ -28,10 +30,17 @@ def overview(run: RunData) -> Section:
         (
             Tiles(list(_tiles(run))),
             Table(("data", ""), list(_data(run))),
-            Table(("made with", "version"), [(p, version(p)) for p in _PACKAGES]),
+            Table(("made with", "version"), list(_versions())),
             Table(("setting", "here", "default"), differing_settings(run.config)),
         ),
     )
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    """Yield the packages that are there: faiss is one of several."""
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
 
 
 def _tiles(run: RunData) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ rows have checksums of their own.
 import hashlib
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,8 +68,13 @@ def row_checksums(rows: np.ndarray) -> np.ndarray:
     return np.array([zlib.crc32(row) for row in np.ascontiguousarray(rows)], np.uint32)
 
 
-def content_digest(file: h5py.File, schema: Schema) -> str:
-    """Return the SHA-256 of names, dtypes, shapes and values of all data sets of the schema."""
+def content_digest(file: h5py.File | Mapping[str, np.ndarray], schema: Schema) -> str:
+    """Return the SHA-256 of names, dtypes, shapes and values of all data sets of the schema.
+
+    Args:
+        file: an open file, or the arrays that are written into one.
+        schema: of the file.
+    """
     sha = hashlib.sha256(f"{schema.name}:{schema.version}".encode())
     for key in sorted(schema.arrays):
         if key not in file and schema.arrays[key].optional:
@@ -80,11 +85,15 @@ def content_digest(file: h5py.File, schema: Schema) -> str:
         step = max(1, _BLOCK_BYTES // row_bytes)
         for start in range(0, data.shape[0], step):
             block = data[start : start + step]
-            if data.dtype.kind == "O":
-                sha.update(b"\0".join(block) + b"\0")
+            if schema.arrays[key].dtype == "str":
+                sha.update(b"\0".join(map(_encoded, block)) + b"\0")
             else:
                 sha.update(np.ascontiguousarray(block).data)
     return sha.hexdigest()
+
+
+def _encoded(text: bytes | str) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
 
 
 def require_stored(file: h5py.File, key: str, where: str, how_to_fix: str) -> None:

@@ -5,13 +5,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mprd.artifacts.workbench import settle, write_behind, writes_behind
 from mprd.errors import UserError, how_to_fix, producing_command, why_no_file
 
 
@@ -31,6 +32,7 @@ def atomic(path: Path, size: int = 0, *, lock: bool = True) -> Iterator[Path]:
     Raises:
         UserError: the folder cannot be written to, or the disk is full.
     """
+    settle()  # files appear in the order in which they are made
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     make_folder(path.parent)
     try:
@@ -52,6 +54,35 @@ def atomic(path: Path, size: int = 0, *, lock: bool = True) -> Iterator[Path]:
         ):
             raise
         raise _cannot_write(path, error) from error
+
+
+def deliver(
+    path: Path,
+    write: Callable[[bool], None],
+    size: int,
+    *,
+    content: Any = None,
+    lock: bool = True,
+) -> None:
+    """Write a file: now, or on a workbench behind the next stage.
+
+    Args:
+        path: target.
+        write: writes it by `atomic`; its argument tells whether to take the lock. What it reads
+            must not change any more.
+        size: bytes of the file, about.
+        content: what readers on a workbench get instead.
+        lock: see `atomic`.
+
+    Raises:
+        UserError: as `atomic`; behind the next stage that stage, or a later one, raises it.
+    """
+    if not writes_behind(size):
+        write(lock)
+        return
+    guard = only_writer(path) if lock else nullcontext()
+    held = None if content is None else (content, size)
+    write_behind(path, lambda: write(False), guard, held)
 
 
 def make_folder(folder: Path) -> None:
@@ -187,8 +218,12 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write `content` as indented JSON, atomically, with its digest. NaN becomes null."""
     plain = _without_nan(content)
     text = json.dumps(plain | {"digest": json_digest(plain)}, indent=2, allow_nan=False) + "\n"
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+
+    def write(lock: bool) -> None:
+        with atomic(path, lock=lock) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    deliver(path, write, len(text))
 
 
 def read_json(path: Path, schema: str, command: str) -> dict[str, Any]:
@@ -211,7 +246,8 @@ def read_json(path: Path, schema: str, command: str) -> dict[str, Any]:
 
 
 def require_file(path: Path, command: str) -> None:
-    """Raise a UserError if `path` is not a file."""
+    """Raise a UserError if `path` is not a file; one that is being written is waited for."""
+    settle(path)
     if path.is_file():
         return
     command = producing_command(path, command)

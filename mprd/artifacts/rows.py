@@ -11,7 +11,7 @@ from mprd.artifacts.declaration import Array
 from mprd.artifacts.schema import PIXELS
 from mprd.errors import UserError, how_to_fix
 
-_MAPPED_BYTES = 256 * 2**20  # data sets from this size on are mapped, not read
+MAPPED_BYTES = 256 * 2**20  # data sets from this size on are mapped, not read
 
 
 def read_values(data: h5py.Dataset, array: Array, path: Path | None = None) -> np.ndarray:
@@ -24,7 +24,7 @@ def read_values(data: h5py.Dataset, array: Array, path: Path | None = None) -> n
     """
     if h5py.check_string_dtype(data.dtype):
         return data.asstr()[:].astype(object)
-    if path is not None and data.nbytes >= _MAPPED_BYTES and data.dtype.name == array.dtype:
+    if path is not None and data.nbytes >= MAPPED_BYTES and data.dtype.name == array.dtype:
         return _mapped(data, path)
     return data[:].astype(array.dtype, copy=False)
 

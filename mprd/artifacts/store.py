@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import h5py
 import numpy as np
 
 from mprd import __version__
+from mprd.artifacts.artifact import Artifact, as_read, plain
 from mprd.artifacts.checksums import (
     SEAL_BYTES,
     check_seal,
@@ -22,35 +22,12 @@ from mprd.artifacts.checksums import (
 )
 from mprd.artifacts.declaration import Array, Schema
 from mprd.artifacts.disk import new_file
-from mprd.artifacts.files import atomic, require_file
-from mprd.artifacts.rows import read_values
+from mprd.artifacts.files import atomic, deliver, require_file
+from mprd.artifacts.rows import MAPPED_BYTES, read_values
+from mprd.artifacts.workbench import file_identity, recall, remember, writes_behind
 from mprd.errors import UserError, how_to_fix
 
 _UNIT_TOLERANCE = 1e-2  # of the squared length; bfloat16 networks give 1e-3
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A checked artifact in memory.
-
-    Attributes:
-        path: where it was read from.
-        arrays: data set name -> numpy array (streamed data sets are left out).
-        attributes: the schema's own attributes.
-        digest: SHA-256 over the contents (not over `created`), the artifact's identity.
-        inputs: name -> digest of what it was made from.
-    """
-
-    path: Path
-    schema: Schema
-    arrays: dict[str, np.ndarray]
-    attributes: dict[str, Any]
-    digest: str
-    inputs: dict[str, str]
-
-    def __getitem__(self, key: str) -> np.ndarray:
-        """Return one array."""
-        return self.arrays[key]
 
 
 def write_artifact(
@@ -81,19 +58,27 @@ def write_artifact(
         ValueError: the arrays do not fit the schema.
     """
     size = sum(np.asarray(values).nbytes for values in arrays.values())
-    with create_artifact(
-        path,
-        schema,
-        config=config,
-        inputs=inputs,
-        seed=seed,
-        attributes=attributes,
-        size=size,
-        lock=lock,
-    ) as file:
-        for key, values in arrays.items():
-            dtype = h5py.string_dtype() if schema.arrays[key].dtype == "str" else values.dtype
-            file.create_dataset(key, data=values, dtype=dtype)
+    content = None
+    if writes_behind(size):
+        content = as_read(path, schema, arrays, inputs=inputs, attributes=attributes or {})
+
+    def write(lock: bool) -> None:
+        with create_artifact(
+            path,
+            schema,
+            config=config,
+            inputs=inputs,
+            seed=seed,
+            attributes=attributes,
+            size=size,
+            lock=lock,
+            digest=content.digest if content else "",
+        ) as file:
+            for key, values in arrays.items():
+                dtype = h5py.string_dtype() if schema.arrays[key].dtype == "str" else values.dtype
+                file.create_dataset(key, data=values, dtype=dtype)
+
+    deliver(path, write, max(size, content.size if content else 0), content=content, lock=lock)
 
 
 @contextmanager
@@ -107,15 +92,18 @@ def create_artifact(
     attributes: Mapping[str, Any] | None = None,
     size: int = 0,
     lock: bool = True,
+    digest: str = "",
 ) -> Iterator[h5py.File]:
     """Like `write_artifact`, for contents that are written piece by piece into the open file.
 
-    `size`: bytes of the contents, about.
+    `size`: bytes of the contents, about; `digest`: of the contents, where readers know it already.
     """
     with atomic(path, size, lock=lock) as temporary:
         with new_file(temporary, SEAL_BYTES) as file:
             yield file
             _describe(file, schema)
+            if digest not in ("", file.attrs["digest"]):
+                raise ValueError(f"the contents of {path} changed while they were being written")
             for name, value in (attributes or {}).items():
                 file.attrs[name] = value
             file.attrs["config"] = json.dumps(config, sort_keys=True)
@@ -158,19 +146,26 @@ def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = Non
         UserError: missing, not HDF5, another schema or version, or contents that break it.
     """
     again = how_to_fix(path, schema.command)
+    held = recall(path)
+    if held is not None and held.schema is schema:
+        return held.part(keys)
+    identity = file_identity(path)
     with _opened(path, schema) as (file, sizes), unreadable(path, again):
         wanted = keys or tuple(k for k, a in schema.arrays.items() if k in file and not a.streamed)
         arrays = {key: read_values(file[key], schema.arrays[key], path) for key in wanted}
         for key in wanted:
             check_values(arrays[key], schema.arrays[key], sizes, f"{path}: {key}", again)
-        return Artifact(
+        found = Artifact(
             path,
             schema,
             arrays,
-            {name: _scalar(file.attrs[name]) for name in schema.attributes},
+            {name: plain(file.attrs[name]) for name in schema.attributes},
             str(file.attrs["digest"]),
             json.loads(file.attrs["inputs"]),
         )
+    if keys is None and found.size < MAPPED_BYTES and remember(path, identity, found, found.size):
+        return found.part()
+    return found
 
 
 @contextmanager
@@ -285,7 +280,3 @@ def _check_shape(
 def _have_unit_rows(values: np.ndarray) -> bool:
     squares = np.einsum("nd,nd->n", values, values)
     return bool((np.abs(squares - 1) < _UNIT_TOLERANCE).all())
-
-
-def _scalar(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mprd import __version__
-from mprd.artifacts.files import atomic, json_digest, require_file
+from mprd.artifacts.files import atomic, deliver, json_digest, require_file
+from mprd.artifacts.workbench import recall, writes_behind
 from mprd.errors import UserError, how_to_fix
 
 SCHEMA_VERSION = 1
@@ -48,7 +50,8 @@ def save_tensors(
         seed: random seed, where one was used.
         card: for people, Markdown.
     """
-    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
+    # Copies: the network may be trained on while the file is being written.
+    tensors = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in state.items()}
     header = {
         "schema": schema,
         "schema_version": str(SCHEMA_VERSION),
@@ -61,13 +64,18 @@ def save_tensors(
     }
     if card:
         header["card"] = card
-    header["checksum"] = json_digest(header)
-    with atomic(path, sum(tensor.nbytes for tensor in tensors.values())) as temporary:
-        # One key: safetensors writes several in an order that changes from run to run.
-        try:
-            save_file(tensors, temporary, metadata={"mprd": json.dumps(header, sort_keys=True)})
-        except SafetensorError as error:
-            raise OSError(str(error)) from None
+    # One key: safetensors writes several in an order that changes from run to run.
+    metadata = {"mprd": json.dumps(header | {"checksum": json_digest(header)}, sort_keys=True)}
+    size = sum(tensor.nbytes for tensor in tensors.values())
+
+    def write(lock: bool) -> None:
+        with atomic(path, size, lock=lock) as temporary:
+            try:
+                save_file(tensors, temporary, metadata=metadata)
+            except SafetensorError as error:
+                raise OSError(str(error)) from None
+
+    deliver(path, write, size, content=(header, tensors))
 
 
 def read_safetensors(
@@ -81,16 +89,9 @@ def read_safetensors(
         command: the `mprd` command that makes it, for messages.
     """
     schemas = (schema,) if isinstance(schema, str) else schema
-    require_file(path, command)
     again = how_to_fix(path, command)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("mprd", "{}"))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError) as error:  # ValueError: the JSON in the header
-        if kind := _other_kind(path):
-            raise _wrong_network(path, kind, schemas) from None
-        raise UserError(f"{path} is not a readable safetensors file ({error}). {again}") from None
+    written = recall(path)
+    header, tensors = written or _read_file(path, schemas, command)
     if header.get("schema") not in schemas:
         kind, _ = _NETWORKS.get(header.get("schema", ""), ("no network of mprd", ""))
         raise _wrong_network(path, kind, schemas)
@@ -99,13 +100,33 @@ def read_safetensors(
             f"{path} has {header['schema']} version {header.get('schema_version')}, this mprd "
             f"reads {SCHEMA_VERSION}. {again}"
         )
-    checksum = header.pop("checksum", "")
-    if checksum != json_digest(header) or header.get("digest") != tensors_digest(tensors):
-        raise UserError(f"{path} was changed after it was written. {again}")
+    if written is None:
+        checksum = header.pop("checksum", "")
+        if checksum != json_digest(header) or header.get("digest") != tensors_digest(tensors):
+            raise UserError(f"{path} was changed after it was written. {again}")
     for key, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise UserError(f"{path}: {key} holds NaN or infinite values. {again}")
-    return header, tensors
+    if written is None:
+        return header, tensors
+    return dict(header), {key: tensor.clone() for key, tensor in tensors.items()}
+
+
+def _read_file(
+    path: Path, schemas: tuple[str, ...], command: str
+) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Return header and tensors of a file, not yet checked."""
+    require_file(path, command)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("mprd", "{}"))
+            return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError) as error:  # ValueError: the JSON in the header
+        if kind := _other_kind(path):
+            raise _wrong_network(path, kind, schemas) from None
+        raise UserError(
+            f"{path} is not a readable safetensors file ({error}). {how_to_fix(path, command)}"
+        ) from None
 
 
 def _other_kind(path: Path) -> str:
@@ -136,8 +157,25 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write what training goes on from: `optimizer`, `rng` and `epoch`."""
-    with atomic(path) as temporary, temporary.open("wb") as stream:
-        torch.save({"schema": _STATE_SCHEMA, **state}, stream)
+    content = {"schema": _STATE_SCHEMA, **state}
+    size = sum(tensor.nbytes for tensor in _tensors(content))
+    if writes_behind(size):
+        content = deepcopy(content)  # the next epoch changes the tensors of this one
+
+    def write(lock: bool) -> None:
+        with atomic(path, lock=lock) as temporary, temporary.open("wb") as stream:
+            torch.save(content, stream)
+
+    deliver(path, write, size, content=content)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in nested dictionaries and lists."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(item)
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -146,6 +184,8 @@ def read_state(path: Path) -> dict[str, Any]:
     Raises:
         UserError: missing, or no training state.
     """
+    if (written := recall(path)) is not None:
+        return deepcopy(written)
     require_file(path, "train")
     again = how_to_fix(path, "train")
     try:

@@ -51,6 +51,13 @@ class PixelStore:
         """Return the bytes that the images take."""
         return len(self.rows) * int(np.prod(self.shape[1:]))
 
+    @property
+    def memory(self) -> int:
+        """Return the bytes of main memory that the images take, or will take as it looks now."""
+        if "_held" not in self.__dict__:
+            return held_pixels(self.size)
+        return self.size if self._held is not None and self._held.device.type == "cpu" else 0
+
     def batch(self, positions: Tensor | np.ndarray) -> Tensor:
         """Return images as uint8 (B, H, W, 3) on the device.
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mprd.artifacts.workbench import keep
 from mprd.models.network import ReidNetwork
 
 
@@ -30,6 +31,10 @@ def footprint(network: ReidNetwork) -> Footprint:
     Args:
         network: in eval mode.
     """
+    return keep("footprint", network.architecture, lambda: _measured(network))
+
+
+def _measured(network: ReidNetwork) -> Footprint:
     sizes: list[int] = []
 
     def note(module: nn.Module, inputs: Any, output: Tensor) -> None:

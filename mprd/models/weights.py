@@ -1,7 +1,7 @@
 """Save and load networks: safetensors with the architecture and provenance in the header."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,21 +92,26 @@ def add_card(model: Path, out: Path, card: str) -> None:
     )
 
 
-def load_network(path: Path, precision: Precision = "auto") -> tuple[ReidNetwork, dict[str, str]]:
+def load_network(
+    path: Path,
+    precision: Precision = "auto",
+    build: Callable[[Architecture], ReidNetwork] = ReidNetwork,
+) -> tuple[ReidNetwork, dict[str, str]]:
     """Read a network that `save_network` wrote.
 
     Args:
         path: the file.
         precision: in which it will compute.
+        build: returns a network whose weights do not count.
 
     Returns:
-        The network in eval mode on the CPU, and the header.
+        The network in eval mode, on the CPU unless `build` has it elsewhere, and the header.
 
     Raises:
         UserError: missing, damaged, foreign, or holding NaN.
     """
     header, tensors = read_safetensors(path, SCHEMA, "init")
-    network = ReidNetwork(Architecture(**json.loads(header["architecture"])))
+    network = build(Architecture(**json.loads(header["architecture"])))
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

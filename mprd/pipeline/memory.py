@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
 
+from mprd.artifacts.workbench import give_way, resident
 from mprd.config import Config
 from mprd.pipeline.stages import stage
 from mprd.system.ram import (
@@ -25,6 +26,7 @@ from mprd.system.ram import (
     time_bytes,
     training_bytes,
     transitions_bytes,
+    usable,
 )
 
 
@@ -76,6 +78,8 @@ def stage_memory(name: str, sizes: Sizes, config: Config) -> int:
 def require_memory(name: str, sizes: Sizes, config: Config, advice: str = "") -> None:
     """Check that there is memory for a stage, and say on standard error what it needs.
 
+    What stays in memory from stage to stage counts too, and goes where the stage needs the room.
+
     Args:
         name: of the stage.
         sizes: of its input.
@@ -85,7 +89,15 @@ def require_memory(name: str, sizes: Sizes, config: Config, advice: str = "") ->
     Raises:
         UserError: more is needed than is free.
     """
-    require(name, stage_memory(name, sizes, config), advice or stage(name).advice)
+    need = stage_memory(name, sizes, config)
+    if resident() and need + _kept_beside(sizes) > usable():
+        give_way()
+    require(name, need + _kept_beside(sizes), advice or stage(name).advice)
+
+
+def _kept_beside(sizes: Sizes) -> int:
+    """Return what stays in memory beside a stage that counts the images it uses itself."""
+    return max(0, resident() - sizes.pixels)
 
 
 def formulas(name: str) -> list[str]:

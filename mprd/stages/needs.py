@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mprd.artifacts import INDEX, SPLITS, read_artifact
+from mprd.artifacts.workbench import HELD_BYTES
 from mprd.config import Config
 from mprd.inference.embed import cpu_batch
 from mprd.inference.feature_files import read_array
@@ -17,7 +18,7 @@ from mprd.models.footprint import Footprint, footprint
 from mprd.models.network import build_network
 from mprd.pipeline.memory import Sizes, stage_memory
 from mprd.pipeline.registry import load_plugins
-from mprd.pipeline.stage import Place
+from mprd.pipeline.stage import Place, Stage
 from mprd.pipeline.stages import STAGES
 from mprd.system.ram import MIB, PIXEL_SHARE
 
@@ -90,13 +91,25 @@ class _Estimate:
             if one.shared:
                 alone = found[one.name]
                 found[one.name] = replace(alone, memory=alone.memory * self.config.processes)
-        steps = [found[one.name] for one in stages if one.place in (Place.STEP, Place.EPOCH)]
+        of_epoch = [one for one in stages if one.place in (Place.STEP, Place.EPOCH)]
+        steps = [found[one.name] for one in of_epoch]
         found["epoch"] = Need(
-            max(step.memory for step in steps),
+            max(found[one.name].memory + self._beside(one) for one in of_epoch),
             sum(step.seconds for step in steps),
             sum(step.gpu_seconds for step in steps),
         )
         return found
+
+    def _beside(self, one: Stage) -> int:
+        """Return what a job of several epochs holds in memory beside a stage, at most."""
+        weights, images = self.footprint.weights, self.train
+        files = 4 * images * (self.dim + 3 * self.config.graph.k1 + 14 * self.cameras)
+        files += 20 * self.stored + 3 * weights
+        held = min(self.config.epochs_per_job * files, HELD_BYTES)
+        if not any(read.role == "pixels" for read in one.reads):
+            held += self._pixels(images)
+        networks = 3 * weights
+        return self.config.processes * (held + networks)
 
     def _need(self, name: str) -> Need:
         images = self._images(name)

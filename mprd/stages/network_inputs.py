@@ -8,39 +8,53 @@ import numpy as np
 import torch
 
 from mprd.artifacts import Artifact
+from mprd.artifacts.workbench import file_identity, keep
 from mprd.config import Config
 from mprd.data.pixels import PixelStore
 from mprd.inference.batches import BatchSetting
 from mprd.inference.embed import embed_store, largest_map
+from mprd.models.backbones.registry import Architecture
 from mprd.models.footprint import footprint
 from mprd.models.network import Precision, ReidNetwork
 from mprd.models.weights import load_network
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
-from mprd.system.ram import held_pixels
 from mprd.system.torch_setup import select_device
 
 
 def open_images(
     lineage: Lineage, pixels: Path, index: Artifact, rows: np.ndarray, device: torch.device
 ) -> PixelStore:
-    """Open the images of some rows of an index.
+    """Open the images of some rows of an index; on a workbench they are read and uploaded once.
 
     Raises:
         UserError: missing, damaged, or made from another index.
     """
-    store = PixelStore(pixels, rows, device)
+    store = keep(
+        "images",
+        (pixels.absolute(), file_identity(pixels), rows.tobytes(), device),
+        lambda: PixelStore(pixels, rows, device),
+        lambda kept: kept.memory,
+    )
     lineage.add("pixels", pixels, store.digest, {"index": store.index_digest}, "pixels")
     return store
 
 
 def read_model(lineage: Lineage, model: Path, precision: Precision) -> ReidNetwork:
-    """Read a CNN of ours, on the CPU.
+    """Read a CNN of ours; on a workbench each stage builds it once, and it stays on its device.
 
     Raises:
         UserError: missing or damaged.
     """
-    network, header = load_network(model, precision)
+
+    def build(architecture: Architecture) -> ReidNetwork:
+        # One for each stage: they want it in other layouts.
+        slot = f"network of {lineage.name}"
+        network = keep(slot, architecture, lambda: ReidNetwork(architecture))
+        network.zero_grad(set_to_none=True)
+        return network
+
+    network, header = load_network(model, precision, build)
     # A model may come from elsewhere: it is used on other images, too.
     inputs = json.loads(header["inputs"])
     lineage.add("model", model, header["digest"], inputs, "init", foreign=True)
@@ -80,7 +94,7 @@ def inference_sizes(
         images=len(store),
         dim=network.dim,
         largest=largest_map(network, store.device, batch),
-        pixels=held_pixels(store.size),
+        pixels=store.memory,
         **more,
     )
 
@@ -95,6 +109,6 @@ def training_sizes(network: ReidNetwork, store: PixelStore, **more: Any) -> Size
         dim=network.dim,
         activations=activations,
         weights=sizes.weights,
-        pixels=held_pixels(store.size),
+        pixels=store.memory,
         **more,
     )

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from mprd.artifacts.workbench import workbench
 from mprd.config import Config
 from mprd.errors import FINAL
 from mprd.pipeline.files import Step, files_read, files_written, output_arguments
@@ -55,7 +56,7 @@ def run_stage(
 def run_epochs(
     run: Path, *, first: int, last: int, config: Config, threads: int | None = None
 ) -> None:
-    """Do the epochs `first` to `last` of a run, one stage after the other.
+    """Do the epochs `first` to `last` of a run, one stage after the other, on a workbench.
 
     For work that is fast beside the start of a process, or that waits in a queue for each job.
     The labels of epoch 1 must be there: the relation GCN is pre-trained on them.
@@ -71,10 +72,12 @@ def run_epochs(
         UserError: as the stages.
     """
     layout = RunLayout(run)
-    for epoch in range(first, last + 1):
-        for one in STAGES:
-            if one.place is Place.EPOCH or (one.place is Place.STEP and epoch > FIRST_EPOCH):
-                _in_group(one, layout, epoch, config, threads)
+    # Of a group one process writes, and the others read at once what it wrote.
+    with workbench(behind=group.size() == 1):
+        for epoch in range(first, last + 1):
+            for one in STAGES:
+                if one.place is Place.EPOCH or (one.place is Place.STEP and epoch > FIRST_EPOCH):
+                    _in_group(one, layout, epoch, config, threads)
 
 
 def make_pseudo_labels(

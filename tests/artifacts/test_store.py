@@ -251,7 +251,7 @@ def test_large_data_sets_are_views_of_their_file(tmp_path, monkeypatch):
     """The same values; what a caller writes stays its own, and a file made again is another."""
     path = write_graph(tmp_path / "graph.h5")
     read = read_artifact(path, GRAPH)
-    monkeypatch.setattr("mprd.artifacts.rows._MAPPED_BYTES", 1)
+    monkeypatch.setattr("mprd.artifacts.rows.MAPPED_BYTES", 1)
     mapped = read_artifact(path, GRAPH)
     for key, values in read.arrays.items():
         assert isinstance(mapped[key].base, np.memmap), key

@@ -47,7 +47,7 @@ def test_large_batches_take_memory(index, tiny_config):
         stage_needs(index, changed(tiny_config, **large)),
     )
     assert after["train"].memory > before["train"].memory + GIB
-    assert after["epoch"].memory == after["train"].memory
+    assert 0 < after["epoch"].memory - after["train"].memory < GIB // 8, "what stays in memory"
     assert min(need.memory for need in before.values()) >= GIB
 
 
@@ -87,7 +87,21 @@ def test_processes_take_memory_each(index, tiny_config):
         times = 2 if name in several else 1
         assert shared[name].memory == times * alone[name].memory, name
     steps = ("features", "graph", "cluster", "train")
-    assert shared["epoch"].memory == max(shared[name].memory for name in steps)
+    assert 0 < shared["epoch"].memory - max(shared[name].memory for name in steps) < GIB // 8
+
+
+def test_what_stays_in_memory_is_counted_beside_each_stage(index, tiny_config, monkeypatch):
+    """Images, beside stages that do not count them themselves, and files, up to a limit."""
+    wide = {"data": {"height": 256, "width": 128}, "graph": {"search_memory_mb": 8000}}
+    size = 54 * 3 * 256 * 128
+    found = stage_needs(index, changed(tiny_config, **wide))
+    assert found["graph"].memory > found["train"].memory, "the largest"
+    beside = found["epoch"].memory - found["graph"].memory
+    assert size < beside < size + GIB // 32
+    many = stage_needs(index, changed(tiny_config, **wide, epochs_per_job=10))
+    assert many["epoch"].memory > found["epoch"].memory
+    monkeypatch.setattr("mprd.stages.needs.HELD_BYTES", 0)
+    assert stage_needs(index, changed(tiny_config, **wide))["epoch"].memory < found["epoch"].memory
 
 
 def test_the_command(index, tiny_config, tmp_path):

@@ -47,6 +47,7 @@ def test_everything_is_there(finished):
         "evaluation/002.rankings.h5",
         "metrics.csv",
         "report.html",
+        "start/clusters.csv",
         "final/clusters.csv",
         "final/embeddings.h5",
         "logs/epochs/001/train.log",

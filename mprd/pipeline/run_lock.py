@@ -30,7 +30,7 @@ class RunLock:
                 its folder cannot be written to.
         """
         require_writable(run.folder)
-        self._holder, self._process = run.folder / ".running.json", os.getpid()
+        self._holder, self._process = _holder(run), os.getpid()
         self._lock = FileLock(lock_file(run))
         try:
             self._lock.acquire(timeout=0)
@@ -81,10 +81,30 @@ def require_free(runs: Iterable[RunLayout]) -> None:
             RunLock(run).release()
 
 
+def is_running(run: RunLayout) -> bool:
+    """Tell whether a workflow works on a run; False where there are no locks to tell."""
+    if not _holder(run).is_file():  # a killed workflow leaves it, and no lock
+        return False
+    lock = FileLock(lock_file(run))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except (NotImplementedError, OSError):
+        return False
+    lock.release()
+    return False
+
+
 def release_runs() -> None:
     """Give back all locks that `hold_runs` took."""
     while _held:
         _held.popitem()[1].release()
+
+
+def _holder(run: RunLayout) -> Path:
+    """Return the file that says who holds the lock."""
+    return run.folder / ".running.json"
 
 
 def _myself() -> dict[str, str | int]:

@@ -238,6 +238,9 @@ def answer(
 @app.command(rich_help_panel=RESULTS_PANEL)
 def audit(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    start: Annotated[
+        bool, typer.Option("--start", help="Measure the clusters before training.")
+    ] = False,
     count: Annotated[int, typer.Option(min=20, help="Pairs of a new audit.")] = 50,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
@@ -246,7 +249,8 @@ def audit(
 
     The answers give pair precision and pair recall with 95 % intervals. They stay in audit.csv of
     the run; a second call goes on where you stopped, or tells the result. They only measure: no
-    cluster is made from them.
+    cluster is made from them. Audit both clusters, with and without --start, to know whether
+    training made them better.
 
     Example: mprd audit results/crops
     """
@@ -255,10 +259,10 @@ def audit(
     from mprd.pipeline.layout import RunLayout
 
     layout = RunLayout(run)
-    session = audit_session(run, count)
+    session = audit_session(run, count, start=start)
     if session.current is not None:
         _judge(session, layout, port, browser=browser)
-    print(f"{run}: {audit_words(layout)}")
+    print(f"{run}: {audit_words(layout, start=start)}")
 
 
 def _judge(session: "Asking", layout: "RunLayout", port: int, *, browser: bool) -> None:

@@ -96,7 +96,7 @@ def producing_command(path: Path, command: str) -> str:
         command: that makes such files by hand, or before the first epoch.
     """
     if path.parent.name == FINAL and path.name in _EXPORTED:
-        return "export"
+        return "run CONFIG"
     weights = path.suffix == ".safetensors"
     return "train" if weights and path.parent.parent.name == EPOCHS else command
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mprd.cli.follow import layout_of
 from mprd.config import Run
+from mprd.judging.audit_file import audit_words
 from mprd.pipeline.layout import RunLayout, comparison, summary_table
 
 _OUTLIER = "-1"
@@ -25,10 +26,16 @@ def last_words(runs: Sequence[Run], asked: Sequence[str], *, ran: bool) -> list[
         names = ", ".join(asked)
         return [f"Made: {names}" if ran else f"Nothing to do: {names} is up to date."]
     lines = [] if ran else ["Nothing to do: all results are up to date."]
+    trained = {layout_of(run).folder: run.config.epochs > 0 for run in runs}
     finished = [run for run in map(layout_of, runs) if run.final.table.is_file()]
     for run in finished:
         lines.append(f"{run.folder.name}: {_counts(run.final.table)}")
-        lines += [f"  {run.final.table}", f"  {run.report}"]
+        lines.append(f"  {run.final.table}")
+        if trained[run.folder]:
+            lines.append(f"  {run.start_table} (before training: {_counts(run.start_table)})")
+        lines.append(f"  {run.report}")
+        if not _is_labelled(run):
+            lines.append(f"  clusters: {audit_words(run)}")
     results = runs[0].config.results
     together = [path for path in (comparison(results), summary_table(results)) if path.is_file()]
     if len(runs) > 1 and together:
@@ -45,14 +52,19 @@ def _counts(table: Path) -> str:
     return f"{_many(len(sizes), 'cluster')}, {_many(outliers, 'outlier')} of {images:,} images"
 
 
+def _is_labelled(run: RunLayout) -> bool:
+    """Tell whether some identities are known."""
+    with run.final.table.open(encoding="utf-8", newline="") as file:
+        return "identity" in next(csv.reader(file))
+
+
 def _many(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _next(run: RunLayout) -> str:
     """Return the next useful command: who knows the identities has nothing to judge."""
-    with run.final.table.open(encoding="utf-8", newline="") as file:
-        labelled = "identity" in next(csv.reader(file))
+    labelled = _is_labelled(run)
     folder = shlex.quote(str(run.folder))
     if labelled and not run.final.model.is_file():  # its features are given
         return f"Next, assign new images: mprd assign --run {folder} --features NEW.npy"

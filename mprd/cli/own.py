@@ -37,6 +37,9 @@ def new(
         Path | None,
         typer.Option(help="Features of another network, for a run without training."),
     ] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Train, also where it is unlikely to pay.")
+    ] = False,
 ) -> None:
     """Look at your images and write a config that fits them.
 
@@ -51,36 +54,59 @@ def new(
 
     if weights is not None and features is not None:
         raise UserError("--features needs no network, --weights is one: give one of them.")
+    if train and features is not None:
+        raise UserError("--train needs a network, and --features has none: leave one of them out.")
     try:
         folder = folder.expanduser()
     except RuntimeError:
         raise UserError(f"{folder} names the home of a user who is not known.") from None
     found = survey(folder)
     out = out or Path(f"{run_name(folder.resolve())}.yaml")
-    last = _new_without_network(out, found, features) if features else _new(out, found, weights)
+    last = (
+        _new_without_network(out, found, features)
+        if features
+        else _new(out, found, weights, train=train)
+    )
     _say_found(found)
     print("\n".join(last))
 
 
-def _new(out: Path, found: "Survey", weights: Path | None) -> list[str]:
-    """Write a config that trains, and return what to say last."""
-    from mprd.starter.recipe import duration, image_size, recipe, seconds, write_config
+def _new(out: Path, found: "Survey", weights: Path | None, *, train: bool) -> list[str]:
+    """Write a config with a network, and return what to say last."""
+    from mprd.starter.recipe import (
+        duration,
+        image_size,
+        recipe,
+        seconds,
+        untrained_seconds,
+        write_config,
+        write_untrained_config,
+    )
     from mprd.starter.start import known_start
+    from mprd.starter.training import choose_training
     from mprd.system.ram import usable
     from mprd.system.torch_setup import has_gpu
 
     start = known_start(weights, image_size(found.aspect)) if weights else None
     shape = start.architecture if start else None
-    plan = recipe(found, (shape.height, shape.width) if shape else None)
-    cores, gpu = worker_count(None), has_gpu()
-    lasts = duration(seconds(plan, found, cores, gpu=gpu, rate=start.rate if start else None))
-    write_config(out, found, plan, lasts, start)
+    size = (shape.height, shape.width) if shape else image_size(found.aspect)
+    cores, gpu, rate = worker_count(None), has_gpu(), start.rate if start else None
+    choice = choose_training(found.images, weights=start is not None, wanted=train)
+    if choice.epochs:
+        plan = recipe(found, size)
+        lasts = duration(seconds(plan, found, cores, gpu=gpu, rate=rate))
+        write_config(out, found, plan, lasts, start)
+    else:
+        lasts = duration(untrained_seconds(found, size, cores, gpu=gpu, rate=rate))
+        write_untrained_config(out, found, size, lasts, choice.why, start)
     known = []
     if start:
         known = [f"weights in {start.path}: {start.architecture.backbone}, {start.loaded}"]
     return [
         *known,
         f"{cores} CPU cores, {usable() / 2**30:.0f} GiB free{', a GPU' if gpu else ''}",
+        f"{found.images:,} images: {choice.why}"
+        + ("" if choice.epochs else "; mprd new --train trains all the same"),
         f"\nWrote {out}. Check it, then run: mprd run {out}  (about {lasts})",
     ]
 
@@ -212,6 +238,9 @@ def answer(
 @app.command(rich_help_panel=RESULTS_PANEL)
 def audit(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    start: Annotated[
+        bool, typer.Option("--start", help="Measure the clusters before training.")
+    ] = False,
     count: Annotated[int, typer.Option(min=20, help="Pairs of a new audit.")] = 50,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
@@ -221,7 +250,8 @@ def audit(
 
     The answers give pair precision and pair recall with 95 % intervals. They stay in audit.csv of
     the run; a second call goes on where you stopped, or tells the result. They only measure: no
-    cluster is made from them.
+    cluster is made from them. Audit both clusters, with and without --start, to know whether
+    training made them better.
 
     Example: mprd audit results/crops
     """
@@ -230,10 +260,10 @@ def audit(
     from mprd.pipeline.layout import RunLayout
 
     layout = RunLayout(run)
-    session = audit_session(run, count, device)
+    session = audit_session(run, count, device, start=start)
     if session.current is not None:
         _judge(session, layout, port, browser=browser)
-    print(f"{run}: {audit_words(layout)}")
+    print(f"{run}: {audit_words(layout, start=start)}")
 
 
 def _judge(session: "Asking", layout: "RunLayout", port: int, *, browser: bool) -> None:

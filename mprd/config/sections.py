@@ -189,7 +189,11 @@ class Config(Section):
         "embeddings are always float32",
     )
     epochs: int = Field(
-        50, ge=0, le=999, description="epochs; with `data.features` there are none: leave it out"
+        50,
+        ge=0,
+        le=999,
+        description="epochs; 0: no training, only the clusters of the start features. With "
+        "`data.features` there are none: leave it out",
     )
     epochs_per_job: int = Field(
         1,

@@ -1,4 +1,4 @@
-"""The settings of a run with `data.features`: there is no network, so nothing is trained."""
+"""The settings of a run that trains nothing: it clusters the start features, or given ones."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ def without_epochs(values: Any) -> Any:
 
 
 def require_network(features: Path | None, epochs: int, *, use_gcn: bool) -> None:
-    """Check that only a run with a network trains.
+    """Check that only a run with a network trains, and that one with a relation GCN does.
 
     Args:
         features: `data.features`.
@@ -24,10 +24,8 @@ def require_network(features: Path | None, epochs: int, *, use_gcn: bool) -> Non
         use_gcn: `use_gcn`.
 
     Raises:
-        ValueError: epochs or a relation GCN without a network, or a network without epochs.
+        ValueError: epochs or a relation GCN without a network, or a relation GCN without epochs.
     """
-    if features is None and not epochs:
-        raise ValueError("epochs is 0: only a run with data.features trains nothing")
     if features is not None and epochs:
         raise ValueError(
             f"epochs is {epochs}, but a run with data.features has no network to train: leave "
@@ -36,4 +34,9 @@ def require_network(features: Path | None, epochs: int, *, use_gcn: bool) -> Non
     if features is not None and use_gcn:
         raise ValueError(
             "use_gcn needs a network, and a run with data.features has none: leave use_gcn out"
+        )
+    if use_gcn and not epochs:
+        raise ValueError(
+            "use_gcn learns from the epochs, and epochs is 0: set use_gcn to false and "
+            "cluster.relation to jaccard"
         )

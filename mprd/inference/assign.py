@@ -19,7 +19,7 @@ from mprd.inference.embedder import load_model
 from mprd.inference.given import given_images, require_length
 from mprd.inference.no_model import no_model
 from mprd.inference.run_times import RunTimes, Sightings, camera_in_path
-from mprd.pipeline.layout import run_of
+from mprd.pipeline.finished import finished_run
 from mprd.pipeline.registry import load_plugins
 
 _PAIRS = 2**21  # compared by time at once
@@ -143,7 +143,7 @@ def assign_images(
     Raises:
         UserError: the run is not finished, or an image cannot be read; with times, as `RunTimes`.
     """
-    layout = run_of(run)
+    layout = finished_run(run)
     config = load_config(layout.config)
     load_plugins(config)
     learnt = RunTimes(layout, manifest) if times else None

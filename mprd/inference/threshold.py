@@ -12,7 +12,8 @@ from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.gcn.calibration import at_prior, estimate_prior
 from mprd.pairs.answers import read_answers
-from mprd.pipeline.layout import RunLayout, run_of
+from mprd.pipeline.finished import finished_run
+from mprd.pipeline.layout import RunLayout
 from mprd.system.csr import entry_rows
 
 _SAMPLE, _NEAREST = 1000, 1000  # images; pairs of each: those behind are not the same
@@ -80,7 +81,7 @@ def threshold_of_run(run: Path, precision: float = 0.8, answers: Path | None = N
         UserError: the run is not finished; there are no answers, or they cannot be read; without
             answers, a run without predictions of a GCN.
     """
-    layout = run_of(run)
+    layout = finished_run(run)
     features = read_artifact(layout.final.features, FEATURES)["features"]
     if answers is not None:
         similarity, probability = _answered(layout, features, answers)

@@ -13,7 +13,7 @@ from mprd.artifacts import CLUSTERS, Artifact, atomic, read_artifact
 from mprd.clustering.audit import AuditPairs
 from mprd.clustering.audit_estimate import AuditEstimate, Estimate, audit_estimate
 from mprd.errors import UserError
-from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
 
 _INSIDE, _BETWEEN = "inside", "between"
 _STRATUM = re.compile(rf"({_INSIDE}|{_BETWEEN}) [1-9][0-9]?")
@@ -43,6 +43,34 @@ class AuditRow(NamedTuple):
 
 
 _HEADER = list(AuditRow._fields)
+
+
+class Audited(NamedTuple):
+    """Clusters of a run that an audit measures.
+
+    Attributes:
+        clusters: `clusters.h5`.
+        features: that they were made from.
+        file: of the audit.
+        command: that begins the audit, or goes on with it.
+    """
+
+    clusters: Path
+    features: Path
+    file: Path
+    command: str
+
+
+def audited(run: RunLayout, *, start: bool = False) -> Audited:
+    """Return the clusters of a run that an audit measures.
+
+    Args:
+        run: layout of the run.
+        start: those before training, else the final ones.
+    """
+    step = run.epoch(FIRST_EPOCH) if start else run.final
+    command = f"mprd audit {run.folder}{' --start' if start else ''}"
+    return Audited(step.clusters, step.features, run.start_audit if start else run.audit, command)
 
 
 def clusters_digest(clusters: Artifact) -> str:
@@ -127,19 +155,21 @@ def estimate_rows(rows: list[AuditRow]) -> AuditEstimate:
     return audit_estimate(drawn, np.array([_SAME[row.same] for row in rows]))
 
 
-def audit_words(run: RunLayout) -> str:
-    """Return in a sentence whether the final clusters of a run were audited, and the result.
+def audit_words(run: RunLayout, *, start: bool = False) -> str:
+    """Return in a sentence whether the clusters of a run were audited, and the result.
+
+    Args:
+        run: layout of the run.
+        start: the clusters before training, else the final ones.
 
     Raises:
         UserError: its audit file is damaged.
     """
-    again = f"mprd audit {run.folder}"
-    if not run.audit.is_file():
+    clusters, _, file, again = audited(run, start=start)
+    if not file.is_file():
         return f"not audited ({again} takes three minutes)"
-    rows = read_audit(run.audit)
-    if rows[0].clusters != clusters_digest(
-        read_artifact(run.final.clusters, CLUSTERS, ("labels",))
-    ):
+    rows = read_audit(file)
+    if rows[0].clusters != clusters_digest(read_artifact(clusters, CLUSTERS, ("labels",))):
         return f"the audit is of other clusters ({again} starts a new one)"
     asked = sum(row.same != "" for row in rows)
     if asked < len(rows):

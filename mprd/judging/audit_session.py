@@ -13,13 +13,15 @@ from mprd.errors import UserError
 from mprd.graph.cameras import align_cameras
 from mprd.judging.audit_file import (
     AuditRow,
+    audited,
     clusters_digest,
     read_audit,
     rows_of_audit,
     write_audit,
 )
 from mprd.judging.session import Answer, Asking, Shown
-from mprd.pipeline.layout import run_of
+from mprd.pipeline.finished import finished_run
+from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, run_of
 
 
 class AuditSession(Asking):
@@ -48,32 +50,34 @@ class AuditSession(Asking):
         write_audit(self.out, self.rows)
 
 
-def audit_session(run: Path, count: int, device: str | None = None) -> AuditSession:
-    """Return the audit of a finished run: the one begun, or a new one.
+def audit_session(
+    run: Path, count: int, device: str | None = None, *, start: bool = False
+) -> AuditSession:
+    """Return the audit of a run's clusters: the one begun, or a new one.
 
-    An audit of other clusters than the final ones is kept beside it, as `audit.1.csv` and so on.
+    An audit of other clusters than these is kept beside it, as `audit.1.csv` and so on.
 
     Args:
         run: its folder.
         count: pairs of a new audit.
         device: where similar images are searched: auto, cpu, cuda or cuda:N; None: as the run says.
+        start: of the clusters before training, which are there before the run is finished; else of
+            the final ones.
 
     Raises:
-        UserError: the run is not finished, its files do not fit, or no two images share a cluster.
+        UserError: there are no such clusters, their files do not fit, or no two images share a
+            cluster.
     """
-    layout = run_of(run)
-    if not layout.final.clusters.is_file():
-        raise UserError(
-            f"{run} is not finished: it has no final clusters yet. Go on with `mprd run`."
-        )
-    clusters = read_artifact(layout.final.clusters, CLUSTERS, ("labels",))
+    layout = _run_with_start(run) if start else finished_run(run)
+    measured = audited(layout, start=start)
+    clusters = read_artifact(measured.clusters, CLUSTERS, ("labels",))
     index = read_artifact(layout.index, INDEX)
     train = split_rows(index, "train")
     digest = clusters_digest(clusters)
-    rows = read_audit(layout.audit) if layout.audit.is_file() else []
+    rows = read_audit(measured.file) if measured.file.is_file() else []
     if not rows or rows[0].clusters != digest:
         config = load_config(layout.config)
-        features = read_artifact(layout.final.features, FEATURES)["features"]
+        features = read_artifact(measured.features, FEATURES)["features"]
         compared = align_cameras(features, index["camera"][train], config.graph.cameras)
         try:
             drawn = audit_pairs(
@@ -82,10 +86,29 @@ def audit_session(run: Path, count: int, device: str | None = None) -> AuditSess
         except ValueError as error:
             raise UserError(f"{run} cannot be audited: {error}") from None
         if rows:
-            layout.audit.rename(_free(layout.audit))
+            measured.file.rename(_free(measured.file))
         rows = rows_of_audit(drawn, index["path"][train], digest)
-        write_audit(layout.audit, rows)
-    return AuditSession(rows, _shown(rows, index, train), layout.audit)
+        write_audit(measured.file, rows)
+    return AuditSession(rows, _shown(rows, index, train), measured.file)
+
+
+def _run_with_start(folder: Path) -> RunLayout:
+    """Return the layout of a run that has clusters before training.
+
+    Raises:
+        UserError: it has none, or not yet.
+    """
+    run = run_of(folder)
+    if not load_config(run.config).epochs:
+        raise UserError(
+            f"{folder} trains nothing: its clusters are those of the start. Leave out --start."
+        )
+    if not run.epoch(FIRST_EPOCH).clusters.is_file():
+        raise UserError(
+            f"{folder} has no clusters of the start yet. Go on with `mprd run CONFIG`, where "
+            "CONFIG is the file that it was started with."
+        )
+    return run
 
 
 def _shown(rows: Sequence[AuditRow], index: Artifact, train: np.ndarray) -> list[Shown]:

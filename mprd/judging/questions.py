@@ -20,7 +20,7 @@ from mprd.clustering.numbering import with_single_clusters
 from mprd.config import load_config, validate
 from mprd.data.index import name_cameras, split_rows
 from mprd.judging.session import Shown
-from mprd.pipeline.layout import run_of
+from mprd.pipeline.finished import finished_run
 from mprd.system.csr import entry_rows
 
 # Stricter and more generous clusterings that those of a run are compared with.
@@ -110,7 +110,7 @@ def questions(run: Path, count: int) -> list[Shown]:
     Raises:
         UserError: the run is not finished.
     """
-    layout = run_of(run)
+    layout = finished_run(run)
     config = load_config(layout.config)
     clusters = read_artifact(layout.final.clusters, CLUSTERS)["labels"]
     graph = read_artifact(layout.final.graph, GRAPH)

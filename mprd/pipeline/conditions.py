@@ -33,6 +33,7 @@ SYNTHETIC = Condition(
     lambda c: spelling_key(c.data.dataset) == "synthetic", "data.dataset: synthetic"
 )
 NETWORK = Condition(lambda c: c.data.features is None, "a network, data.features: null")
+TRAINS = Condition(lambda c: c.epochs > 0, "epochs above 0")
 GIVEN = Condition(lambda c: c.data.features is not None, "data.features")
 TIMES_IN_PATHS = Condition(lambda c: c.data.time not in (None, EXIF), "data.time: a pattern")
 WARM_UP = Condition(lambda c: c.init.method == "warmup", "init.method: warmup")

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mprd.config import Config
-from mprd.pipeline.conditions import NETWORK, USES_GCN
+from mprd.pipeline.conditions import NETWORK, TRAINS, USES_GCN
 from mprd.pipeline.stage import Condition, Setting
 from mprd.pipeline.stages import STAGES
 
@@ -43,12 +43,14 @@ def _keys_read(config: Config) -> Iterator[str]:
 
 
 def _needs(key: str, configs: Sequence[Config]) -> str:
-    """Return what a user sets for a key to be read; without a network first of all that."""
+    """Return what a user sets for a key to be read; first of all a network, then training."""
     found = list(_conditions(key))
     if not found:
         raise ValueError(f"no stage reads {key}")
-    network = any(NETWORK.holds(config) for config in configs)
-    return NETWORK.words if NETWORK in found and not network else found[0].words
+    if TRAINS in found:
+        found.append(NETWORK)
+    lacking = [c for c in (NETWORK, TRAINS) if not any(c.holds(config) for config in configs)]
+    return next((one for one in lacking if one in found), found[0]).words
 
 
 def _conditions(key: str) -> Iterator[Condition]:

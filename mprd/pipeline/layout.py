@@ -123,6 +123,8 @@ class RunLayout(Folder):
     metadata = File("gcn/metadata.h5", "pairs known with certainty (use_gcn)")
     initial_gcn = File("gcn/pretrained.safetensors", "the relation GCN before epoch 1 (use_gcn)")
     initial_gcn_metrics = File("gcn/metrics.json", "losses and quality of its pre-training")
+    start_table = File("start/clusters.csv", "the clusters before training, as a table")
+    start_audit = File("start/audit.csv", "an audit of them (mprd audit --start), as audit.csv")
     table = File("metrics.csv", "one row per baseline, for the initial model, and per epoch")
     report = File("report.html", "the run as a page to look at")
     audit = File("audit.csv", "random pairs, and answers that measure the clusters (mprd audit)")

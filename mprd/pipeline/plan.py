@@ -16,12 +16,7 @@ from mprd.errors import EPOCHS, FINAL
 from mprd.pipeline.conditions import SYNTHETIC
 from mprd.pipeline.files import Step, files_read, files_written, output_arguments
 from mprd.pipeline.freshness import Freshness, Job, JobFiles
-from mprd.pipeline.layout import (
-    FIRST_EPOCH,
-    INITIAL,
-    RunLayout,
-    epoch_name,
-)
+from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, epoch_name
 from mprd.pipeline.location import data_location
 from mprd.pipeline.pieces import spelling_key
 from mprd.pipeline.provenance import Provenance, is_shared
@@ -167,8 +162,7 @@ class RunPlan:
         every, last = settings.every, self.config.epochs
         epochs = set(range(every, last + 1, every)) if every else set()
         yield from settings.baselines
-        yield INITIAL
-        yield from map(epoch_name, sorted(epochs | {last}))
+        yield from map(epoch_name, sorted({0, last} | epochs))  # 0: the initial model
 
     def table_inputs(self) -> list[Path]:
         """Return what the table of metrics is made from, epochs ascending.
@@ -187,6 +181,7 @@ class RunPlan:
         models = [epoch.model for epoch in epochs]  # ascending: each asks for the one before
         learned = [epochs[-1].gcn] if self.config.learns else []
         start = [self.layout.initial_metrics] if stage("init").exists(self.config) else []
+        start += [self.layout.start_table] if epochs else []
         tables = [self.layout.table, self.layout.report, self.layout.final.table]
         return [self.layout.config, *start, *models, *learned, *tables]
 

@@ -13,6 +13,7 @@ from mprd.artifacts.files import grants_locks, require_writable
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
 
+_RUNNING = ".running.lock"
 _held: dict[Path, "RunLock"] = {}
 
 
@@ -30,7 +31,7 @@ class RunLock:
                 its folder cannot be written to.
         """
         require_writable(run.folder)
-        self._holder, self._process = run.folder / ".running.json", os.getpid()
+        self._holder, self._process = _holder(run), os.getpid()
         self._lock = FileLock(lock_file(run))
         try:
             self._lock.acquire(timeout=0)
@@ -50,7 +51,7 @@ class RunLock:
 
 def lock_file(run: RunLayout) -> Path:
     """Return the file that is locked; it stays where a workflow has worked on a run."""
-    return run.folder / ".running.lock"
+    return run.folder / _RUNNING
 
 
 def hold_runs(runs: Iterable[RunLayout]) -> None:
@@ -81,10 +82,51 @@ def require_free(runs: Iterable[RunLayout]) -> None:
             RunLock(run).release()
 
 
+def is_running(run: RunLayout) -> bool:
+    """Tell whether a workflow works on a run; False where there are no locks to tell."""
+    if not _holder(run).is_file():  # a killed workflow leaves it, and no lock
+        return False
+    lock = FileLock(lock_file(run))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except (NotImplementedError, OSError):
+        return False
+    lock.release()
+    return False
+
+
+def remove_idle_locks(folder: Path) -> None:
+    """Remove the lock files of results below a folder that no process holds.
+
+    Results appear whole, by a rename. So a process that takes such a lock at this very moment does
+    at worst the same work as another one. The locks of runs stay.
+
+    Args:
+        folder: of a run, or of what runs share; it need not be there.
+    """
+    for path in folder.rglob(".*.lock"):
+        if path.name == _RUNNING:
+            continue
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except (NotImplementedError, OSError):  # it is held, or there are no locks
+            continue
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
 def release_runs() -> None:
     """Give back all locks that `hold_runs` took."""
     while _held:
         _held.popitem()[1].release()
+
+
+def _holder(run: RunLayout) -> Path:
+    """Return the file that says who holds the lock."""
+    return run.folder / ".running.json"
 
 
 def _myself() -> dict[str, str | int]:

@@ -27,6 +27,7 @@ from mprd.pipeline.conditions import (
     SYNTHETIC,
     TIMES_AT_SEARCH,
     TIMES_IN_PATHS,
+    TRAINS,
     USES_GCN,
     USES_PREDICTIONS,
     USES_RANKS,
@@ -191,6 +192,8 @@ STAGES = (
             Setting(("precision",), NETWORK),
             "features.dtype",
             "data.features",
+            # With fewer epochs the last model is an older file than the features at the end.
+            Setting(("epochs",), NETWORK, final=True),
         ),
         files=("data.features",),
         options=(
@@ -365,6 +368,15 @@ STAGES = (
         plugins=True,
     ),
     Stage(
+        name="preview",
+        run="mprd.stages.preview:run_preview",
+        help="Write the clusters of the start features as a table, before anything is trained.",
+        place=Place.RUN,
+        reads=(_INDEX, Read("clusters", at=At.FIRST)),
+        writes=(Write("start_table"),),
+        when=TRAINS,
+    ),
+    Stage(
         name="train",
         run="mprd.stages.train:run_train",
         help="Train the CNN for one epoch.",
@@ -400,7 +412,7 @@ STAGES = (
             Setting(("gcn.neighbors",), FILTERS),
         ),
         options=(Option("epoch", int, ..., "Number of this epoch, from 1.", least=1),),
-        when=NETWORK,
+        when=TRAINS,
         device=True,
         shared=True,
         memory="train",

@@ -1,5 +1,6 @@
 """How far a run is, from the files it has left, without Snakemake; and how that is printed."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +9,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mprd.artifacts import read_json
+from mprd.artifacts import CLUSTERS, read_artifact, read_json
 from mprd.config import Config, load_config
 from mprd.errors import FINAL
 from mprd.judging.audit_file import audit_words
 from mprd.pipeline.files import Step, files_written
 from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, epoch_name, run_of
+from mprd.pipeline.run_lock import is_running
 from mprd.pipeline.stage import Place, Stage
 from mprd.pipeline.stages import EPOCH_STAGES, STAGES, stage
 
 _AT_THE_END = [one for one in STAGES if one.place in (Place.STEP, Place.FINAL)]
 _NAMES = {"initial_model": "init", "initial_gcn": "relation GCN"}
+# Key of a figure -> its column.
+_COUNTS = {"clusters": "clusters", "outliers": "outliers"}
+_SHARES = {"mAP": "mAP", "rank1": "rank-1"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class EpochStatus:
         number: 1-based.
         missing: roles of the files that are not there, in the order of the stages.
         loss: of the training; None before.
-        figures: mAP and rank-1 where the epoch was evaluated.
+        figures: clusters, outliers and health where it has labels; mAP and rank-1 where it was
+            evaluated.
     """
 
     number: int
@@ -44,17 +50,25 @@ class RunStatus:
 
     Attributes:
         name: of the run.
+        running: a workflow works on it now.
         start: what is missing before epoch 1.
+        preview: table of the clusters of the start features; None: there is none.
         epochs: all of them, done or not.
         end: what is missing of the export and the tables.
+        final: images, clusters, outliers and health of the final clusters; empty: there are none.
+        clusters_of: what a run without epochs clusters.
         audit: whether the final clusters were audited, and the result; None: there are none.
         seconds_left: for the epochs that are missing, by the pace of the last ones; None: unknown.
     """
 
     name: str
+    running: bool
     start: tuple[str, ...]
+    preview: str | None
     epochs: list[EpochStatus]
     end: tuple[str, ...]
+    final: dict[str, float]
+    clusters_of: str
     audit: str | None
     seconds_left: float | None
 
@@ -76,12 +90,14 @@ def run_status(folder: Path) -> RunStatus:
     by_place = {place: [one for one in STAGES if one.place is place] for place in Place}
     return RunStatus(
         name=folder.resolve().name,
+        running=is_running(layout),
         start=_missing(
             [one for one in by_place[Place.SHARED] if one.exists(config)] + _once(config),
             layout,
             None,
             config,
         ),
+        preview=str(layout.start_table) if numbers and layout.start_table.is_file() else None,
         epochs=[_epoch(layout, number, config) for number in numbers],
         end=(
             *_missing(
@@ -89,6 +105,8 @@ def run_status(folder: Path) -> RunStatus:
             ),
             *_missing([stage("table"), stage("report")], layout, None, config),
         ),
+        final=_clustered(layout.final.clusters),
+        clusters_of="data.features" if config.data.features else "the start, no training",
         audit=audit_words(layout) if layout.final.clusters.is_file() else None,
         seconds_left=_seconds_left(layout, config),
     )
@@ -116,7 +134,22 @@ def _epoch(layout: RunLayout, number: int, config: Config) -> EpochStatus:
     loss = None
     if here.metrics.is_file():
         loss = float(read_json(here.metrics, "mprd.metrics", "train")["loss"])
-    return EpochStatus(number, missing, loss, _evaluated(layout, epoch_name(number)))
+    found = _clustered(here.clusters)
+    figures = {key: found[key] for key in (*_COUNTS, "health") if key in found}
+    return EpochStatus(number, missing, loss, figures | _evaluated(layout, epoch_name(number)))
+
+
+def _clustered(path: Path) -> dict[str, float]:
+    """Return images, clusters, outliers and health of some clusters; empty: there are none."""
+    if not path.is_file():
+        return {}
+    found = read_artifact(path, CLUSTERS, ("labels", "sizes"))
+    return {
+        "images": len(found["labels"]),
+        "clusters": len(found["sizes"]),
+        "outliers": int(found.attributes["num_outliers"]),
+        "health": float(found.attributes["health"]),
+    }
 
 
 def _evaluated(layout: RunLayout, name: str) -> dict[str, float]:
@@ -149,20 +182,30 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
     """
     console = Console(width=None if Console().is_terminal else 100)
     total = len(found.epochs)
-    what = f"{found.done} of {total} epochs done" if total else "clusters of data.features"
-    console.print(f"{found.name}: {what}", highlight=False)
+    finished = found.done == total and not found.start and not found.end
+    what = f"{found.done} of {total} epochs done" if total else f"clusters of {found.clusters_of}"
+    now = "" if finished else ", running" if found.running else ", not running"
+    console.print(f"{found.name}: {what}{now}", highlight=False)
+    lacking = "to come" if found.running else "missing"
     if found.start:
-        console.print(f"{'before epoch 1' if total else 'first'}, missing: {_named(found.start)}")
+        console.print(f"{'before epoch 1' if total else 'first'}, {lacking}: {_named(found.start)}")
+    if found.preview is not None and not finished:
+        words = f"clusters of the start: {found.preview}"
+        console.print(words, highlight=False, markup=False, soft_wrap=True)
     under_way = None if found.start else found.done + 1
     begun = [e for e in found.epochs if e.loss is not None or e.number == under_way]
     if begun:
-        console.print(_table(begun))
+        console.print(_table(begun, running=found.running))
     if found.done < total and found.seconds_left is not None:
         console.print(f"about {_words(found.seconds_left)} left for the other epochs")
     if found.done == total and found.end:
-        console.print(f"at the end, missing: {_named(found.end)}")
-    if found.done == total and not found.start and not found.end:
+        console.print(f"at the end, {lacking}: {_named(found.end)}")
+    if finished:
         console.print("finished")
+    if found.final:
+        counts = ", ".join(f"{found.final[key]:,} {word}" for key, word in _COUNTS.items())
+        images = f"of {found.final['images']:,} images"
+        console.print(f"at the end: {counts} {images}{_health(found.final)}", highlight=False)
     if found.audit is not None:
         console.print(f"clusters: {found.audit}", highlight=False, markup=False, soft_wrap=True)
     if stale is not None:
@@ -171,17 +214,32 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
             console.print(f"  {path}: {why}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(epochs: list[EpochStatus]) -> Table:
+def _health(figures: dict[str, float]) -> str:
+    """Return the health in words; "": it is not known, as without cameras."""
+    return "" if math.isnan(figures["health"]) else f", health {figures['health']:.2f}"
+
+
+def _table(epochs: list[EpochStatus], *, running: bool) -> Table:
+    """Return a line for each epoch; without columns in which nothing is known."""
+    known = {key for epoch in epochs for key, value in epoch.figures.items() if value == value}
+    columns = {key: (title, "{:,}") for key, title in _COUNTS.items()}
+    columns |= {"health": ("health", "{:.2f}")}
+    columns |= {key: (title, "{:.1%}") for key, title in _SHARES.items()}
+    shown = {key: column for key, column in columns.items() if key in known}
     grid = Table()
-    for column in ("epoch", "loss", "mAP", "rank-1", "missing"):
-        grid.add_column(column, justify="left" if column == "missing" else "right")
+    for title in ("epoch", "loss", *(title for title, _ in shown.values())):
+        grid.add_column(title, justify="right")
+    grid.add_column("")
     for epoch in epochs:
         loss = "" if epoch.loss is None else f"{epoch.loss:.3f}"
         figures = (
-            f"{100 * epoch.figures[key]:.1f}" if key in epoch.figures else ""
-            for key in ("mAP", "rank1")
+            form.format(epoch.figures[key]).rstrip("%") if key in epoch.figures else ""
+            for key, (_, form) in shown.items()
         )
-        grid.add_row(str(epoch.number), loss, *figures, _named(epoch.missing))
+        missing = f"missing: {_named(epoch.missing)}" if epoch.missing else ""
+        grid.add_row(
+            str(epoch.number), loss, *figures, "running" if missing and running else missing
+        )
     return grid
 
 

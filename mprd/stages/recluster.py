@@ -27,7 +27,8 @@ from mprd.config import Config, load_config
 from mprd.data.index import split_rows
 from mprd.data.track_groups import TrackGroups
 from mprd.errors import UserError
-from mprd.pipeline.layout import RunLayout, run_of
+from mprd.pipeline.finished import finished_run
+from mprd.pipeline.layout import RunLayout
 from mprd.stages.cluster_csv import write_cluster_csv
 from mprd.stages.cluster_inputs import compared_distances, read_constraints
 
@@ -65,17 +66,13 @@ def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None)
         UserError: another method, no final clusters, files of different runs, a threshold out of
             range, or no cut on the wanted side with other clusters.
     """
-    layout = run_of(run)
+    layout = finished_run(run)
     config = load_config(layout.config)
     settings = config.cluster
     if settings.method != "linkage":
         raise UserError(
             f"{run} has the clusters of cluster.method {settings.method}, which cannot be cut "
             "elsewhere. Set cluster.method to linkage and run `mprd run` again."
-        )
-    if not layout.final.clusters.is_file():
-        raise UserError(
-            f"{run} is not finished: it has no final clusters yet. Go on with `mprd run`."
         )
     found = read_artifact(layout.final.clusters, CLUSTERS)
     tree, own = stored_tree(found), float(found.attributes["threshold"])

@@ -15,7 +15,7 @@ from mprd.report.columns import COLUMNS, Source, names
 from mprd.report.tables import read_table
 
 _INITIAL_ROW = "init"
-_FINAL_ROW = "features"  # of a run that trains nothing
+_FINAL_ROW = "features"  # of a run without a network
 _LAST_ROW = "last epoch"
 
 
@@ -35,20 +35,23 @@ def run_table(*, run: Path, out: Path) -> None:
 def collect(layout: RunLayout) -> pd.DataFrame:
     """Return what the stages of a run reported so far.
 
-    Rows: baselines, the initial model (`init`), then every epoch that is complete; of a run with
-    `data.features` only the final clusters. Metrics of retrieval are shares in [0, 1].
+    Rows: baselines, the initial model (`init`), then every epoch that is complete. A run without
+    epochs has its final clusters in the row `init`, one with `data.features` in its only row.
+    Metrics of retrieval are shares in [0, 1].
 
     Raises:
         UserError: the run has no complete epoch or a report is damaged.
     """
-    epochs = layout.epochs_with("metrics")
-    if _is_given(layout):
-        row = {"model": _FINAL_ROW} | _cluster_metrics(layout.final.clusters)
-        return pd.DataFrame([row], columns=["model", *names()])
-    if not epochs:
-        raise UserError(f"{layout.folder} holds no complete epoch. Train one with `mprd train`.")
+    untrained = _untrained_row(layout)
+    epochs = layout.epochs_with("metrics") if untrained is None else []
+    if untrained is None and not epochs:
+        raise UserError(
+            f"{layout.folder} holds no complete epoch. Go on with `mprd run CONFIG`, the config of "
+            "the run."
+        )
     rows = [{"model": name} | _evaluation(layout, name) for name in layout.baselines()]
-    rows.append({"model": _INITIAL_ROW} | _evaluation(layout, INITIAL))
+    initial = {"model": _INITIAL_ROW} | _evaluation(layout, INITIAL)
+    rows.append(initial if untrained is None else initial | untrained)
     rows = [row for row in rows if len(row) > 1]
     rows += [_epoch_row(layout, epoch) for epoch in epochs]
     return pd.DataFrame(rows, columns=["model", *names()])
@@ -83,10 +86,13 @@ def run_summary(*, tables: Sequence[Path], variants: Sequence[str], out: Path) -
     _write_csv(summary.join(spread).reset_index(), out)
 
 
-def _is_given(layout: RunLayout) -> bool:
-    """Tell whether a run takes features as they are."""
-    path = layout.config
-    return path.is_file() and not stage("train").exists(load_config(path))
+def _untrained_row(layout: RunLayout) -> dict[str, Any] | None:
+    """Return what the row of a run without epochs holds; None: the run has epochs."""
+    config = load_config(layout.config) if layout.config.is_file() else None
+    if config is None or stage("train").exists(config):
+        return None
+    name = {} if config.data.features is None else {"model": _FINAL_ROW}
+    return name | _cluster_metrics(layout.final.clusters)
 
 
 def _evaluation(layout: RunLayout, name: str) -> dict[str, Any]:

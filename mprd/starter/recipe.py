@@ -16,13 +16,14 @@ from mprd.config import validate
 from mprd.errors import UserError
 from mprd.starter.start import Start
 from mprd.starter.survey import Survey
+from mprd.starter.training import EPOCHS
 
 # Images a second of EfficientNet-lite0 at 128x64 on one CPU core (docs/explanation/learning.md).
 _TRAINED, _EMBEDDED = 75, 375
 _PIXELS = 128 * 64
 _JOB_SECONDS = 8  # start of a process, GCN and clusters of a small set, for each epoch
+_UNTRAINED_SECONDS = 40  # start of the processes of a run without epochs
 _BATCH = 64
-_EPOCHS = 20
 _PASSES = 4  # over the images, in each epoch
 _ON_GPU = 20  # times as fast
 
@@ -87,12 +88,12 @@ def recipe(found: Survey, size: tuple[int, int] | None = None) -> Recipe:
         memory="camera" if several else "cluster",
         k1=k1,
         k2=max(2, k1 // 5),
-        epochs=_EPOCHS,
+        epochs=EPOCHS,
         epochs_per_job=5 if found.images < 5000 else 1,
         iters=min(400, max(25, _PASSES * found.images // _BATCH)),
         identities=min(16, max(2, found.images // 8)),
         instances=4,
-        lr_step=_EPOCHS * 3 // 4,
+        lr_step=EPOCHS * 3 // 4,
         backend="auto" if found.images < 200_000 else "ivf",
         times=found.times is not None,
     )
@@ -114,6 +115,22 @@ def seconds(
     trained = plan.iters * plan.identities * plan.instances * _EMBEDDED / _TRAINED
     work = (trained + found.images) / rate / (_ON_GPU if gpu else cores)
     return plan.epochs * (work + _JOB_SECONDS)
+
+
+def untrained_seconds(
+    found: Survey, size: tuple[int, int], cores: int, *, gpu: bool = False, rate: float | None
+) -> float:
+    """Return how long a run without epochs will take, about.
+
+    Args:
+        found: its images.
+        size: their height and width.
+        cores: CPU cores.
+        gpu: there is a GPU.
+        rate: as in `seconds`.
+    """
+    rate = rate or _EMBEDDED * _PIXELS / (size[0] * size[1])
+    return found.images / rate / (_ON_GPU if gpu else cores) + _UNTRAINED_SECONDS
 
 
 def image_size(aspect: float) -> tuple[int, int]:
@@ -153,15 +170,55 @@ def write_features_config(out: Path, found: Survey, features: Path) -> None:
     Raises:
         UserError: the file exists.
     """
+    _write_untrained(out, found, image_size(found.aspect), features=features)
+
+
+def write_untrained_config(
+    out: Path,
+    found: Survey,
+    size: tuple[int, int],
+    duration: str,
+    why: str,
+    start: Start | None = None,
+) -> None:
+    """Write the settings of a run that clusters the features of its start, and check them.
+
+    Args:
+        out: YAML to write; not overwritten.
+        found: what the settings are for.
+        size: height and width of the images.
+        duration: in words, how long a run takes.
+        why: it does not train.
+        start: a weights file; None: the ImageNet weights that come with mprd.
+
+    Raises:
+        UserError: the file exists.
+    """
+    _write_untrained(out, found, size, start=start, duration=duration, why=why)
+
+
+def _write_untrained(
+    out: Path,
+    found: Survey,
+    size: tuple[int, int],
+    *,
+    features: Path | None = None,
+    start: Start | None = None,
+    duration: str = "",
+    why: str = "",
+) -> None:
+    """Write settings with the clusters that were best for features as they are."""
     settings = features_config(several_cameras=len(found.cameras) > 1)
-    height, width = image_size(found.aspect)
     _write(
         out,
-        "features.yaml.j2",
+        "untrained.yaml.j2",
         found,
         features=features,
-        height=height,
-        width=width,
+        start=start,
+        duration=duration,
+        why=why,
+        height=size[0],
+        width=size[1],
         graph=settings.graph,
         cluster=settings.cluster,
     )

@@ -98,10 +98,13 @@ def test_the_end_names_the_results_and_the_next_command(ended, bare_run, judged_
     code, out, _ = ended(bare_run)
     assert code == 0
     assert "Nothing to do: all results are up to date." in out
-    assert f"of 30 images\n  {bare_run.final.table}\n  {bare_run.report}\n" in out
+    assert f"of 30 images\n  {bare_run.final.table}\n  {bare_run.start_table} (before " in out
+    again = f"mprd audit {bare_run.folder}"
+    assert f"of 30 images)\n  {bare_run.report}\n  clusters: not audited ({again} takes" in out
     assert out.rstrip().endswith(f"mprd answer --run {bare_run.folder}")
     _, out, _ = ended(judged_run)
     assert out.rstrip().endswith(f"--gallery {judged_run.final.embeddings}"), "identities are known"
+    assert "audit" not in out
 
 
 def test_the_counts_are_those_of_the_table(ended, bare_run):

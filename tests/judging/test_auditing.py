@@ -141,6 +141,25 @@ def test_an_image_that_is_gone_is_named(run):
         audit_session(run.folder, 20)
 
 
+def test_the_clusters_before_training_are_audited_too(run):
+    judge(run, most=3)
+    before = read_audit(run.audit)
+    session = audit_session(run.folder, 30, start=True)
+    assert (session.out, len(session.questions)) == (run.start_audit, 30)
+    session.answer(0, "1")
+    assert "1 of 30 pairs judged" in audit_words(run, start=True)
+    assert "--start goes on" in audit_words(run, start=True)
+    assert read_audit(run.audit) == before
+    run.final.clusters.unlink()
+    assert len(audit_session(run.folder, 30, start=True).questions) == 29, "training goes on"
+    run.epoch(1).clusters.unlink()
+    with pytest.raises(UserError, match="no clusters of the start yet"):
+        audit_session(run.folder, 30, start=True)
+    run.config.write_text("epochs: 0\n")
+    with pytest.raises(UserError, match="trains nothing"):
+        audit_session(run.folder, 30, start=True)
+
+
 def test_an_unfinished_run_is_told(run):
     run.final.clusters.unlink()
     with pytest.raises(UserError, match="is not finished"):

@@ -48,6 +48,7 @@ REFUSED = {
     ("cluster", "graph"): "index",
     ("cluster", "judgements"): "index graph",
     ("cluster", "transitions"): "index graph",
+    ("preview", "clusters"): "index",
     ("train", "pixels"): "index",
     ("train", "features"): "index pixels model",
     ("train", "graph"): "index pixels model features",

@@ -16,7 +16,7 @@ from mprd.pipeline.stages import STAGES
 from tests.stages.pipeline import GCN, changed
 
 JUDGED = merge(GCN, {"cluster": {"method": "community", "relation": "judged", "gamma": 0.1}})
-NETWORK = {"init", "features", "train", "evaluate", "export"}
+NETWORK = {"init", "features", "final features", "train", "evaluate", "export"}
 
 
 def provenance(config: Config, run: Path = Path("results/tiny")) -> Provenance:
@@ -49,7 +49,7 @@ def touched(before: Config, after: Config) -> set[str]:
         ({}, {"cluster": {"eps": 0.5}}, {"cluster", "final cluster"}),
         ({}, {"cluster": {"gamma": 0.5}}, set()),
         ({}, {"cluster": {"method": "community"}}, {"cluster", "final cluster"}),
-        ({}, {"features": {"dtype": "float16"}}, {"features", "export"}),
+        ({}, {"features": {"dtype": "float16"}}, {"features", "final features", "export"}),
         ({}, {"precision": "bfloat16"}, NETWORK),
         ({}, {"seed": 5}, {"init", "train", "evaluate"}),
         ({}, {"augment": {"flip": 0.1}}, {"init", "train"}),
@@ -57,7 +57,7 @@ def touched(before: Config, after: Config) -> set[str]:
         ({}, {"init": {"warmup": {"steps": 2}}}, {"init"}),
         ({}, {"evaluate": {"flip": True}}, {"evaluate"}),
         ({}, {"evaluate": {"every": 2}}, {"table"}),
-        ({}, {"epochs": 9}, {"table"}),
+        ({}, {"epochs": 9}, {"table", "final features"}),
         ({}, {"data": {"height": 64}}, {"pixels"}),
         ({}, {"data": {"on_bad_image": "skip"}}, {"index"}),
         ({}, {"model": {"pooling": "avg"}}, {"init", "evaluate"}),
@@ -191,7 +191,7 @@ def test_a_baseline_has_its_own(tiny_config):
 def test_at_the_end_only_stages_that_differ_have_their_own(tiny_config):
     found = provenance(tiny_config)
     own = {one.name for one in STAGES if found.path(one.name, final=True) != found.path(one.name)}
-    assert own == {"cluster"}
+    assert own == {"cluster", "features"}
     assert found.path("cluster", final=True).name.startswith("final_cluster-")
 
 

@@ -17,7 +17,13 @@ from filelock import FileLock, Timeout
 from mprd.errors import UserError
 from mprd.pipeline import run_lock
 from mprd.pipeline.layout import RunLayout
-from mprd.pipeline.run_lock import RunLock, hold_runs, release_runs
+from mprd.pipeline.run_lock import (
+    RunLock,
+    hold_runs,
+    lock_file,
+    release_runs,
+    remove_idle_locks,
+)
 
 HOLD = """
 import subprocess, sys, time
@@ -202,3 +208,21 @@ def test_a_waiting_process_is_not_kept(run):
         with pytest.raises(UserError, match="is in use"):
             RunLock(run)
         assert time.monotonic() - began < 2
+
+
+def test_lock_files_that_nobody_holds_go(tmp_path):
+    run = RunLayout(tmp_path / "run")
+    held, idle = (run.epoch(1).folder / f".{name}.h5.lock" for name in ("graph", "clusters"))
+    lock, own = RunLock(run), FileLock(held)
+    idle.parent.mkdir(parents=True)
+    idle.touch()
+    (run.folder / "crops.lock").touch()
+    with own:
+        remove_idle_locks(run.folder)
+        assert held.is_file()
+    assert not idle.exists()
+    lock.release()
+    remove_idle_locks(run.folder)
+    remove_idle_locks(tmp_path / "none")
+    left = {path.name for path in run.folder.rglob("*.lock")}
+    assert left == {"crops.lock", lock_file(run).name}

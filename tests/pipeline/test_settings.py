@@ -144,6 +144,7 @@ VARIANTS: dict[str, list[Variant]] = {
         *(Variant(change, 1) for change in (JUDGED, PACED, OWN)),
         *(Variant(change, FINAL) for change in (NUMBERS, JUDGED | NUMBERS)),
     ],
+    "preview": [Variant({})],
     "train": [
         *(Variant(change, 1) for change in ({}, PLAIN, CAP, WITHOUT_PAIRS, OWN_LOSS)),
         *(Variant(change, 2) for change in ({}, IVF, {"gcn": {"learn": False}})),

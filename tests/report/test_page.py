@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mprd.artifacts import INDEX, RANKINGS, read_artifact
-from mprd.clustering.health import ClusterHealth
+from mprd.artifacts import CLUSTERS, INDEX, RANKINGS, read_artifact
+from mprd.clustering.health import ClusterHealth, stability
 from mprd.errors import UserError
+from mprd.pipeline.layout import RunLayout
 from mprd.report.page.clusters import camera_entropy, overlap
 from mprd.report.page.embedding_map import plane
 from mprd.report.page.health import CHECKS, judge
@@ -26,7 +27,7 @@ from mprd.report.page.thumbnails import Thumbnails
 from tests.finished import HOSTILE
 
 ANCHORS = {"overview", "health", "training", "clusters", "pairs", "retrieval", "map", "cost"}
-ANCHORS |= {"network"}
+ANCHORS |= {"network", "start"}
 LABELS = st.lists(st.integers(-1, 4), min_size=1, max_size=20).map(np.array)
 
 
@@ -78,7 +79,10 @@ def test_what_it_says_is_what_the_files_say(pages, judged_run):
 
 
 def test_an_unfinished_run_is_told(tmp_path):
-    with pytest.raises(UserError, match=r"not a finished run: .*clusters.h5 is missing"):
+    with pytest.raises(UserError, match="is no folder of a run"):
+        run_page(tmp_path)
+    RunLayout(tmp_path).config.touch()
+    with pytest.raises(UserError, match=r"is not finished.* Go on with `mprd run CONFIG`"):
         run_page(tmp_path)
 
 
@@ -96,6 +100,20 @@ def test_runs_side_by_side(pages, judged_run, bare_run):
     )
     named_alike = comparison_page([judged_run.folder, judged_run.folder])
     assert f"<td>{judged_run.folder}</td>" in named_alike
+
+
+def test_the_clusters_before_training_stand_beside_those_after(pages, judged_run, bare_run):
+    for run in (judged_run, bare_run):
+        section = pages[run.folder.name].split('<section id="start">')[1].split("</section>")[0]
+        rows = dict(re.findall(r"<tr><td>([^<]+)</td>(.*?)</tr>", section))
+        both = [read_artifact(step.clusters, CLUSTERS) for step in (run.epoch(1), run.final)]
+        assert rows["clusters"] == "".join(f"<td>{len(one['sizes'])}</td>" for one in both)
+        agreement = stability(both[1]["labels"], both[0]["labels"])
+        assert f"Agreement of the two: pair F1 {agreement:.2f}." in section
+        assert f"mprd audit {run.folder} --start takes three minutes" in rows["audit"]
+        known = not np.isnan(both[0].attributes["pair_f1"])
+        assert ("pair F1, by the identities" in rows) == known == (run is judged_run)
+        assert ("No score without labels can tell" in section) != known
 
 
 def test_frames_are_the_truth(pages, judged_run):

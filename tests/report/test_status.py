@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mprd.artifacts import read_json
 from mprd.cli.app import app
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.run_lock import RunLock
 from mprd.report.status import run_status
 
 
@@ -33,10 +35,14 @@ def test_a_finished_run(judged_run):
     for epoch in found.epochs:
         report = read_json(judged_run.epoch(epoch.number).metrics, "mprd.metrics", "train")
         assert epoch.loss == report["loss"]
-    assert set(found.epochs[1].figures) == {"mAP", "rank1"}
+    figures = {"clusters", "outliers", "health", "mAP", "rank1"}
+    assert set(found.epochs[1].figures) == figures
+    assert set(found.final) == figures - {"mAP", "rank1"} | {"images"}
     text = call("status", judged_run.folder)
     assert "2 of 2 epochs done" in text
     assert "at the end, missing: report" in text
+    assert "mAP" in text
+    assert f"at the end: {found.final['clusters']} clusters, " in text
 
 
 def test_a_run_half_way(copy):
@@ -50,7 +56,9 @@ def test_a_run_half_way(copy):
     assert "clusters" in found.end
     text = call("status", copy.folder)
     assert "1 of 2 epochs done" in text
-    assert "model, metrics" in text
+    assert "missing: model, metrics" in text
+    assert "not running" in text
+    assert f"clusters of the start: {copy.start_table}" in text
     said = json.loads(call("status", copy.folder, "--json"))
     assert said["epochs"][1]["missing"] == ["model", "metrics"]
 
@@ -74,6 +82,29 @@ def test_the_time_left_is_epochs_left_at_the_pace_of_the_last(copy):
     os.utime(second, (now, now))
     left = run_status(copy.folder).seconds_left
     assert left == pytest.approx(10 * 600, abs=600), "less what of epoch 3 has passed"
+
+
+def test_a_run_at_work(copy):
+    copy.epoch(2).metrics.unlink()
+    copy.final.clusters.unlink()
+    lock = RunLock(copy)
+    try:
+        assert run_status(copy.folder).running
+        text = call("status", copy.folder)
+    finally:
+        lock.release()
+    assert "1 of 2 epochs done, running" in text
+    assert re.search(r"2 .*running", text), "the epoch"
+    assert "missing" not in text
+    (copy.folder / ".running.json").touch()
+    assert not run_status(copy.folder).running, "a killed workflow holds no lock"
+
+
+def test_a_run_without_labels_has_no_columns_for_them(bare_run):
+    text = call("status", bare_run.folder)
+    assert "mAP" not in text
+    assert "rank-1" not in text
+    assert "outliers" in text
 
 
 def test_no_run(tmp_path):

@@ -9,7 +9,7 @@ from mprd.artifacts.files import atomic
 from mprd.config import Config, Run, dump_yaml, merge, validate
 from mprd.errors import FINAL
 from mprd.pipeline.files import files_read, output_arguments
-from mprd.pipeline.layout import INITIAL, RunLayout, epoch_name
+from mprd.pipeline.layout import FIRST_EPOCH, INITIAL, RunLayout, epoch_name
 from mprd.pipeline.plan import RunPlan
 from mprd.pipeline.stages import stage
 from mprd.stages.run_stage import make_pseudo_labels, run_stage
@@ -94,8 +94,10 @@ def finish(folder: Path, config: Config) -> RunLayout:
     start(folder, config)
     for epoch in range(1, config.epochs + 1):
         label(folder, epoch, config)
+        if epoch == FIRST_EPOCH:
+            run_stage("preview", run, config)
         train(folder, epoch, config)
-    for name in (INITIAL, epoch_name(config.epochs)):
+    for name in {INITIAL: None, epoch_name(config.epochs): None}:
         run_stage("evaluate", run, config, step=name)
     export(run, config)
     with atomic(run.config) as temporary:

@@ -12,8 +12,18 @@ from mprd.clustering.from_features import features_config
 from mprd.config import load_config
 from mprd.errors import UserError
 from mprd.pipeline.idle import idle_settings
-from mprd.starter.recipe import Recipe, duration, recipe, run_name, seconds, write_config
+from mprd.starter.recipe import (
+    Recipe,
+    duration,
+    recipe,
+    run_name,
+    seconds,
+    untrained_seconds,
+    write_config,
+    write_untrained_config,
+)
 from mprd.starter.survey import Survey, guess_cameras, survey
+from mprd.starter.training import EPOCHS, choose_training
 
 
 def draw(root: Path, names: list[str], size: tuple[int, int] = (8, 16)) -> Path:
@@ -103,6 +113,34 @@ def test_every_recipe_is_a_valid_config(images, aspect, cameras, tmp_path):
     assert config.graph.backend == ("ivf" if images > 200_000 else "auto")
 
 
+@pytest.mark.parametrize("images", [2, 283, 1999])
+@pytest.mark.parametrize("cameras", [0, 6])
+def test_a_config_without_training(images, cameras, tmp_path):
+    seen, out = found(images, cameras=cameras), tmp_path / "x.yaml"
+    write_untrained_config(
+        out, seen, (128, 64), "1 minute", choose_training(images, weights=False).why
+    )
+    config, defaults = load_config(out), features_config(several_cameras=cameras > 1)
+    assert config.epochs == 0
+    assert (config.graph, config.cluster) == (defaults.graph, defaults.cluster)
+    assert (config.data.height, config.data.width) == (128, 64)
+    assert idle_settings([config]) == []
+    assert "mprd new FOLDER --train --out NEW.yaml" in out.read_text()
+    assert untrained_seconds(seen, (128, 64), 2, rate=None) < 120
+
+
+def test_training_is_chosen_by_what_was_measured():
+    small, known, large = (
+        choose_training(images, weights=weights)
+        for images, weights in ((283, False), (283, True), (12_936, False))
+    )
+    assert (small.epochs, known.epochs, large.epochs) == (0, 0, EPOCHS)
+    assert "on 283 images, training from ImageNet weights made clusters no better" in small.why
+    assert "was not measured" in known.why
+    assert "12,936 images" in large.why
+    assert choose_training(283, weights=False, wanted=True).epochs == EPOCHS
+
+
 def test_few_images_of_a_camera_are_centred():
     assert recipe(found(cameras=2, fewest=10)).alignment == "center"
 
@@ -130,6 +168,8 @@ def test_any_folder_name_is_quoted(name, tmp_path):
     seen = survey(root)
     write_config(tmp_path / "x.yaml", seen, recipe(seen), "1 minute")
     assert load_config(tmp_path / "x.yaml").data.root == root
+    write_untrained_config(tmp_path / "y.yaml", seen, (128, 64), "1 minute", "few images")
+    assert load_config(tmp_path / "y.yaml").data.root == root
 
 
 @pytest.mark.parametrize("name", ["2024", "on", "null", "0x1", "Sub_Dir"])
@@ -152,11 +192,16 @@ def test_the_command(tmp_path, monkeypatch):
     done = CliRunner().invoke(app, ["new", str(root)], catch_exceptions=False)
     assert "cameras in their paths: 2: 1, 2" in done.output
     assert "mprd run lions.yaml" in done.output
+    assert "8 images: no training, the clusters of the start features (on 283" in done.output
+    assert load_config(Path("lions.yaml")).epochs == 0
     assert load_config(Path("lions.yaml")).data.camera == "cam([A-Za-z0-9]+)"
     before = Path("lions.yaml").read_text()
     with pytest.raises(UserError, match=r"lions.yaml exists"):
         CliRunner().invoke(app, ["new", str(root)], catch_exceptions=False)
     assert Path("lions.yaml").read_text() == before
+    asked = ["new", str(root), "--train", "--out", "trained.yaml"]
+    assert "8 images: 20 epochs, as --train asks" in CliRunner().invoke(app, asked).output
+    assert load_config(Path("trained.yaml")).epochs == EPOCHS
 
 
 def test_recipe_fields_are_all_used(tmp_path):
@@ -174,6 +219,8 @@ def test_features_in_place_of_a_network(tmp_path, monkeypatch):
     asked = ["new", "own", "--features", "f.npy"]
     done = CliRunner().invoke(app, [*asked, "--weights", "w.pth"])
     assert "give one of them" in str(done.exception)
+    done = CliRunner().invoke(app, [*asked, "--train"])
+    assert "--train needs a network" in str(done.exception)
     np.save("short.npy", np.eye(5, 8, dtype=np.float32))
     done = CliRunner().invoke(app, ["new", "own", "--features", "short.npy"])
     assert "has 5 rows and no paths, for 6 images" in str(done.exception)

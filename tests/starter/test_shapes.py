@@ -167,10 +167,11 @@ def names_of(start: int) -> list[str]:
     ]
 
 
-def test_a_survey_and_its_config(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("more", [[], ["--train"]])
+def test_a_survey_and_its_config(tmp_path, monkeypatch, more) -> None:
     monkeypatch.chdir(tmp_path)
     root = draw(tmp_path / "crops", names_of(0))
-    done = CliRunner().invoke(app, ["new", str(root)], catch_exceptions=False)
+    done = CliRunner().invoke(app, ["new", str(root), *more], catch_exceptions=False)
     assert "times in their paths (%Y%m%d_%H%M%S); check" in done.output
     for camera in "ab":
         words = "2026-03-14 08:10:00 to 2026-03-14 08:22:00 (6 images)"
@@ -208,7 +209,7 @@ def test_a_survey_tells_of_odd_times(tmp_path) -> None:
 def test_a_survey_without_times(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     root = draw(tmp_path / "crops", [f"cam_{c}/{n}.png" for c in "ab" for n in range(4)])
-    done = CliRunner().invoke(app, ["new", str(root)], catch_exceptions=False)
+    done = CliRunner().invoke(app, ["new", str(root), "--train"], catch_exceptions=False)
     assert "times in their paths: not found" in done.output
     assert "track" not in done.output
     config = load_config(Path("crops.yaml"))

@@ -14,6 +14,7 @@ from mprd.errors import UserError
 from mprd.models.backbones.registry import Architecture
 from mprd.models.network import ReidNetwork
 from mprd.models.weights import save_network
+from mprd.pipeline.idle import idle_settings
 from mprd.starter.recipe import recipe, seconds
 from mprd.starter.start import known_start
 from mprd.starter.survey import survey
@@ -45,19 +46,22 @@ def new(*arguments: object) -> str:
     return CliRunner().invoke(app, words, catch_exceptions=False).output
 
 
-def test_an_osnet_decides_backbone_pooling_and_size(crops):
+@pytest.mark.parametrize("more", [[], ["--train"]])
+def test_an_osnet_decides_backbone_pooling_and_size(crops, more):
     weights = osnet_file(crops.parent / "start here.pth")
-    said = new(crops, "--weights", weights)
+    said = new(crops, "--weights", weights, *more)
     assert "osnet_x0_25, 565 of its 566 tensors used, all but classifier.weight\n" in said
     config = load_config(Path("crops.yaml"))
     assert (config.model.backbone, config.model.pooling) == ("osnet_x0_25", "avg")
     assert (config.data.height, config.data.width) == (256, 128)
     assert (config.init.method, config.init.checkpoint) == ("checkpoint", weights)
     assert config.train.lr == 3.5e-4
+    assert (config.epochs > 0) == bool(more)
+    assert idle_settings([config]) == []
 
 
 def test_without_a_file_nothing_changes(crops):
-    assert "tensors" not in new(crops)
+    assert "tensors" not in new(crops, "--train")
     config = load_config(Path("crops.yaml"))
     assert (config.model.backbone, config.init.method) == ("timm/tf_efficientnet_lite0", "imagenet")
     assert (config.data.height, config.data.width, config.train.lr) == (128, 64, 1e-3)

@@ -40,7 +40,7 @@ def every(*stages: str) -> set[str]:
 # readers: see `readers_of`.
 READERS = {
     "index": every("features", "transitions", "draft", "cluster", "ranks", "judge")
-    | {"pixels", "init", "metadata", "pretrain", "train", "learn", "evaluate", "export"},
+    | {"pixels", "init", "metadata", "pretrain", "preview", "train", "learn", "evaluate", "export"},
     "pixels": every("features")
     | {"init", "metadata", "pretrain", "train", "learn", "evaluate", "export", "report"},
     "init": {"features@1", "train", "learn", "evaluate", "metadata", "pretrain"},
@@ -63,11 +63,12 @@ READERS = {
     "draft@1": {"judge@1"},
     "draft@2": {"judge@2"},
     "draft@end": {"judge@end", "report"},
-    "cluster@1": {"train", "table"},
+    "cluster@1": {"preview", "train", "table"},
     "cluster@2": {"train", "table"},
     "cluster@end": {"export", "report"},
     "metadata": {"pretrain", "learn"},
     "pretrain": {"judge@1", "train", "learn"},
+    "preview": set(),
     "train": {"features@2", "features@end", "learn", "evaluate", "export", "table"},
     "learn": {"judge@2", "judge@end", "train"},
     "evaluate": {"table"},
@@ -309,6 +310,7 @@ def test_settings_of_the_dag(folder, tmp_path, asked):
         "baselines": {"evaluate": {"every": 1, "baselines": ["random"]}},
         "every": {"evaluate": {"every": 0}},
         "epochs": {"epochs": 4},
+        "fewer": {"epochs": 2},
     }
     asked = ask(folder, tmp_path, [merge(asked, change) for change in cases.values()])
     plans = dict(zip(cases, asked, strict=True))
@@ -318,6 +320,9 @@ def test_settings_of_the_dag(folder, tmp_path, asked):
     epoch = {"features", "graph", "cluster", "train", "evaluate", "export"} | table
     timed = {"transitions", "ranks", "draft", "judge", "learn"}
     assert plans["epochs"] == {"tiny": epoch, "gcn": epoch | timed}
+    end = {"features", "graph", "cluster", "export"} | table
+    judged = {"transitions", "ranks", "draft", "judge", "evaluate"}
+    assert plans["fewer"] == {"tiny": end, "gcn": end | judged}
 
 
 def test_stages_that_stay_in_a_changed_run(folder, tmp_path, asked):

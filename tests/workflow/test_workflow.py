@@ -47,6 +47,7 @@ def test_everything_is_there(finished):
         "evaluation/002.rankings.h5",
         "metrics.csv",
         "report.html",
+        "start/clusters.csv",
         "final/clusters.csv",
         "final/embeddings.h5",
         "logs/epochs/001/train.log",
@@ -58,6 +59,8 @@ def test_everything_is_there(finished):
     assert table["mAP"].notna().all()
     assert "rank-1" in output, "the table is printed at the end"
     assert not list(run.rglob("*.partial"))
+    locks = (folder / "results").rglob(".*.lock")
+    assert {path.name for path in locks} == {".running.lock"}
 
 
 def test_a_second_call_has_nothing_to_do(finished):

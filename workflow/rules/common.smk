@@ -20,7 +20,7 @@ from mprd.pipeline.location import require_other
 from mprd.pipeline.plan import RunPlan
 from mprd.pipeline.registry import check_names
 from mprd.pipeline.rule_paths import patterns, stage_making, step_of
-from mprd.pipeline.run_lock import hold_runs, release_runs
+from mprd.pipeline.run_lock import hold_runs, release_runs, remove_idle_locks
 from mprd.pipeline.shared import SHARED_ROLES, prune_shared, shared_folder
 
 # An epoch asks for the one before, so the DAG is as deep as there are epochs.
@@ -95,12 +95,15 @@ def begin():
 def end():
     """Note what the files hold, so that touching them runs nothing, and give the runs back.
 
-    What no run shares any more goes, such as the folders of tries that failed.
+    What no run shares any more goes, such as the folders of tries that failed, and so do the lock
+    files of results.
     """
     for plan in PLANS.values():
         plan.freshness.note()
     TOGETHER.note()
     prune_shared(RESULTS, OWNERS)
+    for folder in [shared_folder(RESULTS), *(plan.layout.folder for plan in PLANS.values())]:
+        remove_idle_locks(folder)
     release_runs()
 
 

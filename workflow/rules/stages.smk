@@ -145,6 +145,19 @@ use rule stage as cluster with:
         RUN.benchmark("{step}", "cluster")
 
 
+# The clusters of the start go first: they appear before training takes all cores.
+use rule stage as preview with:
+    input:
+        unpack(reads("preview")),
+    output:
+        **writes("preview"),
+    log:
+        RUN.log("preview"),
+    benchmark:
+        RUN.benchmark("preview")
+    priority: 20
+
+
 use rule stage as train with:
     input:
         unpack(reads("train")),

@@ -19,11 +19,13 @@ from mprd.report.page.pairs import pairs
 from mprd.report.page.plots import lines
 from mprd.report.page.retrieval import retrieval
 from mprd.report.page.run_data import RunData
+from mprd.report.page.start import start
 from mprd.report.page.training import training
 
 SECTIONS = (
     overview,
     health,
+    start,
     training,
     clusters,
     pairs,

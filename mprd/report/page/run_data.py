@@ -13,9 +13,9 @@ from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, JUDGEMENTS, Artifac
 from mprd.clustering.graph_matrix import graph_distance
 from mprd.config import Config, load_config
 from mprd.data.index import camera_names, split_rows
-from mprd.errors import UserError
 from mprd.graph.cameras import align_cameras
-from mprd.pipeline.layout import RunLayout, epoch_name
+from mprd.pipeline.finished import finished_run
+from mprd.pipeline.layout import FIRST_EPOCH, epoch_name
 from mprd.report.page.blocks import Picture
 from mprd.report.page.thumbnails import Thumbnails
 from mprd.report.tables import read_table
@@ -31,15 +31,10 @@ class RunData:
         """Look at a run.
 
         Raises:
-            UserError: it has no exported clusters: it is not finished.
+            UserError: it is not finished.
         """
-        self.layout = RunLayout(folder)
+        self.layout = finished_run(folder)
         self._labels: dict[int, np.ndarray] = {}
-        if not self.layout.final.clusters.is_file():
-            raise UserError(
-                f"{folder} is not a finished run: {self.layout.final.clusters} is missing. "
-                "Run its config again to finish it."
-            )
 
     @property
     def name(self) -> str:
@@ -105,6 +100,13 @@ class RunData:
     def number(self, label: int) -> int:
         """Return what people call a cluster, as in `clusters.csv`; -1 for outliers."""
         return int(self.clusters["number"][label]) if label >= 0 else -1
+
+    @cached_property
+    def start_clusters(self) -> Artifact | None:
+        """The clusters before training; None: the run trains nothing."""
+        if not self.config.epochs:
+            return None
+        return read_artifact(self.layout.epoch(FIRST_EPOCH).clusters, CLUSTERS)
 
     @property
     def labels_before(self) -> np.ndarray | None:

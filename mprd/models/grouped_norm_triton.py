@@ -113,7 +113,6 @@ class _Plan:
         width = max(16, min(64, triton.next_power_of_2(self.channels)))
         height = _TILE // width
         columns = triton.cdiv(self.channels, width)
-        # A share is a few tiles at least, so that its sums cost little.
         parts = min(triton.cdiv(rows, 4 * height), triton.cdiv(_PROGRAMS, groups * columns))
         share = triton.cdiv(triton.cdiv(rows, parts), height) * height
         self.parts = triton.cdiv(rows, share)

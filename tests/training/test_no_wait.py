@@ -74,8 +74,7 @@ def make_plan(trainer, steps=STEPS):
     return np.random.default_rng(1).choice(inside, (steps, P * S))
 
 
-@pytest.fixture(scope="module")
-def store():
+def make_store():
     """A store whose images are on the device, without a file."""
     held = torch.randint(0, 256, (COUNT, 32, 16, 3), generator=torch.Generator().manual_seed(5))
     found = object.__new__(PixelStore)
@@ -94,9 +93,10 @@ VARIANTS = [
 
 @pytest.mark.parametrize(("memory", "pairs", "update"), VARIANTS)
 @pytest.mark.parametrize("judged", [False, True])
-def test_a_step_waits_for_nothing(store, memory, pairs, update, judged):
+def test_a_step_waits_for_nothing(memory, pairs, update, judged):
     if judged and pairs == "plain":
         pytest.skip("nothing to judge")
+    store = make_store()
     trainer = make_trainer(memory, judged, memory_update=update, **PAIRS[pairs])
     batches = trainer.expect(make_plan(trainer))
     first = 9 if judged else 1  # after the tenth, relational features are standardised anew

@@ -25,7 +25,7 @@ from mprd.config import dump_yaml, merge, read_yaml, validate
 from mprd.data.datasets import read_dataset
 from mprd.data.index import split_rows
 from mprd.gcn.filter import RelationFilter
-from mprd.pairs.pair_list import PairList
+from mprd.pairs.hard_pairs import BatchPairs
 from mprd.pipeline.layout import RunLayout, epoch_name
 from mprd.stages.run_stage import make_pseudo_labels, run_stage
 from mprd.system.torch_setup import set_up_cpu
@@ -191,11 +191,11 @@ def _with_truth(judge: Callable, identity: np.ndarray) -> Callable:
     who = torch.from_numpy(identity)
 
     def filter_by_truth(
-        self: RelationFilter, rows: Tensor, positives: PairList, negatives: PairList, generator
+        self: RelationFilter, pairs: BatchPairs, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        judge(self, rows, positives, negatives, generator)
-        same, other = (who[rows[p.owner]] == who[p.member] for p in (positives, negatives))
-        return same, ~other
+        judge(self, pairs, generator)
+        same = who[pairs.rows][:, None] == who[pairs.members][None]
+        return same, ~same
 
     return filter_by_truth
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mprd.losses.hsd import hsd_loss
 from mprd.losses.ppa import ppa_loss
-from mprd.pairs.pair_list import PairList, random_member
+from mprd.pairs.pair_list import random_choice
 
 SETTINGS = {"temperature": 0.05, "mix": 0.2, "margin": 0.15}
 PPA_MIX = 0.1
@@ -31,20 +31,23 @@ class Problem:
         self.x, self.y = unit(batch).requires_grad_(), unit(batch).requires_grad_()
         self.prototypes, self.memory = unit(clusters), unit(count)
         self.labels, self.all_labels = integers(clusters, batch), integers(clusters, count)
-        owner = torch.arange(batch)
-        self.positives = PairList(owner.repeat_interleave(15), integers(count, 15 * batch))
-        self.negatives = PairList(owner.repeat_interleave(10), integers(count, 10 * batch))
-        self.chosen = random_member(self.positives, draw)[1]
+        positives, negatives = integers(count, 15 * batch), integers(count, 10 * batch)
+        self.members = torch.unique(torch.cat([positives, negatives]))
+        self.positive, self.negative = (
+            (rows.view(batch, -1, 1) == self.members).any(dim=1) for rows in (positives, negatives)
+        )
+        self.chosen = self.members[random_choice(self.positive, draw)]
 
     def ours(self) -> tuple[Tensor, Tensor]:
         """Return HSD and PPA by the package."""
         hsd = hsd_loss(
-            self.x, self.labels, self.prototypes, self.memory, self.chosen, self.negatives,
-            **SETTINGS,
+            self.x, self.labels, self.prototypes, self.memory, self.chosen, self.members,
+            self.negative, **SETTINGS,
         )  # fmt: skip
         ppa = ppa_loss(
             self.x, self.y, self.labels, self.prototypes, self.memory, self.all_labels,
-            self.positives, self.negatives, temperature=SETTINGS["temperature"], mix=PPA_MIX,
+            self.members, self.positive, self.negative,
+            temperature=SETTINGS["temperature"], mix=PPA_MIX,
         )  # fmt: skip
         return hsd, ppa
 
@@ -52,7 +55,7 @@ class Problem:
         """Return the same, one sample at a time."""
         hsd, ppa = [], []
         for i in range(len(self.x)):
-            members = self.negatives.member[self.negatives.owner == i]
+            members = self.members[self.negative[i]]
             hsd.append(self._hsd(i, members))
             views = [self._log_softmax(i, view, members) for view in (self.x[i], self.y[i])]
             ppa.append((views[0].exp() * (views[0] - views[1])).sum())
@@ -69,7 +72,7 @@ class Problem:
 
     def _log_softmax(self, i: int, view: Tensor, negatives: Tensor) -> Tensor:
         own, prototypes = int(self.labels[i]), self.prototypes.clone()
-        members = self.positives.member[self.positives.owner == i]
+        members = self.members[self.positive[i]]
         rows = {own: members[(self.memory[members] @ view).argmin()]}
         for member in negatives[(self.memory[negatives] @ view).argsort()].tolist():
             cluster = int(self.all_labels[member])

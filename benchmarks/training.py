@@ -19,7 +19,8 @@ from mprd.models.backbones.registry import Architecture
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.system.torch_setup import set_up_cpu
-from mprd.training.epoch import EpochTrainer, make_optimizer, train_epoch
+from mprd.training.epoch import make_optimizer, train_epoch
+from mprd.training.step import EpochTrainer
 
 
 def make_network(config: Config, device: torch.device) -> ReidNetwork:

@@ -66,7 +66,8 @@ assert network(torch.randn(4, 3, 64, 32)).shape == (4, 128)
 
 from mprd.losses.memories.registry import MEMORIES, MemoryInputs
 from mprd.pairs.hard_pairs import HardPairs
-from mprd.training.epoch import EpochTrainer, make_optimizer
+from mprd.training.epoch import make_optimizer
+from mprd.training.step import EpochTrainer
 labels = torch.tensor([0, 0, 1, 1])
 rows = torch.nn.functional.normalize(torch.randn(4, 128), dim=1)
 unknown, alike = torch.full((4,), -1), torch.ones(4)
@@ -81,7 +82,8 @@ trainer = EpochTrainer(
     generator=torch.Generator().manual_seed(0))
 x = network(torch.randn(4, 3, 64, 32))
 rows = torch.arange(4)
-total, hsd, ppa, center = trainer.losses(x, x.flip(0), rows, trainer.choose_pairs(rows))
+pairs = trainer.choose_pairs(trainer.expect(rows[None].numpy()).of_step(0))
+total, hsd, ppa, center = trainer.losses(x, x.flip(0), rows, pairs)
 assert torch.isclose(total, hsd + ppa + 0.5 * center)
 assert torch.isclose(center, 1 - (x * memory.prototypes[labels]).sum(1).mean())
 

@@ -87,6 +87,12 @@ class TrainConfig(Section):
     )
     ppa_mix: Probability = Field(0.1, description="share of the hard pair in a prototype (b)")
     ppa_weight: float = Field(1.0, ge=0, description="weight of the PPA loss")
+    step_graph: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="record a training step as a CUDA graph and replay it, which spares the CPU "
+        "the launches. auto: on a GPU that holds the images, from 50 steps an epoch; always: also "
+        "for fewer. A change runs nothing again",
+    )
     extra_losses: dict[str, Annotated[float, Field(gt=0)]] = Field(
         {}, description="name -> weight of your own losses, which are added to the total"
     )

@@ -58,17 +58,29 @@ class PixelStore:
             return held_pixels(self.size)
         return self.size if self._held is not None and self._held.device.type == "cpu" else 0
 
+    @property
+    def resident(self) -> bool:
+        """Whether the images are held on the device, so that a batch needs no word of the host."""
+        return self._held is not None and self._held.device.type == self.device.type
+
     def batch(self, positions: Tensor | np.ndarray) -> Tensor:
         """Return images as uint8 (B, H, W, 3) on the device.
 
         Args:
-            positions: int64 (B,), positions in `rows`.
+            positions: int64 (B,), positions in `rows`: on the device if the images are `resident`,
+                else best in main memory.
         """
-        positions = torch.as_tensor(positions)
-        if self._held is not None:
-            return self._held[positions.to(self._held.device)].to(self.device, non_blocking=True)
-        block = self._file.read(self.rows[positions.cpu().numpy()])
-        return torch.from_numpy(block).to(self.device)
+        if self._held is None:
+            return self._upload(torch.from_numpy(self._file.read(self.rows[_on_host(positions)])))
+        if self.resident:
+            return self._held[torch.as_tensor(positions).to(self._held.device)]
+        return self._upload(self._held[torch.from_numpy(_on_host(positions))])
+
+    def _upload(self, images: Tensor) -> Tensor:
+        """Move images to the device; to a GPU without waiting for it."""
+        if self.device.type == "cuda":
+            return images.pin_memory().to(self.device, non_blocking=True)
+        return images.to(self.device)
 
     def ahead(self, positions: Tensor | np.ndarray) -> None:
         """Begin to read the batch that will be asked for next, where images are not held.
@@ -77,7 +89,7 @@ class PixelStore:
             positions: int64 (B,), positions in `rows`.
         """
         if self._held is None:
-            self._file.begin(self.rows[torch.as_tensor(positions).cpu().numpy()])
+            self._file.begin(self.rows[_on_host(positions)])
 
     @cached_property
     def _file(self) -> ReadAhead:
@@ -94,6 +106,10 @@ class PixelStore:
             if self.size <= PIXEL_SHARE * free:
                 return held.to(self.device)
         return held
+
+
+def _on_host(positions: Tensor | np.ndarray) -> np.ndarray:
+    return torch.as_tensor(positions).cpu().numpy()
 
 
 def normalize_pixels(images: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Augmentation of whole batches by tensor operations, driven by one generator."""
 
 import math
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from mprd.config import AugmentConfig, WarmupConfig
 from mprd.data.pixels import PIXEL_MEAN, normalize_pixels
 
 _GRAY = (0.299, 0.587, 0.114)
+_YIQ = (_GRAY, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
 def augment(images: Tensor, settings: AugmentConfig, generator: torch.Generator) -> Tensor:
@@ -99,7 +101,14 @@ def _rand(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _gray(images: Tensor) -> Tensor:
-    return (images * torch.tensor(_GRAY, device=images.device)).sum(dim=3, keepdim=True)
+    return (images * _to_yiq(images.device)[0][0]).sum(dim=3, keepdim=True)
+
+
+@cache
+def _to_yiq(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the matrix from RGB to YIQ, its first row is gray, and its inverse; uploaded once."""
+    matrix = torch.tensor(_YIQ, device=device)
+    return matrix, torch.linalg.inv(matrix)
 
 
 def _shift_and_flip(
@@ -179,15 +188,13 @@ def _turn_hue(images: Tensor, strength: float, generator: torch.Generator) -> Te
     """Turn the hue by up to `strength` turns: a rotation of the chroma plane of YIQ."""
     if strength == 0:
         return images
-    to_yiq = torch.tensor(
-        [_GRAY, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)], device=images.device
-    )
+    to_yiq, back = _to_yiq(images.device)
     angle = 2 * math.pi * strength * (2 * _rand(images, generator)[:, 0, 0, 0] - 1)
     rotation = torch.eye(3, device=images.device).repeat(len(images), 1, 1)
     rotation[:, 1, 1] = rotation[:, 2, 2] = angle.cos()
     rotation[:, 1, 2] = -angle.sin()
     rotation[:, 2, 1] = angle.sin()
-    change = torch.linalg.inv(to_yiq) @ rotation @ to_yiq
+    change = back @ rotation @ to_yiq
     return torch.einsum("bhwc,bdc->bhwd", images, change).clamp(0, 255)
 
 

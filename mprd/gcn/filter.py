@@ -7,29 +7,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mprd.gcn.asked import AskedPairs
 from mprd.gcn.calibration import at_prior
 from mprd.gcn.judge import Judge
-from mprd.pairs.pair_list import (
-    PairList,
-    canonical,
-    join,
-    pair_similarities,
-    random_member,
-    segment_argmin,
-)
+from mprd.pairs.hard_pairs import BatchPairs, HardPairs, Members
+from mprd.pairs.pair_list import canonical, masked_argmin, random_choice
 
 _RESCALE_STEPS = 10
 
 
 @dataclass(frozen=True)
-class _Log:
-    """One batch's judgements, tensors of equal length."""
+class _Plan:
+    """The batches of an epoch, and what each asks."""
 
-    rows: Tensor
-    members: Tensor
-    now: bool
-    probability: Tensor
-    step: int
+    pairs: HardPairs
+    batches: Tensor
+    members: Members
+    asked: list[AskedPairs]
+
+    def of_step(self, step: int) -> BatchPairs:
+        """Return the pairs of a batch."""
+        return self.pairs.of_batch(self.batches[step], self.members.of_step(step))
 
 
 @dataclass
@@ -48,43 +46,53 @@ class RelationFilter:
     judge: Judge
     sample: Tensor
     prior: float = 0.5
-    _log: list[_Log] = field(default_factory=list)
-    _collected: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-    _step: int = 0
+    _plan: _Plan | None = None
+    _log: list[Tensor] = field(default_factory=list)
+    _collected: list[tuple[Tensor, Tensor, bool]] = field(default_factory=list)
 
-    def __call__(
-        self, rows: Tensor, positives: PairList, negatives: PairList, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Judge a batch's hard pairs; note them, and one pair of each answer per anchor.
+    def expect(self, pairs: HardPairs, batches: Tensor, members: Members) -> None:
+        """List what each batch of an epoch will ask, before the first.
 
         Args:
-            rows: int64 (B,), training rows.
-            positives: hard positives of the batch.
-            negatives: hard negatives of the batch.
-            generator: on the device of `rows`; chooses among kept positives.
+            pairs: hard pairs of the epoch.
+            batches: int64 (S, B), training rows of each step.
+            members: of these batches.
+        """
+        each = (pairs.of_batch(rows, members.of_step(step)) for step, rows in enumerate(batches))
+        asked = [AskedPairs.of_batch(batch, len(pairs)) for batch in each]
+        self._plan = _Plan(pairs, batches, members, asked)
+
+    def __call__(self, pairs: BatchPairs, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Judge the next batch's hard pairs; note them, and one pair of each answer per anchor.
+
+        Args:
+            pairs: of the batch.
+            generator: on its device; chooses among kept positives.
 
         Returns:
-            Which positives and which negatives are kept, bool.
+            Which hard positives and which hard negatives are kept, bool (B, U) each.
         """
-        self._step += 1
-        probability = at_prior(self._judge(rows, positives, negatives), self.prior)
-        positive, negative = probability.split([len(positives.owner), len(negatives.owner)])
-        self._note(rows, positives, True, positive)
-        self._note(rows, negatives, False, negative)
-        keep, keep_negative = positive >= 0.5, negative < 0.5
-        self._collect_positives(rows, positives.part(keep), generator)
+        asked = self._expected.asked[len(self._log)]
+        probability = at_prior(self.judge.shared_probability(asked.pairs), self.prior)
+        self._log.append(probability)
+        spread = asked.spread(probability, pairs)
+        keep, keep_negative = pairs.positive & (spread >= 0.5), pairs.negative & (spread < 0.5)
+        self._take(pairs, keep, random_choice(keep, generator), True)
         # Both answers from inside clusters: a negative from elsewhere would be told by that alone.
-        refuted = join(positives.part(~keep), negatives.part(keep_negative))
-        self._collect_negatives(rows, refuted)
+        refuted = (pairs.positive & ~keep) | keep_negative
+        memory = self.judge.context.memory
+        alike = memory[pairs.rows] @ memory[pairs.members].T
+        self._take(pairs, refuted, masked_argmin(-alike, refuted), False)
         return keep, keep_negative
 
-    def refresh(self, rows: Tensor) -> None:
-        """Take note that a batch went into the memory.
+    def refresh(self) -> None:
+        """Take note that the batch went into the memory.
 
         All similarities drift as it changes, so every 10 steps features are standardised anew.
         """
-        self.judge.refresh(torch.unique(rows))
-        if self._step % _RESCALE_STEPS == 0:
+        step = len(self._log)
+        self.judge.refresh(self._expected.asked[step - 1].rows)
+        if step % _RESCALE_STEPS == 0:
             self.judge.rescale(self.sample)
 
     def collected(self) -> tuple[Tensor, Tensor]:
@@ -94,9 +102,11 @@ class RelationFilter:
             return torch.empty(0, 2, dtype=torch.int64, device=device), torch.empty(
                 0, dtype=torch.bool, device=device
             )
-        pairs = torch.cat([canonical(pairs) for pairs, _ in self._collected])
-        same = torch.cat([same for _, same in self._collected])
-        keyed = torch.unique(torch.cat([pairs, same.long()[:, None]], dim=1), dim=0)
+        pairs, same = [], []
+        for found, valid, answer in self._collected:
+            pairs.append(canonical(found[valid]))
+            same.append(torch.full((len(pairs[-1]), 1), int(answer), device=device))
+        keyed = torch.unique(torch.cat([torch.cat(pairs), torch.cat(same)], dim=1), dim=0)
         return keyed[:, :2], keyed[:, 2].bool()
 
     def record(self, identity: np.ndarray) -> tuple[dict[str, Any], dict[str, float]]:
@@ -129,47 +139,33 @@ class RelationFilter:
             "prior": self.prior,
         }
 
-    def _judge(self, rows: Tensor, positives: PairList, negatives: PairList) -> Tensor:
-        """Return p of all pairs of a batch; a pair that occurs twice is computed once."""
-        owner = torch.cat([positives.owner, negatives.owner])
-        pairs = torch.stack([rows[owner], torch.cat([positives.member, negatives.member])], dim=1)
-        distinct, inverse = torch.unique(canonical(pairs), dim=0, return_inverse=True)
-        return self.judge.shared_probability(distinct)[inverse]
+    @property
+    def _expected(self) -> _Plan:
+        if self._plan is None:
+            raise ValueError("The filter does not know the batches of the epoch yet.")
+        return self._plan
 
-    def _note(self, rows: Tensor, pairs: PairList, now: bool, probability: Tensor) -> None:
-        self._log.append(_Log(rows[pairs.owner], pairs.member, now, probability, self._step))
-
-    def _collect_positives(self, rows: Tensor, kept: PairList, generator: torch.Generator) -> None:
-        owners, members = random_member(kept, generator)
-        self._take(rows[owners], members, True)
-
-    def _collect_negatives(self, rows: Tensor, refuted: PairList) -> None:
-        """Take the most similar of an anchor's pairs that are judged to be two identities."""
-        if not len(refuted.owner):
-            return
-        memory = self.judge.context.memory
-        owners, segment = torch.unique_consecutive(refuted.owner, return_inverse=True)
-        alike = pair_similarities(memory[rows], memory, refuted)
-        nearest = segment_argmin(-alike, segment, len(owners))
-        self._take(rows[owners], refuted.member[nearest], False)
-
-    def _take(self, rows: Tensor, members: Tensor, same: bool) -> None:
-        if not len(rows):
-            return
-        pairs = torch.stack([rows, members], dim=1)
-        self._collected.append((pairs, torch.full_like(rows, same, dtype=torch.bool)))
+    def _take(self, pairs: BatchPairs, chosen: Tensor, column: Tensor, same: bool) -> None:
+        """Collect one pair of each image that has any."""
+        found = torch.stack([pairs.rows, pairs.members[column]], dim=1)
+        self._collected.append((found, chosen.any(dim=1), same))
 
     def _columns(self) -> tuple[np.ndarray, ...]:
-        def join(parts: list[Tensor]) -> np.ndarray:
-            return torch.cat(parts).cpu().numpy() if parts else np.empty(0, np.int64)
-
-        log = self._log
-        i, j = join([part.rows for part in log]), join([part.members for part in log])
-        lengths = [len(part.rows) for part in log]
-        now = np.repeat([part.now for part in log], lengths).astype(bool)
-        step = np.repeat([part.step for part in log], lengths)
+        """Return i, j, now, before, probability and step of all judged pairs."""
+        none = torch.empty(0, dtype=torch.int64)
+        parts = [[none], [none], [none], [torch.empty(0)], [none]]
+        for step, probability in enumerate(self._log):
+            pairs = self._expected.of_step(step)
+            spread = self._expected.asked[step].spread(probability, pairs)
+            for now, mask in ((True, pairs.positive), (False, pairs.negative)):
+                row, column = mask.nonzero(as_tuple=True)
+                found = [pairs.rows[row], pairs.members[column], torch.full_like(row, now)]
+                found += [spread[row, column], torch.full_like(row, step + 1)]
+                for part, values in zip(parts, found, strict=True):
+                    part.append(values.cpu())
+        i, j, kind, judged, when = (torch.cat(part).numpy() for part in parts)
         # A hard pair's relation has changed: before is the opposite of now.
-        return i, j, now, ~now, join([part.probability for part in log]), step
+        return i, j, kind == 1, kind == 0, judged, when
 
 
 def empty_record() -> tuple[dict[str, Any], dict[str, float]]:

@@ -69,12 +69,11 @@ def camera_loss(
     positive = mates & elsewhere
     counts = positive.sum(dim=1)
     seen = counts > 0
-    if not bool(seen.any()):
-        return within
-    logits, positive, mates = logits[seen], positive[seen], mates[seen]
+    # An image whose cluster is in one camera only takes its own proxy, and then counts 0.
+    positive = positive.scatter(1, own[:, None], ~seen[:, None])
     most = min(hardest, logits.shape[1])
     negative = logits.masked_fill(mates, float("-inf")).topk(most, dim=1).values
     both = torch.cat([logits.masked_fill(~positive, float("-inf")), negative], dim=1)
     total = both.logsumexp(dim=1)
-    mean = (logits * positive).sum(dim=1) / counts[seen]
-    return within + across * (total - mean).sum() / len(x)
+    mean = (logits * positive).sum(dim=1) / counts.clamp_min(1)
+    return within + across * torch.where(seen, total - mean, 0.0).sum() / len(x)

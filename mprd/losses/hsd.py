@@ -7,7 +7,6 @@ from torch import Tensor
 from mprd.config import TrainConfig
 from mprd.losses.cluster_contrast import prototype_logits
 from mprd.losses.registry import LossInputs
-from mprd.pairs.pair_list import PairList, pair_similarities
 
 
 def hsd_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
@@ -18,7 +17,8 @@ def hsd_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
         batch.memory.prototypes,
         batch.memory.instances,
         batch.hard_positive,
-        batch.negatives,
+        batch.members,
+        batch.negative,
         temperature=settings.temperature,
         mix=settings.hsd_mix,
         margin=settings.hsd_margin,
@@ -31,7 +31,8 @@ def hsd_loss(
     prototypes: Tensor,
     instances: Tensor,
     positive: Tensor,
-    negatives: PairList,
+    members: Tensor,
+    negative: Tensor,
     *,
     temperature: float,
     mix: float,
@@ -50,7 +51,8 @@ def hsd_loss(
         prototypes: (K, D), cluster memory C.
         instances: (N, D), instance memory M.
         positive: int64 (B,), row j of the hard positive.
-        negatives: hard negatives N.
+        members: int64 (U,), rows among which the hard negatives are.
+        negative: bool (B, U), hard negatives N.
         temperature: T.
         mix: a.
         margin: handicap of the hard negatives; lambda of the paper is e^{-margin/T}.
@@ -62,12 +64,9 @@ def hsd_loss(
     if mix:
         mixed = F.normalize((1 - mix) * mixed + mix * instances[positive], dim=1)
     logits, target = prototype_logits(x, labels, prototypes, mixed, temperature)
-    top = logits.detach().amax(dim=1)
-    if len(negatives.owner):
-        hard = (pair_similarities(x, instances, negatives) - margin) / temperature
-        top = top.scatter_reduce(0, negatives.owner, hard.detach(), "amax")
-        total = torch.exp(logits - top[:, None]).sum(dim=1)
-        total = total.index_add(0, negatives.owner, torch.exp(hard - top[negatives.owner]))
-    else:
-        total = torch.exp(logits - top[:, None]).sum(dim=1)
+    hard = (x @ instances[members].T - margin) / temperature
+    hard = hard.masked_fill(~negative, float("-inf"))
+    top = torch.cat([logits, hard], dim=1).detach().amax(dim=1)
+    all_of_c, all_of_n = (torch.exp(part - top[:, None]).sum(dim=1) for part in (logits, hard))
+    total = all_of_c + all_of_n
     return (top + total.log() - target).mean()

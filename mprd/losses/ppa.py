@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mprd.config import TrainConfig
 from mprd.losses.registry import LossInputs
-from mprd.pairs.pair_list import PairList, pair_similarities, segment_argmin
+from mprd.pairs.pair_list import masked_argmin
 
 
 def ppa_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
@@ -24,8 +24,9 @@ def ppa_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
         batch.memory.prototypes,
         batch.memory.instances,
         batch.memory.labels,
-        batch.positives,
-        batch.negatives,
+        batch.members,
+        batch.positive,
+        batch.negative,
         temperature=settings.temperature,
         mix=settings.ppa_mix,
     )
@@ -38,8 +39,9 @@ def ppa_loss(
     prototypes: Tensor,
     instances: Tensor,
     instance_labels: Tensor,
-    positives: PairList,
-    negatives: PairList,
+    members: Tensor,
+    positive: Tensor,
+    negative: Tensor,
     *,
     temperature: float,
     mix: float,
@@ -58,56 +60,54 @@ def ppa_loss(
         prototypes: (K, D), C.
         instances: (N, D), M.
         instance_labels: int64 (N,), cluster of each training image, -1 outlier.
-        positives: hard positives P, at least one per image.
-        negatives: hard negatives N.
+        members: int64 (U,), rows among which the hard pairs are; -1: none.
+        positive: bool (B, U), hard positives P, at least one per image.
+        negative: bool (B, U), hard negatives N.
         temperature: T.
         mix: b, share of the instance in a mixed prototype.
 
     Returns:
         Scalar, differentiable in `x` and `x_positive`.
     """
-    cluster = instance_labels[negatives.member]
-    usable = (cluster >= 0) & (cluster != labels[negatives.owner])
-    negatives = PairList(negatives.owner[usable], negatives.member[usable])
-    log_p, log_q = (
-        F.log_softmax(
-            _mixed_similarities(
-                view, labels, prototypes, instances, instance_labels, positives, negatives, mix
-            )
-            / temperature,
-            dim=1,
-        )
-        for view in (x, x_positive)
-    )
+    clusters = instance_labels[members]
+    negative = negative & (clusters >= 0) & (clusters != labels[:, None])
+    clusters = clusters.clamp_min(0)
+    held, own = instances[members], prototypes[labels]
+    mixed = F.normalize((1 - mix) * prototypes[clusters] + mix * held, dim=1)
+
+    def similarities(view: Tensor) -> Tensor:
+        """Return x C', (B, K), with C' mixed for a view."""
+        alike = (view @ held.T).detach()
+        furthest = held[masked_argmin(alike, positive)]
+        value = (view * F.normalize((1 - mix) * own + mix * furthest, dim=1)).sum(dim=1)
+        column, found = _hardest(alike, negative, clusters, len(prototypes))
+        all_of_c = torch.where(found, (view @ mixed.T).gather(1, column), view @ prototypes.T)
+        return all_of_c.scatter(1, labels[:, None], value[:, None])
+
+    log_p, log_q = (F.log_softmax(similarities(v) / temperature, dim=1) for v in (x, x_positive))
     return (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
 
 
-def _mixed_similarities(
-    x: Tensor,
-    labels: Tensor,
-    prototypes: Tensor,
-    instances: Tensor,
-    instance_labels: Tensor,
-    positives: PairList,
-    negatives: PairList,
-    mix: float,
-) -> Tensor:
-    """Return x C', (B, K), with C' mixed for this view."""
-    batch, clusters = len(x), len(prototypes)
-    hardest = segment_argmin(pair_similarities(x, instances, positives), positives.owner, batch)
-    rows = [torch.arange(batch, device=x.device)]
-    columns = [labels]
-    members = [positives.member[hardest]]
-    if len(negatives.owner):
-        key = negatives.owner * clusters + instance_labels[negatives.member]
-        groups, group = torch.unique(key, return_inverse=True)
-        similarity = pair_similarities(x, instances, negatives)
-        chosen = segment_argmin(-similarity, group, len(groups))
-        rows.append(groups // clusters)
-        columns.append(groups % clusters)
-        members.append(negatives.member[chosen])
-    row, column, member = torch.cat(rows), torch.cat(columns), torch.cat(members)
-    mixed = F.normalize((1 - mix) * prototypes[column] + mix * instances[member], dim=1)
-    # `x[row]` would sum its gradient in an order that changes from run to run.
-    values = (x.index_select(0, row) * mixed).sum(dim=1)
-    return (x @ prototypes.T).index_put((row, column), values)
+def _hardest(
+    alike: Tensor, negative: Tensor, clusters: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
+    """Find the most similar hard negative of each image in each cluster (the first of equals).
+
+    Args:
+        alike: (B, U), similarities.
+        negative: bool (B, U).
+        clusters: int64 (U,), cluster of each column.
+        count: number of clusters, K.
+
+    Returns:
+        int64 (B, K), its column, 0 where there is none; and bool (B, K), whether there is one.
+    """
+    batch, width = alike.shape
+    where = clusters.expand(batch, -1)
+    alike = alike.masked_fill(~negative, float("-inf"))
+    best = alike.new_full((batch, count), float("-inf")).scatter_reduce_(1, where, alike, "amax")
+    column = torch.arange(width, device=alike.device)
+    column = torch.where(negative & (alike == best.gather(1, where)), column, width)
+    first = column.new_full((batch, count), width).scatter_reduce_(1, where, column, "amin")
+    found = first < width
+    return torch.where(found, first, 0), found

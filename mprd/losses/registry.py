@@ -7,13 +7,15 @@ from torch import Tensor
 
 from mprd.config import TrainConfig
 from mprd.losses.memories.registry import Memory
-from mprd.pairs.pair_list import PairList
 from mprd.pipeline.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossInputs:
     """What a loss may use of a training step.
+
+    A loss should ask nothing back from the device (no `unique`, `nonzero`, bool index or `item`):
+    on a GPU the steps are captured as a graph, which cannot hold that.
 
     Attributes:
         x: (B, D), unit rows: the embeddings of the batch, with gradients.
@@ -23,8 +25,10 @@ class LossInputs:
         rows: int64 (B,), training row of each image.
         hard_positive: int64 (B,), training row of one hard positive of each image, drawn
             uniformly; the image itself where there is none.
-        positives: hard positives, at least one for each image; none without HSD and PPA.
-        negatives: hard negatives.
+        members: int64 (U,), training rows among which the hard pairs are, -1: none; no row without
+            HSD and PPA.
+        positive: bool (B, U), hard positives, at least one for each image.
+        negative: bool (B, U), hard negatives.
     """
 
     x: Tensor
@@ -33,8 +37,9 @@ class LossInputs:
     memory: Memory
     rows: Tensor
     hard_positive: Tensor
-    positives: PairList
-    negatives: PairList
+    members: Tensor
+    positive: Tensor
+    negative: Tensor
 
 
 # (batch, the `train` section) -> scalar.

@@ -1,53 +1,7 @@
-"""Operations on ragged lists: values that each belong to an owner, as flat tensors."""
-
-from typing import NamedTuple
+"""Operations on pairs of images, and on masks that choose among a row of things."""
 
 import torch
 from torch import Tensor
-
-
-class PairList(NamedTuple):
-    """Pairs (batch position, training row), sorted by batch position.
-
-    Attributes:
-        owner: int64 (n,), position in the batch.
-        member: int64 (n,), row of the training images.
-    """
-
-    owner: Tensor
-    member: Tensor
-
-    def part(self, chosen: Tensor | slice) -> "PairList":
-        """Return the pairs that a bool mask (n,) or a slice chooses."""
-        return PairList(self.owner[chosen], self.member[chosen])
-
-
-def join(first: PairList, second: PairList) -> PairList:
-    """Return the pairs of two lists, sorted by owner."""
-    owner = torch.cat([first.owner, second.owner])
-    order = torch.argsort(owner, stable=True)
-    return PairList(owner[order], torch.cat([first.member, second.member])[order])
-
-
-def without(pairs: PairList, taken: PairList) -> PairList:
-    """Return the pairs of a list that another list does not hold."""
-    if not len(pairs.owner) or not len(taken.owner):
-        return pairs
-    width = int(torch.maximum(pairs.member.max(), taken.member.max())) + 1
-    keys, out = (p.owner * width + p.member for p in (pairs, taken))
-    return pairs.part(~torch.isin(keys, out))
-
-
-def occurrence_rank(values: Tensor) -> Tensor:
-    """Return how many equal values stand before each value (n,)."""
-    same = values[:, None] == values[None, :]
-    return torch.tril(same, diagonal=-1).sum(dim=1)
-
-
-def last_occurrence(values: Tensor) -> Tensor:
-    """Return a mask of the values (n,) with no equal value behind them."""
-    same = values[:, None] == values[None, :]
-    return torch.triu(same, diagonal=1).sum(dim=1) == 0
 
 
 def canonical(pairs: Tensor) -> Tensor:
@@ -59,55 +13,46 @@ def canonical(pairs: Tensor) -> Tensor:
     return torch.stack([pairs.amin(dim=1), pairs.amax(dim=1)], dim=1)
 
 
-def pair_similarities(x: Tensor, memory: Tensor, pairs: PairList) -> Tensor:
-    """Return x[owner] . memory[member] for every pair.
-
-    One matrix product with each distinct member replaces n gathered rows.
+def random_choice(mask: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw one of the True columns of each row, uniformly.
 
     Args:
-        x: (B, D).
-        memory: (N, D).
-        pairs: n pairs.
+        mask: bool (B, U).
+        generator: on the same device; each row draws one number.
 
     Returns:
-        (n,), differentiable in `x`.
+        int64 (B,), columns; 0 in a row without any.
     """
-    rows, inverse = torch.unique(pairs.member, return_inverse=True)
-    return (x @ memory[rows].T)[pairs.owner, inverse]
+    place = mask.cumsum(dim=1)
+    count = place[:, -1]
+    draw = torch.rand(len(mask), generator=generator, device=mask.device)
+    wanted = torch.minimum((draw * count).long(), count - 1) + 1
+    return torch.searchsorted(place, wanted[:, None])[:, 0]
 
 
-def segment_argmin(values: Tensor, segment: Tensor, count: int) -> Tensor:
-    """Return the position of the smallest value of each segment (the first among equals).
+def masked_argmin(values: Tensor, mask: Tensor) -> Tensor:
+    """Return the column of the smallest chosen value of each row (the first of equals).
 
     Args:
-        values: (n,).
-        segment: int64 (n,), segment of each value, in [0, count).
-        count: number of segments; each must own a value.
+        values: (B, U).
+        mask: bool (B, U).
 
     Returns:
-        int64 (count,).
+        int64 (B,); 0 in a row without any.
     """
-    values = values.detach()
-    lowest = values.new_full((count,), float("inf"))
-    lowest.scatter_reduce_(0, segment, values, "amin")
-    position = torch.arange(len(values), device=values.device)
-    position = torch.where(values == lowest[segment], position, len(values))
-    first = position.new_full((count,), len(values))
-    # NaN equals nothing: stay inside the list, the NaN itself is reported by the training loop.
-    return first.scatter_reduce_(0, segment, position, "amin").clamp_(max=len(values) - 1)
+    return values.detach().masked_fill(~mask, float("inf")).argmin(dim=1)
 
 
-def random_member(pairs: PairList, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw one member of each owner that has any, uniformly.
+def equal_values(values: Tensor) -> Tensor:
+    """Tell which of some values (n,) are equal, bool (n, n)."""
+    return values[:, None] == values[None, :]
 
-    Args:
-        pairs: sorted by owner.
-        generator: on the same device.
 
-    Returns:
-        The owners, int64 (b,), ascending, and a member of each, int64 (b,).
-    """
-    owners, counts = torch.unique_consecutive(pairs.owner, return_counts=True)
-    draw = torch.rand(len(owners), generator=generator, device=pairs.owner.device)
-    offset = torch.minimum((draw * counts).long(), counts - 1)
-    return owners, pairs.member[counts.cumsum(0) - counts + offset]
+def first_of(mask: Tensor) -> Tensor:
+    """Return the first True column of each row of a mask (n, m), int64 (n,); 0 if there is none."""
+    return mask.byte().argmax(dim=1)
+
+
+def last_of(mask: Tensor) -> Tensor:
+    """Return the last True column of each row of a mask (n, m), int64 (n,)."""
+    return mask.shape[1] - 1 - first_of(mask.flip(1))

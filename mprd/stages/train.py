@@ -24,7 +24,8 @@ from mprd.stages.exclusive import exclusive
 from mprd.stages.network_inputs import open_images, read_model, training_sizes
 from mprd.system import group
 from mprd.system.torch_setup import select_device
-from mprd.training.epoch import EpochResult, EpochTrainer, make_optimizer, train_epoch
+from mprd.training.epoch import EpochResult, make_optimizer, train_epoch
+from mprd.training.step import EpochTrainer
 
 
 @exclusive

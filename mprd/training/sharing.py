@@ -59,6 +59,19 @@ def embed(network: ReidNetwork, views: Tensor) -> Tensor:
     return _Gather.apply(part, len(views))
 
 
+def from_first(holder: object) -> None:
+    """Take over the first process's tensors, in place: what each computed may differ by rounding.
+
+    Args:
+        holder: whatever has tensors as attributes, such as a memory.
+    """
+    if group.size() == 1:
+        return
+    for value in vars(holder).values():
+        if isinstance(value, Tensor):
+            torch.distributed.broadcast(value, 0)
+
+
 def add_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Add up the gradients that each process's images gave to its copy of the weights."""
     if group.size() == 1:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from mprd.config import AugmentConfig, WarmupConfig
 from mprd.data.pixels import PixelStore
@@ -15,6 +15,7 @@ from mprd.errors import UserError
 from mprd.losses.nt_xent import nt_xent_loss
 from mprd.models.network import ReidNetwork
 from mprd.system.progress import progress
+from mprd.training.checks import CHECK_EVERY
 from mprd.training.sharing import add_gradients, embed
 
 _RAMP = 0.05
@@ -77,8 +78,14 @@ def warm_up(
         optimizer.step()
         schedule.step()
         log[step] = loss.detach()
+        if step % CHECK_EVERY == CHECK_EVERY - 1:
+            _require_finite(log[: step + 1])
     network.eval()
-    losses = log.tolist()
+    return _require_finite(log)
+
+
+def _require_finite(log: Tensor) -> list[float]:
+    losses: list[float] = log.tolist()
     if not np.isfinite(losses).all():
         bad = int(np.flatnonzero(~np.isfinite(losses))[0]) + 1
         raise UserError(f"The warm-up loss is NaN at step {bad}. Lower init.warmup.lr.")

@@ -75,8 +75,11 @@ def test_wrong_pairs_pass_no_more_often_as_it_learns(monkeypatch):
         prior = estimate_prior(relations.judge.probability(relations.sample))
         judge = RelationFilter(relations.judge, relations.sample, prior)
         pairs = HardPairs(labels, None)
-        for rows in torch.randperm(COUNT, generator=generator).split(40):
-            judge(rows, pairs.positives(rows), pairs.negatives(rows), generator)
+        batches = torch.randperm(COUNT, generator=generator).view(-1, 40)
+        members = pairs.members(batches)
+        judge.expect(pairs, batches, members)
+        for step, rows in enumerate(batches):
+            judge(pairs.of_batch(rows, members.of_step(step)), generator)
         sources = [
             relations.unlabelled_tasks(ClusterConfig(), 0.5, 10),
             relations.collected_tasks(*judge.collected(), 120),

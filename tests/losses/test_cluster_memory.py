@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mprd.losses.memories.cluster import ClusterMemory, centroids
+from mprd.losses.memories.cluster import ClusterMemory, most_equal
+from mprd.losses.memories.sums import _by_rows, _by_segments, centroids
 
 
 def unit(n, d, seed):
@@ -70,3 +71,30 @@ def test_centroids_leave_outliers_out():
     found = centroids(features, torch.tensor([1, -1, 0, 1, -1]))
     assert torch.allclose(found[0], features[2])
     assert torch.allclose(found[1], F.normalize(features[0] + features[3], dim=0))
+
+
+def test_sums_are_the_same_to_the_bit_for_a_gpu_and_a_cpu():
+    group = torch.tensor([-1, -1, 0, 0, 0, 2, 3, 3, 4, 4])
+    values = unit(len(group), 33, 8)
+    found = _by_segments(values, group, 4)
+    assert torch.equal(found, _by_rows(values, group, 4))
+    assert torch.allclose(found[3], values[6:8].sum(dim=0))
+    assert not found[1].any(), "a group without values"
+
+
+def test_most_equal_is_the_largest_count():
+    rows = torch.tensor([[3, 1, 3, 3, 1], [0, 1, 2, 3, 4]])
+    assert most_equal(rows) == 3
+    assert most_equal(rows[1:]) == 1
+
+
+@pytest.mark.parametrize("update", ["hard", "mean", "all"])
+def test_knowing_the_batches_changes_nothing(update):
+    labels = torch.tensor([0, 0, 0, 1, 1, -1, 2, 2])
+    batches = torch.tensor([[0, 3, 2, 4, 1, 3], [6, 7, 6, 0, 1, 4]])
+    plain, told = (ClusterMemory(unit(8, 5, 0), labels, 0.1, update) for _ in range(2))
+    told.expect(batches)
+    for rows in batches:
+        for memory in (plain, told):
+            memory.update(rows, unit(6, 5, 1))
+    assert torch.equal(told.prototypes, plain.prototypes)

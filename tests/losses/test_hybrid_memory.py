@@ -84,3 +84,15 @@ def test_built_by_name_and_apart_from_what_it_starts_from():
 def test_hard_pairs_do_not_go_with_it():
     with pytest.raises(ValueError, match="prototypes are means"):
         TrainConfig(memory="hybrid", use_hsd=True)
+
+
+def test_knowing_the_batches_changes_nothing():
+    labels = torch.tensor([0, 0, 0, 1, 1, -1, 2, 2, -1])
+    batches = torch.tensor([[0, 3, 5, 0, 1, 0], [6, 7, 8, 8, 1, 4]])
+    plain, told = (HybridMemory(unit(9, 5, 0), labels, 0.2) for _ in range(2))
+    told.expect(batches)
+    for rows in batches:
+        for memory in (plain, told):
+            memory.update(rows, unit(6, 5, 1))
+    assert torch.equal(told.instances, plain.instances)
+    assert torch.equal(told.prototypes, plain.prototypes)

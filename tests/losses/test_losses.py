@@ -12,7 +12,7 @@ from mprd.losses.cluster_contrast import cluster_contrast_loss
 from mprd.losses.hsd import hsd_loss
 from mprd.losses.nt_xent import nt_xent_loss
 from mprd.losses.ppa import ppa_loss
-from mprd.pairs.pair_list import PairList, pair_similarities, random_member, segment_argmin
+from mprd.pairs.pair_list import masked_argmin, random_choice
 
 
 def problem(seed, batch=6, clusters=4, count=20, dim=8, with_negatives=True):
@@ -44,14 +44,23 @@ def problem(seed, batch=6, clusters=4, count=20, dim=8, with_negatives=True):
         "labels": labels,
         "instance_labels": instance_labels,
         "rows": rows,
-        "P": _pairs(positives),
-        "N": _pairs(negatives),
+        **_pairs(positives, negatives, batch, count, g),
     }
 
 
-def _pairs(items):
-    flat = torch.tensor(items, dtype=torch.long).reshape(-1, 2)
-    return PairList(flat[:, 0], flat[:, 1])
+def _pairs(positives, negatives, batch, count, generator):
+    """Masks over all images in random order, a part of which is padded."""
+    members = torch.cat([torch.randperm(count, generator=generator), torch.full((3,), -1)])
+    masks = torch.zeros(2, batch, count + 3, dtype=torch.bool)
+    for mask, items in zip(masks, (positives, negatives), strict=True):
+        for b, j in items:
+            mask[b] |= members == j
+    return {"members": members, "P": masks[0], "N": masks[1]}
+
+
+def chosen(p, kind, b):
+    """The rows that a mask chooses for an image."""
+    return p["members"][p[kind][b]].tolist()
 
 
 def norm(v):
@@ -68,9 +77,8 @@ def literal_hsd(p, positive, T, a, margin):
         for k in range(len(p["C"])):
             if k != c:
                 denominator += math.exp(float(x @ p["C"][k]) / T)
-        for owner, j in zip(p["N"].owner.tolist(), p["N"].member.tolist(), strict=True):
-            if owner == b:
-                denominator += math.exp((float(x @ p["M"][j]) - margin) / T)
+        for j in chosen(p, "N", b):
+            denominator += math.exp((float(x @ p["M"][j]) - margin) / T)
         total += -math.log(numerator / denominator)
     return total / len(p["x"])
 
@@ -79,15 +87,12 @@ def literal_prototypes(p, b, view, mix):
     """C with the own row and the rows of hard negatives mixed, for one image and view."""
     C, M, c = p["C"], p["M"], int(p["labels"][b])
     mixed = C.clone()
-    mates = [
-        j for o, j in zip(p["P"].owner.tolist(), p["P"].member.tolist(), strict=True) if o == b
-    ]
-    h = min(mates, key=lambda j: float(view @ M[j]))
+    h = min(chosen(p, "P", b), key=lambda j: float(view @ M[j]))
     mixed[c] = norm((1 - mix) * C[c] + mix * M[h])
     hardest = {}
-    for owner, n in zip(p["N"].owner.tolist(), p["N"].member.tolist(), strict=True):
+    for n in chosen(p, "N", b):
         y = int(p["instance_labels"][n])
-        if owner != b or y < 0 or y == c:
+        if y < 0 or y == c:
             continue
         if y not in hardest or float(view @ M[n]) > float(view @ M[hardest[y]]):
             hardest[y] = n
@@ -107,7 +112,16 @@ def literal_ppa(p, T, mix):
 
 def call_hsd(p, x, positive, T=0.05, a=0.2, margin=0.15):
     return hsd_loss(
-        x, p["labels"], p["C"], p["M"], positive, p["N"], temperature=T, mix=a, margin=margin
+        x,
+        p["labels"],
+        p["C"],
+        p["M"],
+        positive,
+        p["members"],
+        p["N"],
+        temperature=T,
+        mix=a,
+        margin=margin,
     )
 
 
@@ -119,6 +133,7 @@ def call_ppa(p, x, x2, T=0.1, mix=0.1):
         p["C"],
         p["M"],
         p["instance_labels"],
+        p["members"],
         p["P"],
         p["N"],
         temperature=T,
@@ -134,7 +149,7 @@ def call_ppa(p, x, x2, T=0.1, mix=0.1):
 @settings(max_examples=30, deadline=None)
 def test_hsd_equals_literal(seed, margin, T):
     p = problem(seed)
-    positive = random_member(p["P"], torch.Generator().manual_seed(seed))[1]
+    positive = p["members"][random_choice(p["P"], torch.Generator().manual_seed(seed))]
     found = float(call_hsd(p, p["x"], positive, T=T, margin=margin))
     assert found == pytest.approx(literal_hsd(p, positive, T, 0.2, margin), rel=1e-9)
 
@@ -168,7 +183,7 @@ def test_ppa_gradient_flows_through_both_sides(with_negatives):
 def test_hsd_without_mix_and_negatives_is_cluster_contrast():
     p = problem(5)
     plain = F.cross_entropy(p["x"] @ p["C"].T / 0.05, p["labels"])
-    p["N"] = p["N"].part(slice(0))
+    p["N"] = torch.zeros_like(p["N"])
     found = cluster_contrast_loss(p["x"], p["labels"], p["C"], temperature=0.05)
     assert torch.allclose(found, plain)
     assert torch.equal(call_hsd(p, p["x"], p["rows"], a=0.0), found)
@@ -177,10 +192,8 @@ def test_hsd_without_mix_and_negatives_is_cluster_contrast():
 def test_hsd_is_finite_where_raw_exponentials_overflow():
     p = {k: v.float() if v.dtype == torch.float64 else v for k, v in _tensors(problem(6)).items()}
     x = (100 * p["x"]).requires_grad_(True)
-    loss = hsd_loss(
-        x, p["labels"], p["C"], p["M"], p["rows"], _pairs([(0, 1), (1, 0)]),
-        temperature=0.05, mix=0.2, margin=0.15,
-    )  # fmt: skip
+    p |= _pairs([], [(0, 1), (1, 0)], len(x), len(p["M"]), torch.Generator())
+    loss = call_hsd(p, x, p["rows"])
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(x.grad).all()
@@ -207,29 +220,23 @@ def test_nt_xent_equals_literal():
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 4), st.integers(-3, 3)), min_size=1, max_size=30),
+    st.lists(st.lists(st.none() | st.integers(-3, 3), min_size=6, max_size=6), min_size=1),
 )
-def test_segment_argmin_is_the_first_minimum(items):
-    owners = sorted({o for o, _ in items})
-    segment = torch.tensor([owners.index(o) for o, _ in items])
-    values = torch.tensor([float(v) for _, v in items])
-    found = segment_argmin(values, segment, len(owners)).tolist()
-    for k in range(len(owners)):
-        positions = [i for i, s in enumerate(segment.tolist()) if s == k]
-        assert found[k] == min(positions, key=lambda i: (float(values[i]), i))
+def test_masked_argmin_is_the_first_minimum(rows):
+    values = torch.tensor([[float(v or 0) for v in row] for row in rows])
+    mask = torch.tensor([[v is not None for v in row] for row in rows])
+    found = masked_argmin(values, mask).tolist()
+    for column, row in zip(found, rows, strict=True):
+        there = [i for i, v in enumerate(row) if v is not None]
+        assert column == min(there, key=lambda i: (row[i], i), default=0)
 
 
-def test_pair_similarities_equal_gathered_products():
-    p = problem(8)
-    found = pair_similarities(p["x"], p["M"], p["P"])
-    expected = (p["x"][p["P"].owner] * p["M"][p["P"].member]).sum(dim=1)
-    assert torch.allclose(found, expected)
-
-
-def test_random_member_is_uniform_over_the_owners_pairs():
-    pairs = _pairs([(0, 5), (1, 6), (1, 7), (1, 8)])
+def test_random_choice_is_uniform_over_the_columns():
+    mask = torch.tensor([[0, 0, 1, 0, 0], [0, 1, 0, 1, 1], [0, 0, 0, 0, 0]]).bool()
     g = torch.Generator().manual_seed(0)
-    draws = torch.stack([random_member(pairs, g)[1] for _ in range(3000)])
-    assert set(draws[:, 0].tolist()) == {5}
-    counts = torch.bincount(draws[:, 1], minlength=9)[6:9]
-    assert (counts - 1000).abs().max() < 120
+    draws = torch.stack([random_choice(mask, g) for _ in range(3000)])
+    assert set(draws[:, 0].tolist()) == {2}
+    assert set(draws[:, 2].tolist()) == {0}, "there is none"
+    counts = torch.bincount(draws[:, 1], minlength=5)
+    assert (counts[[1, 3, 4]] - 1000).abs().max() < 120
+    assert counts[[0, 2]].sum() == 0

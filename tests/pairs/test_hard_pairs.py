@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mprd.pairs.hard_pairs import HardPairs
-from mprd.pairs.pair_list import PairList
 
 
 def relation(labels, i, j):
@@ -24,12 +23,15 @@ def literal(labels, previous, i):
     return positives, positives or mates or [i], negatives
 
 
-def as_lists(pairs, batch):
-    assert pairs.owner.tolist() == sorted(pairs.owner.tolist())
-    found = [[] for _ in range(batch)]
-    for owner, member in zip(pairs.owner.tolist(), pairs.member.tolist(), strict=True):
-        found[owner].append(member)
-    return [sorted(members) for members in found]
+def as_lists(mask, members):
+    assert not mask[:, members < 0].any()
+    return [sorted(members[chosen].tolist()) for chosen in mask]
+
+
+def of_batch(pairs, rows, *, padded=False):
+    """The pairs of a batch that is the second of three, the first of which is wider."""
+    batches = torch.stack([torch.arange(len(rows)) % len(pairs), rows, rows.flip(0)])
+    return pairs.of_batch(rows, pairs.members(batches).of_step(1, padded=padded))
 
 
 labelling = st.integers(1, 25).flatmap(
@@ -40,16 +42,19 @@ labelling = st.integers(1, 25).flatmap(
 )
 
 
-@given(labelling)
+@given(labelling, st.data(), st.booleans())
 @settings(max_examples=200, deadline=None)
-def test_equals_the_definition(case):
+def test_equals_the_definition(case, order, padded):
     labels, previous = case
     pairs = HardPairs(torch.tensor(labels), None if previous is None else torch.tensor(previous))
-    rows = torch.tensor([*range(len(labels)), 0])
-    positives = as_lists(pairs.positives(rows), len(rows))
-    nothing = PairList(rows[:0], rows[:0])
-    filled = as_lists(pairs.with_mates(rows, pairs.positives(rows), nothing), len(rows))
-    negatives = as_lists(pairs.negatives(rows), len(rows))
+    rows = torch.tensor(order.draw(st.lists(st.sampled_from(range(len(labels))), min_size=1)))
+    found = of_batch(pairs, rows, padded=padded)
+    positives = as_lists(found.positive, found.members)
+    nothing = torch.zeros_like(found.positive)
+    filled = as_lists(found.positives_left(nothing), found.members)
+    negatives = as_lists(found.negative, found.members)
+    there = found.members[found.members >= 0].tolist()
+    assert len(there) == len(set(there))
     for b, i in enumerate(rows.tolist()):
         expected_positives, expected_filled, expected_negatives = literal(labels, previous, i)
         assert positives[b] == expected_positives
@@ -64,11 +69,12 @@ def test_rejected_pairs_do_not_return(case, seed):
     labels, previous = case
     pairs = HardPairs(torch.tensor(labels), None if previous is None else torch.tensor(previous))
     rows = torch.arange(len(labels))
-    positives = pairs.positives(rows)
-    keep = torch.rand(len(positives.owner), generator=torch.Generator().manual_seed(seed)) < 0.4
-    kept, rejected = positives.part(keep), positives.part(~keep)
-    found = as_lists(pairs.with_mates(rows, kept, rejected), len(rows))
-    kept, rejected = as_lists(kept, len(rows)), as_lists(rejected, len(rows))
+    batch = of_batch(pairs, rows)
+    draw = torch.Generator().manual_seed(seed)
+    keep = torch.rand(batch.positive.shape, generator=draw) < 0.4
+    kept, rejected = batch.positive & keep, batch.positive & ~keep
+    found = as_lists(batch.positives_left(rejected), batch.members)
+    kept, rejected = as_lists(kept, batch.members), as_lists(rejected, batch.members)
     for i in range(len(labels)):
         mates = [j for j in range(len(labels)) if j != i and relation(labels, i, j)]
         allowed = [j for j in mates if j not in rejected[i]]
@@ -78,11 +84,16 @@ def test_rejected_pairs_do_not_return(case, seed):
 def test_fallbacks_by_hand():
     pairs = HardPairs(torch.tensor([0, 0, 0, 1, -1]), torch.tensor([0, 1, 1, 1, 1]))
     rows = torch.tensor([1, 3, 0])
-    nothing = PairList(rows[:0], rows[:0])
-    assert as_lists(pairs.with_mates(rows, nothing, nothing), 3) == [[0, 2], [3], [1, 2]]
-    all_of_last = PairList(torch.tensor([0, 2, 2]), torch.tensor([0, 1, 2]))
-    assert as_lists(pairs.with_mates(rows, nothing, all_of_last), 3) == [[2], [3], [0]]
-    assert as_lists(pairs.mates(rows), 3) == [[0, 2], [], [1, 2]]
+    found = of_batch(pairs, rows)
+    nothing = torch.zeros_like(found.positive)
+    assert as_lists(found.positive, found.members) == [[0], [], [1, 2]]
+    all_of_last = found.positive.clone()
+    assert as_lists(found.positives_left(all_of_last), found.members) == [[2], [3], [0]]
+    assert as_lists(found.mate, found.members) == [[0, 2], [], [1, 2]]
+    assert as_lists(found.or_self(nothing), found.members) == [[1], [3], [0]]
+    first = HardPairs(torch.tensor([0, 0, 0, 1, -1]), torch.tensor([0, 0, 0, 1, -1]))
+    found = of_batch(first, rows)
+    assert as_lists(found.positives_left(nothing), found.members) == [[0, 2], [3], [1, 2]]
 
 
 def test_counts_are_those_before_the_fallback():
@@ -95,6 +106,9 @@ def test_counts_are_those_before_the_fallback():
 def test_memory_stays_linear_for_one_giant_cluster():
     count = 200_000
     pairs = HardPairs(torch.zeros(count, dtype=torch.long), torch.arange(count) % 2)
-    found = pairs.positives(torch.tensor([0]))
-    assert len(found.member) == count // 2
-    assert bool((found.member % 2 == 1).all())
+    batches = torch.zeros(400, 1, dtype=torch.long)
+    members = pairs.members(batches)
+    assert members.rows.untyped_storage().nbytes() == 8 * count, "one list for all steps"
+    found = pairs.of_batch(batches[0], members.of_step(0))
+    assert int(found.positive.sum()) == count // 2
+    assert bool((members.of_step(0)[found.positive[0]] % 2 == 1).all())

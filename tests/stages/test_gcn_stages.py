@@ -144,9 +144,9 @@ def test_training_uses_what_the_filter_keeps(copy, run, config, monkeypatch):
     """The same judgements and draws, but only every third positive kept: other weights."""
     judge = RelationFilter.__call__
 
-    def keep_some(self, rows, positives, negatives, generator):
-        keep, keep_negative = judge(self, rows, positives, negatives, generator)
-        return torch.arange(len(keep)) % 3 == 0, keep_negative
+    def keep_some(self, pairs, generator):
+        keep, keep_negative = judge(self, pairs, generator)
+        return (torch.arange(keep.numel()) % 3 == 0).view_as(keep), keep_negative
 
     monkeypatch.setattr(RelationFilter, "__call__", keep_some)
     train(copy, 1, config)

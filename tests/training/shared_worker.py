@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 # The network turns to float32 where bfloat16 would lose digits; here float64 must stay.
@@ -23,7 +24,8 @@ from mprd.models.backbones.registry import Architecture  # noqa: E402
 from mprd.models.network import ReidNetwork  # noqa: E402
 from mprd.pairs.hard_pairs import HardPairs  # noqa: E402
 from mprd.system import group  # noqa: E402
-from mprd.training.epoch import EpochTrainer, make_optimizer  # noqa: E402
+from mprd.training.epoch import make_optimizer  # noqa: E402
+from mprd.training.step import EpochTrainer  # noqa: E402
 from tests.gcn.conftest import make_epoch  # noqa: E402
 
 STEPS, BATCH, GROUP = 20, 16, 4
@@ -32,12 +34,17 @@ STEPS, BATCH, GROUP = 20, 16, 4
 class Store:
     """Random images, as `PixelStore` gives them."""
 
+    resident = True
+
     def __init__(self, count: int) -> None:
         generator = torch.Generator().manual_seed(5)
         self.images = torch.randint(0, 256, (count, 32, 16, 3), generator=generator).byte()
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         return self.images[rows]
+
+    def ahead(self, rows: np.ndarray) -> None:
+        pass
 
 
 def train() -> dict:
@@ -59,9 +66,10 @@ def train() -> dict:
     )
     plan = torch.Generator().manual_seed(2)
     store, losses = Store(40), []
-    for _ in range(STEPS):
-        batch = torch.randperm(40, generator=plan)[:BATCH]
-        losses.append(trainer.step(store, batch))
+    rows = [torch.randperm(40, generator=plan)[:BATCH].numpy() for _ in range(STEPS)]
+    batches = trainer.expect(np.stack(rows))
+    for step in range(STEPS):
+        losses.append(trainer.step(store, batches.of_step(step)))
     return {"loss": torch.stack(losses), **network.state_dict(), "memory": trainer.memory.instances}
 
 

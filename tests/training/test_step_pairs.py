@@ -12,7 +12,8 @@ from mprd.losses.memories.cluster import ClusterMemory
 from mprd.models.backbones.registry import Architecture
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
-from mprd.training.epoch import EpochTrainer, make_optimizer
+from mprd.training.epoch import make_optimizer
+from mprd.training.step import EpochTrainer
 
 NETWORK = ReidNetwork(Architecture("mini", "gem", 0, 32, 16))
 
@@ -24,14 +25,26 @@ class Rejects:
         self.share, self.draw = share, torch.Generator().manual_seed(seed)
         self.rejected = []
 
-    def __call__(self, rows, positives, negatives, generator):
-        keep = torch.rand(len(positives.owner), generator=self.draw) < self.share
-        owner, member = positives.part(~keep)
-        self.rejected += list(zip(owner.tolist(), member.tolist(), strict=True))
-        return keep, torch.ones(len(negatives.owner), dtype=torch.bool)
-
-    def refresh(self, rows):
+    def expect(self, pairs, batches, members):
         pass
+
+    def __call__(self, pairs, generator):
+        keep = torch.rand(pairs.positive.shape, generator=self.draw) < self.share
+        self.rejected += listed(pairs.positive & ~keep, pairs.members)
+        return keep, torch.ones_like(keep)
+
+    def refresh(self):
+        pass
+
+
+def listed(mask, members):
+    """Return the pairs (position in the batch, training row) that a mask chooses."""
+    owner, column = mask.nonzero(as_tuple=True)
+    return list(zip(owner.tolist(), members[column].tolist(), strict=True))
+
+
+def chosen_by(trainer, rows):
+    return trainer.choose_pairs(trainer.expect(rows[None].numpy()).of_step(0))
 
 
 def trainer(labels, previous, pair_filter, **options):
@@ -60,8 +73,8 @@ def trainer(labels, previous, pair_filter, **options):
 def test_rejected_pairs_teach_nothing(labels, share, seed):
     labels = np.unique(labels, return_inverse=True)[1].tolist()
     asked = Rejects(share, seed)
-    found = trainer(labels, None, asked).choose_pairs(torch.arange(len(labels)))
-    used = set(zip(found.positives.owner.tolist(), found.positives.member.tolist(), strict=True))
+    found = chosen_by(trainer(labels, None, asked), torch.arange(len(labels)))
+    used = set(listed(found.positive, found.members))
     used |= set(enumerate(found.hard_positive.tolist())) | set(enumerate(found.partners.tolist()))
     assert not used & set(asked.rejected)
     for owner, member in used:
@@ -71,8 +84,8 @@ def test_rejected_pairs_teach_nothing(labels, share, seed):
 def test_without_hard_pairs_nothing_is_chosen():
     plain = trainer([0, 0, 1, 1], None, None, use_hsd=False, use_ppa=False)
     rows = torch.arange(4)
-    found = plain.choose_pairs(rows)
-    assert len(found.positives.owner) == len(found.negatives.owner) == 0
+    found = chosen_by(plain, rows)
+    assert found.positive.numel() == found.negative.numel() == len(found.members) == 0
     assert found.partners is None
     x = torch.nn.functional.normalize(torch.randn(4, 192), dim=1)
     total, contrast = plain.losses(x, None, rows, found)
@@ -96,7 +109,7 @@ def test_both_views_hold_many_clusters_in_each_group(P, S, group):
         rng=np.random.default_rng(0),
     )
     rows = torch.from_numpy(plan[0])
-    partners = trainer(labels.tolist(), None, None).choose_pairs(rows).partners
+    partners = chosen_by(trainer(labels.tolist(), None, None), rows).partners
     for view in (rows, partners):
         for part in view.split(group):
             assert len(set(labels[part].tolist())) == min(P, group)

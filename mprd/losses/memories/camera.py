@@ -4,8 +4,10 @@ import torch
 from torch import Tensor
 
 from mprd.config import TrainConfig
-from mprd.losses.memories.cluster import ClusterMemory, centroids, move_rows, segment_mean
+from mprd.losses.memories.cluster import ClusterMemory, move_rows
 from mprd.losses.memories.registry import MemoryInputs
+from mprd.losses.memories.sums import centroids, cluster_means
+from mprd.pairs.pair_list import equal_values
 
 
 class CameraMemory(ClusterMemory):
@@ -42,8 +44,8 @@ class CameraMemory(ClusterMemory):
         """Take over a batch; a proxy moves to the weighted mean of its images there."""
         super().update(rows, features)
         features = features.detach().to(self.proxies.dtype)
-        moved, segment = torch.unique(self.proxy[rows], return_inverse=True)
-        mean = segment_mean(features, segment, self.weights[rows], len(moved))
+        moved = self.proxy[rows]
+        mean = cluster_means(features, equal_values(moved), self.weights[rows])
         move_rows(self.proxies, moved, mean, self.momentum)
 
 

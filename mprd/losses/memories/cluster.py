@@ -8,9 +8,14 @@ from torch import Tensor
 
 from mprd.config import TrainConfig
 from mprd.losses.memories.registry import MemoryInputs
-from mprd.pairs.pair_list import last_occurrence, occurrence_rank, segment_argmin
+from mprd.losses.memories.sums import centroids, cluster_means
+from mprd.pairs.pair_list import (
+    equal_values,
+    first_of,
+    last_of,
+    masked_argmin,
+)
 
-_LEAST = 1e-6  # a weight of 0 alone in its cluster still has a direction
 _DOUBTED = 0.5  # weight below which no prototype moves to a member
 
 
@@ -51,7 +56,16 @@ class ClusterMemory:
         self.weights = torch.ones_like(features[:, 0]) if weights is None else weights
         self.prototypes = centroids(features, labels, weights)
         self.momentum = momentum
+        self._most: int | None = None
         self._move = {"hard": self._hard, "mean": self._mean, "all": self._all}[update]
+
+    def expect(self, batches: Tensor) -> None:
+        """Learn how many images of one cluster a batch of the epoch holds at most.
+
+        Args:
+            batches: int64 (S, B), training rows of each step.
+        """
+        self._most = most_equal(self.labels[batches])
 
     @torch.no_grad()
     def update(self, rows: Tensor, features: Tensor) -> None:
@@ -62,31 +76,25 @@ class ClusterMemory:
             features: (B, D), unit rows.
         """
         features = features.detach().to(self.instances.dtype)
-        clusters, segment = torch.unique(self.labels[rows], return_inverse=True)
-        self._move(clusters, segment, features, self.weights[rows])
-        last = last_occurrence(rows)
-        self.instances[rows[last]] = features[last]
+        clusters = self.labels[rows]
+        self._move(clusters, equal_values(clusters), features, self.weights[rows])
+        self.instances[rows] = features[last_of(equal_values(rows))]
 
-    def _blend(self, clusters: Tensor, targets: Tensor) -> None:
-        move_rows(self.prototypes, clusters, targets, self.momentum)
+    # In each of these, images of one cluster find one target: they write the same row alike.
 
-    def _hard(self, clusters: Tensor, segment: Tensor, features: Tensor, weights: Tensor) -> None:
-        similarity = (features * self.prototypes[clusters[segment]]).sum(dim=1)
+    def _hard(self, clusters: Tensor, same: Tensor, features: Tensor, weights: Tensor) -> None:
+        similarity = (features * self.prototypes[clusters]).sum(dim=1)
         similarity = similarity + 4 * (weights < _DOUBTED)  # behind all others
-        self._blend(clusters, features[segment_argmin(similarity, segment, len(clusters))])
+        hardest = masked_argmin(similarity.expand_as(same), same)
+        move_rows(self.prototypes, clusters, features[hardest], self.momentum)
 
-    def _mean(self, clusters: Tensor, segment: Tensor, features: Tensor, weights: Tensor) -> None:
-        self._blend(clusters, segment_mean(features, segment, weights, len(clusters)))
+    def _mean(self, clusters: Tensor, same: Tensor, features: Tensor, weights: Tensor) -> None:
+        mean = cluster_means(features, same, weights)
+        move_rows(self.prototypes, clusters, mean, self.momentum)
 
-    def _all(self, clusters: Tensor, segment: Tensor, features: Tensor, weights: Tensor) -> None:
-        trusted = weights >= _DOUBTED
-        segment, features = segment[trusted], features[trusted]
-        if not len(segment):
-            return
-        rank = occurrence_rank(segment)
-        for k in range(int(rank.max()) + 1):
-            chosen = rank == k
-            self._blend(clusters[segment[chosen]], features[chosen])
+    def _all(self, clusters: Tensor, same: Tensor, features: Tensor, weights: Tensor) -> None:
+        same = same & (weights >= _DOUBTED)
+        move_in_turn(self.prototypes, clusters, same, features, self.momentum, self._most)
 
 
 def cluster_memory(inputs: MemoryInputs, settings: TrainConfig) -> ClusterMemory:
@@ -101,43 +109,46 @@ def move_rows(rows: Tensor, chosen: Tensor, targets: Tensor, momentum: float) ->
 
     Args:
         rows: (K, D).
-        chosen: int64 (k,), distinct.
+        chosen: int64 (k,); equal ones have equal targets.
         targets: (k, D).
         momentum: share of the old row that is kept.
     """
-    rows[chosen] = F.normalize(momentum * rows[chosen] + (1 - momentum) * targets, dim=1)
+    rows[chosen] = _towards(rows[chosen], targets, momentum)
 
 
-def segment_mean(features: Tensor, segment: Tensor, weights: Tensor, count: int) -> Tensor:
-    """Return the weighted mean of each segment, (count, D).
-
-    Args:
-        features: (B, D).
-        segment: int64 (B,), below `count`; each segment has a member.
-        weights: (B,), at least 0.
-        count: number of segments.
-    """
-    weights = weights.to(features.dtype).clamp_min(_LEAST)[:, None]
-    total = features.new_zeros(count, features.shape[1])
-    total.index_add_(0, segment, features * weights)
-    return total / features.new_zeros(count, 1).index_add_(0, segment, weights)
-
-
-def centroids(features: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Return the normalised, weighted mean of each cluster.
+def move_in_turn(
+    rows: Tensor, chosen: Tensor, same: Tensor, targets: Tensor, momentum: float, most: int | None
+) -> None:
+    """Move some unit rows towards one target after the other, in place.
 
     Args:
-        features: (N, D).
-        labels: int64 (N,), 0..K-1, -1 outlier.
-        weights: (N,), at least 0; None: all count alike.
-
-    Returns:
-        (K, D), unit rows.
+        rows: (K, D).
+        chosen: int64 (B,), row of each target, with repeats.
+        same: bool (B, B), the targets that the row of each target moves to, in their order.
+        targets: (B, D).
+        momentum: share of the old row that each move keeps.
+        most: targets that a row has at most; None: B.
     """
-    inside = labels >= 0
-    if weights is not None:
-        features = features * weights.clamp_min(_LEAST)[:, None]
-    count = int(labels.max()) + 1
-    total = features.new_zeros(count, features.shape[1])
-    total.index_add_(0, labels[inside], features[inside])
-    return F.normalize(total, dim=1)
+    rank = same.cumsum(dim=1)
+    for turn in range(1, 1 + (len(chosen) if most is None else most)):
+        now = same & (rank == turn)
+        old = rows[chosen]
+        moved = _towards(old, targets[first_of(now)], momentum)
+        rows[chosen] = torch.where(now.any(dim=1, keepdim=True), moved, old)
+
+
+def most_equal(values: Tensor) -> int:
+    """Return how often a value stands in one row at most.
+
+    Args:
+        values: int64 (S, B).
+    """
+    ordered = values.sort(dim=1).values
+    place = torch.arange(values.shape[1], device=values.device).expand_as(ordered)
+    begins = torch.ones_like(ordered, dtype=torch.bool)
+    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    return int((place - torch.where(begins, place, 0).cummax(dim=1).values).max()) + 1
+
+
+def _towards(rows: Tensor, targets: Tensor, momentum: float) -> Tensor:
+    return F.normalize(momentum * rows + (1 - momentum) * targets, dim=1)

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from mprd.config import TrainConfig
-from mprd.losses.memories.cluster import move_rows
+from mprd.losses.memories.cluster import most_equal, move_in_turn
 from mprd.losses.memories.registry import MemoryInputs
-from mprd.pairs.pair_list import occurrence_rank
+from mprd.losses.memories.sums import sums_of_groups
+from mprd.pairs.pair_list import equal_values, first_of
 
 
 class HybridMemory:
@@ -40,8 +41,23 @@ class HybridMemory:
         self._order = torch.argsort(self.labels, stable=True)
         self._sizes = torch.bincount(self.labels)
         self._start = self._sizes.cumsum(0) - self._sizes
-        self.prototypes = features.new_zeros(len(self._sizes), features.shape[1])
-        self._average(torch.arange(len(self._sizes), device=labels.device))
+        self._most: int | None = None
+        self._room = len(features)
+        ordered = self.labels[self._order]
+        sums = sums_of_groups(features[self._order], ordered, len(self._sizes))
+        self.prototypes = sums / self._sizes[:, None]
+
+    def expect(self, batches: Tensor) -> None:
+        """Learn how often an image comes in a batch, and how many its classes hold, at most.
+
+        Args:
+            batches: int64 (S, B), training rows of each step.
+        """
+        self._most = most_equal(batches)
+        classes = self.labels[batches].sort(dim=1).values
+        sizes = self._sizes[classes]
+        sizes[:, 1:] *= classes[:, 1:] != classes[:, :-1]
+        self._room = int(sizes.sum(dim=1).max())
 
     @torch.no_grad()
     def update(self, rows: Tensor, features: Tensor) -> None:
@@ -52,21 +68,27 @@ class HybridMemory:
             features: (B, D), unit rows.
         """
         features = features.detach().to(self.instances.dtype)
-        rank = occurrence_rank(rows)
-        for k in range(int(rank.max()) + 1):
-            row, target = rows[rank == k], features[rank == k]
-            move_rows(self.instances, row, target, self.momentum)
-        self._average(torch.unique(self.labels[rows]))
+        same = equal_values(rows)
+        move_in_turn(self.instances, rows, same, features, self.momentum, self._most)
+        self._average(self.labels[rows])
 
     def _average(self, classes: Tensor) -> None:
-        """Take the means of some classes anew; sums that are carried on would drift."""
-        sizes = self._sizes[classes]
-        owner = torch.repeat_interleave(torch.arange(len(classes), device=classes.device), sizes)
-        first = (sizes.cumsum(0) - sizes)[owner]
-        place = self._start[classes][owner] + torch.arange(len(owner), device=owner.device) - first
-        total = self.prototypes.new_zeros(len(classes), self.prototypes.shape[1])
-        total.index_add_(0, owner, self.instances[self._order[place]])
-        self.prototypes[classes] = total / sizes[:, None]
+        """Take the means of some classes anew; sums that are carried on would drift.
+
+        Args:
+            classes: int64 (B,), with repeats; the instances of all take at most `_room` places.
+        """
+        first = first_of(equal_values(classes))
+        place = torch.arange(len(classes), device=classes.device)
+        sizes = torch.where(first == place, self._sizes[classes], 0)  # a repeated class: once
+        ends = sizes.cumsum(0)
+        slot = torch.arange(self._room, device=classes.device)
+        owner = torch.searchsorted(ends, slot, right=True)  # B: behind the last
+        held = owner.clamp_max(len(classes) - 1)
+        instance = self._start[classes][held] + slot - (ends - sizes)[held]
+        members = self._order[instance.clamp_max(len(self._order) - 1)]
+        sums = sums_of_groups(self.instances[members], owner, len(classes))
+        self.prototypes[classes] = sums[first] / self._sizes[classes][:, None]
 
 
 def hybrid_memory(inputs: MemoryInputs, settings: TrainConfig) -> HybridMemory:

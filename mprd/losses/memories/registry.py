@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -49,6 +49,17 @@ class Memory(Protocol):
             rows: int64 (B,), training rows, each with a class; of a repeated row the last counts.
             features: (B, D), unit rows.
         """
+
+
+@runtime_checkable
+class LooksAhead(Protocol):
+    """A memory that wants to know the batches of an epoch, such as to know the size of its work.
+
+    A step should ask nothing back from the device: no `unique`, `nonzero`, bool index or `item`.
+    """
+
+    def expect(self, batches: Tensor) -> None:
+        """Take note of the batches before the first: int64 (S, B), training rows of each step."""
 
 
 # (what it starts from, the `train` section) -> a memory.

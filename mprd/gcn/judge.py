@@ -48,7 +48,7 @@ class Questions:
 class Judge:
     """A relation network in the context of one epoch: it answers questions about pairs.
 
-    No answer makes the host wait for the device.
+    No answer makes the host wait for a GPU.
     """
 
     def __init__(
@@ -63,6 +63,8 @@ class Judge:
         """
         self.network, self.context, self.scaling = network, context, scaling
         self._projected: Tensor | None = None
+        # Fewer products on a CPU; a GPU would wait to learn how many rows there are.
+        self._distinct = not context.memory.is_cuda
         slots = 2 + 2 * context.star_size
         self._most = block_pairs(context.memory, slots, network.shape)
 
@@ -73,10 +75,16 @@ class Judge:
 
     def answer(self, questions: Questions) -> Tensor:
         """Return logits (P,), differentiable in the network's weights."""
-        features = questions.features
-        if features is None:
-            features = self.context.memory[questions.graphs.nodes]
-        return self.network(questions.graphs, self.network.project(features))
+        graphs, features = questions.graphs, questions.features
+        if features is not None:
+            return self.network(graphs, self.network.project(features))
+        if not self._distinct:
+            return self.network(graphs, self.network.project(self.context.memory[graphs.nodes]))
+        rows, inverse = torch.unique(graphs.nodes, return_inverse=True)
+        projected = self.network.project(self.context.memory[rows])
+        # Not `projected[inverse]`: its backward adds in an order that changes from run to run.
+        spread = projected.index_select(0, inverse.flatten()).unflatten(0, inverse.shape)
+        return self.network(graphs, spread)
 
     def logits(self, pairs: Tensor) -> Tensor:
         """Return logits of pairs, differentiable in the network's weights.

@@ -31,6 +31,19 @@ def test_large_blocks_give_the_same_answers(kind, count):
     assert len(small) == count
 
 
+def test_distinct_rows_are_only_a_shorter_way():
+    epoch = make_epoch(count=300, dim=24, seed=1)
+    pairs, found = some_pairs(200, 300), []
+    for distinct in (True, False):
+        asked = judge(epoch, "raw")
+        asked._distinct = distinct
+        logits = asked.logits(pairs)
+        logits.square().sum().backward()
+        found.append((logits.detach(), asked.network.feature.weight.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
 def test_a_cpu_judges_256_pairs_at_once():
     assert block_pairs(torch.zeros(3, 4), 16, GcnShape("relational", 24)) == 256
 

@@ -42,7 +42,9 @@ def asked(kind: str) -> Judge:
     settings = SETTINGS.model_copy(update={"node_features": kind})
     network = build_gcn(settings, epoch.features.shape[1], 0)
     sample = some_pairs(40, len(context))
-    return Judge(network, context, None if kind == "raw" else context.scaling(sample))
+    judge = Judge(network, context, None if kind == "raw" else context.scaling(sample))
+    judge._distinct = False  # as on a GPU
+    return judge
 
 
 def source(judge: Judge) -> TaskSource:

@@ -1,6 +1,5 @@
 """Epochs in one process: the bytes of stages on their own, and what fails behind a stage."""
 
-import os
 import re
 import resource
 import shutil
@@ -112,7 +111,6 @@ def epochs(run, config, *, before=None):
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=before,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
 
 

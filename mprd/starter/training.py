@@ -39,7 +39,11 @@ def choose_training(images: int, *, weights: bool, wanted: bool = False) -> Choi
     if wanted:
         return Choice(EPOCHS, f"{EPOCHS} epochs, as --train asks")
     if images >= SMALL:
-        known = "on 12,936 images, training from ImageNet weights made clusters much better"
+        known = (
+            "what training adds to such weights was not measured"
+            if weights
+            else "on 12,936 images, training from ImageNet weights made clusters much better"
+        )
         return Choice(EPOCHS, f"{EPOCHS} epochs ({known})")
     known = (
         "use such weights as they are: a gain by training on so few images was not measured"

@@ -138,6 +138,7 @@ def test_training_is_chosen_by_what_was_measured():
     assert "on 283 images, training from ImageNet weights made clusters no better" in small.why
     assert "was not measured" in known.why
     assert "12,936 images" in large.why
+    assert "was not measured" in choose_training(12_936, weights=True).why
     assert choose_training(283, weights=False, wanted=True).epochs == EPOCHS
 
 

@@ -169,7 +169,7 @@ def _random_resized_crop(
     size_x = (scale.sqrt() / aspect).clamp(max=1)
     center_y = (2 * draw[2] - 1) * (1 - size_y)
     center_x = (2 * draw[3] - 1) * (1 - size_x)
-    sign = torch.where(draw[4] < flip, -1.0, 1.0)
+    sign = 1 - 2 * (draw[4] < flip).float()
     zero = torch.zeros_like(sign)
     theta = torch.stack(
         [

@@ -76,4 +76,4 @@ def camera_loss(
     both = torch.cat([logits.masked_fill(~positive, float("-inf")), negative], dim=1)
     total = both.logsumexp(dim=1)
     mean = (logits * positive).sum(dim=1) / counts.clamp_min(1)
-    return within + across * torch.where(seen, total - mean, 0.0).sum() / len(x)
+    return within + across * (total - mean).masked_fill(~seen, 0.0).sum() / len(x)

@@ -106,8 +106,8 @@ def _hardest(
     where = clusters.expand(batch, -1)
     alike = alike.masked_fill(~negative, float("-inf"))
     best = alike.new_full((batch, count), float("-inf")).scatter_reduce_(1, where, alike, "amax")
-    column = torch.arange(width, device=alike.device)
-    column = torch.where(negative & (alike == best.gather(1, where)), column, width)
+    column = torch.arange(width, device=alike.device).expand_as(alike)
+    column = column.masked_fill(~negative | (alike != best.gather(1, where)), width)
     first = column.new_full((batch, count), width).scatter_reduce_(1, where, column, "amin")
     found = first < width
-    return torch.where(found, first, 0), found
+    return first.masked_fill(~found, 0), found

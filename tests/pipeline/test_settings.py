@@ -31,7 +31,13 @@ SECTIONS = {
 }
 FIELDS = sorted(set(known_keys(Config)) - SECTIONS)
 # They decide where and how fast a stage computes, or what memory it is said to need.
-NOT_RESULTS = {"device", "processes", "graph.search_memory_mb", "features.batch"}
+NOT_RESULTS = {
+    "device",
+    "processes",
+    "graph.search_memory_mb",
+    "features.batch",
+    "train.step_graph",
+}
 ESTIMATES = {
     "pretrain": {"graph.k1"},
     "train": {"graph.k1", "graph.backend"},  # which says whether ranks may be given

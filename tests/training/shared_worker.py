@@ -8,6 +8,7 @@ import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from mprd.models.network import ReidNetwork  # noqa: E402
 from mprd.pairs.hard_pairs import HardPairs  # noqa: E402
 from mprd.system import group  # noqa: E402
 from mprd.training.epoch import make_optimizer  # noqa: E402
+from mprd.training.sharing import from_first  # noqa: E402
 from mprd.training.step import EpochTrainer  # noqa: E402
 from tests.gcn.conftest import make_epoch  # noqa: E402
 
@@ -90,6 +92,9 @@ def main(folder: Path) -> None:
     found["gathered"] = [
         group.gather(part, n, 4) for part, n in zip(parts, (0, 1, 8, 30), strict=True)
     ]
+    held = SimpleNamespace(values=torch.full((3,), float(group.rank())), name="a memory")
+    from_first(held)
+    found["first"] = held.values
     torch.save(found, folder / f"{group.size()}-{group.rank()}.pt")
     group.leave()
 

@@ -53,6 +53,11 @@ def test_all_processes_hold_the_same(found, size):
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
+def test_tensors_come_from_the_first_process(found, size):
+    assert all(not result["first"].any() for result in found[size])
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
 def test_parts_are_gathered_in_order(found, size):
     for result in found[size]:
         assert torch.equal(result["judge"], found[1][0]["judge"])

@@ -80,7 +80,7 @@ class HybridMemory:
         """
         first = first_of(equal_values(classes))
         place = torch.arange(len(classes), device=classes.device)
-        sizes = torch.where(first == place, self._sizes[classes], 0)  # a repeated class: once
+        sizes = self._sizes[classes] * (first == place)  # a repeated class: once
         ends = sizes.cumsum(0)
         slot = torch.arange(self._room, device=classes.device)
         owner = torch.searchsorted(ends, slot, right=True)  # B: behind the last

@@ -59,5 +59,5 @@ def _by_segments(values: Tensor, group: Tensor, count: int) -> Tensor:
 
 
 def _by_rows(values: Tensor, group: Tensor, count: int) -> Tensor:
-    inside = torch.where((group >= 0) & (group < count), group, count)
+    inside = group.masked_fill((group < 0) | (group >= count), count)
     return values.new_zeros(count + 1, values.shape[1]).index_add_(0, inside, values)[:count]

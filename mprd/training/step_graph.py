@@ -185,7 +185,10 @@ class CudaCapture:
         torch.set_autocast_cache_enabled(False)
         try:
             # Other threads may go on with their own work on the GPU meanwhile.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            recording = torch.cuda.graph(
+                graph, stream=self._stream, capture_error_mode="thread_local"
+            )
+            with torch.cuda.device(trainer.device), recording:
                 losses = function()
         except RuntimeError:
             # The old generator waits for the end of a recording that will not come.

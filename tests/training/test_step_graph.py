@@ -1,5 +1,6 @@
 """Steps that are recorded and replayed, with a stand-in for the recorder of a GPU."""
 
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -118,3 +119,73 @@ def test_an_obstacle_is_told_and_trained_on(monkeypatch):
         found = torch.stack([steps(n) for n in range(STEPS)])
     assert torch.equal(found, train()[0])
     assert said == ["Steps are not recorded as a CUDA graph: too few."]
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """The calls of `CudaCapture` to torch.cuda; what is recorded runs once, as nothing is a GPU."""
+    calls = SimpleNamespace(registered=[], streams=[])
+
+    class Graph:
+        def register_generator_state(self, generator):
+            calls.registered.append(generator)
+
+        def replay(self):
+            pass
+
+    @contextmanager
+    def graph(recorded, *, stream, capture_error_mode):
+        assert isinstance(recorded, Graph)
+        calls.streams.append(stream)
+        yield
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: f"stream of {device}")
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    return calls
+
+
+def capturable(trainer):
+    return [settings["capturable"] for settings in trainer.optimizer.param_groups]
+
+
+def test_a_recording_knows_the_random_numbers_and_leaves_an_ordinary_optimiser(cuda):
+    trainer = make_trainer()
+    store, batches = make_store(), trainer.expect(make_plan(trainer))
+    capture = step_graph.CudaCapture(trainer)
+    seen = []
+
+    def function():
+        seen.extend([capturable(trainer), torch.is_autocast_cache_enabled()])
+        seen.append([p.grad for p in trainer.network.parameters() if p.grad is not None])
+        return trainer.step(store, batches.of_step(0))
+
+    replay, losses = capture.record(function)
+    replay()
+    assert losses.shape == (2,)
+    assert seen == [[True], False, []]
+    assert cuda.registered == [trainer.generator]
+    assert cuda.streams == ["stream of cpu"]
+    assert torch.is_autocast_cache_enabled()
+    capture.end()
+    assert capturable(trainer) == [False]
+    assert all(p.grad is None for p in trainer.network.parameters())
+
+
+def test_after_a_failed_recording_random_numbers_go_on(cuda):
+    trainer = make_trainer()
+    expected = torch.Generator()
+    expected.set_state(trainer.generator.get_state())
+
+    def function():
+        torch.rand(3, generator=trainer.generator)
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    with pytest.raises(RuntimeError, match="not permitted"):
+        step_graph.CudaCapture(trainer).record(function)
+    assert trainer.generator is not cuda.registered[0]
+    draws = (torch.rand(5, generator=g) for g in (trainer.generator, expected))
+    assert torch.equal(*draws)
+    assert capturable(trainer) == [False]
+    assert torch.is_autocast_cache_enabled()

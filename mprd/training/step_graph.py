@@ -70,7 +70,9 @@ def epoch_steps(
         return
     if why:
         tell(f"Steps are not recorded as a CUDA graph: {why}.")
-    yield lambda number: trainer.step(store, batches.of_step(number))
+    # The same shapes as in a recording, so that the same random numbers are drawn.
+    padded = trainer.device.type == "cuda"
+    yield lambda number: trainer.step(store, batches.of_step(number, padded=padded))
 
 
 def obstacle(trainer: EpochTrainer, store: PixelStore, steps: int) -> str | None:
@@ -102,7 +104,7 @@ class GraphSteps:
     ) -> None:
         """Set up an epoch; arguments as `epoch_steps`."""
         self._batches, self._capture, self._tell = batches, capture, tell
-        self._eager = lambda number: trainer.step(store, batches.of_step(number))
+        self._eager = lambda number: trainer.step(store, batches.of_step(number, padded=True))
         first = batches.of_step(0, padded=True)
         fixed = Batch(first.rows.clone(), first.members.clone(), first.host)
         self._fixed, self._step = fixed, lambda: trainer.step(store, fixed)

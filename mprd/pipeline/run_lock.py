@@ -97,16 +97,17 @@ def is_running(run: RunLayout) -> bool:
     return False
 
 
-def remove_idle_locks(folder: Path) -> None:
-    """Remove the lock files of results below a folder that no process holds.
+def remove_idle_locks(folder: Path, pattern: str = "**/.*.lock") -> None:
+    """Remove the lock files of results in a folder that no process holds.
 
     Results appear whole, by a rename. So a process that takes such a lock at this very moment does
     at worst the same work as another one. The locks of runs stay.
 
     Args:
-        folder: of a run, or of what runs share; it need not be there.
+        folder: such as that of a run, or of what runs share; it need not be there.
+        pattern: of the lock files.
     """
-    for path in folder.rglob(".*.lock"):
+    for path in folder.glob(pattern):
         if path.name == _RUNNING:
             continue
         lock = FileLock(path)

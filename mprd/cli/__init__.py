@@ -3,6 +3,8 @@
 Heavy imports happen inside the commands, so that `mprd --help` and light stages start fast.
 """
 
+import atexit
+import gc
 import os
 import sys
 
@@ -17,6 +19,11 @@ from mprd.cli import own, look, use, features, tools, stages  # isort: skip # no
 from mprd.cli.app import app
 from mprd.cli.interrupts import Stopped, listening
 from mprd.errors import UserError
+
+# A small stage is mostly the start and end of its process. Libraries make many objects at
+# import and few in cycles: the collector looks at them seldom, and not again at the end.
+gc.set_threshold(50_000)
+atexit.register(gc.freeze)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mprd.evidence.roc import roc_auc
 from mprd.gcn.calibration import at_prior, calibration, estimate_prior
 from mprd.gcn.judge import Judge
 from mprd.gcn.pairs import PairSet
@@ -70,11 +71,7 @@ def _compare(scores: dict[str, Tensor], same: Tensor) -> dict[str, Any]:
 
 def auc(score: Tensor, same: Tensor) -> float:
     """Return the area under the ROC curve of scores (n,); NaN if all answers (n,) are alike."""
-    from sklearn.metrics import roc_auc_score
-
-    if not bool(same.any()) or bool(same.all()):
-        return float("nan")
-    return float(roc_auc_score(same.cpu().numpy(), score.cpu().numpy()))
+    return roc_auc(same.cpu().numpy(), score.cpu().numpy())
 
 
 def _metrics(answer: Tensor, truth: Tensor) -> dict[str, float]:

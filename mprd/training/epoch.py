@@ -18,6 +18,7 @@ from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs, PairFilter
 from mprd.pairs.pair_list import PairList, random_member, without
 from mprd.system.progress import progress
+from mprd.training.optimizer import Adam
 from mprd.training.sharing import add_gradients, embed
 
 _CHECK_EVERY = 20
@@ -45,10 +46,10 @@ def learning_rate(settings: TrainConfig, epoch: int) -> float:
     return settings.lr * settings.lr_gamma ** ((epoch - 1) // settings.lr_step)
 
 
-def make_optimizer(network: ReidNetwork, settings: TrainConfig, epoch: int) -> torch.optim.Adam:
+def make_optimizer(network: ReidNetwork, settings: TrainConfig, epoch: int) -> Adam:
     """Return Adam over all trained parameters, at the epoch's learning rate."""
     parameters = [p for p in network.parameters() if p.requires_grad]
-    return torch.optim.Adam(
+    return Adam(
         parameters,
         lr=learning_rate(settings, epoch),
         weight_decay=settings.weight_decay,

@@ -1,11 +1,9 @@
 """What Snakemake runs again: for every setting, and for every file of the user's own."""
 
 import json
-import multiprocessing
 import os
 import re
 import shutil
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -21,6 +19,7 @@ from mprd.pipeline.stages import STAGES
 from mprd.pipeline.stages import stage as find_stage
 from mprd.pipeline.stale import stale_jobs
 from tests.workflow.dry_runs import ASKED, TARGETS, dry_run, planned
+from tests.workflow.forks import in_forks
 from tests.workflow.runs import GCN, configure
 from tests.workflow.runs import snakemake as run_snakemake
 
@@ -227,10 +226,7 @@ def ask(folder: Path, tmp_path: Path, cases: list[dict]) -> list[dict[str, set[s
         copy = tmp_path / str(number)
         shutil.copytree(folder, copy, copy_function=os.link)
         tasks.append((copy, values))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.workflow.dry_runs"])  # Snakemake is imported once
-    with ProcessPoolExecutor(2, context, max_tasks_per_child=1) as pool:
-        return list(pool.map(dry_run, tasks))
+    return in_forks(dry_run, tasks)
 
 
 def stale_stages(values: dict) -> dict[str, set[str]]:

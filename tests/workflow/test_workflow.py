@@ -14,7 +14,7 @@ import yaml
 from mprd.config import load_config, merge
 from mprd.pipeline.layout import RunLayout
 from mprd.stages.needs import stage_needs
-from tests.workflow.runs import ROOT, configure, contents, planned, snakemake
+from tests.workflow.runs import ROOT, TOGETHER, configure, contents, planned, snakemake
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_the_relation_gcn_beside_a_plain_run(again):
 
 
 @pytest.mark.parametrize(("run", "count"), [("tiny", 22), ("gcn", 49)])
-def test_several_epochs_in_a_job_give_the_same_bytes(again, run, count):
+def test_several_epochs_in_a_job_give_the_same_bytes(again, values, run, count):
     results = again / "results"
     before = {n: d for n, d in contents(results / run).items() if trained(n)}
     assert len(before) == count
@@ -147,6 +147,7 @@ def test_several_epochs_in_a_job_give_the_same_bytes(again, run, count):
     found = {name: digest for name, digest in contents(together).items() if trained(name)}
     assert found == before
     (together / "epochs/002/graph.h5").unlink()
+    configure(again, {**values, "runs": TOGETHER})
     snakemake(again, f"results/{run}-job/epochs/002/graph.h5")
     assert {n: d for n, d in contents(together).items() if trained(n)} == before
     logs = {path.name for path in (together / "logs/epochs").glob("*.log")}

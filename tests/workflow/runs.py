@@ -91,7 +91,7 @@ RUNS = {"tiny": {}, "gcn": merge(GCN, {"evaluate": {"every": 0, "baselines": []}
 # The same runs with two epochs in a job; only their epochs are done.
 TOGETHER = RUNS | {f"{name}-job": merge(run, {"epochs_per_job": 2}) for name, run in RUNS.items()}
 TRAINED = [
-    "results/tiny-job/epochs/003/model.safetensors",
-    "results/gcn-job/epochs/003/model.safetensors",
+    *(f"results/{name}-job/init/metrics.json" for name in RUNS),
+    *(f"results/{name}-job/epochs/003/model.safetensors" for name in RUNS),
     "results/gcn-job/epochs/003/gcn.safetensors",
 ]

@@ -17,12 +17,23 @@ HOSTILE = "<img src=x onerror=alert(1)>&\"'"
 
 
 @pytest.fixture(scope="session")
-def judged_run(tmp_path_factory, tiny_config):
+def finished_run(once, tmp_path_factory):
+    """Return a function: a copy, for this worker, of a run that one worker finishes for all."""
+
+    def copy(name, config):
+        made = once(f"{name}-run", lambda folder: finish(folder / name, config))
+        folder = tmp_path_factory.mktemp("report") / name
+        return RunLayout(shutil.copytree(made / name, folder, symlinks=True))
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def judged_run(finished_run, tiny_config):
     """Identities, cameras, times, query and gallery, judged clusters, ranks, hard pairs."""
     more = {"cluster": JUDGED, "train": {"use_hsd": True}, "graph": {"backend": "ivf"}}
     more["use_time"] = True
-    config = changed(changed(tiny_config, **GCN), **more)
-    return finish(tmp_path_factory.mktemp("report") / "judged", config)
+    return finished_run("judged", changed(changed(tiny_config, **GCN), **more))
 
 
 @pytest.fixture(scope="session")
@@ -52,10 +63,8 @@ def timed_run(judged_run, tmp_path_factory):
     return layout
 
 
-@pytest.fixture(scope="session")
-def bare_run(tmp_path_factory):
-    """Crops in one folder, without identities and cameras, one of them with a hostile name."""
-    root = tmp_path_factory.mktemp("crops")
+def draw_crops(root):
+    """Write crops of five people, one of them with a hostile name."""
     rng = np.random.default_rng(0)
     for who in range(5):
         colors = rng.integers(0, 255, (2, 3)).astype(float)
@@ -64,9 +73,15 @@ def bare_run(tmp_path_factory):
             image = (image + rng.normal(0, 12, image.shape)).clip(0, 255).astype(np.uint8)
             name = HOSTILE if who == shot == 0 else f"{who}-{shot}"
             Image.fromarray(image).save(root / f"{name.replace('/', '-')}.png")
+
+
+@pytest.fixture(scope="session")
+def bare_run(once, finished_run):
+    """Crops in one folder, without identities and cameras, one of them with a hostile name."""
+    root = once("crops", draw_crops)
     values = merge(TINY, {"data": {"dataset": "folder", "root": str(root)}})
     config = validate(merge(values, {"train": {"use_hsd": False, "use_ppa": False}}), "bare")
-    return finish(tmp_path_factory.mktemp("report") / "bare", config)
+    return finished_run("bare", config)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 Heavy imports happen inside the commands, so that `mprd --help` and light stages start fast.
 """
 
+import atexit
+import gc
 import os
 import sys
 
@@ -23,6 +25,11 @@ _ADVICE = (
     "Take a machine with more memory or, if the GPU lacks it, --device cpu; docs/memory.md has the "
     "formulas."
 )
+
+# A small stage is mostly the start and end of its process. Libraries make many objects at
+# import and few in cycles: the collector looks at them seldom, and not again at the end.
+gc.set_threshold(50_000)
+atexit.register(gc.freeze)
 
 
 def main() -> None:

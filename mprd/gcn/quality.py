@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mprd.evidence.roc import roc_auc
 from mprd.gcn.calibration import at_prior, calibration, estimate_prior
 from mprd.gcn.judge import Judge
 from mprd.gcn.pairs import PairSet
@@ -70,15 +71,7 @@ def _compare(scores: dict[str, Tensor], same: Tensor) -> dict[str, Any]:
 
 def auc(score: Tensor, same: Tensor) -> float:
     """Return the area under the ROC curve of scores (n,); NaN if all answers (n,) are alike."""
-    truth = same.cpu().numpy()
-    positives = int(truth.sum())
-    if positives in (0, len(truth)):
-        return float("nan")
-    # Equal scores share their mean rank (Mann and Whitney, 1947).
-    _, place, counts = np.unique(score.cpu().numpy(), return_inverse=True, return_counts=True)
-    rank = counts.cumsum() - (counts - 1) / 2
-    above = rank[place][truth].sum() - positives * (positives + 1) / 2
-    return float(above / positives / (len(truth) - positives))
+    return roc_auc(same.cpu().numpy(), score.cpu().numpy())
 
 
 def _metrics(answer: Tensor, truth: Tensor) -> dict[str, float]:

@@ -9,6 +9,7 @@ from mprd.clustering.graph_matrix import graph_distance
 from mprd.config import Config
 from mprd.data.index import split_rows
 from mprd.data.track_groups import TrackGroups
+from mprd.evidence.roc import roc_auc
 from mprd.evidence.transitions import Transitions, learn_transitions
 from mprd.pipeline.layout import log_prefix
 from mprd.pipeline.lineage import Lineage
@@ -89,8 +90,4 @@ def _auc(
     chosen = (rows < indices) & (cameras[rows] != cameras[indices])
     chosen &= (identities[rows] >= 0) & (identities[indices] >= 0)
     same = identities[rows[chosen]] == identities[indices[chosen]]
-    if not found.informative or same.all() or not same.any():
-        return float("nan")
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(same, found.evidence[chosen]))
+    return roc_auc(same, found.evidence[chosen]) if found.informative else float("nan")

@@ -14,6 +14,7 @@ from mprd.errors import UserError
 from mprd.models.network import ReidNetwork
 from mprd.system.progress import progress
 from mprd.training.checks import CHECK_EVERY
+from mprd.training.optimizer import Adam
 from mprd.training.sharing import from_first
 from mprd.training.step import EpochTrainer
 from mprd.training.step_graph import epoch_steps
@@ -41,10 +42,10 @@ def learning_rate(settings: TrainConfig, epoch: int) -> float:
     return settings.lr * settings.lr_gamma ** ((epoch - 1) // settings.lr_step)
 
 
-def make_optimizer(network: ReidNetwork, settings: TrainConfig, epoch: int) -> torch.optim.Adam:
+def make_optimizer(network: ReidNetwork, settings: TrainConfig, epoch: int) -> Adam:
     """Return Adam over all trained parameters, at the epoch's learning rate."""
     parameters = [p for p in network.parameters() if p.requires_grad]
-    return torch.optim.Adam(
+    return Adam(
         parameters,
         lr=learning_rate(settings, epoch),
         weight_decay=settings.weight_decay,

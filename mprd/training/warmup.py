@@ -16,6 +16,7 @@ from mprd.losses.nt_xent import nt_xent_loss
 from mprd.models.network import ReidNetwork
 from mprd.system.progress import progress
 from mprd.training.checks import CHECK_EVERY
+from mprd.training.optimizer import Adam
 from mprd.training.sharing import add_gradients, embed
 
 _RAMP = 0.05
@@ -53,9 +54,7 @@ def warm_up(
     batch = min(settings.batch_size, len(store))
     head = _projection(network.dim, settings.projection).to(device)
     parameters = [p for p in (*network.parameters(), *head.parameters()) if p.requires_grad]
-    optimizer = torch.optim.Adam(
-        parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True
-    )
+    optimizer = Adam(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _rate(s, settings.steps))
     network.train()
     log = torch.zeros(settings.steps, device=device)

@@ -2,22 +2,28 @@
 
 import pytest
 
-from tests.workflow.runs import RUNS, configure, snakemake
+from tests.workflow.runs import RUNS, TOGETHER, TRAINED, configure, snakemake
 
 
 @pytest.fixture(scope="session")
 def values(tiny_values):
-    """One DAG of runs with and without the GCN, an epoch a job and two."""
+    """One DAG of runs with and without the GCN."""
     return {**tiny_values, "epochs": 3, "runs": RUNS}
 
 
 @pytest.fixture(scope="session")
 def finished(once, values):
-    """A finished workflow, in a folder that shells would stumble over, and what it printed."""
+    """A finished workflow, in a folder that shells would stumble over, and what it printed.
+
+    Beside it lie the epochs of the same runs with two epochs in a job.
+    """
 
     def finish(folder):
         configure(folder, values)
         (folder / "printed.txt").write_text(snakemake(folder))
+        configure(folder, {**values, "runs": TOGETHER})
+        snakemake(folder, *TRAINED)
+        configure(folder, values)
 
     folder = once('it\'s a `$HOME` "work" (ü)', finish)
     return folder, (folder / "printed.txt").read_text()

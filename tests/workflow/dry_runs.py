@@ -1,20 +1,12 @@
-"""What Snakemake would run, asked in this process: a new interpreter costs more than the answer.
+"""What Snakemake would run for each of two runs."""
 
-Snakemake keeps what it parsed in globals, so a process asks once. Processes come from a fork
-server, which has no threads: a fork of pytest's own process, whose libraries have started some,
-hangs now and then.
-"""
-
-import contextlib
-import io
-import os
 import re
 from pathlib import Path
 
-import snakemake.cli
 import yaml
 
 from mprd.pipeline.stages import STAGES
+from tests.workflow.forks import run_here
 from tests.workflow.runs import ROOT
 
 ASKED = ("tiny", "gcn")
@@ -29,17 +21,9 @@ def dry_run(task: tuple[Path, dict]) -> dict[str, set[str]]:
     folder, values = task
     path = folder / "changed.yaml"
     path.write_text(yaml.safe_dump(values))
-    os.chdir(folder)
     arguments = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     arguments += ["--configfile", str(path), "--cores", "2", "--dry-run", "--nolock"]
-    output = io.StringIO()
-    with (
-        contextlib.redirect_stdout(output),
-        contextlib.redirect_stderr(output),
-        contextlib.suppress(SystemExit),
-    ):
-        snakemake.cli.main([*arguments, "--", *TARGETS])
-    return planned(output.getvalue())
+    return planned(run_here(folder, [*arguments, "--", *TARGETS])[1])
 
 
 def planned(text: str) -> dict[str, set[str]]:

@@ -11,27 +11,31 @@ import h5py
 import yaml
 
 from mprd.config import merge
+from tests.workflow.forks import in_forks, run_here
 
 ROOT = Path(__file__).parents[2]
 
 
 def snakemake(folder: Path, *args: str, check: bool = True) -> str:
     """Run Snakemake on `folder`/config.yaml with `folder` as working directory."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
+    arguments = ["--snakefile", str(ROOT / "Snakefile")]
+    arguments += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
     # Two jobs of one thread beside each other: these jobs are mostly the start of a process.
-    command += ["--resources", "device=2", "--max-threads", "1", "--cores", "2"]
-    done = subprocess.run(
-        [*command, *args],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    output = done.stdout + done.stderr
+    arguments += ["--resources", "device=2", "--max-threads", "1", "--cores", "2", *args]
+    if "--dry-run" in args:
+        ((code, output),) = in_forks(run_here, [folder], [arguments])
+    else:
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            check=False,
+        )
+        code, output = done.returncode, done.stdout + done.stderr
     if check:
-        assert done.returncode == 0, output
+        assert code == 0, output
     return output
 
 
@@ -83,11 +87,11 @@ GCN = {
         "update": {"metadata": 1, "unlabelled": 2, "collected": 1},
     },
 }
-# The same runs with two epochs in a job.
-TOGETHER = {"epochs_per_job": 2, "evaluate": {"every": 0, "baselines": []}}
-RUNS = {
-    "tiny": {},
-    "gcn": merge(GCN, {"evaluate": {"every": 0, "baselines": []}}),
-    "tiny-job": TOGETHER,
-    "gcn-job": merge(GCN, TOGETHER),
-}
+RUNS = {"tiny": {}, "gcn": merge(GCN, {"evaluate": {"every": 0, "baselines": []}})}
+# The same runs with two epochs in a job; only their epochs are done.
+TOGETHER = RUNS | {f"{name}-job": merge(run, {"epochs_per_job": 2}) for name, run in RUNS.items()}
+TRAINED = [
+    *(f"results/{name}-job/init/metrics.json" for name in RUNS),
+    *(f"results/{name}-job/epochs/003/model.safetensors" for name in RUNS),
+    "results/gcn-job/epochs/003/gcn.safetensors",
+]

@@ -1,11 +1,9 @@
 """What Snakemake runs again: for every setting, and for every file of the user's own."""
 
 import json
-import multiprocessing
 import os
 import re
 import shutil
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -21,6 +19,7 @@ from mprd.pipeline.stages import STAGES
 from mprd.pipeline.stages import stage as find_stage
 from mprd.pipeline.stale import stale_jobs
 from tests.workflow.dry_runs import ASKED, TARGETS, dry_run, planned
+from tests.workflow.forks import in_forks
 from tests.workflow.runs import GCN, configure
 from tests.workflow.runs import snakemake as run_snakemake
 
@@ -229,10 +228,7 @@ def ask(folder: Path, tmp_path: Path, cases: list[dict]) -> list[dict[str, set[s
         copy = tmp_path / str(number)
         shutil.copytree(folder, copy, copy_function=os.link)
         tasks.append((copy, values))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.workflow.dry_runs"])  # Snakemake is imported once
-    with ProcessPoolExecutor(2, context, max_tasks_per_child=1) as pool:
-        return list(pool.map(dry_run, tasks))
+    return in_forks(dry_run, tasks)
 
 
 def stale_stages(values: dict) -> dict[str, set[str]]:
@@ -368,6 +364,7 @@ def read_mine(root):
         "runs": None,
     }
     labels = {"gcn": {"metadata": {"source": "labels", "file": "labels.csv"}}}
+    labels |= {"use_time": False, "graph": {"backend": "auto"}}  # fewer jobs
     config = {**merge(asked, changes), "runs": {"gcn": merge(GCN, labels)}}
     configure(place, config)
     run_snakemake(place, "results/gcn/metrics.csv")
@@ -381,7 +378,7 @@ def stale(folder: Path) -> set[str]:
 def test_own_files_are_inputs(own):
     assert stale(own) == set()
     judged = {"metadata", "pretrain", "judge", "cluster", "train", "evaluate", "table"}
-    epoch = {"features", "graph", "transitions", "ranks", "draft"} | judged
+    epoch = {"features", "graph", "draft"} | judged
     for name, wanted in {
         "labels.csv": judged,
         "start.safetensors": {"init"} | epoch,

@@ -59,13 +59,34 @@ COMBINED: dict[str, dict] = {
 
 # Average linkage, and what the times of the images say; on camera proxies, as `cap` below.
 STORED = {"graph": {"eps_max": 0.97}}
-LINKAGE = merge(STORED, {"cluster": {"method": "linkage", "threshold": 0.8}})
 TIMED = merge(STORED, {"use_time": True})
+CAP = merge(VARIANTS["contrast"], CAMERA)
+
+
+def _linkage(threshold: float) -> dict:
+    """Return average linkage with this cut, without times."""
+    return merge(STORED, {"cluster": {"method": "linkage", "threshold": threshold}})
+
+
+BEST = merge(CAP, merge(_linkage(0.6), TIMED))
 EVIDENCE: dict[str, dict] = {
-    "linkage": merge(VARIANTS["contrast"], merge(CAMERA, LINKAGE)),
-    "time": merge(VARIANTS["contrast"], merge(CAMERA, TIMED)),
-    "linkage-time": merge(VARIANTS["contrast"], merge(CAMERA, merge(LINKAGE, TIMED))),
-    "judged-time": merge(VARIANTS["judged"], merge(CAMERA, TIMED)),
+    "linkage": merge(CAP, _linkage(0.7)),
+    "time": merge(CAP, TIMED),
+    "linkage-time": BEST,
+    "linkage-time-0.7": merge(BEST, _linkage(0.7)),
+    "linkage-time-0.8": merge(BEST, _linkage(0.8)),
+    "linkage-time-weights": merge(BEST, WEIGHTS),
+    "linkage-time-online": merge(BEST, {"train": {"online_weight": 0.5}}),
+    "linkage-time-weights-online": merge(
+        BEST, {"train": {"member_weights": True, "online_weight": 0.5}}
+    ),
+    "linkage-time-weights-hsd": merge(BEST, {"train": {"member_weights": True, "use_hsd": True}}),
+    "contrast-linkage-time": merge(BEST, {"train": {"memory": "cluster", "momentum": 0.1}}),
+    "judged-time": merge(JUDGED, merge(CAMERA, TIMED)),
+    "judged-linkage-time": merge(
+        merge(JUDGED, merge(CAMERA, TIMED)),
+        {"cluster": {"method": "linkage", "threshold": 0.7, "gamma": 0.05}},
+    ),
     "oracle-clusters-cap": merge(VARIANTS["oracle-clusters"], CAMERA),
 }
 
@@ -78,7 +99,7 @@ RIVALS: dict[str, dict] = {
         VARIANTS["contrast"],
         {"cluster": {"self_paced": True}, "train": {"memory": "hybrid", "momentum": 0.2}},
     ),
-    "cap": merge(VARIANTS["contrast"], CAMERA),
+    "cap": CAP,
     "mprd": merge(VARIANTS["hsd-ppa"], {"use_gcn": True}),
     "judged-weights": VARIANTS["judged-weights"],
 }

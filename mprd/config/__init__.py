@@ -5,7 +5,8 @@ from mprd.config.data import DataConfig, SyntheticConfig
 from mprd.config.gcn import GcnConfig
 from mprd.config.load import Run, dump_yaml, expand_runs, load_config, merge, read_yaml, validate
 from mprd.config.network import InitConfig, ModelConfig, WarmupConfig
-from mprd.config.sections import AugmentConfig, Config, EvaluateConfig, TrainConfig
+from mprd.config.sections import Config, EvaluateConfig
+from mprd.config.training import AugmentConfig, TrainConfig
 
 __all__ = [
     "AugmentConfig",

@@ -1,10 +1,14 @@
-"""Contrast with camera proxies, within and across cameras (Wang et al., CAP, AAAI 2021)."""
+"""Contrast with camera proxies, within and across cameras (Wang et al., CAP, AAAI 2021).
+
+The term can also hold the online association of O2CAP.
+"""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mprd.config import TrainConfig
+from mprd.losses.association import association_loss
 from mprd.losses.memories.camera import CameraMemory
 from mprd.losses.registry import LossInputs
 
@@ -18,7 +22,7 @@ def camera_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
     memory = batch.memory
     if not isinstance(memory, CameraMemory):
         raise ValueError("The camera loss needs train.memory: camera.")
-    return camera_loss(
+    loss = camera_loss(
         batch.x,
         memory.proxy[batch.rows],
         memory.proxies,
@@ -26,6 +30,17 @@ def camera_term(batch: LossInputs, settings: TrainConfig) -> Tensor:
         memory.proxy_camera,
         temperature=settings.temperature,
         across=settings.across_weight,
+        hardest=settings.hard_proxies,
+    )
+    if settings.online_weight == 0:
+        return loss
+    return loss + settings.online_weight * association_loss(
+        batch.x,
+        memory.proxy[batch.rows],
+        memory.proxies,
+        memory.proxy_camera + 1,
+        memory.cameras,
+        temperature=settings.temperature,
         hardest=settings.hard_proxies,
     )
 

@@ -93,7 +93,7 @@ _TRAIN = (
     "train.use_hsd",
     "train.use_ppa",
     "train.extra_losses",
-    Setting(("train.across_weight", "train.hard_proxies"), CAMERA_MEMORY),
+    Setting(("train.across_weight", "train.hard_proxies", "train.online_weight"), CAMERA_MEMORY),
     Setting(("train.memory_update",), PROTOTYPES),
     Setting(("train.hsd_mix", "train.hsd_margin"), HSD),
     Setting(("train.ppa_mix", "train.ppa_weight"), PPA),

@@ -89,6 +89,11 @@ CASES = {
         {"train": {"memory": "camera"}},
         "train.memory: camera",
     ),
+    "train.online_weight": (
+        {"train": {"online_weight": 0.5}},
+        {"train": {"memory": "camera"}},
+        "train.memory: camera",
+    ),
     "train.hsd_margin": (
         {"train": {"hsd_margin": 0.3}},
         {"train": {"use_hsd": True}},

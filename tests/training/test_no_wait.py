@@ -21,6 +21,7 @@ PAIRS = {
     "hsd": {"use_hsd": True},
     "ppa": {"use_ppa": True},
     "both": {"use_hsd": True, "use_ppa": True},
+    "online": {"online_weight": 0.5},
 }
 
 
@@ -87,14 +88,14 @@ VARIANTS = [
     for memory in ("cluster", "camera", "hybrid")
     for pairs in PAIRS
     for update in (("hard", "mean", "all") if memory != "hybrid" else ("hard",))
-    if memory != "hybrid" or pairs == "plain"
+    if memory == "camera" or (memory == "cluster" and pairs != "online") or pairs == "plain"
 ]
 
 
 @pytest.mark.parametrize(("memory", "pairs", "update"), VARIANTS)
 @pytest.mark.parametrize("judged", [False, True])
 def test_a_step_waits_for_nothing(memory, pairs, update, judged):
-    if judged and pairs == "plain":
+    if judged and pairs in ("plain", "online"):
         pytest.skip("nothing to judge")
     store = make_store()
     trainer = make_trainer(memory, judged, memory_update=update, **PAIRS[pairs])

@@ -18,6 +18,7 @@ class CameraMemory(ClusterMemory):
         proxy_cluster: int64 (Q,).
         proxy_camera: int64 (Q,), -1: the images whose camera is unknown.
         proxy: int64 (N,), proxy of each image, -1 outlier.
+        cameras: the largest camera + 2: that many values has `proxy_camera` + 1 at most.
     """
 
     def __init__(self, inputs: MemoryInputs, settings: TrainConfig) -> None:
@@ -30,7 +31,7 @@ class CameraMemory(ClusterMemory):
             inputs.weights,
         )
         inside = inputs.labels >= 0
-        span = int(inputs.cameras.max()) + 2  # cameras -1 .. largest
+        span = self.cameras = int(inputs.cameras.max()) + 2  # cameras -1 .. largest
         key = inputs.labels * span + inputs.cameras + 1
         distinct, place = torch.unique(key[inside], return_inverse=True)
         self.proxy_cluster = distinct // span

@@ -160,7 +160,10 @@ def test_inspect_prints_and_checks(cli, market, tmp_path):
         (("index", "--dataset", "market1501", "--data-dir", "no", "--out", "x.h5"), "Looked at"),
         (("index", "--config", "none.yaml", "--out", "x.h5"), "none.yaml does not exist"),
         (("pixels", "--index", "none.h5", "--out", "x.h5"), "none.h5 does not exist"),
-        (("graph", "--features", "none.h5", "--out", "x.h5"), "Make it with `mprd features`"),
+        (
+            ("graph", "--index", "i.h5", "--features", "none.h5", "--out", "x.h5"),
+            "Make it with `mprd features`",
+        ),
         (("inspect", "none.h5"), "none.h5 does not exist"),
         (("evaluate", "--index", "i", "--pixels", "p", "--out", "o", "--rankings", "r"), "either"),
         (("new", "~nobody_here/crops"), "names the home of a user who is not known"),
@@ -282,4 +285,4 @@ def test_a_missing_file_is_told_with_the_command_that_was_typed(cli, tiny_values
                 with pytest.raises(UserError, match=words):
                     require_given(one.name, {read.name: None}, config, step=2)
                 named.append(one.name)
-    assert {"graph", "draft", "cluster", "train"} <= {*named}
+    assert {"draft", "cluster", "train"} <= {*named}

@@ -40,7 +40,8 @@ def test_a_stage_names_its_own_settings(cli, monkeypatch, tmp_path):
         return run
 
     monkeypatch.setattr(Stage, "function", fail)
-    files = ("--features", tmp_path / "f.h5", "--out", tmp_path / "g.h5")
+    files = ("--index", tmp_path / "i.h5", "--features", tmp_path / "f.h5")
+    files += ("--out", tmp_path / "g.h5")
     code, _, said = cli("graph", *files)
     assert code == 2
     assert said.startswith("mprd: error: graph: the memory of the GPU is too small")

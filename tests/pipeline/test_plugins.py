@@ -196,7 +196,10 @@ def test_the_commands_tell_of_a_broken_plugin(tmp_path):
     (tmp_path / "x.png").touch()
     for command in (
         ["config", "check", "a.yaml"],
-        ["graph", "--features", "f.h5", "--out", "g.h5", "--config", "a.yaml"],
+        [
+            "graph",
+            *["--index", "i.h5", "--features", "f.h5", "--out", "g.h5", "--config", "a.yaml"],
+        ],
         ["embed", "x.png", "--model", "m.safetensors", "--out", "o.h5", "--plugin", "mine.py"],
     ):
         done = subprocess.run(

@@ -275,7 +275,7 @@ def test_files_of_the_table_are_those_of_the_run(tiny_config):
     assert "previous_clusters" not in read("cluster", 1)
     assert read("cluster", 2)["previous_clusters"] == "r/epochs/001/clusters.h5"
     assert "previous_clusters" not in read("cluster", "final")
-    assert "index" not in read("graph", 1)
+    assert read("graph", 1)["index"] == "r/index.h5"
 
 
 @pytest.mark.parametrize(

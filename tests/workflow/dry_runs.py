@@ -12,7 +12,9 @@ from tests.workflow.runs import ROOT
 ASKED = ("tiny", "gcn")
 SHARED = ("index", "pixels", "init")
 TARGETS = [
-    f"results/{run}/{name}" for run in ASKED for name in ("report.html", "final/clusters.csv")
+    f"results/{run}/{name}"
+    for run in ASKED
+    for name in ("report.html", "final/clusters.csv", "start/clusters.csv")
 ]
 
 

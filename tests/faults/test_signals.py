@@ -26,7 +26,7 @@ def training(judged_run, tmp_path):
     """A run whose second epoch is not trained yet, and the command that trains it for long."""
     shutil.copytree(judged_run.folder, tmp_path / "run")
     run = type(judged_run)(tmp_path / "run")
-    config = changed(load_config(run.config), train={"iters": 100_000})
+    config = changed(load_config(run.config), train={"iters": 5_000})
     written = list(files_written(stage("train"), run, 2, config).values())
     for path in written:
         path.unlink()

@@ -95,7 +95,7 @@ def test_a_lost_process_stops_all_with_one_sentence(
     run, config, tmp_path, one, number, code, sentence
 ):
     out, log = tmp_path / "lost", tmp_path / "said"
-    file = written(tmp_path / "c.yaml", config, processes=2, train={"iters": 100_000})
+    file = written(tmp_path / "c.yaml", config, processes=2, train={"iters": 5_000})
     with log.open("w") as said:
         process = subprocess.Popen(
             training(run, file, out), env=environment(), stdout=said, stderr=said

@@ -82,6 +82,7 @@ EVIDENCE: dict[str, dict] = {
     ),
     "linkage-time-weights-hsd": merge(BEST, {"train": {"member_weights": True, "use_hsd": True}}),
     "contrast-linkage-time": merge(BEST, {"train": {"memory": "cluster", "momentum": 0.1}}),
+    "judged-weights-time": merge(VARIANTS["judged-weights"], TIMED),  # the demo
     "judged-time": merge(JUDGED, merge(CAMERA, TIMED)),
     "judged-linkage-time": merge(
         merge(JUDGED, merge(CAMERA, TIMED)),
@@ -105,7 +106,11 @@ RIVALS: dict[str, dict] = {
 }
 
 BASE: dict[str, dict] = {
-    "synthetic": {"cluster": {"min_samples": 2}},  # and config/config.yaml
+    "synthetic": {  # and config/config.yaml, without times
+        "use_time": False,
+        "graph": {"eps_max": 0.7},
+        "cluster": {"min_samples": 2},
+    },
     "market": {
         "data": {"dataset": "folder", "height": 128, "width": 64},
         "model": {"backbone": "timm/tf_efficientnet_lite0", "bn_group_size": 0},

@@ -108,7 +108,10 @@ def end():
         plan.freshness.note()
     TOGETHER.note()
     prune_shared(RESULTS, OWNERS)
-    for folder in [shared_folder(RESULTS), *(plan.layout.folder for plan in PLANS.values())]:
+    for folder in [
+        shared_folder(RESULTS),
+        *(plan.layout.folder for plan in PLANS.values()),
+    ]:
         remove_idle_locks(folder)
     for path in (comparison(RESULTS), summary_table(RESULTS)):
         remove_idle_locks(RESULTS, f".{path.name}.lock")

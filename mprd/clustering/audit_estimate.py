@@ -10,7 +10,7 @@ four far pairs is the same, one in two could be. Inside clusters each stratum ha
 the ends where all answers are alike). Between clusters the rate falls with the similarity rank: the
 nearest stratum has a uniform prior, and at each doubling of the rank the rate is multiplied by a
 factor below 1, with prior Beta(a, 1); a, the same for all of them, is uniform in its logarithm
-from 1 to 3. What was not asked is drawn from its posterior.
+from 1 to 4. What was not asked is drawn from its posterior.
 `benchmarks/audit.py` measures how often the intervals hold the truth.
 """
 
@@ -23,7 +23,7 @@ from mprd.clustering.audit import AuditPairs
 _DRAWS, _KEPT = 20_000, 4_000
 _LEVEL = 0.95
 _JEFFREYS = 0.5
-_PACE = (1.0, 3.0)
+_PACE = (1.0, 4.0)
 
 
 @dataclass(frozen=True)

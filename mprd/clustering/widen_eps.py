@@ -11,8 +11,8 @@ from scipy.sparse import csr_array
 from mprd.artifacts import Artifact
 from mprd.clustering.from_pairs import cluster_pairs, counted_pairs
 from mprd.clustering.numbering import number_clusters
+from mprd.clustering.tracks import TrackGroups
 from mprd.config import ClusterConfig
-from mprd.data.track_groups import TrackGroups
 from mprd.errors import UserError
 
 if TYPE_CHECKING:  # slow to load, and only linkage uses it

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from mprd.losses.positives import mean_over_positives
+
 _OWN_PROXY = 0.85  # share of the own proxy in the score of a proxy; the image has the rest
 _NEAREST = 3  # cameras whose best proxy counts as a positive
 _FARTHEST = -9.0  # below every score
@@ -43,18 +45,12 @@ def association_loss(
     with torch.no_grad():
         score = (1 - _OWN_PROXY) * similarity + _OWN_PROXY * (proxies[own] @ proxies.T)
         positive = _positives(score, place, place[own], cameras)
-        itself = torch.zeros_like(positive).scatter(1, own[:, None], True)
-        rest = score.masked_fill(positive | itself, _FARTHEST)
+        taken = positive.scatter(1, own[:, None], True)
+        rest = score.masked_fill(taken, _FARTHEST)
         values, negative = rest.topk(min(hardest, len(proxies)), dim=1)
     logits = similarity / temperature
     near = logits.gather(1, negative).masked_fill(values == _FARTHEST, float("-inf"))
-    counts = positive.sum(dim=1)
-    none = counts == 0
-    # An image without another camera takes its own proxy, and then counts 0.
-    some = positive | (itself & none[:, None])
-    total = torch.cat([logits.masked_fill(~some, float("-inf")), near], dim=1).logsumexp(dim=1)
-    mean = (logits * positive).sum(dim=1) / counts.clamp_min(1)
-    return (total - mean).masked_fill(none, 0.0).mean()
+    return mean_over_positives(logits, positive, near, own).mean()
 
 
 def _positives(score: Tensor, place: Tensor, here: Tensor, cameras: int) -> Tensor:

@@ -3,13 +3,13 @@
 The term can also hold the online association of O2CAP.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mprd.config import TrainConfig
 from mprd.losses.association import association_loss
 from mprd.losses.memories.camera import CameraMemory
+from mprd.losses.positives import mean_over_positives
 from mprd.losses.registry import LossInputs
 
 
@@ -82,13 +82,6 @@ def camera_loss(
     within = F.cross_entropy(logits.masked_fill(elsewhere, float("-inf")), own)
     mates = cluster[None] == cluster[own][:, None]
     positive = mates & elsewhere
-    counts = positive.sum(dim=1)
-    seen = counts > 0
-    # An image whose cluster is in one camera only takes its own proxy, and then counts 0.
-    positive = positive.scatter(1, own[:, None], ~seen[:, None])
     most = min(hardest, logits.shape[1])
     negative = logits.masked_fill(mates, float("-inf")).topk(most, dim=1).values
-    both = torch.cat([logits.masked_fill(~positive, float("-inf")), negative], dim=1)
-    total = both.logsumexp(dim=1)
-    mean = (logits * positive).sum(dim=1) / counts.clamp_min(1)
-    return within + across * (total - mean).masked_fill(~seen, 0.0).sum() / len(x)
+    return within + across * mean_over_positives(logits, positive, negative, own).sum() / len(x)

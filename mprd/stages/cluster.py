@@ -22,10 +22,10 @@ from mprd.clustering.membership import membership
 from mprd.clustering.operating_point import confident_pairs, share_together
 from mprd.clustering.self_paced import self_paced
 from mprd.clustering.stored_tree import tree_arrays
+from mprd.clustering.tracks import TrackGroups
 from mprd.clustering.widen_eps import GraphLabels, cluster_widening_eps, operating_point
 from mprd.config import ClusterConfig, Config
 from mprd.data.index import split_rows
-from mprd.data.track_groups import TrackGroups
 from mprd.errors import UserError
 from mprd.pipeline.conditions import COMMUNITY, LINKAGE, RADIUS
 from mprd.pipeline.files import require_given
@@ -104,11 +104,11 @@ def run_cluster(
     if settings.constraints is not None and paths is not None:
         answers = read_constraints(settings.constraints, paths, tracks)
         labels = constrain(labels, relation_of(near), answers, tracks.sizes)
+        _require_two(labels, settings.constraints, out, training=not final)
     trust = membership(near, labels, tracks.sizes)
     together = share_together(labels, source.confident)
     cohesion = float(membership(source.jaccard, labels, tracks.sizes)[tracks.group].mean())
     labels = labels[tracks.group]
-    _require_two(labels, settings, out, training=not final)
     sizes, outliers = np.bincount(labels[labels >= 0]).astype(np.int32), int((labels < 0).sum())
     print(
         f"{log_prefix(out)}{len(sizes)} {_kind(out)}, {outliers} outliers of {len(labels)} images "
@@ -180,7 +180,7 @@ def _pairs(
         evidence = lineage.read("transitions", transitions, TRANSITIONS, ("evidence",))["evidence"]
     jaccard = tracks.between(graph_distance(neighbors))
     distance, near_by = compared_distances(jaccard, judged, evidence, config.time)
-    lists = tracks.group[neighbors["neighbors"][tracks.first]]
+    lists = tracks.between_lists(neighbors["neighbors"])
     confident = confident_pairs(lists, cameras[tracks.first])
     return GraphLabels(neighbors, tracks, jaccard, distance, near_by.data, confident, out)
 
@@ -193,11 +193,11 @@ def _require_rows(stored: int, listed: int, graph: Path, index: Path) -> None:
         )
 
 
-def _require_two(labels: np.ndarray, settings: ClusterConfig, out: Path, *, training: bool) -> None:
+def _require_two(labels: np.ndarray, answers: Path, out: Path, *, training: bool) -> None:
     """Check that a person's answers leave enough clusters for training."""
     if training and labels.max() < 1:
         raise UserError(
-            f"The answers in {settings.constraints} leave {labels.max() + 1} of the clusters, "
+            f"The answers in {answers} leave {labels.max() + 1} of the clusters, "
             f"training needs two ({out}). Correct them, or leave them out."
         )
 

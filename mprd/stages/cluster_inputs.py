@@ -8,8 +8,8 @@ from scipy.sparse import csr_array
 
 from mprd.clustering.constraints import Constraints, ContradictionError
 from mprd.clustering.numbering import keep_numbers
+from mprd.clustering.tracks import TrackGroups
 from mprd.config import TimeConfig
-from mprd.data.track_groups import TrackGroups
 from mprd.errors import UserError
 from mprd.evidence.fusion import corrected
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from mprd.artifacts import FEATURES, GRAPH, INDEX, write_artifact
+from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config
-from mprd.data.track_groups import TrackGroups
 from mprd.errors import UserError
 from mprd.graph.approximate import approximate_knn
 from mprd.graph.cameras import align_cameras

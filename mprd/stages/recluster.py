@@ -23,9 +23,9 @@ from mprd.clustering.linkage import LinkageTree
 from mprd.clustering.membership import membership
 from mprd.clustering.numbering import keep_numbers, numbers_of
 from mprd.clustering.stored_tree import stored_tree
+from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config, load_config
 from mprd.data.index import split_rows
-from mprd.data.track_groups import TrackGroups
 from mprd.errors import UserError
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.layout import RunLayout

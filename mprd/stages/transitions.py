@@ -6,9 +6,9 @@ import numpy as np
 
 from mprd.artifacts import GRAPH, INDEX, TRANSITIONS, write_artifact
 from mprd.clustering.graph_matrix import graph_distance
+from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config
 from mprd.data.index import split_rows
-from mprd.data.track_groups import TrackGroups
 from mprd.evidence.roc import roc_auc
 from mprd.evidence.transitions import Transitions, learn_transitions
 from mprd.pipeline.layout import log_prefix

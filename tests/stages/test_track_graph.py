@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 import mprd
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, read_artifact
 from mprd.clustering.from_pairs import cluster_pairs, counted_pairs
-from mprd.data.track_groups import TrackGroups
+from mprd.clustering.tracks import TrackGroups
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
 from mprd.stages.cluster import run_cluster

@@ -10,7 +10,7 @@ from mprd.losses.nt_xent import nt_xent_loss
 from mprd.models.backbones.registry import Architecture
 from mprd.models.network import ReidNetwork
 from mprd.training import warmup
-from tests.training.no_wait import waits
+from tests.no_wait import waits
 from tests.training.test_no_wait import make_store
 
 CPU = torch.device("cpu")

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from mprd.clustering.health import ClusterHealth, cluster_health, stability
-from mprd.data.track_groups import TrackGroups
+from mprd.clustering.tracks import TrackGroups
 from mprd.report.page.blocks import Finding, Findings, Section
 from mprd.report.page.run_data import RunData
 
@@ -101,7 +101,7 @@ def health(run: RunData) -> Section:
     metrics = cluster_health(
         tracks.between(run.distance),
         run.labels[tracks.first],
-        tracks.group[run.graph["neighbors"][tracks.first]],
+        tracks.between_lists(run.graph["neighbors"]),
         run.camera[tracks.first],
         tracks.sizes,
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
+from mprd.clustering.numbering import number_clusters
+
 
 @dataclass(frozen=True)
 class TrackGroups:
@@ -28,11 +30,8 @@ class TrackGroups:
         own = np.where(
             tracks >= 0, tracks, int(tracks.max(initial=-1)) + 1 + np.arange(len(tracks))
         )
-        _, first, inverse = np.unique(own, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        place = np.empty(len(first), np.int64)
-        place[order] = np.arange(len(first))
-        return cls(place[inverse], first[order].astype(np.int64))
+        group = number_clusters(own, min_size=1).astype(np.int64)
+        return cls(group, np.unique(group, return_index=True)[1])
 
     @property
     def shared(self) -> bool:
@@ -49,6 +48,10 @@ class TrackGroups:
         indptr = np.append(pairs.indptr[self.first], pairs.nnz)
         count = len(self.first)
         return csr_array((pairs.data, self.group[pairs.indices], indptr), shape=(count, count))
+
+    def between_lists(self, neighbors: np.ndarray) -> np.ndarray:
+        """Return the lists (G, k) of a graph's lists (N, k) of neighbours."""
+        return self.group[neighbors[self.first]]
 
     def means(self, features: np.ndarray) -> np.ndarray:
         """Return the normalised mean feature of each group.

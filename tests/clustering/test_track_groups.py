@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 
 from mprd.clustering.health import cluster_health, silhouette
 from mprd.clustering.membership import membership
-from mprd.data.track_groups import TrackGroups
+from mprd.clustering.tracks import TrackGroups
 
 
 @pytest.mark.parametrize(

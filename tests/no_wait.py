@@ -1,4 +1,4 @@
-"""Tells where a training step would make the host wait for a GPU, on a machine without one."""
+"""Tells where a step would make the host wait for a GPU, on a machine without one."""
 
 import traceback
 
@@ -33,13 +33,13 @@ _INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_"}
 class NoWaiting(TorchDispatchMode):
     """Notes operations that wait; `found` holds one line for each, with our line of code."""
 
-    def __init__(self):
+    def __init__(self, more=()):
         super().__init__()
-        self.found = []
+        self.found, self.waiting = [], _WAITING | set(more)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func.overloadpacket.__name__
-        if name in _WAITING:
+        if name in self.waiting:
             self.note(name)
         if name in _INDEXED and any(
             index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]
@@ -53,9 +53,9 @@ class NoWaiting(TorchDispatchMode):
         self.found.append(f"{what}: {where}")
 
 
-def waits(function):
-    """Run a function; return what it waits for, or uploads."""
-    with pytest.MonkeyPatch.context() as patch, NoWaiting() as watched:
+def waits(function, more=()):
+    """Run a function; return what it waits for, or uploads; `more` are other operations to note."""
+    with pytest.MonkeyPatch.context() as patch, NoWaiting(more) as watched:
         for module, name in ((torch, "from_numpy"), (torch, "as_tensor"), (torch.Tensor, "cpu")):
             patch.setattr(module, name, _noted(getattr(module, name), name, watched))
         function()

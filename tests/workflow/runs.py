@@ -12,12 +12,16 @@ import yaml
 
 from mprd.config import merge
 from tests.workflow.forks import in_forks, run_here
+from tests.workflow.stage_server import environment
 
 ROOT = Path(__file__).parents[2]
 
 
-def snakemake(folder: Path, *args: str, check: bool = True) -> str:
-    """Run Snakemake on `folder`/config.yaml with `folder` as working directory."""
+def snakemake(folder: Path, *args: str, check: bool = True, fresh: bool = False) -> str:
+    """Run Snakemake on `folder`/config.yaml with `folder` as working directory.
+
+    `fresh`: every stage starts a Python of its own, as for users.
+    """
     arguments = ["--snakefile", str(ROOT / "Snakefile")]
     arguments += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
     # Two jobs of one thread beside each other: these jobs are mostly the start of a process.
@@ -30,7 +34,7 @@ def snakemake(folder: Path, *args: str, check: bool = True) -> str:
             capture_output=True,
             text=True,
             cwd=folder,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **({} if fresh else environment())},
             check=False,
         )
         code, output = done.returncode, done.stdout + done.stderr

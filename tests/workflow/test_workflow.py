@@ -106,7 +106,7 @@ def test_deleting_middle_artifacts_gives_the_same_bytes(again):
 def test_a_fresh_run_gives_the_same_bytes(finished, tmp_path, tiny_values):
     values = {**tiny_values, "evaluate": {"every": 0}, "epochs_per_job": 2}
     folder = configure(tmp_path / "fresh", values)
-    snakemake(folder, "results/tiny/epochs/002/model.safetensors")
+    snakemake(folder, "results/tiny/epochs/002/model.safetensors", fresh=True)
     fresh = contents(folder / "results/tiny")
     before = contents(finished[0] / "results/tiny")
     assert len(fresh) >= 14

@@ -1,5 +1,6 @@
 """What `mprd run` says: while it works, at its end, and when it fails."""
 
+import os
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import yaml
 from mprd.cli import main
 from mprd.cli.console import begun, failures, is_mistake
 from mprd.config import merge
+from tests.stage_server import environment
 
 RUN = [sys.executable, "-m", "mprd.cli", "run"]
 MISTAKE = "mprd: error: the file is not there.\n"
@@ -17,7 +19,13 @@ CRASH = "Traceback (most recent call last)\n  File x\nKeyError: 1\n"
 
 def run(folder, *arguments):
     """Run `mprd run` for real; return exit code, stdout, stderr."""
-    done = subprocess.run([*RUN, *arguments], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [*RUN, *arguments],
+        cwd=folder,
+        env={**os.environ, **environment()},
+        capture_output=True,
+        text=True,
+    )
     return done.returncode, done.stdout, done.stderr
 
 

@@ -11,8 +11,8 @@ import h5py
 import yaml
 
 from mprd.config import merge
+from tests.stage_server import environment
 from tests.workflow.forks import in_forks, run_here
-from tests.workflow.stage_server import environment
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from mprd.config import merge
+from tests.stage_server import environment
 from tests.workflow.runs import ROOT, configure, contents, planned, snakemake
 
 CHANGE = {"runs": {"tiny": {"evaluate": {"flip": True}}}}
@@ -131,11 +132,11 @@ def test_a_fresh_clone_beside_old_results(folder, tmp_path):
 
 def plan_by(clone: Path, folder: Path) -> dict[str, int]:
     """Dry-run with the code of a clone."""
-    environment = {**os.environ, "PYTHONPATH": str(clone)}
+    variables = {**os.environ, "PYTHONPATH": str(clone)}
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(clone / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
     command += ["--cores", "2", "--dry-run", "--quiet", "host"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, cwd=folder)
     text = done.stdout + done.stderr
     assert done.returncode == 0, text
     table = text.partition("Job stats:")[2].partition("total")[0]
@@ -218,7 +219,8 @@ rule count:
     command += ["--snakefile", str(folder / "Snakefile")]
 
     def run() -> str:
-        done = subprocess.run(command, capture_output=True, text=True)
+        variables = {**os.environ, **environment()}
+        done = subprocess.run(command, capture_output=True, text=True, env=variables)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 

@@ -36,10 +36,10 @@ def environment() -> dict[str, str]:
     """Start a server for this process; return the environment that makes shells use it."""
     folder = tempfile.TemporaryDirectory(prefix="mprd-stages-")
     address = Path(folder.name) / "socket"
-    code = f"from tests.workflow.stage_server import serve; serve({str(address)!r})"
+    code = f"from tests.stage_server import serve; serve({str(address)!r})"
     server = subprocess.Popen(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[1],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
     )

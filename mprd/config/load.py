@@ -9,7 +9,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from mprd.config.sections import Config
-from mprd.errors import SHARED, UserError, nearest_words, why_no_file
+from mprd.config.yaml_file import read_yaml
+from mprd.errors import SHARED, UserError, nearest_words
+
+_SHOWN = 80  # characters of a wrong value
 
 
 @dataclass(frozen=True)
@@ -22,19 +25,6 @@ class Run:
     config: Config
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key may not be given twice: the first would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if (key.tag, str(key.value)) in seen:
-                line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"`{key.value}` is given twice, again in line {line}")
-            seen.add((key.tag, str(key.value)))
-        return super().construct_mapping(node, deep)
-
-
 def load_config(path: Path | None) -> Config:
     """Read a YAML configuration (None: all defaults).
 
@@ -42,23 +32,6 @@ def load_config(path: Path | None) -> Config:
         UserError: no such file, no YAML, an unknown key or a value out of range.
     """
     return Config() if path is None else validate(read_yaml(path), str(path))
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping that a YAML file holds."""
-    if not path.exists():
-        raise UserError(f"Config file {why_no_file(path)}. Write one with `mprd new FOLDER`.")
-    try:
-        content = _Loader(path.read_text(encoding="utf-8")).get_single_data()
-    except OSError as error:
-        raise UserError(f"Config file {path} cannot be read ({error.strerror}).") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must hold `key: value` pairs, not a {type(content).__name__}.")
-    return content
 
 
 def validate(values: dict[str, Any], source: str) -> Config:
@@ -138,7 +111,9 @@ def _sentence(detail: Any) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error":
         return f"`{key}`: {message}" if key else message
-    return f"`{key}` is {detail['input']!r}: {message[0].lower()}{message[1:]}"
+    given = repr(detail["input"])
+    given = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}..."
+    return f"`{key}` is {given}: {message[0].lower()}{message[1:]}"
 
 
 def _nearest(location: tuple[str | int, ...]) -> str | None:

@@ -3,13 +3,14 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 _SHORTHAND = re.compile(r"^~|\$")
 DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"  # what a device may be called
 Probability = Annotated[float, Field(ge=0, le=1)]
+_LARGEST = 2**31 - 1  # number in a config
 
 
 class Section(BaseModel):
@@ -19,7 +20,18 @@ class Section(BaseModel):
     that very name is there. A variable that is not set is an error.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """`yes` is no number to a person, and larger counts than these are slips of a key."""
+        kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
+        if kinds & {int, float} and bool not in kinds:
+            _require_plain(value)
+        return value
 
     @field_validator("*", mode="after")
     @classmethod
@@ -35,3 +47,24 @@ class Section(BaseModel):
         if re.search(r"\$[{\w]", path):
             raise ValueError(f"`{value}` names an environment variable that is not set")
         return Path(path)
+
+
+def _kinds(annotation: Any) -> set[type]:
+    """Return the types that an annotation is made of."""
+    parts = get_args(annotation)
+    if parts:
+        return {kind for part in parts for kind in _kinds(part)}
+    return {annotation} if isinstance(annotation, type) else set()
+
+
+def _require_plain(value: Any) -> None:
+    """Check a number, or those that a list or mapping holds."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            _require_plain(item)
+    elif isinstance(value, dict):
+        _require_plain(list(value.values()))
+    elif isinstance(value, bool):
+        raise ValueError(f"{'yes' if value else 'no'} is not a number")
+    elif isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError(f"{value} is too large; at most {_LARGEST}")

@@ -178,6 +178,8 @@ class Config(Section):
             )
         if not self.runs:
             raise ValueError("runs is empty: name at least one run")
+        if {".", ".."} & set(self.runs):
+            raise ValueError("no run can be called . or ..: a run is a folder in results")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds holds a seed twice")
         return self

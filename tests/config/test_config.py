@@ -76,8 +76,9 @@ def test_every_setting_has_a_description():
                 walk(field.annotation)
 
     walk(Config)
+    reference = markdown()
     for key in known_keys(Config):
-        assert f"`{key}`" in markdown()
+        assert f"`{key}`" in reference
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,17 @@ def test_every_setting_has_a_description():
         ({"init": {"method": "random", "checkpoint": "a.pth"}}, "does not read it"),
         ({"runs": {}}, "name at least one run"),
         ({"seeds": [1, 1]}, "seeds holds a seed twice"),
+        ({"runs": {"..": {}}}, "no run can be called . or .."),
+        ({"runs": {".": {}}}, "no run can be called . or .."),
+        ({"epochs": True}, "`epochs`: yes is not a number"),
+        ({"train": {"lr": False}}, "`train.lr`: no is not a number"),
+        ({"seeds": [1, True]}, "`seeds`: yes is not a number"),
+        ({"train": {"extra_losses": {"nt_xent": True}}}, "yes is not a number"),
+        ({"train": {"lr": float("inf")}}, "`train.lr` is inf: input should be a finite number"),
+        ({"cluster": {"gamma": float("nan")}}, "finite number"),
+        ({"train": {"iters": 10**20}}, "`train.iters`: 100000000000000000000 is too large"),
+        ({"seeds": [2**31]}, "`seeds`: 2147483648 is too large"),
+        ({"epochs": "x" * 10_000}, r"`epochs` is 'x{79}\.\.\.: input should be a valid integer"),
         ({"device": "gpu"}, "`device` is 'gpu'"),
         ({"model": {"bn_group_size": 1}}, r"bn_group_size \(1\) must be 0 or divide a batch of 64"),
         ({"model": {"bn_group_size": 24}}, "groups of two images or more"),
@@ -132,6 +144,54 @@ def test_unreadable_files(tmp_path):
         load_config(broken)
     broken.write_text("")
     assert load_config(broken) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs: 010", "`010` in line 1 is the number 8 in YAML: write the number that you mean"),
+        ("epochs: 3\ntrain: {iters: -0017}", "`-0017` in line 2 is the number -15"),
+        ("epochs: 1:30", "`1:30` in line 1 is the number 90"),
+        ("train: {lr: 1:30.5}", "`1:30.5` in line 1 is a number to the base of 60"),
+        ("epochs: !!int ten", "`ten` in line 1 is no int"),
+        ("epochs: !!timestamp ten", "`ten` in line 1 is no timestamp"),
+        ("epochs: 0b_", "is no int"),
+        ("a: &a [*a]", "the alias in line 1 contains itself"),
+        ("x: " + "[" * 3000 + "]" * 3000, "it is nested too deeply"),
+        ("a: [1\n\n\nb: 2", "expected"),
+        ("a: !!python/object:os.system x", "could not determine a constructor"),
+        ("a: \x00", "special characters are not allowed"),
+    ],
+)
+def test_yaml_that_means_something_else_is_refused(tmp_path, text, message):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        load_config(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_aliases_that_grow_are_refused_at_once(tmp_path):
+    """Nine levels of nine aliases each: a gigabyte, if they were written out."""
+    lines = ['a0: &a0 ["x"]']
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    path = tmp_path / "c.yaml"
+    path.write_text("\n".join([*lines, "data: {root: *a9}"]))
+    with pytest.raises(UserError, match="more than 100,000 values"):
+        load_config(path)
+
+
+def test_yaml_that_is_plain_is_read_as_it_stands(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "results: 2026-13-45\nepochs: 10\ntrain: {lr: 1.0e-3, iters: 1_000}\nuse_time: yes\n"
+        "runs: {one: &same {train: {lr: 0.1}}, two: *same}\ndata: {time_format: '%H:%M:%S'}\n"
+    )
+    config = load_config(path)
+    assert (str(config.results), config.epochs, config.use_time) == ("2026-13-45", 10, True)
+    assert (config.train.lr, config.train.iters) == (0.001, 1000)
+    assert config.runs["one"] == config.runs["two"]
+    assert config.data.time_format == "%H:%M:%S"
 
 
 def test_radii_that_only_rounding_puts_above_the_graph():

@@ -206,6 +206,8 @@ def test_mistakes_are_told_before_anything_runs(tmp_path, tiny_values):
     output = snakemake(folder, check=False)
     assert "unknown key `cluster.epss`, did you mean `cluster.eps`?" in output
     assert "Traceback" not in output
+    (folder / "config.yaml").write_text("epochs: 010\n")
+    assert "`010` in line 1 is the number 8" in snakemake(folder, check=False)
     assert not (folder / "results").exists()
 
 

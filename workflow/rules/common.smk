@@ -10,7 +10,7 @@ import tempfile
 from snakemake.exceptions import WorkflowError
 
 from mprd.artifacts.files import file_digest
-from mprd.config import expand_runs
+from mprd.config import expand_runs, read_yaml
 from mprd.data.datasets.fingerprint import fingerprint
 from mprd.errors import EPOCHS, FINAL, UserError
 from mprd.pipeline.conditions import GIVEN, USES_GCN
@@ -51,6 +51,8 @@ def plan_of(run):
 
 
 try:
+    for file in workflow.overwrite_configfiles:
+        read_yaml(file)  # refuses what Snakemake reads as something else, such as 010
     RUNS = expand_runs(dict(config), SOURCE)
     PLANS = {run.name: plan_of(run) for run in RUNS}
 except UserError as error:

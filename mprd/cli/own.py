@@ -126,10 +126,13 @@ def _new_without_network(out: Path, found: "Survey", features: Path) -> list[str
 
 def _say_found(found: "Survey") -> None:
     """Print what was found in a folder."""
-    cameras = f"{len(found.cameras)}: {', '.join(found.cameras)}" if found.cameras else "not found"
+    named = [f"{name} ({images:,})" for name, images in found.cameras.items()]
+    cameras = f"{len(named)}, with images: {', '.join(named)}" if named else "not found"
     kinds = ", ".join(f"{count:,} {kind[1:]}" for kind, count in sorted(found.kinds.items()))
     print(f"{found.images:,} images ({kinds}), median size {found.height}x{found.width} pixels")
     print(f"cameras in their paths: {cameras}")
+    for note in found.notes:
+        print(f"  {note}")
     if found.times:
         print(
             f"times in their paths ({found.times.form}); check that this is when they were taken:"

@@ -92,6 +92,13 @@ class DataConfig(Section):
     )
     height: int = Field(256, ge=16, le=2048, description="height of the resized image, pixels")
     width: int = Field(128, ge=16, le=2048, description="width of the resized image, pixels")
+    bits: int = Field(
+        16,
+        ge=8,
+        le=16,
+        description="bits that values of 16-bit images use: 12 if white is 4095, 14 if it is "
+        "16383. Images with 8 bits a value are read as they are",
+    )
     on_bad_image: Literal["error", "skip"] = Field(
         "error", description="unreadable image: stop, or leave it out and count it"
     )

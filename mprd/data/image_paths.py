@@ -4,25 +4,34 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from mprd.data.datasets import read_dataset
+from mprd.data.datasets.base import without_unlisted
+from mprd.data.datasets.folder import read_crops
 from mprd.data.images import decode
 from mprd.errors import UserError, why_no_file
 
 
-def image_paths(source: str | Path | Iterable[str | Path]) -> list[Path]:
+def image_paths(
+    source: str | Path | Iterable[str | Path], *, skip_unlisted: bool = False
+) -> list[Path]:
     """Return image files: a file as it is, of a folder all images in it, nested ones too, sorted.
+
+    Files of a folder that are not read, and folders that are not followed, are told in notes.
 
     Args:
         source: a file, a folder, or several of them.
+        skip_unlisted: leave out folders that cannot be listed, with a note.
 
     Raises:
-        UserError: one does not exist, or a folder holds no images.
+        UserError: one does not exist, a folder holds no images, or one in it cannot be listed.
     """
     sources = [source] if isinstance(source, str | Path) else source
     found: list[Path] = []
     for path in map(Path, sources):
         if path.is_dir():
-            found += [path / record.path for record in read_dataset("folder", path).records]
+            listing = without_unlisted(read_crops(path), skip=skip_unlisted)
+            for note in listing.notes:
+                print(f"note: {path}: {note}", file=sys.stderr)
+            found += sorted(path / record.path for record in listing.records)
         elif path.is_file():
             found.append(path)
         else:
@@ -70,7 +79,7 @@ def named_images(
     named = [
         (path, path.relative_to(source) if source.is_dir() else path)
         for source in sources
-        for path in image_paths(source)
+        for path in image_paths(source, skip_unlisted=skip_unreadable)
     ]
     if not skip_unreadable:
         return named

@@ -1,50 +1,67 @@
 """Read image files and resize them, once. docs/explanation/reliability.md lists odd files."""
 
+import functools
 import hashlib
 import io
 import math
 import os
-import warnings
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from mprd.config import Config
 from mprd.errors import UserError, why_no_file
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
-# Above 179 megapixels Pillow refuses an image, above 89 it warns: that is for web servers.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# A picture takes up to 20 bytes a pixel until it is RGB: all threads together at most 1.3 GB.
+MOST_PIXELS = 2**26
+Image.MAX_IMAGE_PIXELS = None  # the limit above holds in place of Pillow's
+# Others start interpreters (EPS), or are no pictures.
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "AVIF")
+FULL_BITS = 16
 
 _ORIENTATION = 0x0112  # EXIF
 _EXIF_FOLDER, _TAKEN, _SUBSECOND = 0x8769, 0x9003, 0x9291  # DateTimeOriginal
 _TURNED = (5, 6, 7, 8)  # by a quarter: height and width change places
 _WHITE = (255, 255, 255, 255)
+_REMEDY = (
+    "Remove or replace it, or have such images left out (data.on_bad_image: skip; "
+    "--skip-unreadable)."
+)
 
 
-def decode(path: Path, sha256: str | None = None) -> Image.Image:
+def decode(path: Path, sha256: str | None = None, bits: int = FULL_BITS) -> Image.Image:
     """Read an image file as `as_rgb` gives it; of an animation the first picture.
+
+    Threads that decode share `MOST_PIXELS`: one waits until there is room for its picture.
 
     Args:
         path: the file.
         sha256: of the file, hexadecimal, if it must be that one.
+        bits: that values of 16 bits use.
 
     Raises:
-        UserError: missing, no image, cut short, or another file; names the path.
+        UserError: missing, no image, cut short, of more than `MOST_PIXELS` pixels, or another file;
+            names the path.
     """
     source = path if sha256 is None else _unchanged(path, sha256)
-    with _naming_unreadable(path), Image.open(source) as image:
-        return as_rgb(image)
+    with _opened(path, source) as image, _room.of(image.width * image.height):
+        return as_rgb(image, bits)
 
 
-def as_rgb(image: Image.Image) -> Image.Image:
+def as_rgb(image: Image.Image, bits: int = FULL_BITS) -> Image.Image:
     """Return an image as a viewer shows it, in RGB.
 
     EXIF orientation is applied, what is transparent is shown on white, 16 bits become 8.
+
+    Args:
+        image: of any mode.
+        bits: that values of 16 bits use: 12 if white is 4095.
 
     Raises:
         ValueError: its values are floats, whose range nobody knows.
@@ -53,7 +70,23 @@ def as_rgb(image: Image.Image) -> Image.Image:
     if upright.has_transparency_data:
         clear = upright.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", clear.size, _WHITE), clear).convert("RGB")
-    return _eight_bits(upright).convert("RGB")
+    return _eight_bits(upright, bits).convert("RGB")
+
+
+def bits_used(path: Path) -> int:
+    """Return how many bits the largest value of an image of 16 bits needs; 0 for any other image.
+
+    Raises:
+        UserError: as `decode`.
+    """
+    with _opened(path) as image:
+        # Of colours Pillow keeps the upper 8 bits.
+        upper = any("16" in str(tile[3]) for tile in image.tile) and image.mode.startswith("RGB")
+        if not upper and not image.mode.startswith("I"):
+            return 0
+        with _room.of(image.width * image.height):
+            largest = int(np.max(image.getextrema()))
+    return largest.bit_length() + (8 if upper else 0)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -62,7 +95,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         UserError: as `decode`.
     """
-    with _naming_unreadable(path), Image.open(path) as image:
+    with _opened(path) as image:
         width, height = image.size
         turned = image.getexif().get(_ORIENTATION) in _TURNED
         return (height, width) if turned else (width, height)
@@ -77,7 +110,7 @@ def time_taken(path: Path) -> float:
     Raises:
         UserError: as `decode`.
     """
-    with _naming_unreadable(path), Image.open(path) as image:
+    with _opened(path) as image:
         tags = image.getexif().get_ifd(_EXIF_FOLDER)
     written = str(tags.get(_TAKEN, "")).strip("\0 ")
     digits = str(tags.get(_SUBSECOND, "")).strip("\0 ")
@@ -108,6 +141,52 @@ def _unchanged(path: Path, sha256: str) -> io.BytesIO:
 
 
 @contextmanager
+def _opened(path: Path, source: Path | io.BytesIO | None = None) -> Iterator[ImageFile.ImageFile]:
+    """Open an image file of a documented format, whose size is within bounds."""
+    with (
+        _naming_unreadable(path),
+        Image.open(path if source is None else source, formats=_formats()) as image,
+    ):
+        pixels = image.width * image.height
+        if pixels > MOST_PIXELS:
+            raise ValueError(
+                f"it has {pixels / 1e6:,.0f} megapixels, at most {MOST_PIXELS / 1e6:.0f} are read"
+            )
+        yield image
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats that this Pillow can read of those that are documented."""
+    Image.init()
+    return tuple(one for one in _FORMATS if one in Image.OPEN)
+
+
+class _Room:
+    """Pixels that may be decoded at a time, by all threads together."""
+
+    def __init__(self, pixels: int) -> None:
+        self._free = pixels
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room, and hold it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+_room = _Room(MOST_PIXELS)
+
+
+@contextmanager
 def _naming_unreadable(path: Path) -> Iterator[None]:
     """Turn whatever is wrong with an image file into a sentence."""
     try:
@@ -117,20 +196,21 @@ def _naming_unreadable(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise UserError(f"Image {why_no_file(path)}.") from None
     except Exception as error:  # a damaged file can raise anything in Pillow's many readers
-        raise UserError(
-            f"Image {path} cannot be read ({error or type(error).__name__}). Remove or replace it, "
-            "or have such images left out (data.on_bad_image: skip; --skip-unreadable)."
-        ) from None
+        why = str(error) or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):
+            why = f"it is none of {', '.join(_formats())}, whatever its name"
+        raise UserError(f"Image {path} cannot be read ({why}). {_REMEDY}") from None
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image, bits: int) -> Image.Image:
     """Return an image of 16 bits a value with 8; Pillow would cut the values off at 255."""
     if image.mode == "F":
         raise ValueError("its values are floats, of unknown range")
     if not image.mode.startswith("I"):
         return image
-    values = np.asarray(image).astype(np.int64)
-    return Image.fromarray((values.clip(0, 65535) // 257).astype(np.uint8))
+    white = 2**bits - 1
+    values = np.asarray(image).clip(0, white).astype(np.uint32)
+    return Image.fromarray((values * 255 // white).astype(np.uint8))
 
 
 def require_inside(root: Path, paths: Sequence[str], config: Config) -> None:

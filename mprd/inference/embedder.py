@@ -108,10 +108,10 @@ class Embedder:
     def _pixels(self, image: str | Path | Image.Image | np.ndarray) -> np.ndarray:
         shape = self.network.architecture
         if isinstance(image, str | Path):
-            image = decode(Path(image))
+            image = decode(Path(image), bits=shape.bits)
         elif isinstance(image, np.ndarray):
             image = Image.fromarray(image)
-        return resize(as_rgb(image), shape.height, shape.width)
+        return resize(as_rgb(image, shape.bits), shape.height, shape.width)
 
     def _images_at_once(self) -> int:
         if self.device.type == "cpu":

@@ -105,7 +105,7 @@ def build_network(config: Config, height: int, width: int, *, pretrained: bool) 
     """Return the network of a config with fresh weights, reproducible by seed.
 
     Args:
-        config: `model`, `precision` and `seed` are read.
+        config: `model`, `data.bits`, `precision` and `seed` are read.
         height: of its images, pixels.
         width: of its images, pixels.
         pretrained: take ImageNet weights for the backbone.
@@ -121,6 +121,7 @@ def build_network(config: Config, height: int, width: int, *, pretrained: bool) 
         height=height,
         width=width,
         last_stride=config.model.last_stride,
+        bits=config.data.bits,
     )
     network = ReidNetwork(architecture, pretrained=pretrained)
     network.precision = config.precision

@@ -136,6 +136,7 @@ STAGES = (
             Setting(("data.time_format",), TIMES_IN_PATHS),
             "data.allow_outside",
             "data.on_bad_image",
+            "data.bits",
         ),
         files=("data.reader", "data.root"),  # the root may be a manifest
         options=(
@@ -151,7 +152,7 @@ STAGES = (
         place=Place.SHARED,
         reads=(_INDEX,),
         writes=(Write("pixels"),),
-        settings=("data.height", "data.width", "data.allow_outside"),
+        settings=("data.height", "data.width", "data.bits", "data.allow_outside"),
         workers=True,
         memory="pixels",
         advice="Set a smaller data.height and data.width.",
@@ -165,6 +166,7 @@ STAGES = (
         writes=(Write("initial_model"), Write("initial_metrics", keyword="metrics")),
         settings=(
             "model",
+            "data.bits",
             "init.method",
             "init.checkpoint",
             "seed",

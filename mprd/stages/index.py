@@ -13,14 +13,31 @@ import numpy as np
 from mprd.artifacts import INDEX, SPLITS, sha256_file, write_artifact
 from mprd.config import Config
 from mprd.config.data import EXIF
+from mprd.data.cameras import camera_lines
 from mprd.data.datasets import ImageRecord, Listing, load_reader, read_dataset
-from mprd.data.images import decode, image_size, require_inside, time_taken
+from mprd.data.images import bits_used, decode, image_size, require_inside, time_taken
 from mprd.data.times import time_notes
 from mprd.errors import UserError
 from mprd.pipeline.location import data_location
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
 from mprd.system.progress import progress
+
+# Two roles of one picture, and what that means.
+_TRAINED = "The network is trained on what it is tested on; figures are too good."
+_ROLES = (
+    (
+        "query",
+        "gallery",
+        "They find themselves unless both name one camera; figures are too good.",
+    ),
+    ("query", "train", _TRAINED),
+    ("gallery", "train", _TRAINED),
+)
+
+
+_EIGHT_BITS = (".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif")
+_UNUSED = 2  # bits that a well-filled range may leave
 
 
 @dataclass(frozen=True)
@@ -29,6 +46,7 @@ class _FileFacts:
     height: int
     sha256: str
     time: float  # that the file itself holds, if asked for
+    bits: int  # that the largest value needs in an image of 16 bits a value, else 0
 
 
 @exclusive
@@ -76,8 +94,15 @@ def run_index(
         records = _with_exif(records, facts, listing.root)
     columns = _columns(records, facts) | _tracks(records)
     unit = "seconds" if exif else listing.time_unit
-    for note in (*_copies(records, facts), *_time_notes(columns, unit, listing)):
+    notes = (
+        *_copies(records, facts),
+        *_range_note(facts, config.data.bits),
+        *_time_notes(columns, unit, listing),
+    )
+    for note in notes:
         print(note)
+    for line in camera_lines(columns["camera"], listing.camera_names):
+        print(line)
     counts = {s: sum(record.split == s for record in records) for s in SPLITS}
     print(f"{config.data.dataset}: " + ", ".join(f"{counts[s]:,} {s}" for s in SPLITS) + " images")
     write_artifact(
@@ -108,6 +133,7 @@ def _listing(config: Config, data_dir: Path) -> Listing:
         time=pattern,
         time_format="frames" if pattern is None else data.time_format,
         track=data.track,
+        skip_unlisted=data.on_bad_image == "skip",
     )
 
 
@@ -125,12 +151,13 @@ def _inspect(
         try:
             width, height = decode(path).size if skip else image_size(path)
             time = time_taken(path) if exif else math.nan
+            bits = 0 if path.suffix.lower() in _EIGHT_BITS else bits_used(path)
         except UserError as error:
             if not skip:
                 raise
             print(error)
             return None
-        return _FileFacts(width, height, sha256_file(path), time)
+        return _FileFacts(width, height, sha256_file(path), time, bits)
 
     with ThreadPoolExecutor(threads) as pool:
         facts_of = pool.map(facts, ordered, chunksize=64)
@@ -157,19 +184,35 @@ def _time_notes(columns: dict[str, np.ndarray], unit: str, listing: Listing) -> 
     )
 
 
+def _range_note(facts: list[_FileFacts], bits: int) -> Iterator[str]:
+    """Yield a note if images of 16 bits a value use few of them, or more than the config says."""
+    deep = [fact.bits for fact in facts if fact.bits]
+    most = max(deep, default=0)
+    if most > bits:
+        yield (
+            f"Warning: values need up to {most} bits, data.bits is {bits}: what is brighter "
+            f"becomes white. Set data.bits to {most}."
+        )
+    elif deep and most < bits - _UNUSED:
+        yield (
+            f"Warning: {len(deep)} images of 16 bits use {most} at most, so they are nearly black: "
+            f"set data.bits to {max(most, 8)}. Images of 16 bits a colour must be converted to 8: "
+            "only their upper 8 bits are read."
+        )
+
+
 def _copies(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str]:
     """Yield notes about files that are equal byte for byte."""
     sums = {
         split: Counter(f.sha256 for r, f in zip(records, facts, strict=True) if r.split == split)
         for split in SPLITS
     }
-    both = sums["query"].keys() & sums["gallery"].keys()
-    if both:
-        count = sum(sums["query"][one] for one in both)
-        yield (
-            f"Warning: {count} query images are in the gallery, too, as the same file. They find "
-            "themselves unless both name one camera; figures are too good."
-        )
+    for one, other, why in _ROLES:
+        both = sums[one].keys() & sums[other].keys()
+        if both:
+            count = sum(sums[one][file] for file in both)
+            place = "train split" if other == "train" else other
+            yield f"Warning: {count} {one} images are in the {place}, too, as the same file. {why}"
     most = max(sums["train"].values(), default=0)
     if most > 2:
         yield (

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mprd.artifacts import INDEX, PIXELS, create_artifact, row_checksums
-from mprd.config import Config
+from mprd.config import Config, DataConfig
 from mprd.data.images import decode, require_inside, resize
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
@@ -25,7 +25,7 @@ def run_pixels(*, index: Path, out: Path, config: Config, threads: int = 1) -> N
     Args:
         index: `index.h5`.
         out: `pixels.h5` to write.
-        config: `data.height` and `data.width` are read.
+        config: `data.height`, `data.width` and `data.bits` are read.
         threads: images decoded at a time.
 
     Raises:
@@ -48,18 +48,18 @@ def run_pixels(*, index: Path, out: Path, config: Config, threads: int = 1) -> N
     ) as file:
         data = file.create_dataset("pixels", (len(paths), height, width, 3), "uint8")
         checksums = file.create_dataset("crc32", (len(paths),), "uint32")
-        for start, block in _blocks(paths, sums, height, width, threads):
+        for start, block in _blocks(paths, sums, config.data, threads):
             data[start : start + len(block)] = block
             checksums[start : start + len(block)] = row_checksums(block)
 
 
 def _blocks(
-    paths: list[Path], sums: list[str], height: int, width: int, threads: int
+    paths: list[Path], sums: list[str], data: DataConfig, threads: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield first rows and blocks of images; the next block is decoded while one is written."""
 
     def load(path: Path, sha256: str) -> np.ndarray:
-        return resize(decode(path, sha256), height, width)
+        return resize(decode(path, sha256, data.bits), data.height, data.width)
 
     def loaded(start: int) -> Iterator[np.ndarray]:
         chosen = slice(start, start + _BLOCK)

@@ -1,8 +1,7 @@
 """What can be seen of a folder of images without a label and without training."""
 
-import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,21 +9,16 @@ from typing import Any
 import numpy as np
 
 from mprd.data.datasets import read_dataset
-from mprd.data.datasets.base import numbered
+from mprd.data.datasets.base import numbered, without_unlisted
 from mprd.data.datasets.clock import FRAMES
+from mprd.data.datasets.folder import read_crops
+from mprd.data.datasets.path_labels import second_cameras
 from mprd.data.images import image_size
 from mprd.data.times import range_words, time_notes, time_ranges
 from mprd.errors import UserError, why_no_folder
+from mprd.starter.camera_shapes import camera_doubts, camera_names, guess_cameras
 from mprd.starter.shapes import TimeShape, guess_times, guess_tracks
 
-# How cameras are plainly written in paths, most plain first.
-PATTERNS = (
-    r"(?i)(?:^|[/_.-])cam(?:era)?[_-]?([a-z0-9]+)",  # cam_gate/1.jpg, x_camera3.jpg
-    r"_c(\d+)s\d+_",  # 0002_c1s1_000451_03.jpg
-    r"_c(\d+)_",  # 0001_c2_f0046182.jpg
-)
-_CLEAR = 0.9  # share of the paths that a pattern must fit
-_MOST_CAMERAS = 99
 _SAMPLE = 500  # images whose size is read
 
 
@@ -39,15 +33,15 @@ class Survey:
         width: median width.
         aspect: median of height / width.
         kinds: suffix -> number of files.
-        cameras: names, empty if none are found.
+        cameras: name -> number of images, empty if none are found.
         pattern: that finds them, or None.
-        fewest: images of the camera that has fewest.
         unreadable: paths among those sampled that are no images.
         times: how times are written in the paths, or None.
         ranges: the times of each camera, if any are found.
         time_notes: what looks wrong with them.
         track: pattern that finds tracks, or None.
         tracks: their number.
+        notes: what a person should read: files that are not read, doubts about cameras.
     """
 
     root: Path
@@ -56,15 +50,20 @@ class Survey:
     width: int
     aspect: float
     kinds: dict[str, int]
-    cameras: tuple[str, ...]
+    cameras: Mapping[str, int]
     pattern: str | None
-    fewest: int
     unreadable: tuple[str, ...]
     times: TimeShape | None = None
     ranges: tuple[str, ...] = ()
     time_notes: tuple[str, ...] = ()
     track: str | None = None
     tracks: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fewest(self) -> int:
+        """Images of the camera that has fewest."""
+        return min(self.cameras.values(), default=0)
 
 
 def survey(root: Path) -> Survey:
@@ -75,7 +74,8 @@ def survey(root: Path) -> Survey:
     """
     if not root.is_dir():
         raise UserError(f"{why_no_folder(root)}. Name the folder that holds your images.")
-    paths = [record.path for record in read_dataset("folder", root).records]
+    listing = without_unlisted(read_crops(root), skip=True)
+    paths = sorted(record.path for record in listing.records)
     spread = np.linspace(0, len(paths) - 1, min(len(paths), _SAMPLE)).round().astype(int)
     sizes, unreadable = [], []
     for path in (paths[i] for i in spread):
@@ -87,7 +87,7 @@ def survey(root: Path) -> Survey:
         raise UserError(f"None of the images in {root} can be read, such as '{unreadable[0]}'.")
     width, height = np.array(sizes).T
     pattern = guess_cameras(paths)
-    found = Counter() if pattern is None else _cameras(pattern, paths)
+    found = Counter() if pattern is None else camera_names(pattern, paths)
     return Survey(
         root=root,
         images=len(paths),
@@ -95,9 +95,13 @@ def survey(root: Path) -> Survey:
         width=int(np.median(width)),
         aspect=float(np.median(height / width)),
         kinds=dict(Counter(Path(path).suffix.lower() for path in paths)),
-        cameras=numbered(found),
+        cameras={name: found[name] for name in numbered(found)},
         pattern=pattern,
-        fewest=min(found.values(), default=0),
+        notes=(
+            *listing.notes,
+            *([] if pattern is None else second_cameras(pattern, paths)),
+            *camera_doubts(pattern, paths),
+        ),
         unreadable=tuple(unreadable),
         **_moments(root, paths, pattern),
     )
@@ -113,6 +117,7 @@ def _moments(root: Path, paths: Sequence[str], camera: str | None) -> dict[str, 
         time=times.pattern if times else None,
         time_format=times.form if times else FRAMES,
         track=track,
+        skip_unlisted=True,
     )
     time = np.array([record.time for record in listing.records])
     cameras = np.array([record.camera for record in listing.records])
@@ -127,32 +132,3 @@ def _moments(root: Path, paths: Sequence[str], camera: str | None) -> dict[str, 
         "track": track,
         "tracks": len({record.track for record in listing.records} - {""}),
     }
-
-
-def guess_cameras(paths: Sequence[str]) -> str | None:
-    """Return the first pattern that finds cameras in nearly all paths, and at least two of them.
-
-    Args:
-        paths: posix paths, relative to the root.
-    """
-    for pattern in PATTERNS:
-        found = _cameras(pattern, paths)
-        clear = found.total() >= _CLEAR * len(paths)
-        if clear and 2 <= len(found) <= min(_MOST_CAMERAS, len(paths) // 2):
-            plain = _plain(pattern, paths[0])
-            return plain if _cameras(plain, paths) == found else pattern
-    return None
-
-
-def _plain(pattern: str, path: str) -> str:
-    """Return a pattern that a person would write for what another one finds in a path."""
-    match = re.search(pattern, path)
-    if match is None:
-        return pattern
-    before = match[0][: match.start(1) - match.start()].lstrip("/_.-")
-    return f"{before}([A-Za-z0-9]+)"
-
-
-def _cameras(pattern: str, paths: Sequence[str]) -> Counter[str]:
-    matches = (re.search(pattern, path) for path in paths)
-    return Counter(match[1] for match in matches if match is not None)

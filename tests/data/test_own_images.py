@@ -1,5 +1,6 @@
 """The data set `folder`: a folder of crops, or a manifest."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from mprd.config import validate
 from mprd.data.datasets import ImageRecord, Listing, read_dataset
 from mprd.data.datasets.fingerprint import fingerprint
+from mprd.data.datasets.flat import _file_names
+from mprd.data.image_paths import image_paths
 from mprd.errors import UserError
 from mprd.stages.index import _columns
 from tests.data.planted import plant
@@ -40,16 +43,107 @@ def test_crops_are_unlabelled_train_images(tmp_path: Path) -> None:
 
 
 def test_other_files_among_crops_are_counted(tmp_path: Path) -> None:
-    plant(tmp_path, "a.jpg", "b.tiff", "c/notes.txt")
+    plant(tmp_path, "a.jpg", "b.tiff", "c/notes.txt", "b.heic", "c/d.HEIC", "e.svg")
     listing = read_dataset("folder", tmp_path)
-    assert len(listing.records) == 1
-    assert listing.notes[0].startswith("2 files are no images")
-    assert "first 'b.tiff': left out" in listing.notes[0]
+    assert [record.path for record in listing.records] == ["a.jpg", "b.tiff"]
+    assert listing.notes[0].startswith(
+        "4 files are not read (2 .heic, 1 .svg, 1 .txt), first 'b.heic': images are png, jpg"
+    )
+
+
+def test_every_kind_of_other_files_is_counted(tmp_path: Path) -> None:
+    plant(tmp_path, "a.jpg", *(f"{n}.kind{n}" for n in range(11)))
+    note = read_dataset("folder", tmp_path).notes[0]
+    assert note.startswith("11 files are not read (1 .kind0, ")
+    assert ", 3 of other kinds), first '0.kind0'" in note
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders called `closed` cannot be listed, whoever asks; `dropped` ones fail half-way."""
+    scandir = os.scandir
+
+    class Dropped:
+        def __init__(self, path: str) -> None:
+            self.path = path
+
+        def __enter__(self) -> "Dropped":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def __iter__(self) -> "Dropped":
+            return self
+
+        def __next__(self) -> None:
+            raise OSError(errno.EIO, "Input/output error", self.path)
+
+    def refuse(path: str) -> object:
+        if os.path.basename(path) == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return Dropped(path) if os.path.basename(path) == "dropped" else scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+
+def test_what_cannot_be_listed_is_told_or_counted(tmp_path: Path, closed: None) -> None:
+    plant(tmp_path, "a/1.jpg", "closed/2.jpg")
+    with pytest.raises(UserError, match=r"'closed' in .* cannot be listed \(Permission denied\)"):
+        read_dataset("folder", tmp_path)
+    with pytest.raises(UserError, match="cannot be listed"):
+        image_paths(tmp_path)
+    plant(tmp_path, "b/dropped/3.jpg")
+    with pytest.raises(UserError, match=r"2 folders or files are so"):
+        read_dataset("folder", tmp_path)
+    listing = read_dataset("folder", tmp_path, skip_unlisted=True)
+    assert [record.path for record in listing.records] == ["a/1.jpg"]
+    assert "Left out 2 folders or files that cannot be listed" in listing.notes[0]
+    assert image_paths(tmp_path, skip_unlisted=True) == [tmp_path / "a/1.jpg"]
+    with pytest.raises(UserError, match="cannot be listed"):
+        read_dataset("folder", tmp_path / "b", skip_unlisted=True)  # there is nothing else
+
+
+def test_a_split_that_cannot_be_listed(tmp_path: Path, closed: None) -> None:
+    (tmp_path / "closed").mkdir()
+    with pytest.raises(UserError, match=r"closed cannot be listed \(Permission denied\)"):
+        _file_names(tmp_path / "closed")
+
+
+def test_names_that_are_not_utf8_are_told_or_counted(tmp_path: Path) -> None:
+    plant(tmp_path, "a.jpg")
+    (tmp_path / os.fsdecode(b"M\xfcller.jpg")).touch()
+    with pytest.raises(UserError, match=r"'M\\xfcller.jpg' in .* cannot be listed \(its name is"):
+        read_dataset("folder", tmp_path)
+    listing = read_dataset("folder", tmp_path, skip_unlisted=True)
+    assert [record.path for record in listing.records] == ["a.jpg"]
+    assert r"first 'M\xfcller.jpg' (its name is not UTF-8" in listing.notes[0]
+
+
+def test_results_among_the_images_do_not_count(tmp_path: Path) -> None:
+    """As when `mprd run` is started in the folder of the images."""
+    plant(tmp_path, "a.jpg")
+    before = fingerprint("folder", tmp_path)
+    plant(tmp_path, "crops.yaml", "results/crops/config.yaml", "results/crops/picture.png")
+    plant(tmp_path, "results/summary.csv", "results/crops/provenance/index-1.json")
+    assert fingerprint("folder", tmp_path) == before
+    listing = read_dataset("folder", tmp_path)
+    assert [record.path for record in listing.records] == ["a.jpg"]
+    assert "1 folders hold results of mprd, first 'results/crops': left out." in listing.notes
+
+
+def test_a_folder_that_cannot_be_listed_changes_the_fingerprint(
+    tmp_path: Path, closed: None
+) -> None:
+    plant(tmp_path, "a.jpg")
+    before = fingerprint("folder", tmp_path)
+    plant(tmp_path, "closed/b.jpg")
+    assert fingerprint("folder", tmp_path) != before
 
 
 def test_folder_without_images(tmp_path: Path) -> None:
     plant(tmp_path, "notes.txt")
-    with pytest.raises(UserError, match=r"no images \(png, jpg, jpeg, bmp, webp\) in "):
+    with pytest.raises(UserError, match=r"no images \(png, jpg, .*, avif\) in .*1 \.txt"):
         read_dataset("folder", tmp_path)
 
 

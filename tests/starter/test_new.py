@@ -1,5 +1,6 @@
 """`mprd new`: what is seen of a folder, and the config that follows."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from mprd.clustering.from_features import features_config
 from mprd.config import load_config
 from mprd.errors import UserError
 from mprd.pipeline.idle import idle_settings
+from mprd.starter.camera_shapes import PATTERNS, camera_names, guess_cameras
 from mprd.starter.recipe import (
     Recipe,
     duration,
@@ -22,7 +24,7 @@ from mprd.starter.recipe import (
     write_config,
     write_untrained_config,
 )
-from mprd.starter.survey import Survey, guess_cameras, survey
+from mprd.starter.survey import Survey, survey
 from mprd.starter.training import EPOCHS, choose_training
 
 
@@ -34,7 +36,7 @@ def draw(root: Path, names: list[str], size: tuple[int, int] = (8, 16)) -> Path:
 
 
 def found(images: int = 250, aspect: float = 2.0, cameras: int = 0, fewest: int = 40) -> Survey:
-    names = tuple(str(n) for n in range(cameras))
+    names = {str(n): fewest for n in range(cameras)}
     size = {"height": 128, "width": 64, "aspect": aspect}
     return Survey(
         Path("x"),
@@ -43,7 +45,6 @@ def found(images: int = 250, aspect: float = 2.0, cameras: int = 0, fewest: int 
         cameras=names,
         pattern=None,
         **size,
-        fewest=fewest,
         unreadable=(),
     )
 
@@ -51,10 +52,11 @@ def found(images: int = 250, aspect: float = 2.0, cameras: int = 0, fewest: int 
 @pytest.mark.parametrize(
     ("paths", "pattern"),
     [
-        (["cam_a/1/x.jpg", "cam_b/1/y.jpg"] * 4, "cam_([A-Za-z0-9]+)"),
-        (["Camera1/x.jpg", "Camera12/y.jpg"] * 4, "Camera([A-Za-z0-9]+)"),
+        (["cam_a/1/x.jpg", "cam_b/1/y.jpg"] * 4, r"(?:^|[/_.-])cam_([^/_.-]+)"),
+        (["Camera1/x.jpg", "Camera12/y.jpg"] * 4, r"(?:^|[/_.-])Camera(\d[^/_.-]*)"),
+        (["camA/x.jpg", "camB/y.jpg"] * 4, PATTERNS[0]),
         (["d/0002_c1s1_000451_03.jpg", "d/0002_c3s1_000451_03.jpg"] * 4, r"_c(\d+)s\d+_"),
-        (["0001_c2_f1.jpg", "0001_c5_f2.jpg"] * 4, "c([A-Za-z0-9]+)"),
+        (["0001_c2_f1.jpg", "0001_c5_f2.jpg"] * 4, r"(?:^|[/_-])c(\d+)[/_-]"),
     ],
 )
 def test_cameras_are_guessed(paths, pattern):
@@ -74,13 +76,70 @@ def test_cameras_are_not_guessed_from_little(paths):
     assert guess_cameras(paths) is None
 
 
+@pytest.mark.parametrize(
+    ("seen", "later"),
+    [
+        (["0001_c2_f1.jpg", "0001_c5_f2.jpg"], ["march/1.jpg", "archive/2.jpg", "x/abc9_1.jpg"]),
+        (["cam1/1.jpg", "cam2/1.jpg"], ["camel1/1.jpg", "cameraman2/1.jpg", "webcam3/1.jpg"]),
+        (["cam_a/1.jpg", "cam_b/1.jpg"], ["tcam_x/1.jpg", "cam.jpg"]),
+        (["Camera1/1.jpg", "Camera2/1.jpg"], ["Camerawork/1.jpg"]),
+        (["0002_c1s1_000451_03.jpg", "0002_c3s1_000451_03.jpg"], ["doc9s1/1.jpg", "c4s1.jpg"]),
+    ],
+)
+def test_a_folder_that_comes_later_is_no_camera_of_another_name(seen, later):
+    pattern = guess_cameras(seen * 4)
+    assert [path for path in later if re.search(pattern, path)] == []
+    assert sorted(camera_names(pattern, seen * 4).values()) == [4, 4]
+
+
+def test_names_of_cameras_are_whole():
+    """Spaces, brackets and letters beyond ASCII are part of a name."""
+    paths = ["cam_gate (1)/1.jpg", "cam_gate (2)/1.jpg", "cam_Höfe [süd]/1.jpg"] * 4
+    pattern = guess_cameras(paths)
+    assert set(camera_names(pattern, paths)) == {"gate (1)", "gate (2)", "Höfe [süd]"}
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (
+            ["batch_cam01/p00_cam03_f001.jpg", "batch_cam02/p00_cam04_f001.jpg"],
+            "8 paths name two cameras, first 'batch_cam01/p00_cam03_f001.jpg': '01' counts",
+        ),
+        (
+            ["cam_a/0001_c2_f1.jpg", "cam_b/0001_c2_f1.jpg", "cam_a/0001_c3_f1.jpg"],
+            "in 'cam_a/0001_c2_f1.jpg' 'a' counts, not '2'",
+        ),
+        (["cam_gate-north/1.jpg", "cam_gate-south/1.jpg", "cam_lot/1.jpg"], "3 folders name the"),
+        (["cam_a/1.jpg", "cam_b/1.jpg", "else/1.jpg"], "8 of 12 paths name a camera, such as 'a'"),
+    ],
+)
+def test_doubts_about_cameras_are_told(paths, message, tmp_path):
+    names = [path.replace(".jpg", f"{n}.jpg") for n in range(4) for path in paths]
+    notes = survey(draw(tmp_path, names)).notes
+    assert any(message in note.replace("f10", "f1").replace("f0010", "f001") for note in notes), (
+        notes
+    )
+
+
+def test_what_is_not_read_is_told(tmp_path):
+    draw(tmp_path, [f"cam_{c}/{n}.png" for c in "ab" for n in range(5)])
+    for name in ("a.heic", "b.heic", "sub/c.CR2", "readme"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to(tmp_path / "sub")
+    notes = survey(tmp_path).notes
+    assert "4 files are not read (2 .heic, 1 without a suffix, 1 .cr2), first 'a.heic'" in notes[1]
+    assert "1 folders are links, first 'link': not followed" in notes[0]
+
+
 def test_a_survey(tmp_path):
     draw(tmp_path, [f"cam_{c}/{n}.png" for c in "ab" for n in range(5)])
     draw(tmp_path, ["cam_b/x.jpg"], (10, 10))
     (tmp_path / "cam_a/bad.jpg").write_text("no image")
     seen = survey(tmp_path)
     assert (seen.images, seen.height, seen.width, seen.aspect) == (12, 16, 8, 2.0)
-    assert seen.cameras == ("a", "b")
+    assert seen.cameras == {"a": 6, "b": 6}
     assert seen.kinds == {".png": 10, ".jpg": 2}
     assert seen.unreadable == ("cam_a/bad.jpg",)
     assert seen.fewest == 6
@@ -191,11 +250,11 @@ def test_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = draw(tmp_path / "Lions", [f"cam{c}/{n}.png" for c in "12" for n in range(4)])
     done = CliRunner().invoke(app, ["new", str(root)], catch_exceptions=False)
-    assert "cameras in their paths: 2: 1, 2" in done.output
+    assert "cameras in their paths: 2, with images: 1 (4), 2 (4)" in done.output
     assert "mprd run lions.yaml" in done.output
     assert "8 images: no training, the clusters of the start features (on 283" in done.output
     assert load_config(Path("lions.yaml")).epochs == 0
-    assert load_config(Path("lions.yaml")).data.camera == "cam([A-Za-z0-9]+)"
+    assert load_config(Path("lions.yaml")).data.camera == r"(?:^|[/_.-])cam(\d[^/_.-]*)"
     before = Path("lions.yaml").read_text()
     with pytest.raises(UserError, match=r"lions.yaml exists"):
         CliRunner().invoke(app, ["new", str(root)], catch_exceptions=False)

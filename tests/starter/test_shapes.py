@@ -183,7 +183,7 @@ def test_a_survey_and_its_config(tmp_path, monkeypatch, more) -> None:
     assert not config.use_gcn
     assert (config.cluster.method, config.graph.eps_max) == ("linkage", 0.97)
     assert idle_settings([config]) == [], "no setting that does nothing"
-    assert data.track == r"cam_([A-Za-z0-9]+).*?(track_\d+)"
+    assert data.track == r"(?:^|[/_.-])cam_([^/_.-]+).*?(track_\d+)"
     listing = read_dataset(
         "folder",
         root,

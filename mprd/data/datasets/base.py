@@ -1,9 +1,9 @@
-"""What a reader returns, the checks that every listing passes, and cameras from paths."""
+"""What a reader returns, and the checks that every listing passes."""
 
 import math
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from numbers import Real
 from pathlib import Path
@@ -65,6 +65,7 @@ class Listing:
         identity_names: of the identities 0, 1, ...; empty: they have numbers only.
         time_unit: of the times, "" if there are none. Seconds count from any start; dates count
             from the beginning of 1970.
+        unlisted: folder or file that could not be listed -> why.
     """
 
     root: Path
@@ -73,6 +74,7 @@ class Listing:
     camera_names: tuple[str, ...] = ()
     identity_names: tuple[str, ...] = ()
     time_unit: TimeUnit = ""
+    unlisted: Mapping[str, str] = field(default_factory=dict)
 
 
 def is_litter(name: str) -> bool:
@@ -177,39 +179,30 @@ def _notes(records: list[ImageRecord]) -> list[str]:
     return notes
 
 
-def with_cameras(listing: Listing, pattern: str) -> Listing:
-    """Return a listing with the cameras that a pattern finds in the paths.
-
-    Args:
-        listing: of images without cameras.
-        pattern: regular expression with one group, the camera's name; looked for anywhere in the
-            path relative to the root.
+def without_unlisted(listing: Listing, *, skip: bool) -> Listing:
+    """Return a listing; what could not be listed is an error, or with `skip` a note.
 
     Raises:
-        UserError: it fits no path.
+        UserError: something could not be listed.
     """
-    found = [_name(pattern, record.path) for record in listing.records]
-    names = numbered(name for name in found if name is not None)
-    if not names:
+    if not listing.unlisted:
+        return listing
+    path, why = next(iter(listing.unlisted.items()))
+    count = len(listing.unlisted)
+    more = f"; {count} folders or files are so" if count > 1 else ""
+    if not skip or not listing.records:
         raise UserError(
-            f"data.camera: {pattern!r} fits no path in {listing.root}, such as "
-            f"'{listing.records[0].path}'. Fix the pattern, or leave it out."
+            f"'{path}' in {listing.root} cannot be listed ({why}{more}), so images would be "
+            "missing. Make it readable, or have it left out (data.on_bad_image: skip; "
+            "--skip-unreadable)."
         )
-    records = tuple(
-        replace(record, camera=-1 if name is None else names.index(name))
-        for record, name in zip(listing.records, found, strict=True)
-    )
-    return replace(listing, records=records, camera_names=names)
+    note = f"Left out {count} folders or files that cannot be listed, first '{path}' ({why})."
+    return replace(listing, notes=(*listing.notes, note))
 
 
 def numbered(names: Iterable[str]) -> tuple[str, ...]:
     """Return the distinct names in order: numbers inside them count as numbers."""
     return tuple(sorted(set(names), key=_natural))
-
-
-def _name(pattern: str, path: str) -> str | None:
-    match = re.search(pattern, path)
-    return None if match is None else match[1]
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

@@ -106,5 +106,10 @@ def _starts(lengths: Mapping[int, float]) -> dict[int, float]:
 
 
 def _file_names(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_file() and not is_litter(e.name))
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if e.is_file() and not is_litter(e.name))
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be listed ({error.strerror}): make it readable."
+        ) from None

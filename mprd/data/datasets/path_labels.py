@@ -1,12 +1,56 @@
-"""Times and tracks that are written in the paths of images."""
+"""Cameras, times and tracks that are written in the paths of images."""
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
-from mprd.data.datasets.base import Listing
+from mprd.data.datasets.base import Listing, numbered
 from mprd.data.datasets.clock import FRAMES, SECONDS, by_format, number
 from mprd.errors import UserError
+
+
+def with_cameras(listing: Listing, pattern: str) -> Listing:
+    """Return a listing with the cameras that a pattern finds in the paths.
+
+    Args:
+        listing: of images without cameras.
+        pattern: regular expression with one group, the camera's name; looked for anywhere in the
+            path relative to the root.
+
+    Raises:
+        UserError: it fits no path.
+    """
+    paths = [record.path for record in listing.records]
+    matches = [re.search(pattern, path) for path in paths]
+    found = [None if match is None else match[1] for match in matches]
+    names = numbered(name for name in found if name is not None)
+    if not names:
+        raise UserError(
+            f"data.camera: {pattern!r} fits no path in {listing.root}, such as "
+            f"'{listing.records[0].path}'. Fix the pattern, or leave it out."
+        )
+    records = tuple(
+        replace(record, camera=-1 if name is None else names.index(name))
+        for record, name in zip(listing.records, found, strict=True)
+    )
+    notes = (*listing.notes, *second_cameras(pattern, paths))
+    return replace(listing, records=records, camera_names=names, notes=notes)
+
+
+def second_cameras(pattern: str, paths: Sequence[str]) -> list[str]:
+    """Return a note if a pattern finds two different cameras in a path: the first counts."""
+    found = [[match[1] for match in re.finditer(pattern, path)] for path in paths]
+    twice = [n for n, names in enumerate(found) if len(set(names)) > 1]
+    if not twice:
+        return []
+    first = twice[0]
+    counts, other = list(dict.fromkeys(found[first]))[:2]
+    return [
+        f"{len(twice):,} paths name two cameras, first '{paths[first]}': '{counts}' counts, not "
+        f"'{other}'. If that is wrong, give data.camera a pattern that fits the other place only, "
+        r"such as one that ends in '[^/]*$' for the name of the file."
+    ]
 
 
 def with_times(listing: Listing, pattern: str, form: str) -> Listing:

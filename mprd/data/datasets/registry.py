@@ -5,9 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent, indent
 
-from mprd.data.datasets.base import ImageRecord, Listing, finish, with_cameras
+from mprd.data.datasets.base import (
+    ImageRecord,
+    Listing,
+    finish,
+    without_unlisted,
+)
 from mprd.data.datasets.clock import FRAMES
-from mprd.data.datasets.path_labels import with_times, with_tracks
+from mprd.data.datasets.path_labels import with_cameras, with_times, with_tracks
 from mprd.errors import UserError, broken_link, did_you_mean
 from mprd.pipeline.pieces import spelling_key
 from mprd.pipeline.registry import Registry, load_plugin
@@ -120,6 +125,7 @@ def read_dataset(
     time: str | None = None,
     time_format: str = FRAMES,
     track: str | None = None,
+    skip_unlisted: bool = False,
 ) -> Listing:
     """List the images of a data set, sorted by split and path.
 
@@ -130,13 +136,16 @@ def read_dataset(
         time: pattern that finds the time; None: as the reader says.
         time_format: how a time in a path is written: frames, seconds, or a `strptime` format.
         track: pattern that finds the track; None: as the reader says.
+        skip_unlisted: leave out folders and files that cannot be listed, with a note.
 
     Raises:
-        UserError: unknown name, data set not found or incomplete, file names that do not fit.
+        UserError: unknown name, data set not found or incomplete, file names that do not fit, a
+            folder that cannot be listed.
     """
     root = find_root(name, data_dir)
     result = _reader(name).read(root)
     listing = result if isinstance(result, Listing) else Listing(root, tuple(result))
+    listing = without_unlisted(listing, skip=skip_unlisted)
     if camera is not None:
         listing = with_cameras(listing, camera)
     if time is not None:

@@ -20,6 +20,7 @@ class Architecture:
         height: of the images, pixels.
         width: of the images, pixels.
         last_stride: stride of the last stage, 1 or 2.
+        bits: that values of images of 16 bits use.
     """
 
     backbone: str
@@ -28,6 +29,7 @@ class Architecture:
     height: int
     width: int
     last_stride: int = 1
+    bits: int = 16
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as a plain dict."""

@@ -1,0 +1,110 @@
+"""Cameras as they are commonly written in the paths of images."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+_SEPARATOR = "/_.-"
+# Most plain first. A name goes on to the next separator: spaces and brackets are part of it.
+PATTERNS = (
+    # cam_gate (1)/1.jpg, x_camera3.jpg, camB/1.jpg; not camel1, cameraman
+    r"(?i)(?:^|[/_.-])cam(?:era)?(?:[ _-]+|(?=\d)|(?=[a-z](?:[/_.-]|$)))([^/_.-]+)",
+    r"_c(\d+)s\d+_",  # 0002_c1s1_000451_03.jpg
+    r"(?:^|[/_-])c(\d+)[/_-]",  # 0001_c2_f0046182.jpg, c2/1.jpg
+)
+_CLEAR = 0.9  # share of the paths that a pattern must fit
+_SOME = 0.1  # a pattern that fits fewer found something else
+_MOST_CAMERAS = 99
+
+
+def guess_cameras(paths: Sequence[str]) -> str | None:
+    """Return the first pattern that finds cameras in nearly all paths, and at least two of them.
+
+    It fits what was seen and no more: a folder that comes later must be written in the same way.
+
+    Args:
+        paths: posix paths, relative to the root.
+    """
+    for pattern in PATTERNS:
+        if _is_clear(pattern, paths):
+            plain = _plain(pattern, paths)
+            return plain if _found(plain, paths) == _found(pattern, paths) else pattern
+    return None
+
+
+def camera_names(pattern: str, paths: Sequence[str]) -> Counter[str]:
+    """Return the names that a pattern finds, with the number of images of each."""
+    return Counter(name for name in _found(pattern, paths) if name is not None)
+
+
+def camera_doubts(pattern: str | None, paths: Sequence[str]) -> Iterator[str]:
+    """Yield what a person should look at: other cameras in the same paths, or too few paths.
+
+    Args:
+        pattern: that `guess_cameras` chose.
+        paths: as there.
+    """
+    if pattern is None:
+        yield from _nearly(paths)
+        return
+    chosen = _found(pattern, paths)
+    for other in PATTERNS:
+        found = _found(other, paths)
+        differs = [
+            n for n, both in enumerate(zip(chosen, found, strict=True)) if len(set(both)) > 1
+        ]
+        if _is_clear(other, paths) and differs:
+            first = differs[0]
+            yield (
+                f"Cameras stand in two places of the paths: in '{paths[first]}' '{chosen[first]}' "
+                f"counts, not '{found[first]}'. If that is wrong, set data.camera to {other!r}."
+            )
+    wider = {name for path in paths if (name := _whole_folder(pattern, path)) is not None}
+    if len(camera_names(pattern, paths)) < len(wider) <= _MOST_CAMERAS:
+        yield (
+            f"{len(wider)} folders name the cameras, such as '{min(wider)}', and only what stands "
+            "before the next of / _ . - counts. If each folder is a camera, set data.camera to "
+            r"'([^/]+)/[^/]*$'."
+        )
+
+
+def _nearly(paths: Sequence[str]) -> Iterator[str]:
+    for pattern in PATTERNS:
+        found = camera_names(pattern, paths)
+        if len(found) > 1 and found.total() >= _SOME * len(paths):
+            yield (
+                f"{found.total():,} of {len(paths):,} paths name a camera, such as "
+                f"'{min(found)}', too few to take them all so. Set data.camera to a pattern that "
+                "fits all of them."
+            )
+            return
+
+
+def _is_clear(pattern: str, paths: Sequence[str]) -> bool:
+    found = camera_names(pattern, paths)
+    clear = found.total() >= _CLEAR * len(paths)
+    return clear and 2 <= len(found) <= min(_MOST_CAMERAS, len(paths) // 2)
+
+
+def _plain(pattern: str, paths: Sequence[str]) -> str:
+    """Return a pattern that a person would write for what another one finds in the paths."""
+    match = next(filter(None, (re.search(pattern, path) for path in paths)))
+    word = match[0][: match.start(1) - match.start()].lstrip(_SEPARATOR)
+    if not word.lower().startswith("cam"):
+        return pattern
+    # Without a separator a longer word could begin so.
+    name = r"[^/_.-]+" if word[-1] in " _-" else r"\d[^/_.-]*"
+    return rf"(?:^|[/_.-]){word}({name})"
+
+
+def _whole_folder(pattern: str, path: str) -> str | None:
+    """Return the folder in which a pattern finds the camera, None if it is in the file name."""
+    match = re.search(pattern, path)
+    if match is None or "/" not in path[match.start(1) :]:
+        return None
+    return path[path.rfind("/", 0, match.start(1)) + 1 : path.index("/", match.start(1))]
+
+
+def _found(pattern: str, paths: Sequence[str]) -> list[str | None]:
+    matches = (re.search(pattern, path) for path in paths)
+    return [None if match is None else match[1] for match in matches]

@@ -466,6 +466,7 @@ STAGES = (
             "evaluate.flip",
             "evaluate.rerank",
             "model",
+            "data.bits",  # of the network of a baseline
             "seed",
             "precision",
             Setting(("evaluate.time", "time"), TIMES_AT_SEARCH),

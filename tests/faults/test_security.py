@@ -117,8 +117,8 @@ def test_a_yaml_bomb_is_a_sentence(tmp_path):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     (tmp_path / "c.yaml").write_text("\n".join(lines))
-    with pytest.raises(UserError, match="unknown"):
-        validate(read_yaml(tmp_path / "c.yaml"), "c.yaml")
+    with pytest.raises(UserError, match="more than 100,000 values"):
+        read_yaml(tmp_path / "c.yaml")
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "a b", "$(id)", "", "a;b", "-", "a\nb", "é"])

@@ -262,7 +262,7 @@ def test_a_report_is_of_all_settings(tiny_config):
 
 def test_settings_are_nested_as_in_the_config():
     config = Config()
-    sizes = {"height": 256, "width": 128, "allow_outside": False}
+    sizes = {"height": 256, "width": 128, "bits": 16, "allow_outside": False}
     assert stage_settings(config, "pixels") == {"data": sizes}
     stored = {"precision": "auto", "features": {"dtype": "float32"}, "data": {"features": None}}
     assert stage_settings(config, "features") == stored

@@ -1,6 +1,7 @@
 """The embedding network f: backbone, pooling, BNNeck, L2 norm; and in which numbers it computes."""
 
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -113,14 +114,22 @@ class ReidNetwork(nn.Module):
         return F.normalize(self.neck(pooled), dim=1)
 
 
-def build_network(config: Config, height: int, width: int, *, pretrained: bool) -> ReidNetwork:
+def build_network(
+    config: Config,
+    height: int,
+    width: int,
+    *,
+    pretrained: bool,
+    checkpoint: Path | None = None,
+) -> ReidNetwork:
     """Return the network of a config with fresh weights, reproducible by seed.
 
     Args:
-        config: `model`, `init.checkpoint`, `precision` and `seed` are read.
+        config: `model`, `precision` and `seed` are read.
         height: of its images, pixels.
         width: of its images, pixels.
         pretrained: take the published weights of the backbone.
+        checkpoint: weights file that will be loaded; it may say what its input is normalised by.
 
     Raises:
         UserError: unknown backbone, or its weights cannot be had.
@@ -134,7 +143,7 @@ def build_network(config: Config, height: int, width: int, *, pretrained: bool) 
         width=width,
         last_stride=config.model.last_stride,
     )
-    architecture = with_own_input(architecture, config.init.checkpoint)
+    architecture = with_own_input(architecture, checkpoint)
     network = ReidNetwork(architecture, pretrained=pretrained)
     network.precision = config.precision
     return network

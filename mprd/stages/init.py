@@ -44,7 +44,12 @@ def run_init(
     artifact = lineage.read("index", index, INDEX)
     device = select_device(config.device)
     store = open_images(lineage, pixels, artifact, split_rows(artifact, "train"), device)
-    network = build_network(config, *store.shape[1:3], pretrained=config.init.method == "imagenet")
+    network = build_network(
+        config,
+        *store.shape[1:3],
+        pretrained=config.init.method == "imagenet",
+        checkpoint=config.init.checkpoint,
+    )
     report: dict[str, Any] = {"schema": "mprd.init", "method": config.init.method, "loss": []}
     made_from = dict(lineage.digests)
     repository = hub_name(config.model.backbone)

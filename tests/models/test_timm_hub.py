@@ -237,14 +237,13 @@ def test_a_downloaded_folder_needs_no_hub(cache, tmp_path):
         "own",
         (56, 56),
     )
-    settings = {"method": "checkpoint", "checkpoint": str(weights)}
     networks = []
     for backbone in ("timm/vit_tiny_patch16_224", "timm/hf-hub:me/net"):
-        config = run_config("me/net", 56, 56, init=settings, precision="float32")
+        config = run_config("me/net", 56, 56, precision="float32")
         config = config.model_copy(
             update={"model": config.model.model_copy(update={"backbone": backbone})}
         )
-        network = build_network(config, 56, 56, pretrained=False).eval()
+        network = build_network(config, 56, 56, pretrained=False, checkpoint=weights).eval()
         load_checkpoint(network, weights)
         assert network.statistics == (tuple(MEAN), tuple(STD))
         networks.append(network)

@@ -98,6 +98,7 @@ def _unreachable(repository: str, error: Exception) -> str:
     return (
         f"Cannot reach the hub for {repository} ({reason}). Go online once: mprd takes the files "
         f"from the cache afterwards. Or run `hf download {repository} --local-dir FOLDER` on "
-        "another machine, copy the folder, and name the weights file in it: mprd new --weights, or "
-        "init.checkpoint with init.method: checkpoint. timm/tf_efficientnet_lite0 needs no hub."
+        "another machine, copy the folder, and set init.method to checkpoint, init.checkpoint to "
+        "the weights file in it, model.backbone to timm/ and the architecture in its config.json "
+        "(mprd new --weights FILE does so). timm/tf_efficientnet_lite0 needs no hub."
     )

@@ -121,7 +121,7 @@ def _new(
 
 def _new_without_network(out: Path, found: "Survey", features: Path) -> list[str]:
     """Write a config with features of another network, and return what to say last."""
-    from mprd.inference.given import given_images
+    from mprd.inference.given_features import given_images
     from mprd.starter.recipe import write_features_config
 
     rows, dim = given_images(features, [found.root])[1].shape

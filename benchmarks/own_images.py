@@ -119,7 +119,8 @@ def embedder(file: Path | None) -> Embedder:
         model = {"backbone": shape.backbone, "pooling": shape.pooling, "bn_group_size": 0}
         model["last_stride"] = shape.last_stride
         settings = validate({"model": model}, str(file))
-        network = build_network(settings, shape.height, shape.width, pretrained=False)
+        size = shape.height, shape.width
+        network = build_network(settings, *size, pretrained=False, checkpoint=file)
         load_checkpoint(network, file)
     return Embedder(network, select_device("auto"))
 

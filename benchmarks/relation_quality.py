@@ -178,7 +178,7 @@ class Experiment:
         network, store = self._cnn()
         origin = rows.repeat(settings.views)
         draws = torch.Generator().manual_seed(self.seed)
-        views = view_pixels(store.batch(origin), self.config.augment, draws)
+        views = view_pixels(store.batch(origin), self.config.augment, network.statistics, draws)
         features = embed_pixels(network, views, torch.device("cpu"))
         found = pair_views(features, origin)
         context = self.relations.context.extended(

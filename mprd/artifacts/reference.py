@@ -47,9 +47,11 @@ _TAIL = """## model.safetensors (`mprd.model`, version 1)
 
 Network weights under their PyTorch names. The header has one key, `mprd`, a JSON object with
 `schema`, `schema_version`, `mprd_version`, `architecture` (backbone, pooling, bn_group_size,
-height, width, last_stride: all that builds the network), `config`, `inputs`, `seed` and `digest`
-(SHA-256 over names, dtypes, shapes and values). It holds no date: equal weights made from equal
-inputs are equal files.
+height, width, last_stride, the mean and std that the input is normalised by, and `timm`, the
+network that the hub named: all that builds the network), `config`, `inputs`, `seed` and `digest`
+(SHA-256 over names, dtypes, shapes and values). A file without mean and std is of an older version:
+its input is normalised by ImageNet's. It holds no date: equal weights made from equal inputs are
+equal files.
 
 ## gcn.safetensors (`mprd.gcn`, version 1), also the pre-trained GCN
 

@@ -33,6 +33,10 @@ def new(
         Path | None,
         typer.Option(help="Weights file to start from, such as one trained on people."),
     ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Network to start from: timm/NAME or timm/hf-hub:OWNER/NAME."),
+    ] = None,
     features: Annotated[
         Path | None,
         typer.Option(help="Features of another network, for a run without training."),
@@ -44,7 +48,8 @@ def new(
     """Look at your images and write a config that fits them.
 
     --weights recognises OSNets of torchreid, ResNets of several projects, networks of timm and
-    models of mprd by their tensors (docs/howto/weights.md). --features takes .npy, .safetensors or
+    models of mprd by their tensors (docs/howto/weights.md). --backbone takes a published network as
+    it is, such as timm/hf-hub:BVRA/MegaDescriptor-T-224. --features takes .npy, .safetensors or
     HDF5, one row for each image (docs/howto/features.md).
 
     Example: mprd new /path/to/crops, then: mprd run crops.yaml
@@ -54,6 +59,8 @@ def new(
 
     if weights is not None and features is not None:
         raise UserError("--features needs no network, --weights is one: give one of them.")
+    if backbone is not None and not weights is features is None:
+        raise UserError("--backbone, --weights and --features exclude each other: give one.")
     if train and features is not None:
         raise UserError("--train needs a network, and --features has none: leave one of them out.")
     try:
@@ -65,13 +72,15 @@ def new(
     last = (
         _new_without_network(out, found, features)
         if features
-        else _new(out, found, weights, train=train)
+        else _new(out, found, weights, backbone, train=train)
     )
     _say_found(found)
     print("\n".join(last))
 
 
-def _new(out: Path, found: "Survey", weights: Path | None, *, train: bool) -> list[str]:
+def _new(
+    out: Path, found: "Survey", weights: Path | None, backbone: str | None, *, train: bool
+) -> list[str]:
     """Write a config with a network, and return what to say last."""
     from mprd.starter.recipe import (
         duration,
@@ -82,12 +91,14 @@ def _new(out: Path, found: "Survey", weights: Path | None, *, train: bool) -> li
         write_config,
         write_untrained_config,
     )
-    from mprd.starter.start import known_start
+    from mprd.starter.start import known_start, published_start
     from mprd.starter.training import choose_training
     from mprd.system.ram import usable
     from mprd.system.torch_setup import has_gpu
 
-    start = known_start(weights, image_size(found.aspect)) if weights else None
+    start = published_start(backbone) if backbone else None
+    if weights:
+        start = known_start(weights, image_size(found.aspect))
     shape = start.architecture if start else None
     size = (shape.height, shape.width) if shape else image_size(found.aspect)
     cores, gpu, rate = worker_count(None), has_gpu(), start.rate if start else None
@@ -99,11 +110,8 @@ def _new(out: Path, found: "Survey", weights: Path | None, *, train: bool) -> li
     else:
         lasts = duration(untrained_seconds(found, size, cores, gpu=gpu, rate=rate))
         write_untrained_config(out, found, size, lasts, choice.why, start)
-    known = []
-    if start:
-        known = [f"weights in {start.path}: {start.architecture.backbone}, {start.loaded}"]
     return [
-        *known,
+        *([str(start)] if start else []),
         f"{cores} CPU cores, {usable() / 2**30:.0f} GiB free{', a GPU' if gpu else ''}",
         f"{found.images:,} images: {choice.why}"
         + ("" if choice.epochs else "; mprd new --train trains all the same"),
@@ -113,7 +121,7 @@ def _new(out: Path, found: "Survey", weights: Path | None, *, train: bool) -> li
 
 def _new_without_network(out: Path, found: "Survey", features: Path) -> list[str]:
     """Write a config with features of another network, and return what to say last."""
-    from mprd.inference.given import given_images
+    from mprd.inference.given_features import given_images
     from mprd.starter.recipe import write_features_config
 
     rows, dim = given_images(features, [found.root])[1].shape

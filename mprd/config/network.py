@@ -15,11 +15,13 @@ class ModelConfig(Section):
         "resnet50",
         description="mini, resnet18/34/50/101/152, resnet50_ibn_a, resnet101_ibn_a, "
         "osnet_x0_25/x0_5/x0_75/x1_0, osnet_ibn_x1_0, osnet_ain_x1_0, timm/<name> (ImageNet "
-        "weights of timm/tf_efficientnet_lite0 come with mprd); "
+        "weights of timm/tf_efficientnet_lite0 come with mprd), timm/hf-hub:<owner>/<name>; "
         "more: docs/howto/extend.md",
     )
-    pooling: Literal["avg", "max", "gem", "avg+max", "token"] = Field(
-        "gem", description="pooling of the last feature map; token: a transformer's class token"
+    pooling: Literal["avg", "max", "gem", "avg+max", "token", "own"] = Field(
+        "gem",
+        description="pooling of the last feature map; token: a transformer's class token; own: as "
+        "a network of timm pools, with the layers behind it",
     )
     last_stride: Literal[1, 2] = Field(
         1, description="stride of the last stage; 1 doubles the resolution"
@@ -57,8 +59,9 @@ class InitConfig(Section):
 
     method: Literal["imagenet", "checkpoint", "warmup", "random"] = Field(
         "imagenet",
-        description="imagenet: weights of torchvision, timm or a package; checkpoint: a local "
-        "file; warmup: self-supervised on your own images, no download; random",
+        description="imagenet: the published weights, of torchvision, timm, the hub or a "
+        "package; checkpoint: a local file; warmup: self-supervised on your own images, no "
+        "download; random",
     )
     checkpoint: Path | None = Field(
         None,

@@ -3,6 +3,7 @@
 import json
 from functools import cache, cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -13,9 +14,20 @@ from mprd.artifacts import PIXELS, open_artifact, read_images
 from mprd.data.read_ahead import ReadAhead
 from mprd.system.ram import PIXEL_SHARE, held_pixels
 
-# Of ImageNet, which all pretrained backbones expect.
-PIXEL_MEAN = (0.485, 0.456, 0.406)
-PIXEL_STD = (0.229, 0.224, 0.225)
+
+class Statistics(NamedTuple):
+    """What a network's input is normalised by, for values in [0, 1].
+
+    Attributes:
+        mean: of red, green, blue.
+        std: standard deviation, likewise.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+IMAGENET: Statistics = Statistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class PixelStore:
@@ -112,14 +124,14 @@ def _on_host(positions: Tensor | np.ndarray) -> np.ndarray:
     return torch.as_tensor(positions).cpu().numpy()
 
 
-def normalize_pixels(images: Tensor) -> Tensor:
+def normalize_pixels(images: Tensor, statistics: Statistics) -> Tensor:
     """Turn uint8 or float [0, 255] images (B, H, W, 3) into network input (B, 3, H, W)."""
-    mean, std = _statistics(images.device)
+    mean, std = _on_device(statistics, images.device)
     return ((images.float() - mean) / std).permute(0, 3, 1, 2)
 
 
 @cache
-def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+def _on_device(statistics: Statistics, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of pixels; uploaded to a device once."""
-    mean, std = (torch.tensor(values, device=device) * 255 for values in (PIXEL_MEAN, PIXEL_STD))
+    mean, std = (torch.tensor(values, device=device) * 255 for values in statistics)
     return mean, std

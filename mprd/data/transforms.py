@@ -8,13 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mprd.config import AugmentConfig, WarmupConfig
-from mprd.data.pixels import PIXEL_MEAN, normalize_pixels
+from mprd.data.pixels import Statistics, normalize_pixels
 
 _GRAY = (0.299, 0.587, 0.114)
 _YIQ = (_GRAY, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
-def augment(images: Tensor, settings: AugmentConfig, generator: torch.Generator) -> Tensor:
+def augment(
+    images: Tensor, settings: AugmentConfig, statistics: Statistics, generator: torch.Generator
+) -> Tensor:
     """Flip, pad and crop, jitter, normalise, erase: the views of the training loop.
 
     Padding and erased rectangles have the mean colour, zero after normalisation.
@@ -22,6 +24,7 @@ def augment(images: Tensor, settings: AugmentConfig, generator: torch.Generator)
     Args:
         images: uint8 (B, H, W, 3).
         settings: the `augment` section.
+        statistics: what the network normalises by.
         generator: on the device of `images`.
 
     Returns:
@@ -30,15 +33,20 @@ def augment(images: Tensor, settings: AugmentConfig, generator: torch.Generator)
     moved, inside = _shift_and_flip(images, settings.pad, settings.flip, generator)
     if settings.jitter:
         moved = color_jitter(moved.float(), settings.jitter, generator)
-    return normalize_pixels(moved) * (inside & ~_erased(images, settings.erase, generator))
+    return normalize_pixels(moved, statistics) * (
+        inside & ~_erased(images, settings.erase, generator)
+    )
 
 
-def view_pixels(images: Tensor, settings: AugmentConfig, generator: torch.Generator) -> Tensor:
+def view_pixels(
+    images: Tensor, settings: AugmentConfig, statistics: Statistics, generator: torch.Generator
+) -> Tensor:
     """Make one view per image as `augment` does, but as pixels, which can be kept in a file.
 
     Args:
         images: uint8 (B, H, W, 3).
         settings: the `augment` section.
+        statistics: what the network normalises by.
         generator: on the device of `images`.
 
     Returns:
@@ -49,12 +57,16 @@ def view_pixels(images: Tensor, settings: AugmentConfig, generator: torch.Genera
     if settings.jitter:
         view = color_jitter(view, settings.jitter, generator)
     shown = (inside & ~_erased(images, settings.erase, generator)).permute(0, 2, 3, 1)
-    mean = torch.tensor(PIXEL_MEAN, device=images.device) * 255
+    mean = torch.tensor(statistics.mean, device=images.device) * 255
     return torch.where(shown, view, mean).round().to(torch.uint8)
 
 
 def augment_warmup(
-    images: Tensor, settings: WarmupConfig, base: AugmentConfig, generator: torch.Generator
+    images: Tensor,
+    settings: WarmupConfig,
+    base: AugmentConfig,
+    statistics: Statistics,
+    generator: torch.Generator,
 ) -> Tensor:
     """Make one strongly changed view per image, for the self-supervised warm-up.
 
@@ -62,6 +74,7 @@ def augment_warmup(
         images: uint8 (B, H, W, 3).
         settings: the `init.warmup` section.
         base: the `augment` section (flip and erasing).
+        statistics: what the network normalises by.
         generator: on the device of `images`.
 
     Returns:
@@ -71,7 +84,7 @@ def augment_warmup(
     view = color_jitter(view, settings.jitter, generator)
     view = _turn_hue(view, settings.hue, generator)
     view = _drop_color(view, settings.grayscale, generator)
-    return normalize_pixels(view) * ~_erased(images, base.erase, generator)
+    return normalize_pixels(view, statistics) * ~_erased(images, base.erase, generator)
 
 
 def color_jitter(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:

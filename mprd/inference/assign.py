@@ -16,7 +16,7 @@ from mprd.data.index import camera_names, split_rows, trained_cameras
 from mprd.errors import UserError
 from mprd.graph.cameras import CameraStatistics
 from mprd.inference.embedder import load_model
-from mprd.inference.given import given_images, require_length
+from mprd.inference.given_features import given_images, require_length
 from mprd.inference.no_model import no_model
 from mprd.inference.run_times import RunTimes, Sightings, camera_in_path
 from mprd.pipeline.finished import finished_run

@@ -63,7 +63,7 @@ def embed_store(
 
 
 def _embedded(network: ReidNetwork, pixels: torch.Tensor, *, flip: bool) -> torch.Tensor:
-    images = normalize_pixels(pixels)
+    images = normalize_pixels(pixels, network.statistics)
     embedded = network(images)
     return F.normalize(embedded + network(images.flip(3)), dim=1) if flip else embedded
 
@@ -87,7 +87,8 @@ def embed_pixels(
     """
     network.eval()
     embed = Batches(
-        lambda part: network(normalize_pixels(part.to(device))), batch_size(network, device, batch)
+        lambda part: network(normalize_pixels(part.to(device), network.statistics)),
+        batch_size(network, device, batch),
     )
     with torch.inference_mode():
         return embed(pixels).float().cpu().numpy()

@@ -76,7 +76,8 @@ class Embedder:
                 f"images must be uint8 (n, h, w, 3), not {images.dtype} {images.shape}"
             )
         size = batch_size or self._images_at_once()
-        embed = batches.Batches(lambda part: self.network(normalize_pixels(part)), size)
+        network, statistics = self.network, self.network.statistics
+        embed = batches.Batches(lambda part: network(normalize_pixels(part, statistics)), size)
         blocks = []
         for start in range(0, len(images), size):
             pixels = [self._pixels(image) for image in images[start : start + size]]

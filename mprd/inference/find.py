@@ -11,7 +11,7 @@ from mprd.data.image_paths import named_images
 from mprd.errors import UserError
 from mprd.inference.embedder import load_model
 from mprd.inference.gallery import make_gallery, read_gallery
-from mprd.inference.given import given_gallery, given_images, require_length
+from mprd.inference.given_features import given_gallery, given_images, require_length
 from mprd.inference.run_times import RunTimes
 from mprd.inference.search import search
 from mprd.inference.timed_search import search_with_times

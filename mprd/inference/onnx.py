@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from mprd.artifacts import atomic
-from mprd.data.pixels import PIXEL_MEAN, PIXEL_STD
 from mprd.errors import UserError
 from mprd.models.network import ReidNetwork
 from mprd.models.weights import load_network
@@ -23,7 +22,7 @@ class Deployed(nn.Module):
         """Take a network in eval mode."""
         super().__init__()
         self.network = network
-        for name, values in (("mean", PIXEL_MEAN), ("std", PIXEL_STD)):
+        for name, values in network.statistics._asdict().items():
             self.register_buffer(name, 255 * torch.tensor(values))
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The embedding network f: backbone, pooling, BNNeck, L2 norm; and in which numbers it computes."""
 
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -8,9 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mprd.config import Config
+from mprd.data.pixels import Statistics
 from mprd.errors import UserError
 from mprd.models.backbones.registry import Architecture, EmbeddingTrunk, build_backbone
 from mprd.models.batchnorm import group_batchnorm
+from mprd.models.own_input import with_own_input
 from mprd.models.pooling import POOLINGS
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -79,16 +82,26 @@ class ReidNetwork(nn.Module):
             raise UserError(
                 f"{architecture.backbone} has no class token. Set model.pooling to gem or avg."
             )
+        if architecture.pooling == "own" and not getattr(self.backbone, "pools", False):
+            raise UserError(
+                f"{architecture.backbone} has no pooling of its own that mprd knows. Set "
+                "model.pooling to gem or avg."
+            )
         self.pool = POOLINGS[architecture.pooling]()
         self.neck = nn.BatchNorm1d(self.dim)
         self.neck.bias.requires_grad_(False)
         group_batchnorm(self, architecture.bn_group_size)
 
+    @property
+    def statistics(self) -> Statistics:
+        """What its input is normalised by."""
+        return self.architecture.statistics
+
     def forward(self, images: Tensor) -> Tensor:
         """Embed normalised images.
 
         Args:
-            images: float (B, 3, H, W), ImageNet-normalised.
+            images: float (B, 3, H, W), normalised by `statistics`.
 
         Returns:
             float32 (B, D), rows of unit length.
@@ -101,17 +114,25 @@ class ReidNetwork(nn.Module):
         return F.normalize(self.neck(pooled), dim=1)
 
 
-def build_network(config: Config, height: int, width: int, *, pretrained: bool) -> ReidNetwork:
+def build_network(
+    config: Config,
+    height: int,
+    width: int,
+    *,
+    pretrained: bool,
+    checkpoint: Path | None = None,
+) -> ReidNetwork:
     """Return the network of a config with fresh weights, reproducible by seed.
 
     Args:
         config: `model`, `data.bits`, `precision` and `seed` are read.
         height: of its images, pixels.
         width: of its images, pixels.
-        pretrained: take ImageNet weights for the backbone.
+        pretrained: take the published weights of the backbone.
+        checkpoint: weights file that will be loaded; it may say what its input is normalised by.
 
     Raises:
-        UserError: unknown backbone, or no ImageNet weights for it.
+        UserError: unknown backbone, or its weights cannot be had.
     """
     torch.manual_seed(config.seed)
     architecture = Architecture(
@@ -123,6 +144,7 @@ def build_network(config: Config, height: int, width: int, *, pretrained: bool) 
         last_stride=config.model.last_stride,
         bits=config.data.bits,
     )
+    architecture = with_own_input(architecture, checkpoint)
     network = ReidNetwork(architecture, pretrained=pretrained)
     network.precision = config.precision
     return network

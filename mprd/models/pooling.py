@@ -49,4 +49,5 @@ POOLINGS: dict[str, type[nn.Module]] = {
     "gem": GemPool,
     "avg+max": AvgMaxPool,
     "token": AvgPool,  # of the one position that is the class token
+    "own": AvgPool,  # of the one position that the network pools to
 }

@@ -9,6 +9,7 @@ from torch import nn
 from mprd.errors import UserError
 from mprd.models.backbones.registry import BACKBONES, Architecture, build_backbone
 from mprd.models.backbones.timm import TimmTrunk, fixed_size, network_names
+from mprd.models.own_input import beside, with_own_input
 from mprd.models.weights_file import WeightsFile, backbone_prefix, fit
 
 # Family of backbones -> a tensor that all its files have: no other family needs to be built.
@@ -78,7 +79,7 @@ def _largest(names: list[str], file: WeightsFile) -> Recognised | None:
     """Return the backbone that a file fits, of several the largest: a resnet34 holds a resnet18."""
     best, most = None, 0
     for name in names:
-        network = _skeleton(name)
+        network = _skeleton(name, file)
         if network is None:
             continue
         inside = backbone_prefix(network)
@@ -89,13 +90,16 @@ def _largest(names: list[str], file: WeightsFile) -> Recognised | None:
     return best
 
 
-def _skeleton(name: str) -> nn.Module | None:
+def _skeleton(name: str, file: WeightsFile) -> nn.Module | None:
     """Return a backbone without values; None for one of timm that cannot be built."""
     is_timm = name.startswith(_TIMM)
-    size = (is_timm and fixed_size(name)) or _ANY
+    source = beside(file.path, name) if is_timm else None
+    default = source.size if source else is_timm and fixed_size(name)
+    size = default or _ANY
     # The weights are the same with either stride; timm's networks have 2.
     shape = Architecture(name, "avg", 0, *size, last_stride=2 if is_timm else 1)
     try:
+        shape = with_own_input(shape, file.path)
         with torch.device("meta"):
             return build_backbone(shape).network
     except UserError:
@@ -106,6 +110,9 @@ def _described(name: str, network: nn.Module, file: WeightsFile) -> Recognised:
     if name.startswith("osnet"):
         return Recognised(name, "avg", _OSNET, from_reid=True)
     if isinstance(network, TimmTrunk):
+        source = beside(file.path, name)
+        if source is not None and source.said:
+            return Recognised(name, "own", source.size, from_reid=False, last_stride=2)
         token = "token" if network.has_class_token else "avg"
         pooling = "gem" if network.has_stages else token
         return Recognised(name, pooling, fixed_size(name), from_reid=False, last_stride=2)

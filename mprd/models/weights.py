@@ -10,9 +10,16 @@ from mprd.errors import UserError
 from mprd.models.backbones.registry import Architecture
 from mprd.models.network import Precision, ReidNetwork
 from mprd.models.recognition import recognise
-from mprd.models.weights_file import Fit, WeightsFile, backbone_prefix, fit, is_ours, read_weights
+from mprd.models.weights_file import (
+    SCHEMA,
+    Fit,
+    WeightsFile,
+    backbone_prefix,
+    fit,
+    is_ours,
+    read_weights,
+)
 
-SCHEMA = "mprd.model"
 _NAMED = 10  # tensors that a message lists
 
 
@@ -64,7 +71,7 @@ def save_network(
 def read_architecture(path: Path) -> tuple[Architecture, dict[str, Any]]:
     """Return the architecture of a model, and the settings that its last stage read."""
     header, _ = read_safetensors(path, SCHEMA, "init")
-    return Architecture(**json.loads(header["architecture"])), json.loads(header["config"])
+    return Architecture.from_dict(json.loads(header["architecture"])), json.loads(header["config"])
 
 
 def add_card(model: Path, out: Path, card: str) -> None:
@@ -111,7 +118,7 @@ def load_network(
         UserError: missing, damaged, foreign, or holding NaN.
     """
     header, tensors = read_safetensors(path, SCHEMA, "init")
-    network = build(Architecture(**json.loads(header["architecture"])))
+    network = build(Architecture.from_dict(json.loads(header["architecture"])))
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

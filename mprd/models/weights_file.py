@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from mprd.errors import UserError, why_no_file
+from mprd.models.backbones.registry import Architecture
 from mprd.models.backbones.timm import TimmTrunk
 
 # Plain values that training scripts store beside the weights: scores, and the command line.
@@ -20,6 +21,7 @@ _NUMBERS = [type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "in
 _PLAIN: list[Any] = [argparse.Namespace, np.dtype, *_NUMBERS]
 _SCALAR = np.float32().__reduce__()[0]
 _PLAIN += [(_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+SCHEMA = "mprd.model"
 _WRAPPERS = ("state_dict", "model")
 # What follows the feature map, in fast-reid, "bag of tricks", SpCL and Cluster Contrast.
 _BEHIND = {
@@ -101,6 +103,18 @@ def is_ours(path: Path) -> bool:
             return "mprd" in (file.metadata() or {})
     except (OSError, SafetensorError):  # whoever reads it says what is wrong with it
         return False
+
+
+def stored_architecture(path: Path) -> Architecture | None:
+    """Return the architecture in the header of a file; None: no readable model of mprd."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("mprd", "{}"))
+    except (OSError, SafetensorError, ValueError):  # whoever reads the weights says what is wrong
+        return None
+    if header.get("schema") != SCHEMA:
+        return None
+    return Architecture.from_dict(json.loads(header["architecture"]))
 
 
 def fit(

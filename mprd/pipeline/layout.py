@@ -119,7 +119,9 @@ class RunLayout(Folder):
     index = File("index.h5", "all images (a link into `shared`)")
     pixels = File("pixels.h5", "the images, decoded and resized (a link, likewise)")
     initial_model = File("init/model.safetensors", "the CNN before epoch 1 (a link, likewise)")
-    initial_metrics = File("init/metrics.json", "losses of the warm-up (a link, likewise)")
+    initial_metrics = File(
+        "init/metrics.json", "losses of the warm-up, file of the hub (a link, likewise)"
+    )
     metadata = File("gcn/metadata.h5", "pairs known with certainty (use_gcn)")
     initial_gcn = File("gcn/pretrained.safetensors", "the relation GCN before epoch 1 (use_gcn)")
     initial_gcn_metrics = File("gcn/metrics.json", "losses and quality of its pre-training")

@@ -10,7 +10,6 @@ from mprd.artifacts import CLUSTERS, FEATURES, INDEX, SPLITS, Artifact, write_ar
 from mprd.clustering.numbering import numbers_of
 from mprd.config import Config
 from mprd.data.index import camera_names, split_rows
-from mprd.data.pixels import PIXEL_MEAN, PIXEL_STD
 from mprd.inference.feature_files import index_features
 from mprd.models.weights import add_card, read_architecture
 from mprd.pipeline.files import require_given
@@ -110,8 +109,6 @@ def _card(model: Path, index: Artifact, clusters: Artifact) -> str:
     )
     return environment.get_template("card.md.j2").render(
         network=architecture,
-        mean=PIXEL_MEAN,
-        std=PIXEL_STD,
         data=data,
         metrics={name: value for name, value in figures.items() if not np.isnan(value)},
     )

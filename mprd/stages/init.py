@@ -6,8 +6,11 @@ from typing import Any
 import torch
 
 from mprd.artifacts import INDEX, write_json
+from mprd.artifacts.files import sha256_file
 from mprd.config import Config
 from mprd.data.index import split_rows
+from mprd.models.backbones.hub import hub_weights, revision_of
+from mprd.models.backbones.timm_source import hub_name
 from mprd.models.network import build_network
 from mprd.models.weights import load_checkpoint, save_network
 from mprd.pipeline.lineage import Lineage
@@ -41,8 +44,19 @@ def run_init(
     artifact = lineage.read("index", index, INDEX)
     device = select_device(config.device)
     store = open_images(lineage, pixels, artifact, split_rows(artifact, "train"), device)
-    network = build_network(config, *store.shape[1:3], pretrained=config.init.method == "imagenet")
+    network = build_network(
+        config,
+        *store.shape[1:3],
+        pretrained=config.init.method == "imagenet",
+        checkpoint=config.init.checkpoint,
+    )
     report: dict[str, Any] = {"schema": "mprd.init", "method": config.init.method, "loss": []}
+    made_from = dict(lineage.digests)
+    repository = hub_name(config.model.backbone)
+    if config.init.method == "imagenet" and repository is not None:
+        found = _hub_file(repository)
+        report["weights"], made_from["weights"] = found, found["sha256"]
+        print(f"Started from {found['file']} of {repository}, revision {found['revision']}.")
     if config.init.checkpoint is not None:
         loaded = load_checkpoint(network, config.init.checkpoint)
         print(f"Started from {config.init.checkpoint}: {loaded}.")
@@ -60,8 +74,19 @@ def run_init(
         out,
         network,
         config=stage_settings(config, "init"),
-        inputs=lineage.digests,
+        inputs=made_from,
         seed=config.seed,
     )
     if metrics is not None:
         write_json(metrics, report)
+
+
+def _hub_file(repository: str) -> dict[str, str]:
+    """Return which file of the hub the weights came from."""
+    path = hub_weights(repository)
+    return {
+        "repository": repository,
+        "revision": revision_of(path),
+        "file": path.name,
+        "sha256": sha256_file(path),
+    }

@@ -107,7 +107,7 @@ def _views(
     )
     generator = torch.Generator(store.device).manual_seed(config.seed)
     row = chosen.repeat(settings.views)
-    views = view_pixels(store.batch(row), config.augment, generator)
+    views = view_pixels(store.batch(row), config.augment, network.statistics, generator)
     embedded = embed_pixels(network, views, store.device, config.features.batch)
     number = np.tile(np.arange(settings.views), len(chosen))
     return _arrays(

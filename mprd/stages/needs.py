@@ -78,7 +78,13 @@ class _Estimate:
             self.dim = int(read_array(data.features).shape[-1])
             self.footprint = Footprint(largest=0, activations=0, weights=0)
         else:
-            network = build_network(config, data.height, data.width, pretrained=False).eval()
+            network = build_network(
+                config,
+                data.height,
+                data.width,
+                pretrained=False,
+                checkpoint=config.init.checkpoint,
+            ).eval()
             self.dim, self.footprint = network.dim, footprint(network)
         # About what graphs store, with a margin: k1 / 2 pairs an image up to 0.7, 10 k1 up to 0.97.
         wide = max(config.graph.eps_max - 0.7, 0.0)

@@ -169,7 +169,7 @@ def unlabelled_tasks(
     chosen = torch.randperm(len(store), generator=relations.generator)[:count].sort().values
     seed = int(torch.randint(2**62, (1,), generator=relations.generator))
     draws = torch.Generator(store.device).manual_seed(seed)
-    views = view_pixels(store.batch(chosen), config.augment, draws)
+    views = view_pixels(store.batch(chosen), config.augment, cnn.statistics, draws)
     embedded = embed_pixels(cnn, views, store.device, config.features.batch)
     return relations.view_tasks(chosen.to(store.device), embedded, tasks)
 

@@ -150,7 +150,7 @@ def write_config(
         found: what the settings are for.
         plan: the settings.
         duration: in words, how long a run takes.
-        start: a weights file; None: the ImageNet weights that come with mprd.
+        start: weights; None: the ImageNet weights that come with mprd.
 
     Raises:
         UserError: the file exists.
@@ -189,7 +189,7 @@ def write_untrained_config(
         size: height and width of the images.
         duration: in words, how long a run takes.
         why: it does not train.
-        start: a weights file; None: the ImageNet weights that come with mprd.
+        start: weights; None: the ImageNet weights that come with mprd.
 
     Raises:
         UserError: the file exists.

@@ -8,7 +8,9 @@ import torch
 
 from mprd.errors import UserError
 from mprd.models.backbones.registry import Architecture
+from mprd.models.backbones.timm_source import TIMM, named_source
 from mprd.models.network import ReidNetwork
+from mprd.models.own_input import with_own_input
 from mprd.models.recognition import Recognised, recognise, supported
 from mprd.models.weights import Loaded, load_checkpoint, read_architecture
 from mprd.models.weights_file import is_ours, read_weights
@@ -19,19 +21,26 @@ _TIMED = 8  # images
 
 @dataclass(frozen=True)
 class Start:
-    """A weights file, loaded once to see that it fits.
+    """Weights, loaded once to see that they fit.
 
     Attributes:
-        path: the file.
+        path: the file; None: the published weights of the backbone.
         architecture: what it is, for the images of this run.
-        loaded: which of its tensors are used.
+        loaded: which of the file's tensors are used; None without a file.
         rate: images that one CPU core embeds in a second.
     """
 
-    path: Path
+    path: Path | None
     architecture: Architecture
-    loaded: Loaded
+    loaded: Loaded | None
     rate: float
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        shape = self.architecture
+        if self.path is not None:
+            return f"weights in {self.path}: {shape.backbone}, {self.loaded}"
+        return f"weights of {shape.backbone}: images of {shape.height}x{shape.width} pixels"
 
 
 def known_start(path: Path, size: tuple[int, int]) -> Start:
@@ -56,9 +65,31 @@ def known_start(path: Path, size: tuple[int, int]) -> Start:
         width=width,
         last_stride=seen.last_stride,
     )
+    architecture = with_own_input(architecture, path)
     network = ReidNetwork(architecture)
     loaded = load_checkpoint(network, path)
     return Start(path, architecture, loaded, _rate(network.eval()))
+
+
+def published_start(backbone: str) -> Start:
+    """Build a network of timm or of the hub with its published weights, size and pooling.
+
+    Args:
+        backbone: `model.backbone`.
+
+    Raises:
+        UserError: no such network, or its weights cannot be had.
+    """
+    source = named_source(backbone) if backbone.startswith(TIMM) else None
+    if source is None:
+        raise UserError(
+            f"--backbone takes timm/NAME or timm/hf-hub:OWNER/NAME of a network with published "
+            f"weights, not {backbone!r}. Set model.backbone in the config for others."
+        )
+    height, width = source.size
+    architecture = Architecture(backbone, "own", 0, height, width, last_stride=2)
+    network = ReidNetwork(with_own_input(architecture), pretrained=True)
+    return Start(None, network.architecture, None, _rate(network.eval()))
 
 
 def _seen(path: Path) -> Recognised:

@@ -188,7 +188,7 @@ class EpochTrainer:
         return StepPairs(members, positive, negative, hard_positive, partners)
 
     def _embed(self, images: Tensor, batch: int) -> tuple[Tensor, Tensor | None]:
-        views = augment(images, self._augmentation, self.generator)
+        views = augment(images, self._augmentation, self.network.statistics, self.generator)
         # Two passes, not one of 2B: batch-norm statistics are those of a batch, as without PPA.
         x = embed(self.network, views[:batch])
         return x, embed(self.network, views[batch:]) if len(views) > batch else None

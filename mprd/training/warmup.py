@@ -64,10 +64,11 @@ def warm_up(
         images = store.batch(rows)
         if len(following):
             store.ahead(following)
-        first, second = (
-            head(embed(network, augment_warmup(images, settings, augmentation, generator)))
+        views = (
+            augment_warmup(images, settings, augmentation, network.statistics, generator)
             for _ in range(2)
         )
+        first, second = (head(embed(network, view)) for view in views)
         loss = nt_xent_loss(
             F.normalize(first, dim=1), F.normalize(second, dim=1), settings.temperature
         )

@@ -107,6 +107,7 @@ def test_other_weights_need_the_network(monkeypatch):
         raise OSError("no route to host")
 
     monkeypatch.setattr("timm.models._builder.load_pretrained", offline)
+    monkeypatch.setattr("mprd.models.backbones.timm.hub_file", lambda *names: None)
     with pytest.raises(UserError, match=r"could not be had \(no route to host\).*lite0, whose"):
         build_backbone(of("timm/resnet18"), pretrained=True)
 

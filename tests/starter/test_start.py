@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from typer.testing import CliRunner
@@ -18,6 +19,7 @@ from mprd.pipeline.idle import idle_settings
 from mprd.starter.recipe import recipe, seconds
 from mprd.starter.start import known_start
 from mprd.starter.survey import survey
+from tests.hub import in_cache
 
 
 @pytest.fixture
@@ -115,3 +117,27 @@ def test_a_slower_network_takes_longer(crops):
     slow, fast = (seconds(plan, seen, 2, rate=rate) for rate in (1.0, 100.0))
     assert slow > 5 * fast
     assert seconds(plan, seen, 2) == pytest.approx(seconds(plan, seen, 2, rate=375 / 4))
+
+
+@pytest.mark.parametrize("more", [[], ["--train"]])
+def test_a_network_of_the_hub_has_its_own_size_and_pooling(crops, more, monkeypatch):
+    """`mprd new --backbone` writes a config that runs; offline, from the cache of the hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(crops.parent / "hub"))
+    theirs = timm.create_model("resnet18", num_classes=0)
+    data = {"input_size": [3, 96, 64], "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+    config = {"architecture": "resnet18", "pretrained_cfg": data | {"num_classes": 0}}
+    in_cache(crops.parent / "hub", "me/net", config, theirs, "model.safetensors")
+    said = new(crops, "--backbone", "timm/hf-hub:me/net", *more)
+    assert "weights of timm/hf-hub:me/net: images of 96x64 pixels\n" in said
+    found = load_config(Path("crops.yaml"))
+    assert (found.model.backbone, found.model.pooling) == ("timm/hf-hub:me/net", "own")
+    assert (found.data.height, found.data.width, found.model.last_stride) == (96, 64, 2)
+    assert (found.init.method, found.epochs > 0) == ("imagenet", bool(more))
+    assert idle_settings([found]) == []
+    runner = CliRunner()
+    for wrong, says in (
+        (["--backbone", "resnet50"], "--backbone takes timm/NAME or timm/hf-hub:OWNER/NAME"),
+        (["--backbone", "timm/resnet18", "--features", "f.npy"], "exclude each other"),
+    ):
+        result = runner.invoke(app, ["new", str(crops), "--out", "other.yaml", *wrong])
+        assert says in str(result.exception)

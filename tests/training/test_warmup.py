@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mprd.config import AugmentConfig, WarmupConfig
+from mprd.data.pixels import IMAGENET
 from mprd.data.transforms import augment_warmup
 from mprd.errors import UserError
 from mprd.losses.nt_xent import nt_xent_loss
@@ -37,7 +38,8 @@ def test_views_and_loss_wait_for_nothing():
 
     def step():
         views = [
-            augment_warmup(images, WarmupConfig(), AugmentConfig(), generator) for _ in range(2)
+            augment_warmup(images, WarmupConfig(), AugmentConfig(), IMAGENET, generator)
+            for _ in range(2)
         ]
         first, second = (torch.nn.functional.normalize(v.flatten(1), dim=1) for v in views)
         nt_xent_loss(first, second, 0.1)

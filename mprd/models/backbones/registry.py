@@ -1,11 +1,12 @@
 """What a network is built from, and what a backbone is: images to a feature map (B, C, h, w)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from mprd.data.pixels import IMAGENET, Statistics
 from mprd.pipeline.registry import Registry
 
 
@@ -21,6 +22,10 @@ class Architecture:
         width: of the images, pixels.
         last_stride: stride of the last stage, 1 or 2.
         bits: that values of images of 16 bits use.
+        mean: of red, green and blue, in [0, 1], that the input is normalised by.
+        std: standard deviation, likewise.
+        timm: JSON of what timm builds, where a hub or a `config.json` said it; "": the name says
+            it.
     """
 
     backbone: str
@@ -30,6 +35,20 @@ class Architecture:
     width: int
     last_stride: int = 1
     bits: int = 16
+    mean: tuple[float, float, float] = IMAGENET.mean
+    std: tuple[float, float, float] = IMAGENET.std
+    timm: str = ""
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "Architecture":
+        """Return what `as_dict` gave, also of a version that knew fewer fields."""
+        lists = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
+        return cls(**{**fields, **lists})
+
+    @property
+    def statistics(self) -> Statistics:
+        """What the input is normalised by."""
+        return Statistics(self.mean, self.std)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as a plain dict."""

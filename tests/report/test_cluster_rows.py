@@ -153,9 +153,8 @@ def test_outliers_are_nearest_first_and_the_rest_is_said(judged_run, monkeypatch
     assert near[0] > 0
     for picture, fact in zip(group.pictures, facts, strict=True):
         assert fact["cluster"] == "none: an outlier"
-        assert picture.note == (
-            f"near {fact['nearest cluster'].split(',')[0]}" if "nearest cluster" in fact else ""
-        )
+        number = fact["nearest cluster"].split(",")[0] if "nearest cluster" in fact else "none"
+        assert picture.note == f"near {number}"
     monkeypatch.setattr(page_clusters, "_OUTLIERS", 2)
     (group,) = rows_of(outliers(run))
     assert len(group.pictures) == 2

@@ -4,6 +4,8 @@ import base64
 import io
 import os
 import re
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -59,6 +61,14 @@ def test_it_is_small_and_asks_for_nothing(pages):
         markup = re.sub(r"<script.*?</script>", "", page, flags=re.S)
         assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]+"', markup)
         assert "http-equiv" not in page
+
+
+def test_its_bytes_are_reproducible(timed_run, tmp_path):
+    """Two processes draw the same page: the random ids of the plots are counted instead."""
+    command = [sys.executable, "-m", "mprd.cli", "report", timed_run.folder, "--out"]
+    for name in ("a.html", "b.html"):
+        subprocess.run([*command, tmp_path / name], check=True, capture_output=True)
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
 def test_names_of_files_are_text(pages):
@@ -206,7 +216,7 @@ def show_all(page):
     """Scroll through the page until all pictures are drawn, and none is broken."""
     waiting = "document.querySelectorAll('main img:not([src]), [data-group]:empty')"
     while page.evaluate(f"{waiting}.length"):
-        page.evaluate(f"{waiting}[0].parentElement.scrollIntoView()")
+        page.evaluate(f"{waiting}[0]?.parentElement.scrollIntoView()")
         page.wait_for_timeout(20)
     drawn = "[...document.querySelectorAll('main img')]"
     page.wait_for_function(f"{drawn}.every(i => i.complete)")

@@ -40,12 +40,12 @@ def outliers(run: RunData) -> Section | None:
         return None
     near = run.nearest
     order = members[np.argsort(-near.relation[members], kind="stable")][:_OUTLIERS]
-    pictures = [
-        train_picture(run, row, f"near {run.number(near.cluster[row])}")
-        if near.cluster[row] >= 0
-        else train_picture(run, row)
-        for row in order.tolist()
-    ]
+    pictures = []
+    for row in order.tolist():
+        label = int(near.cluster[row])
+        pictures.append(
+            train_picture(run, row, f"near {run.number(label)}" if label >= 0 else "near none")
+        )
     left = len(members) - len(order)
     note = f"{left:,} more are not drawn. All: {_inspect(run, '-1')}" if left else ""
     count = f"{len(members):,} outlier{'' if len(members) == 1 else 's'}"
@@ -53,7 +53,7 @@ def outliers(run: RunData) -> Section | None:
         "outliers",
         "Outliers",
         "Images in no cluster, those most similar to one first. Below an image: the cluster that "
-        "it is nearest to.",
+        "it is nearest to; none, where no image of a cluster is among its neighbours.",
         (Groups([Group("outlier-images", count, pictures, note)]),),
     )
 

@@ -43,12 +43,14 @@
   }
   document.querySelectorAll("button.picture").forEach(button => draw.observe(button));
 
+  const picture = make("img");
+  large.prepend(picture);
   let shown = null;
   const show = button => {
     shown = button;
     const [path, ...rest] = facts[button.dataset.row];
-    large.querySelector("img").src = images[button.dataset.row];
-    large.querySelector("img").alt = path;
+    picture.src = images[button.dataset.row];
+    picture.alt = path;
     large.querySelector("p").textContent = path;
     const list = large.querySelector("dl");
     list.replaceChildren();

@@ -62,7 +62,9 @@ def test_the_nearest_cluster_is_its_definition(seed):
     first = np.zeros(12, bool)
     first[tracks.first] = True
     dense = np.maximum(dense, dense.T) * first * first[:, None]
-    near = nearest_clusters(csr_array(dense), labels, tracks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mprd.report.page.doubt._ROWS", 5)
+        near = nearest_clusters(csr_array(dense), labels, tracks)
     whole = dense[tracks.first][:, tracks.first][tracks.group][:, tracks.group]
     for i in range(12):
         means = [whole[i, labels == k].mean() * (k != labels[i]) for k in range(3)]

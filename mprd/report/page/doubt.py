@@ -8,6 +8,8 @@ from scipy.sparse import csr_array
 from mprd.clustering.tracks import TrackGroups
 from mprd.system.csr import entry_rows
 
+_ROWS = 2**16  # images compared at once
+
 
 class Nearest(NamedTuple):
     """The nearest cluster of each image, its own excepted.
@@ -45,13 +47,16 @@ def nearest_clusters(relation: csr_array, labels: np.ndarray, tracks: TrackGroup
     inside = np.flatnonzero(own >= 0)
     shape = (len(own), int(labels.max(initial=-1)) + 1)
     images = csr_array((tracks.sizes[inside].astype(float), (inside, own[inside])), shape=shape)
-    total = (tracks.between(relation) @ images).tocsr()
-    row, cluster = entry_rows(total.indptr), total.indices
-    mean = total.data / np.asarray(images.sum(axis=0))[cluster]
-    other = np.flatnonzero((cluster != own[row]) & (mean > 0))
-    order = other[np.lexsort((cluster[other], -mean[other], row[other]))]
-    first = order[np.diff(row[order], prepend=-1) > 0]
+    sizes = np.asarray(images.sum(axis=0))
+    pairs = tracks.between(relation)
     found = np.full(len(own), -1)
     near = np.zeros(len(own))
-    found[row[first]], near[row[first]] = cluster[first], mean[first]
+    for start in range(0, len(own), _ROWS):
+        total = (pairs[start : start + _ROWS] @ images).tocsr()
+        row, cluster = start + entry_rows(total.indptr), total.indices
+        mean = total.data / sizes[cluster]
+        other = np.flatnonzero((cluster != own[row]) & (mean > 0))
+        order = other[np.lexsort((cluster[other], -mean[other], row[other]))]
+        first = order[np.diff(row[order], prepend=-1) > 0]
+        found[row[first]], near[row[first]] = cluster[first], mean[first]
     return Nearest(found[tracks.group], near[tracks.group])

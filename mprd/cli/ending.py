@@ -1,7 +1,6 @@
 """What `mprd run` says at its end: what was found, where it lies, and what to do next."""
 
 import csv
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from mprd.cli.follow import layout_of
 from mprd.config import Run
 from mprd.judging.audit_file import audit_words
 from mprd.pipeline.layout import RunLayout, comparison, summary_table
+from mprd.report.next_step import next_step
 
 _OUTLIER = "-1"
 
@@ -63,12 +63,5 @@ def _many(count: int, word: str) -> str:
 
 
 def _next(run: RunLayout) -> str:
-    """Return the next useful command: who knows the identities has nothing to judge."""
-    labelled = _is_labelled(run)
-    folder = shlex.quote(str(run.folder))
-    if labelled and not run.final.model.is_file():  # its features are given
-        return f"Next, assign new images: mprd assign --run {folder} --features NEW.npy"
-    if labelled:
-        model, gallery = (shlex.quote(str(p)) for p in (run.final.model, run.final.embeddings))
-        return f"Next, find similar images: mprd search IMAGE --model {model} --gallery {gallery}"
-    return f"Next, judge doubtful pairs, which improves the clusters: mprd answer --run {folder}"
+    """Return the next useful command with its words."""
+    return ": ".join(next_step(run, labelled=_is_labelled(run)))

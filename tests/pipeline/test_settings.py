@@ -21,7 +21,7 @@ from mprd.pipeline.plan import RunPlan
 from mprd.pipeline.settings import stage_settings, user_files
 from mprd.pipeline.stage import Stage
 from mprd.pipeline.stages import STAGES, stage
-from mprd.report.page.overview import differing_settings
+from mprd.report.page.settings import differing_settings
 from mprd.stages.run_stage import run_stage
 from tests.pipeline.reader import Reader, plain
 from tests.stages.pipeline import GCN, arguments, changed, label, start, train

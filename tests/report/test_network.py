@@ -11,10 +11,11 @@ from mprd.artifacts import TRANSITIONS, read_artifact, write_artifact
 from mprd.cli.app import app
 from mprd.evidence.travel import Way
 from mprd.report.inspect.describe import describe
-from mprd.report.page.blocks import Plots, Table, Text, render
+from mprd.report.page.blocks import Plots, Table, Text
 from mprd.report.page.network import network
 from mprd.report.page.network_plot import circle, network_plot
 from mprd.report.page.plots import heat_map
+from mprd.report.page.render import render
 from mprd.report.page.run_data import RunData
 
 

@@ -1,15 +1,10 @@
 """What a page is made of. Sections return these, `templates/page.html.j2` draws them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
-from bokeh.embed import components
 from bokeh.plotting import figure
-from bokeh.resources import Resources
-from jinja2 import Environment, PackageLoader
-
-_CAMERA_COLORS = 10  # told apart in the style sheet
 
 
 @dataclass(frozen=True)
@@ -23,6 +18,8 @@ class Picture:
         title: shown when the pointer rests on it: path, identity and the like.
         note: a few characters below it.
         mark: `right`, `wrong`, `query` or nothing: the frame.
+        path: shown with the large picture; "": the title.
+        facts: (name, value), shown with the large picture.
     """
 
     row: int
@@ -31,6 +28,8 @@ class Picture:
     title: str
     note: str = ""
     mark: str = ""
+    path: str = ""
+    facts: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,25 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Tiles:
-    """The few metrics that count: (name, value)."""
+class Lead:
+    """A paragraph in large type: what was found."""
 
-    kind: ClassVar[str] = "tiles"
-    tiles: Sequence[tuple[str, str]]
+    kind: ClassVar[str] = "lead"
+    text: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """A sentence, and a command to copy.
+
+    Attributes:
+        text: what it is good for.
+        command: as it is typed into a shell.
+    """
+
+    kind: ClassVar[str] = "command"
+    text: str
+    command: str
 
 
 @dataclass(frozen=True)
@@ -91,6 +104,39 @@ class Strips:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Pictures of one kind, drawn when they are scrolled into view.
+
+    Attributes:
+        anchor: its address in the page.
+        title: its heading.
+        pictures: what is drawn of it.
+        note: what is not drawn, and how to see it.
+        keys: what it can be sorted by, one number for each order of its `Groups`.
+    """
+
+    anchor: str
+    title: str
+    pictures: Sequence[Picture]
+    note: str = ""
+    keys: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of pictures, one below the other.
+
+    Attributes:
+        groups: in the first order.
+        orders: names of the orders that a reader can choose; groups descend by their key.
+    """
+
+    kind: ClassVar[str] = "groups"
+    groups: Sequence[Group]
+    orders: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Finding:
     """What a check says.
 
@@ -116,7 +162,7 @@ class Findings:
     findings: Sequence[Finding]
 
 
-Block = Text | Tiles | Table | Plots | Strip | Strips | Findings
+Block = Text | Lead | Command | Table | Plots | Strip | Strips | Groups | Findings
 
 
 @dataclass(frozen=True)
@@ -128,52 +174,26 @@ class Section:
         title: its heading.
         intro: a sentence on what is seen here.
         blocks: its contents, from top to bottom.
+        folded: only the heading is seen until it is clicked.
     """
 
     anchor: str
     title: str
     intro: str = ""
     blocks: Sequence[Block] = field(default_factory=tuple)
+    folded: bool = False
 
     def pictures(self) -> list[Picture]:
         """Return all pictures in it."""
-        strips = [b for b in self.blocks if isinstance(b, Strip)]
-        strips += [s for b in self.blocks if isinstance(b, Strips) for s in b.strips]
-        return [picture for strip in strips for picture in strip.pictures]
+        rows: list[Strip | Group] = [b for b in self.blocks if isinstance(b, Strip)]
+        rows += [s for b in self.blocks if isinstance(b, Strips) for s in b.strips]
+        rows += self.groups()
+        return [picture for row in rows for picture in row.pictures]
+
+    def groups(self) -> list[Group]:
+        """Return all groups of pictures."""
+        return [g for block in self.blocks if isinstance(block, Groups) for g in block.groups]
 
     def figures(self) -> list[figure]:
         """Return all plots in it."""
         return [f for block in self.blocks if isinstance(block, Plots) for f in block.figures]
-
-
-class PictureSource(Protocol):
-    """Where the pictures of a page come from."""
-
-    def addresses(self, rows: Iterable[int]) -> dict[int, str]:
-        """Return row -> address of the picture."""
-
-
-def render(title: str, sections: Sequence[Section], thumbnails: PictureSource | None = None) -> str:
-    """Return the page: no file and no address beside it is needed to show it.
-
-    Args:
-        title: of the page.
-        sections: from top to bottom.
-        thumbnails: where the pictures of the sections come from; None: there are none.
-    """
-    figures = [figure for section in sections for figure in section.figures()]
-    script, divs = components(figures) if figures else ("", ())
-    rows = {picture.row for section in sections for picture in section.pictures()}
-    addresses = thumbnails.addresses(rows) if thumbnails and rows else {}
-    environment = Environment(
-        loader=PackageLoader("mprd.report.page"), autoescape=True, trim_blocks=True
-    )
-    return environment.get_template("page.html.j2").render(
-        title=title,
-        sections=sections,
-        pictures=addresses,
-        camera_colors=_CAMERA_COLORS,
-        library=Resources(mode="inline", components=["bokeh"]).render_js() if figures else "",
-        script=script,
-        plots=dict(zip((figure.id for figure in figures), divs, strict=True)),
-    )

@@ -1,73 +1,143 @@
-"""The clusters of the final model."""
+"""All clusters of the final model as rows of pictures, and the outliers."""
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mprd.judging.audit_file import audit_words
-from mprd.report.page.blocks import Block, Picture, Plots, Section, Strip, Strips, Text
+from mprd.report.page.blocks import Block, Group, Groups, Picture, Plots, Section, Text
+from mprd.report.page.doubt import doubt
+from mprd.report.page.pictures import train_picture
 from mprd.report.page.plots import histogram
-from mprd.report.page.run_data import RunData, train_picture
+from mprd.report.page.run_data import RunData
 
-_SHOWN = 4  # clusters of a kind
-_PICTURES = 10  # of a cluster
+_PICTURES = 10_000  # of all clusters together, at most
+_OUTLIERS = 2_000  # drawn, at most
+_MOST, _LEAST = 100, 4  # pictures of one cluster, at most, and before clusters are left out
+_ORDERS = ("doubt", "size", "cameras")
+_CHANGED = "change since the last epoch"
 
 
 def clusters(run: RunData) -> Section:
-    """Return sizes and a contact sheet of clusters."""
-    title = "Clusters"
+    """Return every cluster, the most doubtful first."""
+    title = "All clusters"
     if run.labels.max(initial=-1) < 0:
         return Section("clusters", title, blocks=(Text("There are none."),))
     return Section(
         "clusters",
         title,
-        "The clusters of the final model, as in final/clusters.csv. Images are sorted by camera. "
-        "The label below an image names it.",
+        "The most doubtful first. Doubt is 1 minus the mean confidence of the images, as in "
+        "final/clusters.csv: it is high where they are unlike each other. Within a cluster the "
+        "least confident images come first. Click a picture to see it large.",
         tuple(_blocks(run)),
     )
 
 
-def _blocks(run: RunData) -> Iterator[Block]:
-    yield Text(f"Clusters {audit_words(run.layout)}.")
-    labels = run.labels
-    sizes = np.bincount(labels[labels >= 0])
-    yield Plots([histogram("images in a cluster", sizes, "images", "clusters")])
-    yield _sheet(run, "Largest", np.argsort(-sizes, kind="stable"))
-    yield _sheet(run, "Smallest", np.argsort(sizes, kind="stable"))
-    if len(np.unique(run.camera[run.camera >= 0])) > 1:
-        mixed = camera_entropy(labels, run.camera)
-        yield _sheet(run, "Most cameras", np.argsort(-mixed, kind="stable"))
-        alone = np.flatnonzero(mixed == 0)
-        if len(alone):
-            by_size = alone[np.argsort(-sizes[alone], kind="stable")]
-            yield _sheet(run, "Of one camera only", by_size)
-    if (before := run.labels_before) is None:
-        return
-    kept = overlap(labels, before)
-    if (kept < 1).any():
-        changed = np.argsort(kept, kind="stable")
-        yield _sheet(
-            run, "Changed most since the clusters of the last epoch", changed[kept[changed] < 1]
+def outliers(run: RunData) -> Section | None:
+    """Return the images in no cluster, those nearest to one first; None: there are none."""
+    members = np.flatnonzero(run.labels < 0)
+    if not len(members):
+        return None
+    near = run.nearest
+    order = members[np.argsort(-near.relation[members], kind="stable")][:_OUTLIERS]
+    pictures = []
+    for row in order.tolist():
+        label = int(near.cluster[row])
+        pictures.append(
+            train_picture(run, row, f"near {run.number(label)}" if label >= 0 else "near none")
         )
+    left = len(members) - len(order)
+    note = f"{left:,} more are not drawn. All: {_inspect(run, '-1')}" if left else ""
+    count = f"{len(members):,} outlier{'' if len(members) == 1 else 's'}"
+    return Section(
+        "outliers",
+        "Outliers",
+        "Images in no cluster, those most similar to one first. Below an image: the cluster that "
+        "it is nearest to; none, where no image of a cluster is among its neighbours.",
+        (Groups([Group("outlier-images", count, pictures, note)]),),
+    )
 
 
-def _sheet(run: RunData, title: str, numbers: np.ndarray) -> Strips:
-    return Strips(title, [_strip(run, int(number)) for number in numbers[:_SHOWN]])
+def _blocks(run: RunData) -> Iterator[Block]:
+    labels, clusters = run.labels, run.clusters
+    sizes = np.bincount(labels[labels >= 0])
+    doubts = doubt(clusters["membership"], labels)
+    keys = [doubts, sizes, camera_entropy(labels, run.camera)]
+    orders = [*_ORDERS]
+    if run.labels_before is not None:
+        keys.append(1 - overlap(labels, run.labels_before))
+        orders.append(_CHANGED)
+    most, shown = picture_limits(sizes)
+    order = np.argsort(-doubts, kind="stable")
+    by_cluster = np.split(
+        np.lexsort((clusters["membership"], labels)), np.cumsum([(labels < 0).sum(), *sizes[:-1]])
+    )
+    if left := len(sizes) - shown:
+        yield Text(
+            f"The {shown:,} most doubtful of {len(sizes):,} clusters are drawn, {left:,} are not. "
+            f"final/clusters.csv has all. One of them: {_inspect(run, 'NUMBER')}"
+        )
+    yield Groups(
+        [
+            _group(run, label, by_cluster[label + 1], most, [float(key[label]) for key in keys])
+            for label in order[:shown].tolist()
+        ],
+        orders,
+    )
+    yield Plots([histogram("images in a cluster", sizes, "images", "clusters")])
 
 
-def _strip(run: RunData, number: int) -> Strip:
-    members = np.flatnonzero(run.labels == number)
-    shown = f", {_PICTURES} of them" if len(members) > _PICTURES else ""
-    title = f"cluster {run.number(number)}, {len(members)} images{shown}"
-    return Strip(title, _members(run, members))
+def picture_limits(sizes: np.ndarray) -> tuple[int, int]:
+    """Return how many pictures of one cluster are drawn at most, and how many clusters.
+
+    All images of a cluster are drawn up to 100. If these are more than 10,000 pictures, fewer of
+    each cluster are drawn; if four of each are still too many, clusters are left out.
+
+    Args:
+        sizes: int (K,), images of each cluster.
+    """
+    for most in range(_MOST, _LEAST, -1):
+        if np.minimum(sizes, most).sum() <= _PICTURES:
+            return most, len(sizes)
+    return _LEAST, min(len(sizes), _PICTURES // _LEAST)
 
 
-def _members(run: RunData, members: np.ndarray) -> list[Picture]:
-    """Return evenly spread members, sorted by camera."""
-    ordered = members[np.argsort(run.camera[members], kind="stable")]
-    if len(ordered) > _PICTURES:
-        ordered = ordered[np.linspace(0, len(ordered) - 1, _PICTURES).round().astype(int)]
-    return [train_picture(run, int(row)) for row in ordered]
+def _group(
+    run: RunData, label: int, members: np.ndarray, most: int, keys: Sequence[float]
+) -> Group:
+    """Return a cluster; of a large one members evenly from doubtful to sure.
+
+    Args:
+        run: the run.
+        label: of the cluster.
+        members: training rows, the least confident first.
+        most: pictures.
+        keys: what it is sorted by.
+    """
+    number, cameras = run.number(label), np.unique(run.camera[members])
+    words = [f"cluster {number}", _many(len(members), "image")]
+    if len(run.camera_names) > 1:
+        words.append(_many(int((cameras >= 0).sum()), "camera"))
+    words.append(f"doubt {keys[0]:.2f}")
+    note, drawn = "", members
+    if left := max(0, len(members) - most):
+        drawn = members[np.linspace(0, len(members) - 1, most).round().astype(int)]
+        note = (
+            f"{most:,} are drawn, evenly from doubtful to sure; {left:,} are not. All: "
+            f"{_inspect(run, str(number))}"
+        )
+    pictures: list[Picture] = [train_picture(run, row) for row in drawn.tolist()]
+    return Group(f"cluster-{number}", ", ".join(words), pictures, note, keys)
+
+
+def _inspect(run: RunData, number: str) -> str:
+    """Return the command that lists a cluster."""
+    path = shlex.quote(str(run.layout.final.clusters))
+    return f"mprd inspect {path} --cluster {number}"
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def camera_entropy(labels: np.ndarray, cameras: np.ndarray) -> np.ndarray:

@@ -4,8 +4,9 @@ import numpy as np
 from sklearn.manifold import TSNE
 
 from mprd.report.page.blocks import Plots, Section, Text
+from mprd.report.page.pictures import train_picture
 from mprd.report.page.plots import group_colors, maps
-from mprd.report.page.run_data import RunData, train_picture
+from mprd.report.page.run_data import RunData
 
 _MOST = 1200  # images
 _HEIGHT = 64  # of the pictures, pixels

@@ -8,31 +8,35 @@ import pandas as pd
 from bokeh.plotting import figure
 
 from mprd.report.columns import COLUMNS, Column, number
-from mprd.report.page.blocks import Plots, Section, Table, render
-from mprd.report.page.clusters import clusters
+from mprd.report.page.blocks import Plots, Section, Table
+from mprd.report.page.clusters import clusters, outliers
 from mprd.report.page.cost import cost, duration, jobs
 from mprd.report.page.embedding_map import embedding_map
+from mprd.report.page.found import found
 from mprd.report.page.health import health
 from mprd.report.page.network import network
-from mprd.report.page.overview import flat_settings, overview
 from mprd.report.page.pairs import pairs
 from mprd.report.page.plots import lines
+from mprd.report.page.render import render
 from mprd.report.page.retrieval import retrieval
 from mprd.report.page.run_data import RunData
+from mprd.report.page.settings import flat_settings, settings
 from mprd.report.page.start import start
 from mprd.report.page.training import training
 
 SECTIONS = (
-    overview,
+    found,
+    clusters,
+    outliers,
     health,
     start,
+    retrieval,
     training,
-    clusters,
     pairs,
     network,
-    retrieval,
     embedding_map,
     cost,
+    settings,
 )
 _MOST_CURVES = 7  # that can be told apart
 _CURVES = {"mAP": "mAP", "rank-1": "rank1", "health": "health", "loss": "loss"} | {

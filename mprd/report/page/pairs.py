@@ -6,7 +6,8 @@ import numpy as np
 
 from mprd.artifacts import RELATIONS, read_artifact
 from mprd.report.page.blocks import Picture, Section, Strip, Strips, Text
-from mprd.report.page.run_data import RunData, train_picture, truth_mark
+from mprd.report.page.pictures import train_picture, truth_mark
+from mprd.report.page.run_data import RunData
 from mprd.system.csr import entry_rows
 
 _SHOWN = 8  # pairs of a kind

@@ -4,8 +4,9 @@ import numpy as np
 
 from mprd.artifacts import RANKINGS, Artifact, read_artifact
 from mprd.report.page.blocks import Block, Plots, Section, Strip, Strips, Text
+from mprd.report.page.pictures import index_picture
 from mprd.report.page.plots import lines
-from mprd.report.page.run_data import RunData, index_picture
+from mprd.report.page.run_data import RunData
 
 _TOP = 10
 _SHOWN = 3  # queries of a kind

@@ -10,13 +10,14 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, JUDGEMENTS, Artifact, read_artifact
-from mprd.clustering.graph_matrix import graph_distance
+from mprd.clustering.graph_matrix import graph_distance, relation_of
+from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config, load_config
 from mprd.data.index import camera_names, split_rows
 from mprd.graph.cameras import align_cameras
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.layout import FIRST_EPOCH, epoch_name
-from mprd.report.page.blocks import Picture
+from mprd.report.page.doubt import Nearest, nearest_clusters
 from mprd.report.page.thumbnails import Thumbnails
 from mprd.report.tables import read_table
 
@@ -138,6 +139,23 @@ class RunData:
         return read_artifact(self.layout.final.judgements, JUDGEMENTS)["probability"]
 
     @cached_property
+    def tracks(self) -> TrackGroups:
+        """Which training images share a place in the graph."""
+        return TrackGroups.of_tracks(self.index["track"][self.rows])
+
+    @cached_property
+    def nearest(self) -> Nearest:
+        """The nearest cluster of each training image, its own excepted."""
+        p = self.judgements
+        shape = self.distance.shape
+        relation = (
+            relation_of(self.distance)
+            if p is None
+            else csr_array((p, self.distance.indices, self.distance.indptr), shape=shape)
+        )
+        return nearest_clusters(relation, self.labels, self.tracks)
+
+    @cached_property
     def aligned(self) -> np.ndarray:
         """Embeddings of the final model as they were compared: without what cameras share."""
         features = read_artifact(self.layout.final.features, FEATURES)["features"]
@@ -159,49 +177,3 @@ def created(path: Path) -> str:
     """Return when an HDF5 artifact was written."""
     with h5py.File(path, "r") as file:
         return f"{datetime.fromisoformat(file.attrs['created']):%Y-%m-%d %H:%M %Z}"
-
-
-def train_picture(run: RunData, row: int, note: str = "", mark: str = "") -> Picture:
-    """Return a training image as a picture.
-
-    Args:
-        run: the run.
-        row: training row.
-        note: below it; the camera is added where it is known.
-        mark: frame, as in `Picture`.
-    """
-    return index_picture(run, int(run.rows[row]), note, mark)
-
-
-def index_picture(run: RunData, row: int, note: str = "", mark: str = "") -> Picture:
-    """Return an image of any split as a picture.
-
-    Args:
-        run: the run.
-        row: index row.
-        note: below it.
-        mark: frame, as in `Picture`.
-    """
-    camera, identity = int(run.index["camera"][row]), int(run.index["identity"][row])
-    title = str(run.index["path"][row])
-    name = run.camera_names[camera] if camera >= 0 else ""
-    if name:
-        title += f", camera {name}"
-    if identity >= 0:
-        title += f", identity {identity}"
-    return Picture(row, camera, name, title, note, mark)
-
-
-def truth_mark(run: RunData, i: int, j: int, *, claimed: bool) -> str:
-    """Return `right` or `wrong` for a claim on two training rows; nothing if unknown.
-
-    Args:
-        run: the run.
-        i: training row.
-        j: training row.
-        claimed: the claim is that both show one identity.
-    """
-    one, other = int(run.identity[i]), int(run.identity[j])
-    if one < 0 or other < 0:
-        return ""
-    return "right" if (one == other) == claimed else "wrong"

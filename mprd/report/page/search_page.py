@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from mprd.data.images import decode
-from mprd.report.page.blocks import Picture, Section, Strip, Strips, render
+from mprd.report.page.blocks import Picture, Section, Strip, Strips
+from mprd.report.page.render import render
 from mprd.report.page.thumbnails import picture_address
 
 
 class FileThumbnails:
     """Pictures of image files, by their number."""
+
+    ratio = None
 
     def __init__(self, paths: Sequence[Path]) -> None:
         """Take the files; they are read when they are asked for."""

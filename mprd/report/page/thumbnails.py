@@ -12,6 +12,9 @@ from PIL import Image
 from mprd.artifacts import PIXELS, open_artifact, read_images
 
 _QUALITY = 70
+_AREA = 40_000_000  # pixels of all pictures of a page
+_TALLEST = 256  # pixels
+_BLOCK = 256  # images in memory
 
 
 class Thumbnails:
@@ -27,20 +30,39 @@ class Thumbnails:
         with open_artifact(pixels, PIXELS) as file:
             self.shape: tuple[int, int] = file["pixels"].shape[1:3]
 
-    def addresses(self, rows: Iterable[int], height: int = 96) -> dict[int, str]:
+    @property
+    def ratio(self) -> float:
+        """Width / height of all pictures."""
+        return self.shape[1] / self.shape[0]
+
+    def addresses(self, rows: Iterable[int], height: int | None = None) -> dict[int, str]:
         """Return row -> `data:image/webp;base64,...`.
 
         Args:
             rows: index rows, in any order, repeats allowed.
-            height: of the pictures in pixels, at most; images are never enlarged.
+            height: of the pictures in pixels, at most; images are never enlarged. None: the more
+                pictures, the smaller, so that a page stays of a bounded size (`fitting_height`).
         """
         wanted = np.unique(np.fromiter(rows, np.int64))
+        if height is None:
+            height = fitting_height(len(wanted), self.ratio)
+        found: dict[int, str] = {}
         with h5py.File(self._path, "r") as file:
-            images = read_images(file, wanted)
-        return {
-            int(row): picture_address(Image.fromarray(image), height)
-            for row, image in zip(wanted, images, strict=True)
-        }
+            for start in range(0, len(wanted), _BLOCK):
+                some = wanted[start : start + _BLOCK]
+                for row, image in zip(some, read_images(file, some), strict=True):
+                    found[int(row)] = picture_address(Image.fromarray(image), height)
+        return found
+
+
+def fitting_height(count: int, ratio: float) -> int:
+    """Return the height at which pictures together have 40 million pixels, at most 256.
+
+    Args:
+        count: of the pictures.
+        ratio: width / height.
+    """
+    return max(1, min(_TALLEST, int((_AREA / (max(count, 1) * ratio)) ** 0.5)))
 
 
 def picture_address(image: Image.Image, height: int) -> str:

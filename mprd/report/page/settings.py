@@ -1,4 +1,4 @@
-"""What was run, and what came out."""
+"""What was run: settings, data, versions."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,12 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import yaml
 
 from mprd.artifacts import SPLITS
 from mprd.config import Config
-from mprd.report.page.blocks import Section, Table, Tiles
+from mprd.report.page.blocks import Section, Table
 from mprd.report.page.run_data import RunData, created
 
 # Where and how it was computed, and what other runs there are.
@@ -21,18 +20,17 @@ _FAISS = ("faiss-cpu", "faiss-gpu", "faiss")  # of PyPI, and of conda
 _PACKAGES = ("mprd", "torch", "torchvision", "torch-geometric", *_FAISS, "snakemake")
 
 
-def overview(run: RunData) -> Section:
-    """Return data, result, settings that differ from the defaults, and versions."""
+def settings(run: RunData) -> Section:
+    """Return data, settings that differ from the defaults, and versions."""
     return Section(
-        "overview",
-        "Overview",
-        "",
-        (
-            Tiles(list(_tiles(run))),
+        "settings",
+        "Settings, data and versions",
+        blocks=(
+            Table(("setting", "here", "default"), differing_settings(run.config)),
             Table(("data", ""), list(_data(run))),
             Table(("made with", "version"), list(_versions())),
-            Table(("setting", "here", "default"), differing_settings(run.config)),
         ),
+        folded=True,
     )
 
 
@@ -41,21 +39,6 @@ def _versions() -> Iterator[tuple[str, str]]:
     for name in _PACKAGES:
         with suppress(PackageNotFoundError):
             yield name, version(name)
-
-
-def _tiles(run: RunData) -> Iterator[tuple[str, str]]:
-    labels = run.labels
-    yield "images", f"{len(labels):,}"
-    yield "clusters", f"{labels.max(initial=-1) + 1:,}"
-    yield "outliers", f"{(labels < 0).mean():.0%}"
-    yield "health", _number(run.clusters.attributes["health"], "{:.2f}")
-    last = run.last
-    for name, key in (("mAP", "mAP"), ("rank-1", "rank1")):
-        if pd.notna(last[key]):
-            yield name, f"{100 * last[key]:.1f}"
-    pair = run.clusters.attributes["pair_f1"]
-    if not np.isnan(pair):
-        yield "pair F1", f"{pair:.2f}"
 
 
 def _data(run: RunData) -> Iterator[tuple[str, str]]:
@@ -109,7 +92,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
-
-
-def _number(value: float, form: str) -> str:
-    return "unknown" if np.isnan(value) else form.format(value)

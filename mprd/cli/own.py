@@ -169,6 +169,7 @@ def run(
     from mprd.cli.console import begun, failures, is_mistake, relay
     from mprd.cli.ending import last_words
     from mprd.cli.follow import following, layout_of
+    from mprd.cli.redo import redone
     from mprd.config import expand_runs, merge, read_yaml
     from mprd.pipeline.location import require_other
     from mprd.pipeline.registry import check_names
@@ -194,6 +195,8 @@ def run(
             folder, epochs = layout_of(one).folder, one.config.epochs
             many = f"{epochs} epoch{'' if epochs == 1 else 's'}" if epochs else "no training"
             print(f"{one.name}: {many}, into {folder} (more: mprd status {folder})")
+            if asked == ():
+                print("".join(f"{line}\n" for line in redone(one)), end="", flush=True)
     logs, start = [layout_of(one).logs for one in runs] + [shared_folder(results)], time.time()
     with following(runs, tensorboard=tensorboard) as look:
         status = relay(snakemake(config, *arguments), logs, look)

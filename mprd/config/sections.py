@@ -39,8 +39,9 @@ class ExportConfig(Section):
 
     numbers: Path | None = Field(
         None,
-        description="clusters.csv of an earlier run. A cluster keeps a number if it shares images "
-        "with the cluster that had it; other clusters get new numbers",
+        description="clusters.csv of another run. A cluster keeps a number if it shares images "
+        "with the cluster that had it; other clusters get new numbers. null: the numbers of the "
+        "final/clusters.csv that the run replaces, where there is one",
     )
 
 

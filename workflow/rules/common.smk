@@ -20,7 +20,7 @@ from mprd.pipeline.layout import EVALUATIONS, RunLayout, comparison, summary_tab
 from mprd.pipeline.location import require_other
 from mprd.pipeline.plan import RunPlan
 from mprd.pipeline.registry import check_names
-from mprd.pipeline.rule_paths import patterns, stage_making, step_of
+from mprd.pipeline.rule_paths import looking_back, patterns, stage_making, step_of
 from mprd.pipeline.run_lock import hold_runs, release_runs, remove_idle_locks
 from mprd.pipeline.shared import SHARED_ROLES, prune_shared, shared_folder
 

@@ -73,8 +73,8 @@ def new(
 
 def _new(out: Path, found: "Survey", weights: Path | None, *, train: bool) -> list[str]:
     """Write a config with a network, and return what to say last."""
+    from mprd.starter.pace import measured_step
     from mprd.starter.recipe import (
-        duration,
         image_size,
         recipe,
         seconds,
@@ -84,6 +84,7 @@ def _new(out: Path, found: "Survey", weights: Path | None, *, train: bool) -> li
     )
     from mprd.starter.start import known_start
     from mprd.starter.training import choose_training
+    from mprd.system.durations import duration
     from mprd.system.ram import usable
     from mprd.system.torch_setup import has_gpu
 
@@ -94,7 +95,7 @@ def _new(out: Path, found: "Survey", weights: Path | None, *, train: bool) -> li
     choice = choose_training(found.images, weights=start is not None, wanted=train)
     if choice.epochs:
         plan = recipe(found, size)
-        lasts = duration(seconds(plan, found, cores, gpu=gpu, rate=rate))
+        lasts = duration(seconds(plan, found, measured_step(plan, start)))
         write_config(out, found, plan, lasts, start)
     else:
         lasts = duration(untrained_seconds(found, size, cores, gpu=gpu, rate=rate))

@@ -43,7 +43,8 @@ def redone(run: Run) -> list[str]:
 
 def _has_results(plan: RunPlan, job: Job) -> bool:
     files = plan.freshness.jobs[job].writes
-    return all(path.is_file() and plan.layout.folder in path.parents for path in files)
+    there = plan.freshness.there
+    return all(there(path) and plan.layout.folder in path.parents for path in files)
 
 
 def _moved(plan: RunPlan) -> set[str]:

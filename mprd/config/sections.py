@@ -87,6 +87,12 @@ class Config(Section):
         description="epochs that one job runs in one process, with the same files: for a fast GPU, "
         "or a cluster where jobs wait. A change runs nothing again",
     )
+    keep: Literal["last", "all"] = Field(
+        "last",
+        description="files of a finished run. last: epochs before the last keep clusters, reports "
+        "and what an evaluation reads; their other files go (docs/howto/resume.md). all: every "
+        "file of every epoch stays, for research. A change runs nothing again",
+    )
     plugins: tuple[Path, ...] = Field(
         (),
         description="Python files of your own that register backbones, losses, memories, "

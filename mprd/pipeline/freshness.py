@@ -167,10 +167,12 @@ class Freshness:
         if self._noted is None:
             self._noted = {"jobs": {}, "files": {}, "removed": {}}
             if self._path.is_file():
-                with suppress(ValueError, KeyError, TypeError):  # damaged: times decide
+                with suppress(
+                    ValueError, KeyError, TypeError, AttributeError
+                ):  # damaged: times decide
                     content = json.loads(self._path.read_text(encoding="utf-8"))
-                    older = {"removed": {}}  # a note of an earlier version
-                    self._noted = {key: dict((older | content)[key]) for key in self._noted}
+                    content.setdefault("removed", {})  # a note of an earlier version has none
+                    self._noted = {key: dict(content[key]) for key in self._noted}
         return self._noted
 
     @property

@@ -17,17 +17,27 @@ KEPT = {"clusters.h5", "metrics.json"}
 CHANGE = {"train": {"lr": 2e-3}}
 
 
-@pytest.fixture(scope="module")
-def thin(finished, values, tmp_path_factory):
-    """A finished run without the GCN that has let go what it can."""
-    folder = tmp_path_factory.mktemp("thin") / "work"
+def run_again(finished, values, folder, more):
+    """Go on in a copy of the finished run without the GCN, with some other settings."""
     subprocess.run(["cp", "-a", str(finished[0]), str(folder)], check=True)
     shutil.rmtree(folder / ".snakemake")
-    evaluate = {"every": 0, "baselines": []}
-    change = {"keep": "last", "evaluate": evaluate, "runs": {"tiny": {}}}
-    configure(folder, merge({**values, "runs": None}, change))
+    own = {"evaluate": {"every": 0, "baselines": []}, "runs": {"tiny": {}}}
+    configure(folder, merge(merge({**values, "runs": None}, own), more))
     snakemake(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def thin(finished, values, tmp_path_factory):
+    """A run that has let go what it can."""
+    return run_again(finished, values, tmp_path_factory.mktemp("thin") / "work", {"keep": "last"})
+
+
+@pytest.fixture(scope="module")
+def whole(finished, values, tmp_path_factory):
+    """What a run that keeps all holds after the change."""
+    folder = run_again(finished, values, tmp_path_factory.mktemp("whole") / "work", CHANGE)
+    return contents(folder / "results/tiny")
 
 
 @pytest.fixture
@@ -42,17 +52,6 @@ def names(folder, epoch):
 
 def change(folder, values):
     configure(folder, merge(yaml.safe_load((folder / "config.yaml").read_text()), values))
-
-
-@pytest.fixture(scope="module")
-def whole(thin, tmp_path_factory):
-    """What a run that keeps all holds after the change."""
-    folder = tmp_path_factory.mktemp("whole") / "work"
-    subprocess.run(["cp", "-a", str(thin), str(folder)], check=True)
-    shutil.rmtree(folder / "results/tiny")
-    change(folder, merge(CHANGE, {"keep": "all"}))
-    snakemake(folder)
-    return contents(folder / "results/tiny")
 
 
 def test_a_thin_run_has_nothing_to_do(folder):

@@ -25,6 +25,7 @@ TINY = {
     "epochs": 2,
     "device": "cpu",
     "precision": "float32",  # the same on every machine
+    "keep": "all",  # tests look at the files of all epochs
     "runs": {"tiny": {}},
     "data": {"dataset": "market1501", "height": 32, "width": 16},
     "model": {"backbone": "mini", "bn_group_size": 0},

@@ -35,7 +35,9 @@ run. `mprd inspect FILE` prints and checks one.
 ```
 {layout}```
 
-A run's `epochs` folder has one folder per epoch: 001, 002, ... `mprd run --tensorboard` adds
+A run's `epochs` folder has one folder per epoch: 001, 002, ... When the run has finished, epochs
+before the last keep only some of their files, unless `keep` is `all`
+([what stays](howto/resume.md#what-a-finished-run-keeps)). `mprd run --tensorboard` adds
 `events/`, and `mprd answer` writes `answers.csv` (`path_a,path_b,same`).
 
 Dimensions: `n` images of the index, `N` training images, `D` embedding size, `K` clusters,

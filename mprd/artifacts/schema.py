@@ -122,8 +122,8 @@ CLUSTERS = Schema(
         "number": Array(
             "int32",
             ("K",),
-            "what people call each cluster: its label, unless `export.numbers` gives it the "
-            "number of an earlier run",
+            "what people call each cluster: its label, or at the end of a run the number that it "
+            "had before",
             minimum=0,
         ),
         "membership": Array(

@@ -1,12 +1,14 @@
 """The metrics of a run while it runs: its table, and if wanted TensorBoard's events."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from mprd.config import Run
+from mprd.config import Run, load_config
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
+from mprd.system.durations import duration
 
 
 @contextmanager
@@ -54,6 +56,7 @@ class Follower:
             UserError: TensorBoard is not installed.
         """
         self._run, self._epochs = run, epochs
+        self._began, self._told = time.time(), False
         self._seen: dict[Path, int] = {}
         self._events = None
         if tensorboard:
@@ -82,8 +85,21 @@ class Follower:
         trained = self._run.epochs_with("metrics")
         if seen == self._seen or not trained:
             return
+        self._tell_time_left(trained)
         if trained[-1] < self._epochs:
             run_table(run=self._run.folder, out=self._run.table)
         if self._events is not None:
             self._events.write(collect(self._run))
         self._seen = seen
+
+    def _tell_time_left(self, trained: list[int]) -> None:
+        """Say once how long the other epochs take, when the first one of this workflow ends."""
+        from mprd.report.status import seconds_left
+
+        ends = [self._run.epoch(number).metrics.stat().st_mtime for number in trained]
+        if self._told or max(ends) < self._began:
+            return
+        if left := seconds_left(self._run, load_config(self._run.config), self._began):
+            self._told = True
+            name = self._run.folder.name
+            print(f"{name}: about {duration(left)} left for the other epochs", flush=True)

@@ -82,8 +82,8 @@ def _new(
     out: Path, found: "Survey", weights: Path | None, backbone: str | None, *, train: bool
 ) -> list[str]:
     """Write a config with a network, and return what to say last."""
+    from mprd.starter.pace import measured_step
     from mprd.starter.recipe import (
-        duration,
         image_size,
         recipe,
         seconds,
@@ -93,6 +93,7 @@ def _new(
     )
     from mprd.starter.start import known_start, published_start
     from mprd.starter.training import choose_training
+    from mprd.system.durations import duration
     from mprd.system.ram import usable
     from mprd.system.torch_setup import has_gpu
 
@@ -105,7 +106,7 @@ def _new(
     choice = choose_training(found.images, weights=start is not None, wanted=train)
     if choice.epochs:
         plan = recipe(found, size)
-        lasts = duration(seconds(plan, found, cores, gpu=gpu, rate=rate))
+        lasts = duration(seconds(plan, found, measured_step(plan, start)))
         write_config(out, found, plan, lasts, start)
     else:
         lasts = duration(untrained_seconds(found, size, cores, gpu=gpu, rate=rate))
@@ -180,6 +181,7 @@ def run(
     from mprd.cli.console import begun, failures, is_mistake, relay
     from mprd.cli.ending import last_words
     from mprd.cli.follow import following, layout_of
+    from mprd.cli.redo import redone
     from mprd.config import expand_runs, merge, read_yaml
     from mprd.pipeline.location import require_other
     from mprd.pipeline.registry import check_names
@@ -205,6 +207,8 @@ def run(
             folder, epochs = layout_of(one).folder, one.config.epochs
             many = f"{epochs} epoch{'' if epochs == 1 else 's'}" if epochs else "no training"
             print(f"{one.name}: {many}, into {folder} (more: mprd status {folder})")
+            if asked == ():
+                print("".join(f"{line}\n" for line in redone(one)), end="", flush=True)
     logs, start = [layout_of(one).logs for one in runs] + [shared_folder(results)], time.time()
     with following(runs, tensorboard=tensorboard) as look:
         status = relay(snakemake(config, *arguments), logs, look)

@@ -39,8 +39,9 @@ class ExportConfig(Section):
 
     numbers: Path | None = Field(
         None,
-        description="clusters.csv of an earlier run. A cluster keeps a number if it shares images "
-        "with the cluster that had it; other clusters get new numbers",
+        description="clusters.csv of another run. A cluster keeps a number if it shares images "
+        "with the cluster that had it; other clusters get new numbers. null: the numbers of the "
+        "final/clusters.csv that the run replaces, where there is one",
     )
 
 
@@ -85,6 +86,12 @@ class Config(Section):
         ge=1,
         description="epochs that one job runs in one process, with the same files: for a fast GPU, "
         "or a cluster where jobs wait. A change runs nothing again",
+    )
+    keep: Literal["last", "all"] = Field(
+        "last",
+        description="files of a finished run. last: epochs before the last keep clusters, reports "
+        "and what an evaluation reads; their other files go (docs/howto/resume.md). all: every "
+        "file of every epoch stays, for research. A change runs nothing again",
     )
     plugins: tuple[Path, ...] = Field(
         (),

@@ -3,7 +3,8 @@
 Snakemake compares modification times. `touch`, a copy, or a restored backup changes times and no
 contents. So at the end of a run the contents of all files are noted in `provenance/contents.json`:
 for each job the digests of what it read and wrote. A job whose files still have these digests, in
-whatever order their times are, is settled, and so is all that it was made from.
+whatever order their times are, is settled, and so is all that it was made from. A file that a
+finished run does not keep is noted as removed: it counts as there, with the digest that it had.
 """
 
 import json
@@ -71,16 +72,25 @@ class Freshness:
             writes: its results.
         """
         # Most jobs are asked about before a run, when this is the end of it.
-        if not all(path.is_file() for path in writes):
+        if not all(map(self.there, writes)):
             return False
         return job in self.settled
+
+    def there(self, path: Path) -> bool:
+        """Tell whether a file is there, or was removed after its content had been noted."""
+        return path.is_file() or self.removed(path)
+
+    def removed(self, path: Path) -> bool:
+        """Tell whether a file was removed after its content had been noted."""
+        noted, name = self._read(), self._name(path)
+        return name in noted["removed"] and name in noted["files"] and not path.is_file()
 
     @cached_property
     def settled(self) -> set[Job]:
         """The jobs whose results are those of their inputs, and so on upwards."""
         found: set[Job] = set()
         for job, files in self.jobs.items():
-            there = all(path.is_file() for path in (*files.reads, *files.writes))
+            there = all(map(self.there, (*files.reads, *files.writes)))
             above = found.issuperset(files.after)
             if there and above and (_in_order(files) or self._as_noted(job, files)):
                 found.add(job)
@@ -104,11 +114,34 @@ class Freshness:
                 files.provenance_name,
                 {self._name(path): digests[self._name(path)][2] for path in paths},
             ]
-        content = {"jobs": found, "files": digests}
+        content = {"jobs": found, "files": digests, "removed": old["removed"]}
         if found and content != old:
-            with atomic(self._path, lock=False) as temporary:
-                temporary.write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
-            self._noted = content
+            self._write(content)
+
+    def remove(self, paths: Iterable[Path]) -> None:
+        """Remove files for good, if no job has anything to do; nothing else.
+
+        Args:
+            paths: files that the run can do without; their contents are noted.
+        """
+        now = Freshness(self.layout, self.plan, self.digest)
+        if now.settled != set(self.jobs):
+            return
+        noted = now._read()
+        going = {now._name(path): path for path in paths if now.there(path)}
+        going = {name: path for name, path in going.items() if name in noted["files"]}
+        if not any(path.is_file() for path in going.values()):
+            return
+        # First the note: after a kill in between, files that are still there count as they are.
+        now._write({**noted, "removed": dict.fromkeys(sorted(going), True)})
+        for path in going.values():
+            path.unlink(missing_ok=True)
+        self._noted = now._noted
+
+    def _write(self, content: dict) -> None:
+        with atomic(self._path, lock=False) as temporary:
+            temporary.write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
+        self._noted = content
 
     def _as_noted(self, job: Job, files: JobFiles) -> bool:
         noted = self._read()
@@ -122,19 +155,24 @@ class Freshness:
 
     def _facts(self, path: Path, known: dict[str, list]) -> list:
         """Return size, time and digest of a file; that of an unchanged one is known."""
-        status = path.stat()
         before = known.get(self._name(path))
+        if before and self.removed(path):
+            return before
+        status = path.stat()
         if before and before[:2] == [status.st_size, status.st_mtime_ns]:
             return before
         return [status.st_size, status.st_mtime_ns, self.digest(path)]
 
     def _read(self) -> dict:
         if self._noted is None:
-            self._noted = {"jobs": {}, "files": {}}
+            self._noted = {"jobs": {}, "files": {}, "removed": {}}
             if self._path.is_file():
-                with suppress(ValueError, KeyError, TypeError):  # damaged: times decide
+                with suppress(
+                    ValueError, KeyError, TypeError, AttributeError
+                ):  # damaged: times decide
                     content = json.loads(self._path.read_text(encoding="utf-8"))
-                    self._noted = {key: dict(content[key]) for key in ("jobs", "files")}
+                    content.setdefault("removed", {})  # a note of an earlier version has none
+                    self._noted = {key: dict(content[key]) for key in self._noted}
         return self._noted
 
     @property

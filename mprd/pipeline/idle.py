@@ -13,6 +13,7 @@ from mprd.pipeline.stages import STAGES
 # They say where results lie, how they are computed, or which stages there are.
 _OF_THE_WORKFLOW = {"results", "seeds", "runs", "device", "processes", "features.batch"}
 _OF_THE_WORKFLOW |= {"epochs_per_job", "graph.search_memory_mb", "epochs", "use_gcn", "plugins"}
+_OF_THE_WORKFLOW |= {"keep"}
 # They switch a stage on or off, or say how fast it is, and no stage reads them.
 _SWITCHES = {"gcn.learn": USES_GCN, "train.step_graph": TRAINS}
 _EVERYTHING = "report"  # a page of all settings is no use of them

@@ -243,6 +243,7 @@ def describe() -> str:
         (run.rankings("<name>"), "the results of each query"),
         *_lines(run.final),
         (run.final.recut("<cut>"), "the same table at another cut (mprd recluster)"),
+        (run.final.folder / "clusters.<n>.csv", "tables that a run replaced; 1: the latest"),
         (run.provenance / "<stage>-<hash>.json", "what decides that a stage runs again"),
         (run.log("<job>"), "what a job printed"),
         (run.benchmark("<job>"), "its time and memory"),

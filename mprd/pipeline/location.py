@@ -35,6 +35,6 @@ def require_other(config: Config, final: FinalLayout) -> None:
     numbers = config.export.numbers
     if numbers is not None and numbers.resolve() == final.table.resolve():
         raise UserError(
-            f"export.numbers names {numbers}, which this run writes anew. Copy it to another place "
-            "first, and name the copy."
+            f"export.numbers names {numbers}, which this run writes anew. Leave it out: "
+            "a run keeps the numbers of the clusters that it replaces."
         )

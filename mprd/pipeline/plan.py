@@ -178,7 +178,9 @@ class RunPlan:
     def results(self) -> list[Path]:
         """Return the files that a whole run is asked for."""
         epochs = [self.layout.epoch(n) for n in range(FIRST_EPOCH, self.config.epochs + 1)]
-        models = [epoch.model for epoch in epochs]  # ascending: each asks for the one before
+        # Ascending: each asks for the one before. Of a model that is not kept the report stays.
+        removed = self.freshness.removed
+        models = [epoch.metrics if removed(epoch.model) else epoch.model for epoch in epochs]
         learned = [epochs[-1].gcn] if self.config.learns else []
         start = [self.layout.initial_metrics] if stage("init").exists(self.config) else []
         start += [self.layout.start_table] if epochs else []

@@ -27,6 +27,7 @@ from mprd.pipeline.shared import SHARED_ROLES
 from mprd.pipeline.stage import Place
 from mprd.pipeline.stages import STAGES, stage
 
+CHANGED = "changed: "
 _DIGITS = 12
 _PATHS = ("plugins", *dict.fromkeys(key for one in STAGES for key in one.files))
 
@@ -112,7 +113,7 @@ class Provenance:
         if not old:
             return "no record of settings and code"
         before, now = old[0].read_text(encoding="utf-8"), self.files[path.name]
-        return f"changed: {', '.join(sorted(set(_compare(json.loads(before), json.loads(now)))))}"
+        return f"{CHANGED}{', '.join(differences(json.loads(before), json.loads(now)))}"
 
     def shared_key(self, name: str) -> str:
         """Return what names the folder of a shared stage: all that decides its result."""
@@ -147,6 +148,11 @@ class Provenance:
             known = SYNTHETIC.holds(config) or config.data.root.is_file()
             content["listing"] = "" if known else self.listing(config)
         return content
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return what differs between two records of a stage, as a user calls it, sorted."""
+    return sorted(set(_compare(old, new)))
 
 
 def _compare(old: Any, new: Any, name: str = "") -> Iterator[str]:

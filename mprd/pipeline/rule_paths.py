@@ -31,6 +31,11 @@ def patterns(name: str, results: Path, *, conditional: bool = False) -> dict[str
     return {role: getattr(homes.get(one.place, run), role) for role in roles}
 
 
+def looking_back(name: str) -> set[str]:
+    """Return the roles of files that a stage reads when it replaces them."""
+    return {write.role for write in stage(name).writes if write.looks_back}
+
+
 def step_of(name: str) -> Step:
     """Return the step that a folder of a run stands for: that of an epoch, or `final`."""
     return FINAL if name == FINAL else int(Path(name).name)

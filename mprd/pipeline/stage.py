@@ -95,11 +95,13 @@ class Write:
         keyword: argument of the stage's function and option of its command; "": the file lies in
             the folder that `out` names.
         when: the condition under which it is written; None: always.
+        looks_back: the stage reads the file that it replaces; Snakemake must not remove it before.
     """
 
     role: str
     keyword: str = "out"
     when: Condition | None = None
+    looks_back: bool = False
 
 
 @dataclass(frozen=True)

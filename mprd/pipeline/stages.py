@@ -489,7 +489,7 @@ STAGES = (
         writes=(
             Write("model", keyword="", when=NETWORK),
             Write("embeddings", keyword=""),
-            Write("table", keyword=""),
+            Write("table", keyword="", looks_back=True),
         ),
         settings=(
             Setting(("precision",), NETWORK),

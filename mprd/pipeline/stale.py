@@ -32,7 +32,8 @@ def _reason(plan: RunPlan, job: Job, files: JobFiles, others: dict[Job, str]) ->
     """Return why a job would run; "": it would not."""
     if files.provenance is not None and not files.provenance.is_file():
         return plan.provenance.difference(files.provenance)
-    missing = [path.name for path in (*files.writes, *files.reads) if not path.is_file()]
+    there = plan.freshness.there
+    missing = [path.name for path in (*files.writes, *files.reads) if not there(path)]
     if any(other in others for other in files.after):
         return "follows from others"
     if missing:

@@ -4,25 +4,31 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median_low
 
 from rich.console import Console
 from rich.table import Table
 
 from mprd.artifacts import CLUSTERS, read_artifact, read_json
+from mprd.artifacts.files import file_digest
 from mprd.config import Config, load_config
 from mprd.errors import FINAL
 from mprd.judging.audit_file import audit_words
 from mprd.pipeline.files import Step, files_written
+from mprd.pipeline.freshness import Freshness
 from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, epoch_name, run_of
 from mprd.pipeline.run_lock import is_running
 from mprd.pipeline.stage import Place, Stage
 from mprd.pipeline.stages import EPOCH_STAGES, STAGES, stage
+from mprd.system.durations import duration
 
 _AT_THE_END = [one for one in STAGES if one.place in (Place.STEP, Place.FINAL)]
 _NAMES = {"initial_model": "init", "initial_gcn": "relation GCN"}
 # Key of a figure -> its column.
 _COUNTS = {"clusters": "clusters", "outliers": "outliers"}
+_RECENT = 6  # epochs by which the pace is told
 _SHARES = {"mAP": "mAP", "rank1": "rank-1"}
 
 
@@ -108,7 +114,7 @@ def run_status(folder: Path) -> RunStatus:
         final=_clustered(layout.final.clusters),
         clusters_of="data.features" if config.data.features else "the start, no training",
         audit=audit_words(layout) if layout.final.clusters.is_file() else None,
-        seconds_left=_seconds_left(layout, config),
+        seconds_left=seconds_left(layout, config),
     )
 
 
@@ -120,11 +126,12 @@ def _once(config: Config) -> list[Stage]:
 def _missing(
     stages: Sequence[Stage], layout: RunLayout, step: Step, config: Config
 ) -> tuple[str, ...]:
-    """Return the files of some stages that are not there, by role."""
+    """Return the files of some stages that are missing, by role."""
     files: dict[str, Path] = {}
     for one in stages:
         files |= files_written(one, layout, step, config)
-    return tuple(role for role, path in files.items() if not path.is_file())
+    there = Freshness(layout, dict, file_digest).there
+    return tuple(role for role, path in files.items() if not there(path))
 
 
 def _epoch(layout: RunLayout, number: int, config: Config) -> EpochStatus:
@@ -161,16 +168,37 @@ def _evaluated(layout: RunLayout, name: str) -> dict[str, float]:
     return {key: float(report[key]) for key in ("mAP", "rank1") if report.get(key) is not None}
 
 
-def _seconds_left(layout: RunLayout, config: Config) -> float | None:
-    """Return epochs left x the mean time between the ends of the last five."""
+def seconds_left(layout: RunLayout, config: Config, since: float = 0.0) -> float | None:
+    """Return epochs left x the usual time between the ends of the last ones.
+
+    What lies between two parts of a run that was stopped is not usual, so a median counts. So does
+    the time between features and end of the last epoch: after one epoch it is all there is. Not
+    with the relation GCN, which is pre-trained in between.
+
+    Args:
+        layout: of the run.
+        config: of the run.
+        since: seconds since 1970; if an epoch has ended after it, older ones are to be made again.
+
+    Returns:
+        None: that is not known yet.
+    """
+    epochs = config.epochs
     done = layout.epochs_with("metrics")
-    if len(done) < 2:
+    ends = {number: layout.epoch(number).metrics.stat().st_mtime for number in done}
+    fresh = [number for number in done if ends[number] >= since] or done
+    if not fresh or fresh[-1] >= epochs:
+        return 0.0 if fresh else None
+    last, times = layout.epoch(fresh[-1]), [ends[number] for number in fresh[-_RECENT:]]
+    spans = [later - earlier for earlier, later in pairwise(times)]
+    if last.features.is_file() and not config.use_gcn:
+        spans.append(times[-1] - last.features.stat().st_mtime)
+    spans = [span for span in spans if span > 0]
+    if not spans:
         return None
-    recent = done[-6:]
-    ends = [layout.epoch(number).metrics.stat().st_mtime for number in recent]
-    pace = (ends[-1] - ends[0]) / (len(ends) - 1)
-    left = (config.epochs - len(done)) * pace
-    return max(0.0, left - min(pace, time.time() - ends[-1])) if left else 0.0
+    pace = median_low(spans)
+    passed = min(pace, max(0.0, time.time() - times[-1]))
+    return (epochs - fresh[-1]) * pace - passed
 
 
 def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
@@ -197,7 +225,7 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
     if begun:
         console.print(_table(begun, running=found.running))
     if found.done < total and found.seconds_left is not None:
-        console.print(f"about {_words(found.seconds_left)} left for the other epochs")
+        console.print(f"about {duration(found.seconds_left)} left for the other epochs")
     if found.done == total and found.end:
         console.print(f"at the end, {lacking}: {_named(found.end)}")
     if finished:
@@ -245,8 +273,3 @@ def _table(epochs: list[EpochStatus], *, running: bool) -> Table:
 
 def _named(roles: tuple[str, ...]) -> str:
     return ", ".join(_NAMES.get(role, role) for role in roles)
-
-
-def _words(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{max(1, minutes)} min"

@@ -29,15 +29,14 @@ from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.pipeline.conditions import COMMUNITY, LINKAGE, RADIUS
 from mprd.pipeline.files import require_given
-from mprd.pipeline.layout import StepLayout, log_prefix
+from mprd.pipeline.layout import FinalLayout, StepLayout, log_prefix
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.cluster_inputs import (
-    cluster_numbers,
     compared_distances,
+    earlier_numbers,
     read_constraints,
-    read_numbers,
 )
 from mprd.stages.exclusive import exclusive
 
@@ -73,7 +72,8 @@ def run_cluster(
         previous_clusters: `clusters.h5` of the epoch before, whose threshold of independence goes
             on (`cluster.self_paced`); None: a first epoch, which sets it.
         final: not for training: keep the members that `cluster.self_paced` would drop, write fewer
-            than two clusters, too, and take the numbers of `export.numbers`.
+            than two clusters, too, and keep earlier numbers: those of `export.numbers`, else of
+            the `clusters.csv` beside `out`, which the export will replace.
 
     Raises:
         UserError: eps above what the graph stores; fewer than two clusters found; too little
@@ -81,9 +81,9 @@ def run_cluster(
     """
     provisional = judgements is None and config.uses_judgements
     name = "draft" if provisional else "cluster"
-    earlier = config.export.numbers if final and not provisional else None
-    if earlier is not None:
-        read_numbers(earlier)  # a mistake in it is told now, not at the end
+    earlier = None
+    if final and not provisional:  # a mistake in the table is told now, not at the end
+        earlier = earlier_numbers(config.export.numbers, FinalLayout(out.parent).table)
     lineage, settings = Lineage(name), config.cluster
     if provisional:
         settings = settings.model_copy(update={"gamma": PROVISIONAL_GAMMA})
@@ -114,13 +114,16 @@ def run_cluster(
         f"{log_prefix(out)}{len(sizes)} {_kind(out)}, {outliers} outliers of {len(labels)} images "
         f"at {operating_point(used)}; {together:.2f} of the confident pairs together"
     )
+    number = np.arange(len(sizes), dtype=np.int32)
+    if earlier is not None and paths is not None:
+        number = earlier.of(labels, paths)
     write_artifact(
         out,
         CLUSTERS,
         {
             "labels": labels,
             "sizes": sizes,
-            "number": cluster_numbers(labels, earlier, paths),
+            "number": number,
             "membership": trust[tracks.group],
             **(tree_arrays(source.tree) if used.method == "linkage" else {}),
         },

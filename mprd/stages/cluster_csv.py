@@ -7,6 +7,8 @@ import pandas as pd
 
 from mprd.artifacts import Artifact, atomic
 from mprd.data.index import name_cameras, name_identities
+from mprd.pipeline.layout import log_prefix
+from mprd.stages.earlier_tables import earlier_table, keep_replaced
 
 
 def write_cluster_csv(
@@ -17,6 +19,7 @@ def write_cluster_csv(
     confidence: np.ndarray,
     *,
     lock: bool = True,
+    keep: bool = False,
 ) -> None:
     """Write path, cluster, confidence and camera of images, and the identity if some are known.
 
@@ -27,6 +30,7 @@ def write_cluster_csv(
         numbers: int (N,), of the cluster of each image, -1 outlier.
         confidence: float32 (N,), mean relation to the others of the cluster.
         lock: see `atomic`.
+        keep: a table that is replaced stays, see `keep_replaced`.
     """
     table = pd.DataFrame(
         {
@@ -40,3 +44,5 @@ def write_cluster_csv(
         table["identity"] = name_identities(index, rows)
     with atomic(out, lock=lock) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
+        if keep and keep_replaced(out, temporary):
+            print(f"{log_prefix(out)}the clusters before are in {earlier_table(out, 1)}")

@@ -1,5 +1,6 @@
 """What clusters are made from: distances, a person's answers, the numbers of an earlier run."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,30 +73,60 @@ def read_constraints(path: Path, images: np.ndarray, tracks: TrackGroups) -> Con
         ) from None
 
 
-def cluster_numbers(
-    labels: np.ndarray, earlier: Path | None, paths: np.ndarray | None
-) -> np.ndarray:
-    """Return what people call each cluster.
+@dataclass(frozen=True)
+class EarlierNumbers:
+    """The numbers that clusters had before.
+
+    Attributes:
+        table: the `clusters.csv` that gives them.
+        known: number of the cluster of each image, by path.
+    """
+
+    table: Path
+    known: "pd.Series"
+
+    def of(self, labels: np.ndarray, paths: np.ndarray) -> np.ndarray:
+        """Return what people call each cluster.
+
+        Args:
+            labels: int32 (N,), -1 outlier.
+            paths: of the images.
+
+        Returns:
+            int32 (K,).
+        """
+        before = self.known.reindex(paths, fill_value=-1).to_numpy()
+        if not self.known.index.isin(paths).any():
+            print(f"Warning: {self.table} names none of these images; all numbers are new.")
+        largest = int(self.known.max())
+        numbers = keep_numbers(labels, before, largest + 1)
+        going_on = int((numbers <= largest).sum())
+        print(f"{going_on} of {len(numbers)} clusters keep their numbers of {self.table}")
+        return numbers
+
+
+def earlier_numbers(named: Path | None, replaced: Path) -> EarlierNumbers | None:
+    """Return the numbers that clusters had before.
 
     Args:
-        labels: int32 (N,), -1 outlier.
-        earlier: `clusters.csv` of an earlier run, whose numbers go on; None: labels are numbers.
-        paths: of the images, read where `earlier` is given.
+        named: a `clusters.csv` that the config names; None: they had those of the replaced one.
+        replaced: the `clusters.csv` that the run will replace; it need not be there.
 
     Returns:
-        int32 (K,).
+        None: they had none.
 
     Raises:
-        UserError: `earlier` is no table of clusters.
+        UserError: the named file is no table of clusters.
     """
-    count = int(labels.max(initial=-1)) + 1
-    if earlier is None or paths is None:
-        return np.arange(count, dtype=np.int32)
-    known = read_numbers(earlier)
-    before = known.reindex(paths, fill_value=-1).to_numpy()
-    if not known.index.isin(paths).any():
-        print(f"Warning: {earlier} names none of these images; all clusters get new numbers.")
-    return keep_numbers(labels, before, int(known.max()) + 1)
+    if named is not None:
+        return EarlierNumbers(named, read_numbers(named))
+    if not replaced.is_file():
+        return None
+    try:
+        return EarlierNumbers(replaced, read_numbers(replaced))
+    except UserError as error:
+        print(f"Warning: the clusters get new numbers. {error}")
+        return None
 
 
 def read_numbers(table: Path) -> "pd.Series":

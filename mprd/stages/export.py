@@ -37,7 +37,8 @@ def run_export(
 
     The clusters are those of the trained model: each epoch's own clusters are older, made from
     the model that the epoch began with. Cluster -1 is an outlier; the confidence of an image is
-    its mean relation to the others of its cluster. With `data.features` there is no model.
+    its mean relation to the others of its cluster. A table that differs from the one it replaces
+    leaves that as `clusters.1.csv`. With `data.features` there is no model.
 
     Args:
         index: `index.h5`.
@@ -81,7 +82,7 @@ def run_export(
     if model is not None:
         add_card(model, end.model, _card(model, images, found))
     numbers = numbers_of(found["labels"], found["number"])
-    write_cluster_csv(end.table, images, train["row"], numbers, found["membership"])
+    write_cluster_csv(end.table, images, train["row"], numbers, found["membership"], keep=True)
 
 
 def _made_from(lineage: Lineage, features: Artifact) -> dict[str, str]:

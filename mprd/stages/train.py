@@ -16,15 +16,17 @@ from mprd.errors import UserError
 from mprd.losses.memories.registry import MEMORIES, Memory, MemoryInputs
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.pipeline.files import require_given
-from mprd.pipeline.layout import EpochLayout, log_prefix
+from mprd.pipeline.layout import FIRST_EPOCH, EpochLayout, log_prefix
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import require_memory
 from mprd.stages.epoch_state import restore_state, trainer_state, write_network
 from mprd.stages.exclusive import exclusive
 from mprd.stages.network_inputs import open_images, read_model, training_sizes
 from mprd.system import group
+from mprd.system.durations import duration, epoch_seconds, seconds_since_start
 from mprd.system.torch_setup import select_device
 from mprd.training.epoch import EpochResult, make_optimizer, train_epoch
+from mprd.training.pace import Pace
 from mprd.training.step import EpochTrainer
 
 
@@ -125,7 +127,8 @@ def run_train(
         pair_filter=pair_filter,
     )
     began = time.perf_counter()
-    result = train_epoch(trainer, store, cameras, epoch, np.random.default_rng(plan_seed))
+    pace = _announcing(here, config, len(rows)) if epoch == FIRST_EPOCH else None
+    result = train_epoch(trainer, store, cameras, epoch, np.random.default_rng(plan_seed), pace)
     if not group.writes():
         return
     digests = lineage.digests
@@ -144,6 +147,34 @@ def run_train(
         f"{log_prefix(here.metrics)}loss {report['loss']:.3f}, {config.train.iters} steps in "
         f"{seconds:.0f} s"
     )
+
+
+def _announcing(here: EpochLayout, config: Config, images: int) -> Pace | None:
+    """Return what says in the first epoch how long all of them take; None: another process does.
+
+    The relation GCN is not counted: it takes its time elsewhere.
+    """
+    if not group.writes():
+        return None
+    start = seconds_since_start()
+
+    def tell(step: float) -> None:
+        epoch = epoch_seconds(
+            step=step,
+            iters=config.train.iters,
+            batch=config.train.identities * config.train.instances,
+            images=images,
+            start=start,
+            epochs_per_job=config.epochs_per_job,
+        )
+        print(
+            f"{log_prefix(here.metrics)}a step takes {step:.2g} s, so {config.epochs} epochs take "
+            f"about {duration(config.epochs * epoch)}"
+            + (", the relation GCN not counted" if config.use_gcn else ""),
+            flush=True,
+        )
+
+    return Pace(tell)
 
 
 def _weights(clusters: Artifact, settings: TrainConfig) -> np.ndarray:

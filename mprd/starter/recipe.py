@@ -17,9 +17,10 @@ from mprd.errors import UserError
 from mprd.starter.start import Start
 from mprd.starter.survey import Survey
 from mprd.starter.training import EPOCHS
+from mprd.system.durations import epoch_seconds
 
 # Images a second of EfficientNet-lite0 at 128x64 on one CPU core (docs/explanation/learning.md).
-_TRAINED, _EMBEDDED = 75, 375
+_EMBEDDED = 375
 _PIXELS = 128 * 64
 _JOB_SECONDS = 8  # start of a process, GCN and clusters of a small set, for each epoch
 _UNTRAINED_SECONDS = 40  # start of the processes of a run without epochs
@@ -99,21 +100,22 @@ def recipe(found: Survey, size: tuple[int, int] | None = None) -> Recipe:
     )
 
 
-def seconds(
-    plan: Recipe, found: Survey, cores: int, *, gpu: bool = False, rate: float | None = None
-) -> float:
+def seconds(plan: Recipe, found: Survey, step: float) -> float:
     """Return how long a run will take, about.
 
     Args:
         plan: its settings.
         found: its images.
-        cores: CPU cores.
-        gpu: there is a GPU.
-        rate: images that a core embeds in a second; None: that of EfficientNet-lite0.
+        step: seconds that a training step takes.
     """
-    rate = rate or _EMBEDDED * _PIXELS / (plan.height * plan.width)
-    trained = plan.iters * plan.identities * plan.instances * _EMBEDDED / _TRAINED
-    work = (trained + found.images) / rate / (_ON_GPU if gpu else cores)
+    work = epoch_seconds(
+        step=step,
+        iters=plan.iters,
+        batch=plan.identities * plan.instances,
+        images=found.images,
+        start=0,
+        epochs_per_job=plan.epochs_per_job,
+    )
     return plan.epochs * (work + _JOB_SECONDS)
 
 
@@ -127,7 +129,7 @@ def untrained_seconds(
         size: their height and width.
         cores: CPU cores.
         gpu: there is a GPU.
-        rate: as in `seconds`.
+        rate: images that a core embeds in a second; None: that of EfficientNet-lite0.
     """
     rate = rate or _EMBEDDED * _PIXELS / (size[0] * size[1])
     return found.images / rate / (_ON_GPU if gpu else cores) + _UNTRAINED_SECONDS
@@ -246,14 +248,6 @@ def _write(out: Path, template: str, found: Survey, **values: Any) -> None:
 def run_name(path: Path) -> str:
     """Return a name for a run, and its folder, from the name of a folder or file."""
     return re.sub(r"[^A-Za-z0-9]+", "-", path.stem).strip("-").lower() or "own"
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words, for people who wait."""
-    minutes = max(1, round(seconds / 60))
-    if minutes < 90:
-        return f"{minutes} minute{'s' if minutes > 1 else ''}"
-    return f"{minutes / 60:.0f} hours" if minutes < 48 * 60 else f"{minutes / 60 / 24:.0f} days"
 
 
 def _yaml(value: Any) -> str:

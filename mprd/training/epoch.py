@@ -15,6 +15,7 @@ from mprd.models.network import ReidNetwork
 from mprd.system.progress import progress
 from mprd.training.checks import CHECK_EVERY
 from mprd.training.optimizer import Adam
+from mprd.training.pace import Pace
 from mprd.training.sharing import from_first
 from mprd.training.step import EpochTrainer
 from mprd.training.step_graph import epoch_steps
@@ -59,6 +60,7 @@ def train_epoch(
     cameras: np.ndarray,
     epoch: int,
     rng: np.random.Generator,
+    pace: Pace | None = None,
 ) -> EpochResult:
     """Run all steps of an epoch.
 
@@ -68,6 +70,7 @@ def train_epoch(
         cameras: int (N,), for the sampler.
         epoch: 1-based, for messages.
         rng: plans the batches.
+        pace: is told of each step.
 
     Raises:
         UserError: a loss is NaN or infinite; names epoch and step.
@@ -91,6 +94,8 @@ def train_epoch(
         bar = progress(range(settings.iters), desc=f"epoch {epoch}", unit="step")
         for step in bar:
             log[step] = train(step)
+            if pace is not None:
+                pace.step(step + 1)
             if step % CHECK_EVERY == CHECK_EVERY - 1:
                 _require_finite(log[: step + 1, 0], epoch, settings)
                 recent = log[step + 1 - CHECK_EVERY : step + 1, 0]

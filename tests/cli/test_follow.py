@@ -1,6 +1,8 @@
 """The metrics of a run while it runs."""
 
+import os
 import shutil
+import time
 from contextlib import closing
 
 import pandas as pd
@@ -44,6 +46,27 @@ def test_the_table_grows_until_the_last_epoch(half, judged_run):
         shutil.copy(judged_run.epoch(2).metrics, half.epoch(2).metrics)
         follower.look()
         assert half.table.stat().st_mtime_ns == written, "the workflow makes the last one"
+
+
+def test_the_time_left_is_told_once(half, judged_run, capsys):
+    """With the relation GCN, which is made before epoch 1 ends, by the second epoch."""
+    half.config.write_text(half.config.read_text().replace("epochs: 2\n", "epochs: 12\n"))
+    with closing(Follower(half, epochs=12)) as follower:
+        now = time.time()
+        for number, when in ((1, now + 1), (2, now + 61)):
+            shutil.copy(judged_run.epoch(number).metrics, half.epoch(number).metrics)
+            os.utime(half.epoch(number).metrics, (when, when))
+            follower.look()
+            told = number == 2
+            assert ("10 minutes left for the other epochs" in capsys.readouterr().out) == told
+        follower.look()
+    assert "left" not in capsys.readouterr().out
+
+
+def test_a_finished_run_has_no_time_left(judged_run, capsys):
+    with closing(Follower(judged_run, epochs=2)) as follower:
+        follower.look()
+    assert "left" not in capsys.readouterr().out
 
 
 def test_events_hold_every_figure_once(half, judged_run):

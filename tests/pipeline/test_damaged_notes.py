@@ -30,7 +30,7 @@ def test_a_damaged_note_leaves_it_to_the_times(noted, text):
     assert unsettled(noted) == below(("train", "001"))
     os.utime(noted / "1/features", (2 * 10**9 + 5,) * 2)
     fresh(noted).note()
-    assert set(json.loads(path.read_text())) == {"jobs", "files"}, "written anew"
+    assert set(json.loads(path.read_text())) == {"jobs", "files", "removed"}, "new"
 
 
 def test_a_missing_note_leaves_it_to_the_times(noted):

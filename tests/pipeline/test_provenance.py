@@ -64,6 +64,7 @@ def touched(before: Config, after: Config) -> set[str]:
         ({}, {"gcn": {"batch": 8}}, set()),
         ({}, {"export": {"numbers": "missing.csv"}}, {"final cluster"}),
         ({}, {"device": "auto", "processes": 1, "epochs_per_job": 3, "results": "there"}, set()),
+        ({}, {"keep": "last"}, set()),
         (GCN, {"gcn": {"batch": 8}}, {"pretrain", "learn"}),
         (GCN, {"gcn": {"update": {"metadata": 3}}}, {"learn"}),
         (GCN, {"gcn": {"neighbors": 4}}, {"pretrain", "train", "learn"}),

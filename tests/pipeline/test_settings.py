@@ -33,6 +33,7 @@ FIELDS = sorted(set(known_keys(Config)) - SECTIONS)
 # They decide where and how fast a stage computes, or what memory it is said to need.
 NOT_RESULTS = {
     "device",
+    "keep",
     "processes",
     "graph.search_memory_mb",
     "features.batch",
@@ -250,7 +251,7 @@ def test_every_stage_is_checked():
 
 def test_a_report_is_of_all_settings(tiny_config):
     """It names each that differs from its default, but those that do not change a result."""
-    elsewhere = {"results", "runs", "seeds", "device", "processes", "epochs_per_job"}
+    elsewhere = {"results", "runs", "seeds", "device", "processes", "epochs_per_job", "keep"}
     assert expanded(stage("report").keys(tiny_config)) == set(FIELDS) - elsewhere
     values = {"device": "cpu", "seed": 3, "train": {"iters": 7, "extra_losses": {"mine": 2.0}}}
     assert differing_settings(Config.model_validate(values)) == [

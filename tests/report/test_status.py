@@ -4,17 +4,20 @@ import json
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from mprd.artifacts import read_json
 from mprd.cli.app import app
+from mprd.config import load_config
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.run_lock import RunLock
-from mprd.report.status import run_status
+from mprd.report.status import run_status, seconds_left
 
 
 def call(*args: object) -> str:
@@ -82,6 +85,46 @@ def test_the_time_left_is_epochs_left_at_the_pace_of_the_last(copy):
     os.utime(second, (now, now))
     left = run_status(copy.folder).seconds_left
     assert left == pytest.approx(10 * 600, abs=600), "less what of epoch 3 has passed"
+
+
+@pytest.fixture
+def plain(copy):
+    """Two of twelve epochs without the relation GCN, each a minute from features to its end."""
+    text = copy.config.read_text().replace("epochs: 2\n", "epochs: 12\n")
+    values = yaml.safe_load(text) | {"use_gcn": False}
+    values["cluster"]["relation"] = "jaccard"
+    values["train"] |= {"use_hsd": False, "use_ppa": False}
+    copy.config.write_text(yaml.safe_dump(values))
+    return copy
+
+
+def ended(run, number, when, took=60):
+    os.utime(run.epoch(number).features, (when - took,) * 2)
+    os.utime(run.epoch(number).metrics, (when,) * 2)
+
+
+def test_the_time_left_after_one_epoch(plain):
+    plain.epoch(2).metrics.unlink()
+    now = time.time()
+    ended(plain, 1, now)
+    assert run_status(plain.folder).seconds_left == pytest.approx(11 * 60, abs=5)
+    assert "about 11 minutes left for the other epochs" in call("status", plain.folder)
+
+
+def test_a_pause_between_two_epochs_does_not_count(plain):
+    now = time.time()
+    ended(plain, 1, now - 86_400)
+    ended(plain, 2, now)
+    assert run_status(plain.folder).seconds_left == pytest.approx(10 * 60, abs=5)
+
+
+def test_the_time_left_of_epochs_that_are_made_again(plain):
+    """Epoch 2 is of before: its time says nothing, and it comes again."""
+    now = time.time()
+    ended(plain, 1, now)
+    ended(plain, 2, now - 500)
+    config = load_config(plain.config)
+    assert seconds_left(plain, config, now - 100) == pytest.approx(11 * 60, abs=5)
 
 
 def test_a_run_at_work(copy):

@@ -12,11 +12,12 @@ from mprd.cli.app import app
 from mprd.clustering.from_features import features_config
 from mprd.config import load_config
 from mprd.errors import UserError
+from mprd.models.backbones.registry import Architecture
 from mprd.pipeline.idle import idle_settings
 from mprd.starter.camera_shapes import PATTERNS, camera_names, guess_cameras
+from mprd.starter.pace import measured_step, step_seconds
 from mprd.starter.recipe import (
     Recipe,
-    duration,
     recipe,
     run_name,
     seconds,
@@ -26,6 +27,7 @@ from mprd.starter.recipe import (
 )
 from mprd.starter.survey import Survey, survey
 from mprd.starter.training import EPOCHS, choose_training
+from mprd.system.durations import duration
 
 
 def draw(root: Path, names: list[str], size: tuple[int, int] = (8, 16)) -> Path:
@@ -207,9 +209,17 @@ def test_few_images_of_a_camera_are_centred():
 
 def test_a_small_set_takes_minutes():
     seen = found(250, cameras=6)
-    assert seconds(recipe(seen), seen, cores=2) < 15 * 60
+    assert seconds(recipe(seen), seen, step=0.4) < 15 * 60
     large = found(13_000, cameras=6)
-    assert seconds(recipe(large), large, cores=2) > 5 * seconds(recipe(large), large, 2, gpu=True)
+    assert seconds(recipe(large), large, 0.4) > 5 * seconds(recipe(large), large, 0.02)
+
+
+def test_a_step_of_the_network_is_measured():
+    plan = recipe(found(), (32, 32))
+    shape = Architecture("mini", "gem", 16, 32, 32)
+    few, many = (min(step_seconds(shape, batch) for _ in range(3)) for batch in (16, 256))
+    assert 0 < few < many
+    assert measured_step(plan, None) > 0
 
 
 @pytest.mark.parametrize(

@@ -114,9 +114,8 @@ def test_a_slower_network_takes_longer(crops):
     seen = survey(crops)
     plan = recipe(seen, (256, 128))
     assert (plan.height, plan.width) == (256, 128)
-    slow, fast = (seconds(plan, seen, 2, rate=rate) for rate in (1.0, 100.0))
+    slow, fast = (seconds(plan, seen, step) for step in (100.0, 1.0))
     assert slow > 5 * fast
-    assert seconds(plan, seen, 2) == pytest.approx(seconds(plan, seen, 2, rate=375 / 4))
 
 
 @pytest.mark.parametrize("more", [[], ["--train"]])

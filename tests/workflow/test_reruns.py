@@ -109,7 +109,7 @@ WITH = {
 }
 # No rule of a run depends on these; what they do is tested where they belong.
 OF_THE_DAG = {"results", "runs", "seeds", "epochs", "epochs_per_job", "use_gcn", "processes"}
-OF_THE_DAG |= {"cluster.relation", "data.features"}
+OF_THE_DAG |= {"cluster.relation", "data.features", "keep"}
 OF_THE_DAG |= {"evaluate.every", "evaluate.baselines", "plugins"}
 # Only one piece of each kind is shipped that could be named.
 ONE_PIECE = {"train.extra_losses"}

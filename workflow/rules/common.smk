@@ -16,11 +16,12 @@ from mprd.errors import EPOCHS, FINAL, UserError
 from mprd.pipeline.conditions import GIVEN, USES_GCN
 from mprd.pipeline.freshness import Freshness, JobFiles
 from mprd.pipeline.idle import idle_settings
+from mprd.pipeline.keep import let_go
 from mprd.pipeline.layout import EVALUATIONS, RunLayout, comparison, summary_table
 from mprd.pipeline.location import require_other
 from mprd.pipeline.plan import RunPlan
 from mprd.pipeline.registry import check_names
-from mprd.pipeline.rule_paths import patterns, stage_making, step_of
+from mprd.pipeline.rule_paths import looking_back, patterns, stage_making, step_of
 from mprd.pipeline.run_lock import hold_runs, release_runs, remove_idle_locks
 from mprd.pipeline.shared import SHARED_ROLES, prune_shared, shared_folder
 
@@ -103,11 +104,13 @@ def begin():
 def end():
     """Note what the files hold, so that touching them runs nothing, and give the runs back.
 
-    What no run shares any more goes, such as the folders of tries that failed, and so do the lock
+    Files of epochs that the run does not keep go. What no run shares any more goes, such as the folders of tries that failed, and so do the lock
     files of results.
     """
     for plan in PLANS.values():
         plan.freshness.note()
+        if not some_are_asked_for():
+            let_go(plan)
     TOGETHER.note()
     prune_shared(RESULTS, OWNERS)
     for folder in [
@@ -129,9 +132,14 @@ def leave():
     release_runs()
 
 
+def some_are_asked_for():
+    """Whether the user names files or rules, and does not want all results."""
+    return bool(workflow.dag_settings.targets or workflow.dag_settings.until)
+
+
 def print_tables():
     """Show the metrics of all runs; a user who asks for some files gets these."""
-    if workflow.dag_settings.targets or workflow.dag_settings.until:
+    if some_are_asked_for():
         return
     tables = [plan.layout.table for plan in PLANS.values()]
     for path in [*tables, *([summary_table(RESULTS)] if len(tables) > 1 else [])]:

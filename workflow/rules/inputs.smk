@@ -84,7 +84,11 @@ def reads(name):
 def writes(name, conditional=False):
     """Output of a rule: what the stage table says."""
     found = patterns(name, RESULTS, conditional=conditional)
-    return {role: str(path) for role, path in found.items()}
+    kept = looking_back(name)
+    return {
+        role: update(str(path)) if role in kept else str(path)
+        for role, path in found.items()
+    }
 
 
 def command(wildcards, output, threads):

@@ -15,7 +15,7 @@ from mprd.report.page.blocks import Section, Table
 from mprd.report.page.run_data import RunData, created
 
 # Where and how it was computed, and what other runs there are.
-_NOT_OF_THE_RUN = ("results", "runs", "seeds", "device", "epochs_per_job")
+_NOT_OF_THE_RUN = ("results", "runs", "seeds", "device", "epochs_per_job", "keep")
 _FAISS = ("faiss-cpu", "faiss-gpu", "faiss")  # of PyPI, and of conda
 _PACKAGES = ("mprd", "torch", "torchvision", "torch-geometric", *_FAISS, "snakemake")
 

@@ -1,0 +1,91 @@
+"""What `mprd run` makes again of a run that has results, and why, before it begins."""
+
+from mprd.artifacts import INDEX, read_artifact
+from mprd.artifacts.files import file_digest
+from mprd.config import Config, Run, load_config
+from mprd.data.datasets.fingerprint import data_fingerprint
+from mprd.data.datasets.registry import read_dataset
+from mprd.pipeline.freshness import Job
+from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.location import data_location
+from mprd.pipeline.plan import RunPlan
+from mprd.pipeline.provenance import CHANGED, differences, is_shared
+from mprd.pipeline.settings import stage_settings
+from mprd.pipeline.stages import STAGES
+from mprd.pipeline.stale import stale_jobs
+
+
+def redone(run: Run) -> list[str]:
+    """Return lines on what a run makes again, and why; none where it only goes on.
+
+    Args:
+        run: of a config that `mprd run` is given.
+    """
+    plan = RunPlan(run, data_fingerprint, file_digest)
+    if not plan.layout.config.is_file():
+        return []
+    reasons = stale_jobs(plan)
+    again = [job for job in reasons if _has_results(plan, job)]
+    if not again:
+        return []
+    causes = list(dict.fromkeys(filter(None, (_cause(plan, job, reasons[job]) for job in again))))
+    names = {job[0] for job in again if job[0] != "link"} | _moved(plan)
+    stages = ", ".join(one.name for one in STAGES if one.name in names)
+    lines = [f"{run.name}: makes again {stages}" + (f" ({'; '.join(causes)})" if causes else "")]
+    if (
+        "export" in names
+        and plan.layout.final.table.is_file()
+        and run.config.export.numbers is None
+    ):
+        lines.append(f"  the clusters keep their numbers of {plan.layout.final.table}")
+    return lines
+
+
+def _has_results(plan: RunPlan, job: Job) -> bool:
+    files = plan.freshness.jobs[job].writes
+    there = plan.freshness.there
+    return all(there(path) and plan.layout.folder in path.parents for path in files)
+
+
+def _moved(plan: RunPlan) -> set[str]:
+    """Return the shared stages whose results lie elsewhere than the run's links lead to."""
+    return {stage for stage in _owners(plan) if not _links_are_right(plan, stage)}
+
+
+def _owners(plan: RunPlan) -> dict[str, list[str]]:
+    """Return the shared stages, each with the roles of its files."""
+    return {
+        one.name: [write.role for write in one.writes]
+        for one in STAGES
+        if is_shared(one.name) and one.exists(plan.config)
+    }
+
+
+def _links_are_right(plan: RunPlan, stage: str) -> bool:
+    sources = plan.shared_sources()
+    return all(
+        not getattr(plan.layout, role).exists()
+        or getattr(plan.layout, role).resolve() == sources[role].resolve()
+        for role in _owners(plan)[stage]
+    )
+
+
+def _cause(plan: RunPlan, job: Job, reason: str) -> str:
+    """Return what lies behind a reason; "": another job does."""
+    if job[0] != "link":
+        return reason if reason.startswith(CHANGED) else ""
+    stage = next(name for name, roles in _owners(plan).items() if job[1] in roles)
+    if stage not in _moved(plan):
+        return ""
+    before, now = load_config(plan.layout.config), plan.config
+    keys = differences(*({"settings": stage_settings(one, stage)} for one in (before, now)))
+    if keys:
+        return f"{CHANGED}{', '.join(keys)}"
+    return _images(plan.layout, now) if stage == "index" else ""
+
+
+def _images(layout: RunLayout, config: Config) -> str:
+    """Return how many images there are and were."""
+    listed = len(read_dataset(config.data.dataset, data_location(config)).records)
+    indexed = len(read_artifact(layout.index, INDEX, ("split",))["split"])
+    return f"{CHANGED}the images: {listed:,} now, {indexed:,} in the results"

@@ -10,7 +10,6 @@ import typer
 from mprd.cli.app import USE_PANEL, DeviceOption, OwnDeviceOption, PluginOption, app
 from mprd.errors import UserError
 
-
 ModelFile = Annotated[Path, typer.Option("--model", help="model.safetensors of a run.")]
 Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
 SomeImages = Annotated[
@@ -195,8 +194,8 @@ def threshold(
     print(f"Threshold: {found.similarity:.3f}")
     if found.promised is None or found.found is None:
         print(
-            f"This is the opinion of a network, {found.judge}, on {found.pairs:,} pairs of training "
-            "images that nobody has checked. How many pairs above it are right is not known: judge "
+            f"This is the opinion of {found.judge}, a network, on {found.pairs:,} pairs of images "
+            "that nobody has checked. How many pairs above it are right is not known: judge "
             f"some (`mprd answer --run {run}`) and name the file with --pairs."
         )
         return

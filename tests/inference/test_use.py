@@ -228,7 +228,7 @@ def test_a_threshold_by_the_gcn_and_by_a_person(judged_run, bare_run, tmp_path):
     assert f"\n{found:.0%} of all pairs" in text
     assert "by a person on 11 pairs" in text
     text = call("threshold", "--run", judged_run.folder, "--precision", 0.1)
-    assert "the opinion of a network" in text
+    assert "the opinion of the relation GCN, a network" in text
     assert "%" not in text
     with pytest.raises(UserError, match=rf"is no folder of a run.* Perhaps {judged_run.folder}\?"):
         call("threshold", "--run", judged_run.final.folder)

@@ -167,7 +167,7 @@ def test_tables_report_and_status(finished):
     assert table["clusters"].tolist() == [6]
     call("report", run.folder)
     page = run.report.read_text()
-    assert "Health check" in page
+    assert "Figures without labels" in page
     assert 'id="training"' not in page
     said = call("status", run.folder)
     assert "clusters of data.features" in said

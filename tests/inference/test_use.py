@@ -256,9 +256,9 @@ def test_features_of_any_network(judged_run, tmp_path):
     distance = mprd.jaccard_distance(artifact["features"], neighbors, 8, 3)
     np.testing.assert_array_equal(expected.labels, mprd.dbscan(distance, 0.6, 2))
     options = ["--config", tmp_path / "c.yaml", "--out", out]
-    assert "health" in call("cluster-features", tmp_path / "f.npy", *options)
+    assert "outliers of" in call("cluster-features", tmp_path / "f.npy", *options)
     lines = [line.split(",") for line in out.read_text().splitlines()]
-    assert lines[0] == ["row", "cluster", "confidence"]
+    assert lines[0] == ["row", "cluster", "doubt"]
     assert [int(line[1]) for line in lines[1:]] == expected.labels.tolist()
     before = out.read_bytes()
     call("cluster-features", judged_run.final.features, *options)

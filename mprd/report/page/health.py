@@ -96,13 +96,12 @@ def advice(metrics: ClusterHealth, config: Config, run: str) -> Iterator[str]:
         run: its folder.
     """
     finer, coarser = _cuts(config, run)
-    if metrics.outliers > _MANY_OUTLIERS:
-        yield f"{metrics.outliers:.0%} of the images are in no cluster. If they are usable, {coarser}."
-    if metrics.largest > _LARGE:
-        yield (
-            f"The largest cluster holds {metrics.largest:.0%} of all images. If it shows several "
-            f"identities, {finer}."
-        )
+    if metrics.outliers > _MANY_OUTLIERS and coarser:
+        share = f"{metrics.outliers:.0%} of the images are in no cluster"
+        yield f"{share}. If they are usable, {coarser}."
+    if metrics.largest > _LARGE and finer:
+        share = f"The largest cluster holds {metrics.largest:.0%} of all images"
+        yield f"{share}. If it shows several identities, {finer}."
     if metrics.single_camera > _ONE_CAMERA and config.graph.cameras == "none":
         yield (
             f"One camera sees {metrics.single_camera:.0%} of the clusters. If identities pass "
@@ -112,7 +111,7 @@ def advice(metrics: ClusterHealth, config: Config, run: str) -> Iterator[str]:
 
 
 def _cuts(config: Config, run: str) -> tuple[str, str]:
-    """Return what makes finer clusters, and what makes coarser ones."""
+    """Return what makes finer clusters, and what coarser ones; "": not known."""
     cluster = config.cluster
     if cluster.method == "linkage":
         return f"try mprd recluster {run} --finer", f"try mprd recluster {run} --coarser"
@@ -121,8 +120,8 @@ def _cuts(config: Config, run: str) -> tuple[str, str]:
             f"set cluster.eps below {cluster.eps:g}",
             f"set cluster.eps above {cluster.eps:g}",
         )
-    if cluster.gamma == "auto":
-        return "set cluster.gamma to a high share", "set cluster.gamma to a low share"
+    if cluster.method != "community" or cluster.gamma == "auto":
+        return "", ""
     return (
         f"set cluster.gamma above {cluster.gamma:g}",
         f"set cluster.gamma below {cluster.gamma:g}",

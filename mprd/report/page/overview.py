@@ -48,7 +48,7 @@ def _tiles(run: RunData) -> Iterator[tuple[str, str]]:
     yield "images", f"{len(labels):,}"
     yield "clusters", f"{labels.max(initial=-1) + 1:,}"
     yield "outliers", f"{(labels < 0).mean():.0%}"
-    yield "health", _number(run.clusters.attributes["health"], "{:.2f}")
+    yield "self-agreement", _number(run.clusters.attributes["health"], "{:.2f}")
     last = run.last
     for name, key in (("mAP", "mAP"), ("rank-1", "rank1")):
         if pd.notna(last[key]):

@@ -43,11 +43,13 @@ class AuditEstimate:
         precision: share of the pairs inside clusters that show one identity.
         recall: share of the pairs of one identity that lie inside clusters.
         answers: pairs that a person could tell.
+        expected_precision: mean of the posterior of precision; never 0 or 1, as the estimate can be.
     """
 
     precision: Estimate
     recall: Estimate
     answers: int
+    expected_precision: float
 
 
 def audit_estimate(drawn: AuditPairs, same: np.ndarray) -> AuditEstimate:
@@ -102,6 +104,7 @@ def audit_estimate(drawn: AuditPairs, same: np.ndarray) -> AuditEstimate:
             one=none_there,
         ),
         answers=int(told.sum()),
+        expected_precision=float((found / within).mean()),
     )
 
 

@@ -80,7 +80,7 @@ COLUMNS = (
         "health",
         Source.CLUSTERS,
         "health",
-        "geometric mean of `confident` and `cohesion`: how well the clusters fit their own distances",
+        "geometric mean of `confident` and `cohesion`: the fit of clusters to their own distances",
         "self-agreement",
     ),
     Column("loss", Source.METRICS, "loss", "mean training loss", "loss", in_summary=False),

@@ -18,6 +18,7 @@ def write_cluster_csv(
     membership: np.ndarray,
     *,
     lock: bool = True,
+    probability: np.ndarray | None = None,
 ) -> None:
     """Write path, cluster, doubt and camera of images, and the identity if some are known.
 
@@ -30,6 +31,7 @@ def write_cluster_csv(
         numbers: int (N,), of the cluster of each image, -1 outlier.
         membership: float32 (N,), mean relation to the others of the cluster.
         lock: see `atomic`.
+        probability: float32 (N,), by an audit, NaN for outliers; None: there was none, and no column.
     """
     doubt = pd.Series(doubt_rank(membership, numbers), dtype="Int64")
     table = pd.DataFrame(
@@ -40,6 +42,8 @@ def write_cluster_csv(
             "camera": name_cameras(index, rows),
         }
     )
+    if probability is not None:
+        table.insert(3, "probability", probability)
     if (index["identity"][rows] >= 0).any():
         table["identity"] = name_identities(index, rows)
     with atomic(out, lock=lock) as temporary:

@@ -63,9 +63,9 @@ def health(run: RunData) -> Section:
     return Section(
         "health",
         "Figures without labels",
-        "They tell how well the clusters fit their own distances, not whether they are right: wrong "
-        "clusters can have high figures, after training most of all. Your answers to random pairs "
-        "tell how many are right.",
+        "They tell how well the clusters fit their own distances, not whether they are right: "
+        "wrong clusters can have high figures, after training most of all. Your answers to random "
+        "pairs tell how many are right.",
         tuple(blocks),
     )
 

@@ -43,7 +43,7 @@ class AuditEstimate:
         precision: share of the pairs inside clusters that show one identity.
         recall: share of the pairs of one identity that lie inside clusters.
         answers: pairs that a person could tell.
-        expected_precision: mean of the posterior of precision; never 0 or 1, as the estimate can be.
+        expected_precision: mean of the posterior of precision.
     """
 
     precision: Estimate

@@ -31,7 +31,7 @@ def write_cluster_csv(
         numbers: int (N,), of the cluster of each image, -1 outlier.
         membership: float32 (N,), mean relation to the others of the cluster.
         lock: see `atomic`.
-        probability: float32 (N,), by an audit, NaN for outliers; None: there was none, and no column.
+        probability: float32 (N,), by an audit, NaN for outliers; None: no audit, and no column.
     """
     doubt = pd.Series(doubt_rank(membership, numbers), dtype="Int64")
     table = pd.DataFrame(

@@ -43,13 +43,15 @@ class AuditEstimate:
         precision: share of the pairs inside clusters that show one identity.
         recall: share of the pairs of one identity that lie inside clusters.
         answers: pairs that a person could tell.
-        expected_precision: mean of the posterior of precision.
+        rates: float64 (I,), share of same pairs in each stratum inside clusters: posterior mean.
+        sizes: int64 (I,), pairs in these strata.
     """
 
     precision: Estimate
     recall: Estimate
     answers: int
-    expected_precision: float
+    rates: np.ndarray
+    sizes: np.ndarray
 
 
 def audit_estimate(drawn: AuditPairs, same: np.ndarray) -> AuditEstimate:
@@ -104,7 +106,8 @@ def audit_estimate(drawn: AuditPairs, same: np.ndarray) -> AuditEstimate:
             one=none_there,
         ),
         answers=int(told.sum()),
-        expected_precision=float((found / within).mean()),
+        rates=totals[:, inside].mean(axis=0) / drawn.sizes[inside],
+        sizes=drawn.sizes[inside],
     )
 
 

@@ -2,41 +2,33 @@
 
 import numpy as np
 
-_EDGE = 0.02  # memberships nearer to 0 or 1 say no more
-_WIDEST, _HALVINGS = 20.0, 60  # of the search for the shift, in log odds
+from mprd.clustering.audit import ranked_inside
+from mprd.clustering.audit_estimate import AuditEstimate
+from mprd.clustering.numbering import with_single_clusters
 
 
-def audited_probability(membership: np.ndarray, labels: np.ndarray, precision: float) -> np.ndarray:
+def audited_probability(
+    labels: np.ndarray, features: np.ndarray, audit: AuditEstimate
+) -> np.ndarray:
     """Return how likely another image of its cluster shows the same identity, for each image.
 
-    A membership orders images by doubt, but its level means nothing. The audit knows the level: the
-    log odds of all memberships are shifted by one number, so that their mean over all pairs inside
-    clusters is the audited pair precision.
+    A pair inside a cluster is as likely right as the audit found pairs of its stratum to be: those
+    that are as near, or as far. The probability of an image is the mean over its pairs.
 
     Args:
-        membership: float32 (N,), mean relation to the others of the cluster.
-        labels: int (N,), -1 outlier.
-        precision: share of the pairs inside clusters that show one identity, above 0 and below 1.
+        labels: int (N,), -1 outlier: the clusters that were audited.
+        features: float (N, D), that the audit ranked pairs by.
+        audit: what it says.
 
     Returns:
         float32 (N,); NaN for outliers, and for an image alone in its cluster.
     """
-    inside = labels >= 0
-    mates = np.where(inside, np.bincount(labels[inside], minlength=1)[labels] - 1, 0)
-    paired = mates > 0
-    probability = np.full(len(labels), np.nan, np.float32)
-    if not paired.any():
-        return probability
-    level = np.clip(membership[paired].astype(np.float64), _EDGE, 1 - _EDGE)
-    odds, weight = np.log(level / (1 - level)), mates[paired]
-    low, high = -_WIDEST, _WIDEST
-    for _ in range(_HALVINGS):
-        shift = (low + high) / 2
-        mean = np.average(_logistic(odds + shift), weights=weight)
-        low, high = (shift, high) if mean < precision else (low, shift)
-    probability[paired] = _logistic(odds + low)
-    return probability
-
-
-def _logistic(odds: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-odds))
+    cluster = np.unique(with_single_clusters(labels), return_inverse=True)[1]
+    mates = np.bincount(cluster)[cluster] - 1
+    if len(audit.sizes) == 1:
+        return np.where(mates > 0, audit.rates[0], np.nan).astype(np.float32)
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    pairs = ranked_inside(cluster, unit.astype(np.float32))
+    rate = np.repeat(audit.rates, audit.sizes)
+    total = np.bincount(pairs.ravel(), np.repeat(rate, 2), len(labels))
+    return np.where(mates > 0, total / np.maximum(mates, 1), np.nan).astype(np.float32)

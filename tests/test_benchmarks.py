@@ -238,7 +238,7 @@ def test_drift_reads_the_network_of_the_epoch_before(toy_cell):
 def test_own_images(market, tmp_path, monkeypatch):
     options = ["--root", market, "--people", 3, "--draws", 2]
     rows = run_script("own_images", tmp_path, monkeypatch, *options)
-    assert len(rows) == 5
+    assert len(rows) == 7
     from own_images import Folder, quality
 
     identity = np.array([0, 0, 0, 1, 1])

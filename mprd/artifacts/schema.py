@@ -146,8 +146,8 @@ CLUSTERS = Schema(
         "two cameras (without cameras: mutually nearest); NaN: none",
         "cohesion": "mean of 1 - Jaccard distance of an image to the others of its cluster; "
         "outliers count 0",
-        "health": "geometric mean of the two: how good the clusters look without identities (NaN: "
-        "no confident pairs)",
+        "health": "self-agreement, the geometric mean of the two: how well the clusters fit the "
+        "distances they were made from, right or wrong (NaN: no confident pairs)",
         "nmi": "normalised mutual information with the identities (NaN: unknown)",
         "ari": "adjusted Rand index (NaN: unknown)",
         "pair_precision": "share of same-cluster pairs that are one identity (NaN: unknown)",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def cluster_features(
     features: Annotated[Path, typer.Argument(help=".npy, .safetensors or HDF5 with `features`.")],
     out: Annotated[
-        Path, typer.Option(help="CSV to write: path (if known, else row), cluster, confidence.")
+        Path, typer.Option(help="CSV to write: path (if known, else row), cluster, doubt.")
     ],
     per_identity: Annotated[
         int | None,
@@ -50,6 +50,7 @@ def cluster_features(
 
     from mprd.artifacts import atomic
     from mprd.clustering.from_features import cluster_features
+    from mprd.clustering.membership import doubt_rank
     from mprd.inference.feature_files import image_names, read_array
 
     array = read_array(features)
@@ -65,12 +66,13 @@ def cluster_features(
     found = cluster_features(array, settings, where, worker_count(threads))
     names = image_names(features, len(array))
     first = {"row": range(len(found.labels))} if names is None else {"path": names}
-    table = pd.DataFrame({**first, "cluster": found.labels, "confidence": found.membership})
+    doubt = pd.Series(doubt_rank(found.membership, found.labels), dtype="Int64")
+    table = pd.DataFrame({**first, "cluster": found.labels, "doubt": doubt.mask(found.labels < 0)})
     with atomic(out, lock=False) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.3f")
+        table.to_csv(temporary, index=False)
     print(
         f"{found.labels.max() + 1} clusters, {(found.labels < 0).sum()} outliers of "
-        f"{len(found.labels)}; health {found.health.score:.2f}: {out}"
+        f"{len(found.labels)}: {out}"
     )
 
 

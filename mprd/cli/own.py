@@ -273,12 +273,16 @@ def audit(
     from mprd.judging.audit_file import audit_words
     from mprd.judging.audit_session import audit_session
     from mprd.pipeline.layout import RunLayout
+    from mprd.stages.audited_csv import write_audited_csv
 
     layout = RunLayout(run)
     session = audit_session(run, count, device, start=start)
     if session.current is not None:
         _judge(session, layout, port, browser=browser)
     print(f"{run}: {audit_words(layout, start=start)}")
+    table = write_audited_csv(layout, start=start)
+    if table is not None:
+        print(f"clusters with the probability of each image: {table}")
 
 
 def _judge(session: "Asking", layout: "RunLayout", port: int, *, browser: bool) -> None:

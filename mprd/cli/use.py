@@ -10,8 +10,6 @@ import typer
 from mprd.cli.app import USE_PANEL, DeviceOption, OwnDeviceOption, PluginOption, app
 from mprd.errors import UserError
 
-_BELIEVED = 0.8  # largest precision at which the relation GCN's estimate was right
-
 ModelFile = Annotated[Path, typer.Option("--model", help="model.safetensors of a run.")]
 Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
 SomeImages = Annotated[
@@ -193,18 +191,20 @@ def threshold(
     if as_json:
         print(json.dumps(asdict(found), indent=2))
         return
+    print(f"Threshold: {found.similarity:.3f}")
+    if found.promised is None or found.found is None:
+        print(
+            f"This is the opinion of {found.judge}, a network, on {found.pairs:,} pairs of images "
+            "that nobody has checked. How many pairs above it are right is not known: judge "
+            f"some (`mprd answer --run {run}`) and name the file with --pairs."
+        )
+        return
     print(
-        f"Threshold: {found.similarity:.3f}\n"
         f"{found.promised:.0%} of the pairs at or above it show one identity.\n"
         f"{found.found:.0%} of all pairs that show one identity are at or above it.\n"
         f"Both shares are estimates by {found.judge} on {found.pairs:,} pairs of training images. "
         "Among new identities the threshold finds fewer pairs."
     )
-    if precision > _BELIEVED and pairs is None:
-        print(
-            f"Above a precision of {_BELIEVED} these estimates have been too optimistic: "
-            "see docs/howto/search.md."
-        )
 
 
 @app.command(rich_help_panel=USE_PANEL)

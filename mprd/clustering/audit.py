@@ -142,7 +142,7 @@ def _strata(
         near = np.unique(np.sort(ends.astype(np.int64), axis=1), axis=0)
     near = near[cluster[near[:, 0]] != cluster[near[:, 1]]]
     if within <= _MOST_LISTED:
-        pairs = _ranked(_inside(cluster, np.arange(within)), features)
+        pairs = ranked_inside(cluster, features)
         cuts = np.linspace(0, within, _HALVES + 1).round().astype(int)
         inside = [_listed(pairs[a:b]) for a, b in pairwise(cuts) if b > a]
     else:
@@ -162,6 +162,20 @@ def _strata(
         keys = np.sort(near[:, 0] * count + near[:, 1])
         between.append(_Stratum(left, lambda rng, n: _far(cluster, keys, rng, n)))
     return inside, between
+
+
+def ranked_inside(cluster: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Return all pairs inside clusters, the most similar ones first.
+
+    Args:
+        cluster: int (N,), each outlier a cluster of its own.
+        features: float (N, D), unit rows.
+
+    Returns:
+        int64 (P, 2), rows.
+    """
+    sizes = np.bincount(cluster)
+    return _ranked(_inside(cluster, np.arange((sizes * (sizes - 1) // 2).sum())), features)
 
 
 def _listed(pairs: np.ndarray) -> _Stratum:

@@ -43,11 +43,15 @@ class AuditEstimate:
         precision: share of the pairs inside clusters that show one identity.
         recall: share of the pairs of one identity that lie inside clusters.
         answers: pairs that a person could tell.
+        rates: float64 (I,), share of same pairs in each stratum inside clusters: posterior mean.
+        sizes: int64 (I,), pairs in these strata.
     """
 
     precision: Estimate
     recall: Estimate
     answers: int
+    rates: np.ndarray
+    sizes: np.ndarray
 
 
 def audit_estimate(drawn: AuditPairs, same: np.ndarray) -> AuditEstimate:
@@ -102,6 +106,8 @@ def audit_estimate(drawn: AuditPairs, same: np.ndarray) -> AuditEstimate:
             one=none_there,
         ),
         answers=int(told.sum()),
+        rates=totals[:, inside].mean(axis=0) / drawn.sizes[inside],
+        sizes=drawn.sizes[inside],
     )
 
 

@@ -26,7 +26,7 @@ class FeatureClusters:
     Attributes:
         labels: int32 (N,), -1 outlier.
         membership: float32 (N,), mean relation of each row to the others of its cluster.
-        health: how good they look without identities.
+        health: how well they fit their own distances.
     """
 
     labels: np.ndarray

@@ -1,10 +1,10 @@
-"""How good clusters look where no identity is known.
+"""How well clusters fit their own distances where no identity is known.
 
-Each single figure misleads somewhere. Over 666 clusterings of ours (docs/explanation/report.md) the
-silhouette inside clusters, the share of outliers and the loss even rank clusterings of one epoch
-the wrong way round on real images. What follows the true pair F1 is the geometric mean of two
-shares: of the pairs that ought to be together, how many are (`found`); and how well images relate
-to their clusters, outliers counted as 0 (`cohesion`).
+None of it tells whether clusters are right (docs/explanation/report.md): after training on its own
+clusters a network holds wrong ones together as well as right ones. Among clusterings of the same
+features, the geometric mean of two shares follows the true pair F1 best: of the pairs that are each
+other's nearest across two cameras, how many are together (`found`); and how well images relate to
+their clusters, outliers counted as 0 (`cohesion`).
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ class ClusterHealth:
     """Metrics of one clustering that need no identities, all in [0, 1] but the silhouette.
 
     Attributes:
-        score: geometric mean of `found` and `cohesion`; NaN without confident pairs.
+        score: self-agreement, the geometric mean of `found` and `cohesion`; NaN without confident
+            pairs. It measures the fit of clusters to these distances, not whether they are right.
         found: share in one cluster of the pairs that are mutually nearest across two cameras.
         cohesion: mean relation, 1 - Jaccard distance, of an image to the others of its cluster;
             outliers count 0.
@@ -53,7 +54,7 @@ def cluster_health(
     cameras: np.ndarray,
     sizes: np.ndarray | None = None,
 ) -> ClusterHealth:
-    """Judge clusters without identities.
+    """Measure how well clusters fit their distances, without identities.
 
     Args:
         distance: (N, N), symmetric Jaccard distances; a pair that is not stored has distance 1.

@@ -36,6 +36,25 @@ def membership(
     return np.where(inside, total / np.maximum(others, 1), 0).clip(0, 1).astype(np.float32)
 
 
+def doubt_rank(membership: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the place of each image in the order of doubt: 1, the first to look at, and so on.
+
+    The order is that of the memberships, ascending. A membership is no probability: how many images
+    are wrong differs from start to start at one value of it.
+
+    Args:
+        membership: float32 (N,).
+        labels: int (N,), -1 outlier.
+
+    Returns:
+        int64 (N,), each number from 1 to the images in clusters once; 0 for outliers.
+    """
+    inside = np.flatnonzero(labels >= 0)
+    rank = np.zeros(len(labels), np.int64)
+    rank[inside[np.argsort(membership[inside], kind="stable")]] = np.arange(1, len(inside) + 1)
+    return rank
+
+
 def relative_membership(membership: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return memberships over the mean of their cluster, at most 1.5; 1 outside clusters.
 

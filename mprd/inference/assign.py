@@ -23,7 +23,8 @@ from mprd.pipeline.finished import finished_run
 from mprd.pipeline.registry import load_plugins
 
 _PAIRS = 2**21  # compared by time at once
-_STRICT = 0.05  # share of a cluster's own members that may be less similar to it than required
+_BELOW = 1.2  # standard deviations below its mean member that a cluster takes an image
+_PRIOR = 6  # members that all clusters together count in the mean of one
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,10 @@ class Clusters:
     def __init__(self, features: np.ndarray, labels: np.ndarray) -> None:
         """Take the mean of each cluster, and how similar its members are to it.
 
-        A member is compared with the mean of the others, as a new image will be. The threshold is
-        the 5 % quantile of that; in clusters of fewer than 20, all members pass.
+        A member is compared with the mean of the others, as a new image will be. An image must be
+        as similar as the members are on average, less 1.2 standard deviations. A cluster has too
+        few members for a limit of its own, so the deviation is that of all clusters, and the mean
+        of a cluster is drawn towards the mean of all, as if it had six more members like that.
 
         Args:
             features: float32 (N, D), unit rows.
@@ -72,12 +75,15 @@ class Clusters:
         np.add.at(total, labels[inside], features[inside])
         self.means = _unit(total)
         own = labels[inside]
+        sizes = np.bincount(own, minlength=count)
         others = _unit(total[own] - features[inside])
         near = (others * features[inside]).sum(axis=1)
-        order = np.lexsort((near, own))
-        sizes = np.bincount(own, minlength=count)
-        first = np.cumsum(sizes) - sizes
-        self.least = near[order][first + (_STRICT * sizes).astype(int)].astype(np.float32)
+        near, own = near[sizes[own] > 1], own[sizes[own] > 1]
+        sizes, summed = np.bincount(own, minlength=count), np.bincount(own, near, count)
+        typical = (summed + _PRIOR * near.mean()) / (sizes + _PRIOR)
+        spread = near - (summed / np.maximum(sizes, 1))[own]
+        freedom = max(len(near) - int((sizes > 0).sum()), 1)
+        self.least = (typical - _BELOW * np.sqrt((spread**2).sum() / freedom)).astype(np.float32)
 
     def assign(self, features: np.ndarray, correction: np.ndarray | None = None) -> Assignment:
         """Compare images with all clusters.

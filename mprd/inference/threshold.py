@@ -26,15 +26,15 @@ class Threshold:
 
     Attributes:
         similarity: cosine of embeddings; NaN: none reaches the precision that was asked for.
-        promised: share of these pairs that show one identity.
-        found: share of all pairs of one identity that are among them, 0 to 1.
-        pairs: number of pairs that the shares come from.
+        promised: share of these pairs that show one identity; None: nobody judged any.
+        found: share of all pairs of one identity that are among them, 0 to 1; None: likewise.
+        pairs: number of pairs that were judged, each counted once.
         judge: who says which pairs show one identity.
     """
 
     similarity: float
-    promised: float
-    found: float
+    promised: float | None
+    found: float | None
     pairs: int
     judge: str
 
@@ -75,7 +75,7 @@ def threshold_of_run(run: Path, precision: float = 0.8, answers: Path | None = N
         answers: CSV of a person's answers on training images; the result holds for pairs like
             these. None: predictions of the relation GCN on the pairs of a sample of 1,000 images,
             at its estimated positive rate. Pairs that the graph does not store count as two
-            identities.
+            identities. That is the opinion of a network, so no share is promised.
 
     Raises:
         UserError: the run is not finished; there are no answers, or they cannot be read; without
@@ -87,9 +87,10 @@ def threshold_of_run(run: Path, precision: float = 0.8, answers: Path | None = N
         similarity, probability = _answered(layout, features, answers)
     else:
         similarity, probability = _judged(layout, features)
-    found = suggest_threshold(similarity, probability, precision)
-    judge = "the relation GCN" if answers is None else "a person"
-    return Threshold(*found, pairs=len(similarity), judge=judge)
+    least, promised, found = suggest_threshold(similarity, probability, precision)
+    if answers is None:
+        return Threshold(least, None, None, len(similarity), "the relation GCN")
+    return Threshold(least, promised, found, len(similarity), "a person")
 
 
 def _answered(run: RunLayout, features: np.ndarray, answers: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -125,6 +126,10 @@ def _judged(run: RunLayout, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
         cosine[np.arange(len(rows)), rows] = -np.inf
         near = np.argpartition(-cosine, width - 1, axis=1)[:, :width]
         values = (cosine, relation[rows].toarray())
-        parts.append([np.take_along_axis(value, near, axis=1).ravel() for value in values])
-    similarity, probability = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return similarity, probability
+        ends = np.minimum(rows[:, None], near) * count + np.maximum(rows[:, None], near)
+        parts.append(
+            [ends.ravel(), *(np.take_along_axis(value, near, axis=1).ravel() for value in values)]
+        )
+    ends, similarity, probability = (np.concatenate(part) for part in zip(*parts, strict=True))
+    _, once = np.unique(ends, return_index=True)  # two images of the sample meet twice
+    return similarity[once], probability[once]

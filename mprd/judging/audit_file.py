@@ -184,6 +184,31 @@ def audit_words(run: RunLayout, *, start: bool = False) -> str:
     )
 
 
+def finished_audit(run: RunLayout, *, start: bool = False) -> AuditEstimate | None:
+    """Return what the audit of a run's clusters says.
+
+    Args:
+        run: layout of the run.
+        start: the clusters before training, else the final ones.
+
+    Returns:
+        None: there is none of these clusters, some pairs are not judged, or too few could be told.
+
+    Raises:
+        UserError: its file is damaged.
+    """
+    clusters, _, file, _ = audited(run, start=start)
+    rows = read_audit(file) if file.is_file() else []
+    if not rows or any(row.same == "" for row in rows):
+        return None
+    if rows[0].clusters != clusters_digest(read_artifact(clusters, CLUSTERS, ("labels",))):
+        return None
+    try:
+        return estimate_rows(rows)
+    except ValueError:
+        return None
+
+
 def _words(one: Estimate) -> str:
     value = "unknown" if np.isnan(one.value) else f"{one.value:.2f}"
     return f"{value} ({one.low:.2f} to {one.high:.2f})"

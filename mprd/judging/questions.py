@@ -117,8 +117,7 @@ def questions(run: Path, count: int) -> list[Shown]:
     index = read_artifact(layout.index, INDEX)
     rows = split_rows(index, "train")
     distance = graph_distance(graph)
-    others = [_clusters(distance, method="dbscan", eps=eps, min_samples=2) for eps in _EPS]
-    others += [_clusters(distance, method="community", gamma=gamma) for gamma in _GAMMAS]
+    others = comparisons(distance)
     if config.uses_judgements:
         judged = judged_distance(graph, read_artifact(layout.final.judgements, JUDGEMENTS))
         others += [_clusters(judged, method="community", gamma=g) for g in _JUDGED_GAMMAS]
@@ -133,6 +132,12 @@ def questions(run: Path, count: int) -> list[Shown]:
         )
         for q in found
     ]
+
+
+def comparisons(distance: csr_array) -> list[np.ndarray]:
+    """Return stricter and more generous clusterings, int32 (N,) each, -1 outlier."""
+    others = [_clusters(distance, method="dbscan", eps=eps, min_samples=2) for eps in _EPS]
+    return others + [_clusters(distance, method="community", gamma=gamma) for gamma in _GAMMAS]
 
 
 def _clusters(distance: csr_array, **settings: Any) -> np.ndarray:

@@ -105,7 +105,7 @@ class FinalLayout(StepLayout):
 
     model = File("model.safetensors", "the last model")
     embeddings = File("embeddings.h5", "embeddings of all images by this model")
-    table = File("clusters.csv", "clusters as a table: path, cluster, confidence, camera, identity")
+    table = File("clusters.csv", "clusters as a table: path, cluster, doubt, camera, identity")
 
     def recut(self, name: str) -> Path:
         """Return the table of the clusters at another cut: `finer`, `coarser`, or a threshold."""

@@ -243,15 +243,15 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
 
 
 def _health(figures: dict[str, float]) -> str:
-    """Return the health in words; "": it is not known, as without cameras."""
-    return "" if math.isnan(figures["health"]) else f", health {figures['health']:.2f}"
+    """Return the self-agreement in words; "": it is not known, as without cameras."""
+    return "" if math.isnan(figures["health"]) else f", self-agreement {figures['health']:.2f}"
 
 
 def _table(epochs: list[EpochStatus], *, running: bool) -> Table:
     """Return a line for each epoch; without columns in which nothing is known."""
     known = {key for epoch in epochs for key, value in epoch.figures.items() if value == value}
     columns = {key: (title, "{:,}") for key, title in _COUNTS.items()}
-    columns |= {"health": ("health", "{:.2f}")}
+    columns |= {"health": ("self-agreement", "{:.2f}")}
     columns |= {key: (title, "{:.1%}") for key, title in _SHARES.items()}
     shown = {key: column for key, column in columns.items() if key in known}
     grid = Table()

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mprd.artifacts import Artifact, atomic
+from mprd.clustering.membership import doubt_rank
 from mprd.data.index import name_cameras, name_identities
 from mprd.pipeline.layout import log_prefix
 from mprd.stages.earlier_tables import earlier_table, keep_replaced
@@ -16,30 +17,37 @@ def write_cluster_csv(
     index: Artifact,
     rows: np.ndarray,
     numbers: np.ndarray,
-    confidence: np.ndarray,
+    membership: np.ndarray,
     *,
     lock: bool = True,
     keep: bool = False,
+    probability: np.ndarray | None = None,
 ) -> None:
-    """Write path, cluster, confidence and camera of images, and the identity if some are known.
+    """Write path, cluster, doubt and camera of images, and the identity if some are known.
+
+    The doubt is a rank among the images in clusters, see `doubt_rank`; empty for outliers.
 
     Args:
         out: CSV to write.
         index: `index.h5`.
         rows: int (N,), of the images in the index.
         numbers: int (N,), of the cluster of each image, -1 outlier.
-        confidence: float32 (N,), mean relation to the others of the cluster.
+        membership: float32 (N,), mean relation to the others of the cluster.
         lock: see `atomic`.
         keep: a table that is replaced stays, see `keep_replaced`.
+        probability: float32 (N,), by an audit, NaN for outliers; None: no audit, and no column.
     """
+    doubt = pd.Series(doubt_rank(membership, numbers), dtype="Int64")
     table = pd.DataFrame(
         {
             "path": index["path"][rows],
             "cluster": numbers,
-            "confidence": confidence,
+            "doubt": doubt.mask(numbers < 0),
             "camera": name_cameras(index, rows),
         }
     )
+    if probability is not None:
+        table.insert(3, "probability", probability)
     if (index["identity"][rows] >= 0).any():
         table["identity"] = name_identities(index, rows)
     with atomic(out, lock=lock) as temporary:

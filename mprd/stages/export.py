@@ -36,9 +36,9 @@ def run_export(
     """Write the last model with its card, embeddings of all images, and a table of the clusters.
 
     The clusters are those of the trained model: each epoch's own clusters are older, made from
-    the model that the epoch began with. Cluster -1 is an outlier; the confidence of an image is
-    its mean relation to the others of its cluster. A table that differs from the one it replaces
-    leaves that as `clusters.1.csv`. With `data.features` there is no model.
+    the model that the epoch began with. Cluster -1 is an outlier; the images are ranked by doubt,
+    from 1, the first to look at. A table that differs from the one it replaces leaves that as
+    `clusters.1.csv`. With `data.features` there is no model.
 
     Args:
         index: `index.h5`.
@@ -101,7 +101,7 @@ def _card(model: Path, index: Artifact, clusters: Artifact) -> str:
     cameras = len(camera_names(index)) or "unknown"
     data = {"data set": images["dataset"], "images": images["num_train"], "cameras": cameras}
     data["settings"] = json.dumps(config, sort_keys=True)
-    names = ("health", "confident_together", "cohesion", "nmi", "pair_precision", "pair_recall")
+    names = ("confident_together", "cohesion", "nmi", "pair_precision", "pair_recall")
     found = {"clusters": float(len(clusters["sizes"]))}
     found |= {"outliers": float(clusters.attributes["num_outliers"])}
     figures = found | {name: float(clusters.attributes[name]) for name in names}

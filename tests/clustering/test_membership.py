@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from mprd.clustering.membership import membership, relative_membership
+from mprd.clustering.membership import doubt_rank, membership, relative_membership
 
 
 @given(st.lists(st.integers(-1, 2), min_size=1, max_size=10), st.integers(0, 2**32 - 1))
@@ -31,3 +31,8 @@ def test_relative_to_the_mean_of_the_cluster():
     found = relative_membership(np.array([0.6, 0.2, 0.1, 0.9, 0.0], np.float32), labels)
     np.testing.assert_allclose(found, [1.5, 0.5, 0.2, 1.5, 1], atol=1e-6)
     np.testing.assert_array_equal(relative_membership(np.zeros(2, np.float32), labels[:2]), [0, 0])
+
+
+def test_the_least_member_is_the_most_doubtful():
+    found = doubt_rank(np.array([0.6, 0.2, 0.9, 0.2, 0.0], np.float32), np.array([0, 0, 1, 1, -1]))
+    np.testing.assert_array_equal(found, [3, 1, 4, 2, 0])

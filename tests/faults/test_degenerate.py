@@ -111,7 +111,7 @@ def test_the_last_model_finds_no_two_clusters(market, tmp_path, capsys, case):
     assert table["cluster"].max() == count - 1
     assert f"Warning: {config.cluster.method} found {count} cluster" in capsys.readouterr().out
     run_report(run=run.folder, out=run.report)
-    assert "Health check" in run.report.read_text()
+    assert "Figures without labels" in run.report.read_text()
 
 
 def test_a_data_set_without_training_images(judged_run, tmp_path):

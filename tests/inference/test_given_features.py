@@ -167,7 +167,7 @@ def test_tables_report_and_status(finished):
     assert table["clusters"].tolist() == [6]
     call("report", run.folder)
     page = run.report.read_text()
-    assert "Health check" in page
+    assert "Figures without labels" in page
     assert 'id="training"' not in page
     said = call("status", run.folder)
     assert "clusters of data.features" in said
@@ -185,7 +185,10 @@ def test_new_features_are_assigned(finished, tmp_path):
     call("assign", "--run", run.folder, "--features", tmp_path / "new.npy", "--out", tmp_path / "o")
     found = pd.read_csv(tmp_path / "o")
     assert found["path"].tolist()[:2] == ["row 0", "row 1"]
-    np.testing.assert_array_equal(found["cluster"], known[::-1])
+    cluster = found["cluster"].to_numpy()
+    taken = cluster >= 0
+    np.testing.assert_array_equal(cluster[taken], known[::-1][taken])
+    assert taken.sum() >= 0.9 * (known >= 0).sum(), "only unlike members are left out"
     with pytest.raises(UserError, match="no model of its own"):
         mprd_assign(run, [tmp_path])
     np.save(tmp_path / "other.npy", features[:, :5])

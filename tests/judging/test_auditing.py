@@ -5,6 +5,7 @@ import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -19,6 +20,7 @@ from mprd.judging.session import Session
 from mprd.pairs.answers import read_answers
 from mprd.pipeline.layout import RunLayout
 from mprd.report.status import run_status
+from mprd.stages.audited_csv import write_audited_csv
 from tests.judging.labels import write_labels
 
 
@@ -74,6 +76,13 @@ def test_an_audit_goes_on_and_ends(run):
     assert run_status(run.folder).audit == words
     said = CliRunner().invoke(app, ["audit", str(run.folder), "--no-browser"]).output
     assert words in said, "nothing is left to ask"
+    table = pd.read_csv(run.final.folder / "clusters_audited.csv")
+    assert table["cluster"].tolist() == pd.read_csv(run.final.table)["cluster"].tolist()
+    mates = table["cluster"].map(table["cluster"].value_counts()) - 1
+    inside = table["cluster"] >= 0
+    mean = np.average(table["probability"][inside], weights=mates[inside])
+    assert mean == pytest.approx(np.average(found.rates, weights=found.sizes), abs=2e-3)
+    assert table["probability"].isna().equals(~inside)
 
 
 def test_every_pair_judged_is_the_truth(run):
@@ -96,6 +105,16 @@ def test_other_clusters_make_it_stale(run):
     other_clusters(run)
     audit_session(run.folder, 20)
     assert (run.folder / "audit.2.csv").is_file()
+
+
+def test_no_probability_without_a_finished_audit(run):
+    assert write_audited_csv(run) is None
+    judge(run, most=7)
+    assert write_audited_csv(run) is None
+    judge(run)
+    assert write_audited_csv(run) is not None
+    other_clusters(run)
+    assert write_audited_csv(run) is None
 
 
 def test_only_unsure_answers_tell_nothing(run):

@@ -47,9 +47,9 @@ def test_doubt_is_its_formula(images):
     labels = np.array([label for label, _ in images])
     inside = labels >= 0
     labels[inside] = np.unique(labels[inside], return_inverse=True)[1]
-    confidence = np.array([c for _, c in images], np.float32)
-    expected = [1 - confidence[labels == k].mean() for k in range(labels.max() + 1)]
-    np.testing.assert_allclose(doubt(confidence, labels), expected, atol=1e-6)
+    membership = np.array([c for _, c in images], np.float32)
+    expected = [1 - membership[labels == k].mean() for k in range(labels.max() + 1)]
+    np.testing.assert_allclose(doubt(membership, labels), expected, atol=1e-6)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -114,7 +114,7 @@ def test_every_image_is_drawn_once_the_most_doubtful_cluster_first(timed_run):
         assert not group.note
         for picture, one in zip(group.pictures, trust, strict=True):
             facts = dict(picture.facts)
-            assert facts["cluster"] == f"{file['number'][label]}, confidence {one:.2f}"
+            assert facts["cluster"] == f"{file['number'][label]}, relation {one:.2f}"
             assert facts["time"].startswith("frame ")
             assert facts["camera"] == picture.camera_name
 

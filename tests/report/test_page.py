@@ -16,11 +16,12 @@ from PIL import Image
 
 from mprd.artifacts import CLUSTERS, INDEX, RANKINGS, read_artifact
 from mprd.clustering.health import ClusterHealth, stability
+from mprd.config import validate
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
 from mprd.report.page.clusters import camera_entropy, overlap
 from mprd.report.page.embedding_map import plane
-from mprd.report.page.health import CHECKS, judge
+from mprd.report.page.health import FIGURES, advice, figures
 from mprd.report.page.pages import SECTIONS, comparison_page, run_page
 from mprd.report.page.pairs import least_similar_members
 from mprd.report.page.retrieval import cmc
@@ -203,13 +204,38 @@ def test_the_map_is_reproducible():
 
 def test_every_figure_has_its_words():
     nan = float("nan")
-    fine = ClusterHealth(0.9, 0.9, 0.9, 0.9, 0.0, 0.0, 0.01)
-    bad = ClusterHealth(0.1, 0.1, 0.1, -0.5, 0.9, 0.9, 0.9)
-    assert all(f.fine for f in judge(fine, 0.95))
-    assert not any(f.fine for f in judge(bad, 0.1))
-    assert len(judge(fine, 0.95)) == len(CHECKS)
+    every = ClusterHealth(0.9, 0.9, 0.9, -0.5, 0.0, 0.0, 0.01)
+    assert len(figures(every, 0.95)) == len(FIGURES)
     unknown = ClusterHealth(nan, nan, 0.9, nan, 0.0, nan, 0.01)
-    assert [f.name for f in judge(unknown, nan)] == ["Cohesion", "Outliers", "Largest cluster"]
+    names = [name for name, _, _ in figures(unknown, nan)]
+    assert names == ["Cohesion", "Outliers", "Largest cluster"]
+
+
+@pytest.mark.parametrize("cameras", ["none", "center", "standardize"])
+@pytest.mark.parametrize(
+    ("cluster", "named"),
+    [
+        ({"method": "dbscan", "eps": 0.45}, ["set cluster.eps above 0.45", "below 0.45"]),
+        (
+            {"method": "linkage", "threshold": 0.6},
+            ["recluster runs/a --coarser", "--finer"],
+        ),
+        ({"method": "community", "gamma": 0.2}, ["set cluster.gamma below 0.2", "above 0.2"]),
+        ({"method": "community", "gamma": "auto"}, []),
+    ],
+)
+def test_advice_never_names_what_is_set(cluster, named, cameras):
+    config = validate({"cluster": cluster, "graph": {"cameras": cameras}}, "a test")
+    odd = ClusterHealth(0.1, 0.1, 0.1, -0.5, 0.9, 0.9, 0.9)
+    said = list(advice(odd, config, "runs/a"))
+    for words, sentence in zip(named, said, strict=False):
+        assert words in sentence
+    method_settings = {"cluster.eps", "cluster.gamma", "recluster"}
+    own = {word for word in method_settings if any(word in one for one in named)}
+    assert {word for word in method_settings if any(word in one for one in said)} == own
+    assert any("graph.cameras" in one for one in said) == (cameras == "none")
+    ordinary = ClusterHealth(0.1, 0.1, 0.1, -0.5, 0.1, 0.1, 0.05)
+    assert not list(advice(ordinary, config, "runs/a")), "no verdict on what nobody knows"
 
 
 def show_all(page):

@@ -90,7 +90,7 @@ def test_finer_and_coarser(cli, linked_run):
         # Most of a cluster's images keep its number.
         kept = after["cluster"].to_numpy() == before["cluster"].to_numpy()
         assert kept.any()
-        assert ((after["confidence"] > 0) == (after["cluster"] >= 0)).all()
+        assert (after["doubt"].notna() == (after["cluster"] >= 0)).all()
     assert linked_run.final.table.read_bytes() == own
 
 

@@ -247,10 +247,13 @@ def test_export(copy, tiny_config):
     assert after.keys() == before.keys()
     assert all(torch.equal(after[key], before[key]) for key in before)
     table = pd.read_csv(end.table)
-    assert table.columns.tolist() == ["path", "cluster", "confidence", "camera", "identity"]
+    assert table.columns.tolist() == ["path", "cluster", "doubt", "camera", "identity"]
     clusters = read_artifact(end.clusters, CLUSTERS)
     assert table["cluster"].tolist() == clusters["labels"].tolist()
-    np.testing.assert_allclose(table["confidence"], clusters["membership"], atol=6e-4)
+    inside = table[table["cluster"] >= 0].sort_values("doubt")
+    assert inside["doubt"].tolist() == list(range(1, len(inside) + 1))
+    assert (np.diff(clusters["membership"][inside.index]) >= 0).all(), "the most doubtful first"
+    assert table["doubt"].isna().sum() == (table["cluster"] < 0).sum()
     embeddings = read_artifact(end.embeddings, FEATURES)
     assert len(embeddings["features"]) == 81
     assert embeddings.attributes["splits"] == "train,query,gallery"

@@ -49,7 +49,7 @@ def test_tables_report_and_status(untrained):
     assert table[["clusters", "mAP"]].notna().all().all()
     call("report", untrained.folder)
     page = untrained.report.read_text()
-    assert "Health check" in page
+    assert "Figures without labels" in page
     assert 'id="retrieval"' in page
     assert 'id="training"' not in page
     said = call("status", untrained.folder)

@@ -32,7 +32,7 @@ def test_a_run_with_given_features(tmp_path):
     made = {path.name for path in run.rglob("*") if path.is_file()}
     assert {"clusters.csv", "embeddings.h5", "report.html", "metrics.csv", "pixels.h5"} <= made
     assert not {name for name in made if name.startswith(("model", "init", "train"))}
-    assert "health" in printed, "the table is printed at the end"
+    assert "agreement" in printed, "the table is printed at the end"
     found = pd.read_csv(run / "final/clusters.csv")
     assert found["path"].tolist() == sorted(found["path"])
     expected = mprd.cluster_features(features, cameras=camera)

@@ -136,33 +136,7 @@ class Groups:
     orders: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What a check says.
-
-    Attributes:
-        fine: False: worth a look.
-        name: of the metric.
-        value: of the metric.
-        text: what it means here, in a sentence or two.
-    """
-
-    fine: bool
-    name: str
-    value: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What several checks say, and their sum."""
-
-    kind: ClassVar[str] = "findings"
-    verdict: str
-    findings: Sequence[Finding]
-
-
-Block = Text | Lead | Command | Table | Plots | Strip | Strips | Groups | Findings
+Block = Text | Lead | Command | Table | Plots | Strip | Strips | Groups
 
 
 @dataclass(frozen=True)

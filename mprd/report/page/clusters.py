@@ -26,9 +26,9 @@ def clusters(run: RunData) -> Section:
     return Section(
         "clusters",
         title,
-        "The most doubtful first. Doubt is 1 minus the mean confidence of the images, as in "
-        "final/clusters.csv: it is high where they are unlike each other. Within a cluster the "
-        "least confident images come first. Click a picture to see it large.",
+        "The most doubtful first. Doubt is 1 minus the mean relation of the images to each other: "
+        "it is high where they are unlike. Within a cluster the most doubtful images come first. "
+        "Click a picture to see it large.",
         tuple(_blocks(run)),
     )
 

@@ -23,16 +23,16 @@ class Nearest(NamedTuple):
     relation: np.ndarray
 
 
-def doubt(confidence: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return 1 - mean confidence of the images of each cluster, float64 (K,).
+def doubt(membership: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return 1 - mean membership of the images of each cluster, float64 (K,).
 
     Args:
-        confidence: float32 (N,), in [0, 1], of each image in its cluster.
+        membership: float32 (N,), in [0, 1], of each image in its cluster.
         labels: int (N,), -1 outlier.
     """
     inside = labels >= 0
     sizes = np.bincount(labels[inside])
-    return 1 - np.bincount(labels[inside], confidence[inside]) / np.maximum(sizes, 1)
+    return 1 - np.bincount(labels[inside], membership[inside]) / np.maximum(sizes, 1)
 
 
 def nearest_clusters(relation: csr_array, labels: np.ndarray, tracks: TrackGroups) -> Nearest:

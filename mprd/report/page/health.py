@@ -1,102 +1,50 @@
-"""A health check in plain words, without identities."""
+"""Figures of the clusters that need no identities, and what can be changed; no verdict.
 
-from dataclasses import asdict, dataclass
+No figure without labels can tell whether clusters are right (docs/explanation/report.md), so the
+page says what each one measures, and how to measure the truth.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
 
 import numpy as np
 
 from mprd.clustering.health import ClusterHealth, cluster_health, stability
 from mprd.clustering.tracks import TrackGroups
-from mprd.report.page.blocks import Finding, Findings, Section
+from mprd.config import Config
+from mprd.judging.audit_file import audit_words
+from mprd.report.page.blocks import Block, Section, Table, Text
 from mprd.report.page.run_data import RunData
 
-
-@dataclass(frozen=True)
-class Check:
-    """When a metric is worth a look, and what the page says about it.
-
-    Attributes:
-        name: of the metric.
-        limit: from here on it is fine.
-        high: higher is better.
-        good: said where it is fine.
-        bad: said else.
-    """
-
-    name: str
-    limit: float
-    high: bool
-    good: str
-    bad: str
-
-
-# Field of `ClusterHealth`, or `stability` -> its check. Limits: see docs/explanation/report.md.
-CHECKS = {
-    "score": Check(
-        "Score",
-        0.5,
-        True,
-        "Clusters hold together images that belong together.",
-        "Clusters are still poor. More epochs or a better start help most.",
+# Field of `ClusterHealth`, or `stability` -> its name, and what it measures.
+FIGURES = {
+    "score": (
+        "Self-agreement",
+        "how well the clusters fit the distances that they were made from: geometric mean of the "
+        "next two",
     ),
-    "found": Check(
+    "found": (
         "Found",
-        0.7,
-        True,
-        "Most mutually nearest images of two cameras share a cluster.",
-        "Many mutually nearest images of two cameras do not share a cluster: identities are split "
-        "over several clusters. Raise cluster.eps, or lower cluster.gamma, to join more.",
+        "share in one cluster of the pairs that are each other's nearest across two cameras",
     ),
-    "cohesion": Check(
+    "cohesion": (
         "Cohesion",
-        0.3,
-        True,
-        "Images are similar to the others of their cluster.",
-        "Images are unlike the others of their cluster, or in no cluster. Clusters hold several "
-        "identities, or the network does not tell them apart yet.",
+        "mean of 1 - distance of an image to the others of its cluster; outliers count 0",
     ),
-    "outliers": Check(
-        "Outliers",
-        0.25,
-        False,
-        "Few images are in no cluster.",
-        "Many images are in no cluster, and training does not use them. This is normal early in a "
-        "training. At its end raise cluster.eps, or check whether these images are usable.",
-    ),
-    "single_camera": Check(
-        "Clusters of one camera",
-        0.25,
-        False,
-        "Several cameras see most clusters.",
-        "Only one camera sees many of the clusters. One identity in two cameras may then form two "
-        "clusters. Try graph.cameras: center or standardize.",
-    ),
-    "stability": Check(
-        "As before",
-        0.7,
-        True,
-        "Clusters hardly change from epoch to epoch.",
-        "Clusters still change from epoch to epoch: more epochs may help.",
-    ),
-    "largest": Check(
-        "Largest cluster",
-        0.1,
-        False,
-        "No cluster is much too large.",
-        "One cluster holds a large share of all images: it joins several identities. Lower "
-        "cluster.eps, or raise cluster.gamma.",
-    ),
-    "silhouette": Check(
+    "outliers": ("Outliers", "share of the images that are in no cluster"),
+    "single_camera": ("Clusters of one camera", "share of the clusters that one camera sees"),
+    "stability": ("As before", "agreement with the clusters that the last epoch trained on"),
+    "largest": ("Largest cluster", "share of all images that it holds"),
+    "silhouette": (
         "Silhouette",
-        0.1,
-        True,
-        "Images are nearer to their own cluster than to the next one.",
-        "Images are hardly nearer to their own cluster than to the next one: clusters overlap.",
+        "how much nearer images are to their own cluster than to the next one, -1 to 1",
     ),
 }
+_MANY_OUTLIERS, _LARGE, _ONE_CAMERA = 0.25, 0.1, 0.25
 
 
 def health(run: RunData) -> Section:
-    """Return the check of the final clusters."""
+    """Return the figures of the final clusters."""
     tracks = TrackGroups.of_tracks(run.index["track"][run.rows])
     metrics = cluster_health(
         tracks.between(run.distance),
@@ -107,32 +55,74 @@ def health(run: RunData) -> Section:
     )
     before = run.labels_before
     steady = float("nan") if before is None else stability(run.labels, before)
-    findings = judge(metrics, steady)
-    look = [finding.name.lower() for finding in findings if not finding.fine]
-    verdict = f"Look at this: {', '.join(look)}." if look else "Looks fine."
+    blocks: list[Block] = [
+        Text(f"Clusters {audit_words(run.layout)}."),
+        Table(("figure", "value", "what it measures"), figures(metrics, steady)),
+    ]
+    blocks += [Text(one) for one in advice(metrics, run.config, str(run.layout.folder))]
     return Section(
         "health",
-        "Health check",
-        "It needs no identities, only distances and cameras. Do not rely on a single metric. The "
-        "score combines Found and Cohesion and follows the truth best. Use it to compare runs on "
-        "the same images.",
-        (Findings(verdict, findings),),
+        "Figures without labels",
+        "They tell how well the clusters fit their own distances, not whether they are right: "
+        "wrong clusters can have high figures, after training most of all. Your answers to random "
+        "pairs tell how many are right.",
+        tuple(blocks),
     )
 
 
-def judge(metrics: ClusterHealth, steady: float) -> list[Finding]:
-    """Say for each metric whether it is worth a look; leave out unknown metrics.
+def figures(metrics: ClusterHealth, steady: float) -> list[tuple[str, str, str]]:
+    """Return name, value and meaning of each figure that is known.
 
     Args:
         metrics: of the clusters.
         steady: their agreement with the clusters of the epoch before (`stability`); NaN: none.
     """
     values = asdict(metrics) | {"stability": steady}
-    findings = []
-    for field, check in CHECKS.items():
-        value = values[field]
-        if not np.isnan(value):
-            fine = value >= check.limit if check.high else value <= check.limit
-            text = check.good if fine else check.bad
-            findings.append(Finding(fine, check.name, f"{value:.2f}", text))
-    return findings
+    return [
+        (name, f"{values[field]:.2f}", meaning)
+        for field, (name, meaning) in FIGURES.items()
+        if not np.isnan(values[field])
+    ]
+
+
+def advice(metrics: ClusterHealth, config: Config, run: str) -> Iterator[str]:
+    """Yield what can be changed where something is out of the ordinary.
+
+    It names no value that is set already, and no setting that the method does not read.
+
+    Args:
+        metrics: of the clusters.
+        config: of the run.
+        run: its folder.
+    """
+    finer, coarser = _cuts(config, run)
+    if metrics.outliers > _MANY_OUTLIERS and coarser:
+        share = f"{metrics.outliers:.0%} of the images are in no cluster"
+        yield f"{share}. If they are usable, {coarser}."
+    if metrics.largest > _LARGE and finer:
+        share = f"The largest cluster holds {metrics.largest:.0%} of all images"
+        yield f"{share}. If it shows several identities, {finer}."
+    if metrics.single_camera > _ONE_CAMERA and config.graph.cameras == "none":
+        yield (
+            f"One camera sees {metrics.single_camera:.0%} of the clusters. If identities pass "
+            "several cameras, set graph.cameras to center, which removes what the images of a "
+            "camera share."
+        )
+
+
+def _cuts(config: Config, run: str) -> tuple[str, str]:
+    """Return what makes finer clusters, and what coarser ones; "": not known."""
+    cluster = config.cluster
+    if cluster.method == "linkage":
+        return f"try mprd recluster {run} --finer", f"try mprd recluster {run} --coarser"
+    if cluster.method == "dbscan":
+        return (
+            f"set cluster.eps below {cluster.eps:g}",
+            f"set cluster.eps above {cluster.eps:g}",
+        )
+    if cluster.method != "community" or cluster.gamma == "auto":
+        return "", ""
+    return (
+        f"set cluster.gamma above {cluster.gamma:g}",
+        f"set cluster.gamma below {cluster.gamma:g}",
+    )

@@ -39,7 +39,7 @@ SECTIONS = (
     settings,
 )
 _MOST_CURVES = 7  # that can be told apart
-_CURVES = {"mAP": "mAP", "rank-1": "rank1", "health": "health", "loss": "loss"} | {
+_CURVES = {"mAP": "mAP", "rank-1": "rank1", "self-agreement": "health", "loss": "loss"} | {
     "clusters": "clusters",
     "pair precision": "pair_precision",
     "recall across cameras": "cross_recall",

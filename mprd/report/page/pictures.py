@@ -20,7 +20,7 @@ def train_picture(run: RunData, row: int, note: str = "", mark: str = "") -> Pic
         mark: frame, as in `Picture`.
     """
     own, near = run.labels[row], run.nearest.cluster[row]
-    number = f"{run.number(own)}, confidence {run.clusters['membership'][row]:.2f}"
+    number = f"{run.number(own)}, relation {run.clusters['membership'][row]:.2f}"
     facts = [("cluster", number if own >= 0 else "none: an outlier")]
     if near >= 0:
         other = "nearest other cluster" if own >= 0 else "nearest cluster"

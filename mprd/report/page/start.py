@@ -12,7 +12,7 @@ from mprd.report.page.run_data import RunData
 
 # Attribute of the clusters -> what it is called; NaN: not known, and not shown.
 _FIGURES = {
-    "health": "health",
+    "health": "self-agreement",
     "pair_precision": "pair precision, by the identities",
     "pair_recall": "pair recall, by the identities",
     "pair_f1": "pair F1, by the identities",

@@ -24,7 +24,7 @@ _CURVES = {
         "recall across cameras": "cross_recall",
     },
 }
-_HEALTH = {"health": "health", "found": "confident", "cohesion": "cohesion"}
+_HEALTH = {"self-agreement": "health", "found": "confident", "cohesion": "cohesion"}
 _LOSSES = {
     "total": "loss",
     "cluster contrast": "cluster_contrast_loss",

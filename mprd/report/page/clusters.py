@@ -110,7 +110,7 @@ def _group(
     Args:
         run: the run.
         label: of the cluster.
-        members: training rows, the least confident first.
+        members: training rows, the most doubtful first.
         most: pictures.
         keys: what it is sorted by.
     """

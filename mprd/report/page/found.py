@@ -69,7 +69,7 @@ def _examples(run: RunData) -> Strip:
         note = f"cluster {run.number(label)}, {_many(int(sizes[label]), 'image')}"
         pictures.append(replace(train_picture(run, surest, note), camera=-1))
     some = f"the {_SHOWN} largest clusters" if len(sizes) > _SHOWN else "each cluster"
-    return Strip(f"The most confident image of {some}", pictures)
+    return Strip(f"The most typical image of {some}", pictures)
 
 
 def _many(count: int, word: str) -> str:

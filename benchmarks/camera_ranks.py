@@ -11,8 +11,15 @@ import torch
 from common import Row, arguments, compare, embeddings, measure, report
 from torch import Tensor
 
+from mprd.clustering.tracks import TrackGroups
 from mprd.gcn.camera_frame import CameraFrame
-from mprd.gcn.camera_ranks import LEVELS, approximate_profile, camera_profile, levels_above
+from mprd.gcn.camera_ranks import (
+    LEVELS,
+    approximate_profile,
+    camera_profile,
+    levels_above,
+    own_profile,
+)
 from mprd.graph import approximate_knn
 
 RECALL = 0.95
@@ -31,6 +38,11 @@ def scene(count: int) -> tuple[Tensor, Tensor]:
     return frame.centred(memory, frame.cameras), frame.cameras
 
 
+def alone(features: Tensor) -> TrackGroups:
+    """Return groups of one image each: there are no tracks."""
+    return TrackGroups.of_tracks(np.full(len(features), -1))
+
+
 def moved(features: Tensor, cameras: Tensor, exact: Tensor, found: Tensor) -> tuple[float, float]:
     """Return the share of levels of near pairs that differ, and the mean difference."""
     near = torch.from_numpy(approximate_knn(features.numpy(), 31)[1][: len(exact), 1:]).long()
@@ -44,8 +56,10 @@ def beside_literal(count: int) -> Row:
     features, cameras = scene(count)
     kept: dict = {}
     found = compare(
-        lambda: kept.update(ours=approximate_profile(features, cameras, RECALL)[0]),
-        lambda: kept.update(exact=camera_profile(features, features, cameras, 0)),
+        lambda: kept.update(
+            ours=approximate_profile(features, cameras, RECALL, alone(features))[0]
+        ),
+        lambda: kept.update(exact=own_profile(features, cameras, alone(features))),
         runs=1,
     )
     share, mean = moved(features, cameras, kept["exact"], kept["ours"])
@@ -62,11 +76,13 @@ def million(count: int) -> Row:
     features, cameras = scene(count)
     kept: dict = {}
     seconds, peak = measure(
-        lambda: kept.update(ours=approximate_profile(features, cameras, RECALL)[0])
+        lambda: kept.update(ours=approximate_profile(features, cameras, RECALL, alone(features))[0])
     )
     some = features[:2000]
     exact: dict = {}
-    part, _ = measure(lambda: exact.update(p=camera_profile(some, features, cameras, 0)))
+    part, _ = measure(
+        lambda: exact.update(p=camera_profile(some, features, cameras, 6, torch.arange(2000)))
+    )
     share, mean = moved(features, cameras, exact["p"], kept["ours"])
     return Row(
         "ranks within cameras (recall 0.95)",
@@ -80,7 +96,7 @@ def million(count: int) -> Row:
 def main() -> None:
     options = arguments(__doc__, n=50_000)
     warm, cameras = scene(2000)
-    approximate_profile(warm, cameras, RECALL)  # compiles
+    approximate_profile(warm, cameras, RECALL, alone(warm))  # compiles
     rows = [million(1_000_000)] if options.large else [beside_literal(options.n)]
     report(rows, options.json)
 

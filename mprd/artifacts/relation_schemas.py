@@ -8,7 +8,7 @@ RANKS = Schema(
     "ranks",
     "How near the images of every camera are to each training image, at a few ranks: where the "
     "neighbours are searched approximately, this search is made once for all that the GCN does in "
-    "an epoch.",
+    "an epoch. Of a track only the first image counts, and no image counts its own track.",
     {
         "cosine": Array(
             "float32",

@@ -6,6 +6,9 @@ similarity: the strata grow by doubling, so that the few near pairs, which hold 
 clustering missed, are asked about as often as the many far ones. For stratified sampling by score
 in the evaluation of matching see Marchant and Rubinstein: In search of an entity resolution OASIS,
 VLDB 2017. Within a stratum each pair is equally likely, and no pair is drawn twice.
+
+A track counts once: pairs of tracks are drawn, and shown by one image each. Images of one track
+share a cluster whatever the clustering is worth; their pairs would only make it look better.
 """
 
 from collections.abc import Callable
@@ -15,6 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from mprd.clustering.numbering import with_single_clusters
+from mprd.clustering.tracks import TrackGroups
 from mprd.graph.neighbors import knn
 from mprd.system.checks import check_features, check_integers
 
@@ -33,9 +37,9 @@ class AuditPairs:
     """The pairs of an audit, in the order in which they are asked.
 
     Attributes:
-        pairs: int64 (n, 2), rows of images, the smaller one first.
+        pairs: int64 (n, 2), rows of images, the smaller one first; of a track a random image.
         stratum: int64 (n,), of each pair.
-        sizes: int64 (S,), pairs in each stratum, drawn or not.
+        sizes: int64 (S,), pairs in each stratum, drawn or not; a track counts as one image.
         inside: the first so many strata lie inside clusters, the others between them. Both go
             from near to far pairs.
     """
@@ -66,6 +70,7 @@ def audit_pairs(
     count: int = QUESTIONS,
     seed: int = 0,
     device: str = "auto",
+    tracks: np.ndarray | None = None,
 ) -> AuditPairs:
     """Draw the pairs that a person judges to measure a clustering.
 
@@ -75,34 +80,51 @@ def audit_pairs(
         count: pairs to draw, at least 20; fewer are drawn where there are fewer.
         seed: of the draw.
         device: of the search for similar images: auto, cpu, cuda or cuda:N.
+        tracks: int (N,), -1 none; images of one track have one label. None: there are no tracks.
 
     Raises:
-        ValueError: no such labels or features, too small a count, or no two images share a
-            cluster.
+        ValueError: no such labels, features or tracks, a track with two labels, too small a count,
+            or no two images of different tracks share a cluster.
     """
     features = check_features(features)
     labels = check_integers(labels, len(features), "labels")
     if count < 20:
         raise ValueError(f"an audit needs at least 20 pairs, not {count}.")
+    none = np.full(len(labels), -1)
+    groups = TrackGroups.of_tracks(
+        none if tracks is None else check_integers(tracks, len(labels), "tracks")
+    )
+    if (labels != labels[groups.first][groups.group]).any():
+        raise ValueError("images of one track have two labels.")
     features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    cluster = np.unique(with_single_clusters(labels), return_inverse=True)[1]
+    features = features.astype(np.float32)
+    if groups.shared:
+        features = groups.means(features)
+    cluster = np.unique(with_single_clusters(labels[groups.first]), return_inverse=True)[1]
     sizes = np.bincount(cluster)
     within = int((sizes * (sizes - 1) // 2).sum())
     if not within:
-        raise ValueError("no two images share a cluster: there is no precision to measure.")
-    features = features.astype(np.float32)
+        units = "tracks" if groups.shared else "images"
+        raise ValueError(f"no two {units} share a cluster: there is no precision to measure.")
     inside, between = _strata(cluster, features, within, device)
     shares = _split(count, inside, between)
     rng = np.random.default_rng(seed)
     strata = [*inside, *between]
-    drawn = [one.draw(rng, n) for one, n in zip(strata, shares, strict=True)]
+    drawn = np.concatenate([one.draw(rng, n) for one, n in zip(strata, shares, strict=True)])
     order = rng.permutation(sum(shares))
     return AuditPairs(
-        pairs=np.sort(np.concatenate(drawn), axis=1)[order],
+        pairs=np.sort(_images(drawn[order], groups, rng), axis=1),
         stratum=np.repeat(np.arange(len(strata)), shares)[order],
         sizes=np.array([one.size for one in strata], np.int64),
         inside=len(inside),
     )
+
+
+def _images(pairs: np.ndarray, groups: TrackGroups, rng: np.random.Generator) -> np.ndarray:
+    """Return a random image of each group of some pairs, int64 (n, 2)."""
+    order = np.argsort(groups.group, kind="stable")
+    begin = np.cumsum(groups.sizes) - groups.sizes
+    return order[begin[pairs] + rng.integers(0, groups.sizes[pairs])]
 
 
 def _split(count: int, inside: list[_Stratum], between: list[_Stratum]) -> list[int]:

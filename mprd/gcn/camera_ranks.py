@@ -1,7 +1,8 @@
 """The rank of an image among the images of its camera, as another image sees it.
 
 For each image and camera only the similarities at a few ranks are kept, so that the table stays
-small for any number of images. Where the graph's neighbours were searched approximately, these
+small for any number of images. A track counts once, as its first image: near-duplicate frames would
+push all others behind. Where the graph's neighbours were searched approximately, these
 similarities are too, with an inverted file for each camera: comparing all images with all others is
 what would break first.
 """
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mprd.clustering.tracks import TrackGroups
 from mprd.graph.inverted_file import InvertedFile, single_threads
 from mprd.graph.neighbors import faiss_threads
 from mprd.system.threads import map_blocks
@@ -21,20 +23,41 @@ _ROUNDING = 1e-5  # an image is not nearer than itself, however its cosine is co
 _BLOCK_ELEMENTS = 2**24
 
 
-def camera_profile(looking: Tensor, seen: Tensor, cameras: Tensor, first: int | None) -> Tensor:
+def own_profile(features: Tensor, cameras: Tensor, tracks: TrackGroups) -> Tensor:
+    """Return the cosine at each level of every camera's images, for all images.
+
+    Args:
+        features: float32 (N, D), unit rows.
+        cameras: int64 (N,), 0..C-1, each of some image.
+        tracks: whose first images are ranked; no image sees its own track.
+
+    Returns:
+        float32 (N, C, L); -2 where a camera has fewer images.
+    """
+    count = int(cameras.max()) + 1 if len(cameras) else 0
+    first, group = (torch.from_numpy(r).to(cameras.device) for r in (tracks.first, tracks.group))
+    if tracks.shared:
+        return camera_profile(features, features[first], cameras[first], count, group)
+    return camera_profile(features, features, cameras, count, group)
+
+
+def camera_profile(
+    looking: Tensor, seen: Tensor, cameras: Tensor, count: int, own: Tensor | None
+) -> Tensor:
     """Return the cosine at each level of every camera's images.
 
     Args:
         looking: float32 (m, D), unit rows, the images that look.
         seen: float32 (N, D), unit rows, the images that are ranked.
         cameras: int64 (N,), their cameras 0..C-1.
-        first: row of the first looking image among those seen, which does not see itself; None:
-            they are not among them.
+        count: number of cameras C.
+        own: int64 (m,), the row among those seen that each looking image does not see: itself, or
+            the first image of its track; None: it sees all.
 
     Returns:
         float32 (m, C, L); -2 where a camera has fewer images.
     """
-    sizes = torch.bincount(cameras).tolist()
+    sizes = torch.bincount(cameras, minlength=count).tolist()
     order = torch.argsort(cameras, stable=True)
     profile = seen.new_full((len(looking), len(sizes), len(LEVELS)), _ABSENT)
     ranks = torch.tensor(LEVELS, device=seen.device) - 1
@@ -42,9 +65,8 @@ def camera_profile(looking: Tensor, seen: Tensor, cameras: Tensor, first: int | 
     step = max(1, _BLOCK_ELEMENTS // len(seen))
     for start in range(0, len(looking), step):
         product = looking[start : start + step] @ seen.T
-        if first is not None:
-            own = torch.arange(len(product), device=product.device)
-            product[own, first + start + own] = _ABSENT
+        if own is not None:
+            product.scatter_(1, own[start : start + step, None], _ABSENT)
         for camera, columns in enumerate(order.split(sizes)):
             width = min(LEVELS[-1], len(columns))
             best = product[:, columns].topk(width, dim=1).values
@@ -54,7 +76,7 @@ def camera_profile(looking: Tensor, seen: Tensor, cameras: Tensor, first: int | 
 
 
 def approximate_profile(
-    features: Tensor, cameras: Tensor, min_recall: float
+    features: Tensor, cameras: Tensor, min_recall: float, tracks: TrackGroups
 ) -> tuple[Tensor, float]:
     """Return nearly the cosine at each level of every camera's images, for all images.
 
@@ -65,6 +87,7 @@ def approximate_profile(
         features: float32 (N, D), unit rows, on the CPU.
         cameras: int64 (N,), 0..C-1.
         min_recall: share of the 128 nearest images of a camera that must be found; of a sample.
+        tracks: whose first images are ranked.
 
     Returns:
         float32 (N, C, L), -2 where a camera has fewer images; and the share of the nearest images
@@ -75,16 +98,35 @@ def approximate_profile(
     profile = np.full((len(rows), count, len(LEVELS)), _ABSENT, np.float32)
     recall = 1.0
     for camera in range(count):
-        members = np.flatnonzero(of_row == camera)
-        found = _profile_of(rows, members, min_recall, threads, profile[:, camera])
+        members = tracks.first[of_row[tracks.first] == camera]
+        if not len(members):
+            continue  # all of its images are of tracks that began elsewhere
+        own = np.full(len(tracks.first), -2)
+        own[tracks.group[members]] = np.arange(len(members))
+        found = _profile_of(
+            rows, members, own[tracks.group], min_recall, threads, profile[:, camera]
+        )
         recall = min(recall, found)
     return torch.from_numpy(profile), recall
 
 
 def _profile_of(
-    rows: np.ndarray, members: np.ndarray, min_recall: float, threads: int, profile: np.ndarray
+    rows: np.ndarray,
+    members: np.ndarray,
+    own: np.ndarray,
+    min_recall: float,
+    threads: int,
+    profile: np.ndarray,
 ) -> float:
-    """Write the cosines at the levels of one camera's images, (N, L); members int64 (m,).
+    """Write the cosines at the levels of one camera's images.
+
+    Args:
+        rows: float32 (N, D), unit rows.
+        members: int64 (m,), the images that are ranked.
+        own: int (N,), place among the members that each image does not see, -2 none.
+        min_recall: as above.
+        threads: of the search.
+        profile: float32 (N, L), written.
 
     Returns:
         The share of the nearest images that was found.
@@ -93,8 +135,6 @@ def _profile_of(
     with faiss_threads(threads):
         lists = InvertedFile(rows[members], seed=0)
         probes, recall = lists.probes_for(rows, width, min_recall, seed=0)
-    own = np.full(len(rows), -2)
-    own[members] = np.arange(len(members))
     ranks = np.array(LEVELS)[np.array(LEVELS) <= width] - 1
 
     def search(start: int, stop: int) -> None:

@@ -7,9 +7,10 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from mprd.clustering.tracks import TrackGroups
 from mprd.gcn.aligned import aligned_pair
 from mprd.gcn.camera_frame import CameraFrame, inner_products
-from mprd.gcn.camera_ranks import camera_profile, levels_above
+from mprd.gcn.camera_ranks import camera_profile, levels_above, own_profile
 from mprd.gcn.node_features import RELATIONAL_FEATURES, ToEnd, relational_features
 from mprd.gcn.subgraphs import PairGraphs, pair_graphs
 from mprd.graph.cameras import CameraMethod
@@ -68,7 +69,8 @@ class RelationContext:
         aligned: what was taken from the embeddings to find the neighbours (`graph.cameras`).
         jaccard_table: Jaccard similarities.
         frame: embeddings around the means of their cameras.
-        profile: float32 (N, C, L), each image's ranking of the images of every camera.
+        listed: int64 (G,), the images that are ranked: the first of each track, any other image.
+        profile: float32 (N, C, L), each image's ranking of the listed images of every camera.
         ranked: float32 (N, D), the centred embeddings whose ranks count; None: the memory's. A
             memory that is changed row by row mixes embeddings of many models and of augmented
             views; against a profile made before, the ranks of such rows would only fall.
@@ -80,6 +82,7 @@ class RelationContext:
     aligned: CameraMethod
     jaccard_table: JaccardTable
     frame: CameraFrame
+    listed: Tensor
     profile: Tensor
     ranked: Tensor | None
 
@@ -95,6 +98,7 @@ class RelationContext:
         aligned: CameraMethod = "none",
         keep_ranks: bool = False,
         profile: Tensor | None = None,
+        tracks: TrackGroups | None = None,
     ) -> "RelationContext":
         """Return the context of an epoch's graph.
 
@@ -107,11 +111,14 @@ class RelationContext:
             aligned: what was taken from the embeddings to find the neighbours.
             keep_ranks: ranks within cameras stay those of now, whatever the memory will be.
             profile: float32 (N, C, L), of `ranks.h5`; None: all images are compared here.
+            tracks: of the images; None: there are none.
         """
         frame = CameraFrame.of_images(memory, cameras)
         centred = frame.centred(memory, frame.cameras)
+        if tracks is None:
+            tracks = TrackGroups.of_tracks(np.full(len(cameras), -1))
         if profile is None:
-            profile = camera_profile(centred, centred, frame.cameras, 0)
+            profile = own_profile(centred, frame.cameras, tracks)
         return cls(
             memory=memory,
             neighbors=torch.from_numpy(neighbors[:, 1:].astype(np.int64)).to(memory.device),
@@ -119,6 +126,7 @@ class RelationContext:
             aligned=aligned,
             jaccard_table=JaccardTable(distance, memory.device),
             frame=frame,
+            listed=torch.from_numpy(tracks.first).to(memory.device),
             profile=profile,
             ranked=centred if keep_ranks else None,
         )
@@ -143,10 +151,11 @@ class RelationContext:
             origin: int64 (m,), row of the image that each view shows.
         """
         cameras = self.frame.cameras
-        seen = self.frame.centred(self.memory, cameras)
+        seen = self.frame.centred(self.memory[self.listed], cameras[self.listed])
         looking = self.frame.centred(features, cameras[origin])
         nearest = self._similarity(features, origin).topk(self.neighbors.shape[1], dim=1).indices
-        profile = camera_profile(looking, seen, cameras, None)
+        count = len(self.frame.means)
+        profile = camera_profile(looking, seen, cameras[self.listed], count, None)
         memory = torch.cat([self.memory, features])
         return RelationContext(
             memory=memory,
@@ -155,6 +164,7 @@ class RelationContext:
             aligned=self.aligned,
             jaccard_table=self.jaccard_table,
             frame=self.frame.extended(memory, origin),
+            listed=self.listed,
             profile=torch.cat([self.profile, profile]),
             ranked=None,
         )

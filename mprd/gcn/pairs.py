@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from mprd.clustering.tracks import TrackGroups
 from mprd.gcn.camera_ranks import level_of
 from mprd.gcn.context import RelationContext
 from mprd.pairs.pair_list import canonical
@@ -79,16 +80,22 @@ class PairSet:
         return [mask.nonzero()[:, 0] for group in masks for mask in group]
 
 
-def doubtful_pairs(labels: Tensor, generator: torch.Generator) -> Tensor:
+def doubtful_pairs(
+    labels: Tensor, generator: torch.Generator, tracks: TrackGroups | None = None
+) -> Tensor:
     """Return pairs inside one cluster: all of them, or up to 32 mates of each image.
 
     Args:
         labels: int64 (N,), pseudo-labels, -1 outlier.
         generator: on the CPU.
+        tracks: of the images; the first of each track stands for it. None: there are none.
 
     Returns:
         int64 (P, 2), i < j, distinct, on the device of `labels`.
     """
+    if tracks is not None:
+        first = torch.from_numpy(tracks.first).to(labels.device)
+        labels = torch.full_like(labels, -1).index_copy(0, first, labels[first])
     order = torch.argsort(labels, stable=True)
     order = order[labels[order] >= 0]
     sizes = torch.bincount(labels[order])

@@ -7,6 +7,7 @@ from torch import Tensor
 from mprd.artifacts import Artifact
 from mprd.clustering.dbscan import dbscan
 from mprd.clustering.graph_matrix import graph_distance
+from mprd.clustering.tracks import TrackGroups
 from mprd.config import ClusterConfig, GcnConfig
 from mprd.gcn.context import RelationContext
 from mprd.gcn.judge import Judge
@@ -26,7 +27,7 @@ class RelationTasks:
     Attributes:
         context: the images of the epoch.
         judge: the network in this context.
-        doubtful: int64 (P, 2), pairs inside one cluster.
+        doubtful: int64 (P, 2), pairs inside one cluster; of a track its first image only.
         sample: some of them, on which relational features are standardised.
     """
 
@@ -42,6 +43,7 @@ class RelationTasks:
         generator: torch.Generator,
         keep_ranks: bool = False,
         ranks: Artifact | None = None,
+        tracks: TrackGroups | None = None,
     ) -> None:
         """Set up an epoch.
 
@@ -55,6 +57,8 @@ class RelationTasks:
             generator: on the CPU.
             keep_ranks: the memory will change, and ranks within cameras must not.
             ranks: `ranks.h5` of the epoch; None: all images are compared here.
+            tracks: of the images; None: there are none. Pairs of tracks are doubtful, those inside
+                a track are not.
         """
         self.settings, self.generator, self.labels = settings, generator, labels
         self._distance = graph_distance(graph)
@@ -67,8 +71,9 @@ class RelationTasks:
             aligned=graph.attributes["cameras"],
             keep_ranks=keep_ranks,
             profile=None if ranks is None else torch.from_numpy(ranks["cosine"]).to(memory.device),
+            tracks=tracks,
         )
-        self.doubtful = doubtful_pairs(labels, generator)
+        self.doubtful = doubtful_pairs(labels, generator, tracks)
         order = torch.randperm(len(self.doubtful), generator=generator)
         self.sample = self.doubtful[order[:_SCALING_PAIRS].to(self.doubtful.device)]
         raw = network.shape.node_features == "raw"

@@ -81,7 +81,12 @@ def audit_session(
         compared = align_cameras(features, index["camera"][train], config.graph.cameras)
         try:
             drawn = audit_pairs(
-                clusters["labels"], compared, count, config.seed, device or config.device
+                clusters["labels"],
+                compared,
+                count,
+                config.seed,
+                device or config.device,
+                index["track"][train],
             )
         except ValueError as error:
             raise UserError(f"{run} cannot be audited: {error}") from None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mprd.artifacts import FEATURES, GRAPH, INDEX, JUDGEMENTS, write_artifact
+from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config
 from mprd.data.index import split_rows
 from mprd.gcn.calibration import calibration
@@ -87,6 +88,7 @@ def run_judge(
         settings=config.gcn,
         generator=torch.Generator().manual_seed(config.seed),
         ranks=searched,
+        tracks=TrackGroups.of_tracks(images["track"][rows]),
     )
     pairs, place = stored_pairs(neighbors["indptr"], neighbors["indices"])
     probability = relations.judge.shared_probability(pairs.to(device)).cpu()

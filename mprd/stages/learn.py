@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mprd.artifacts import COLLECTED, FEATURES, GRAPH, INDEX, write_json
+from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config
 from mprd.data.index import split_rows
 from mprd.gcn.learning import train_gcn
@@ -100,6 +101,7 @@ def run_learn(
         generator=torch.Generator().manual_seed(int(pairs.attributes["relation_seed"])),
         keep_ranks=True,
         ranks=searched,
+        tracks=TrackGroups.of_tracks(images["track"][rows]),
     )
     nodes = embed_nodes(known, vectors, cnn, store, config.features.batch)
     sources = [

@@ -8,6 +8,7 @@ import torch
 
 from mprd.artifacts import FEATURES, GRAPH, INDEX, atomic
 from mprd.clustering.graph_matrix import graph_distance
+from mprd.clustering.tracks import TrackGroups
 from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.gcn.context import RelationContext
@@ -40,7 +41,7 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
     layout = RunLayout(run)
     here = layout.epoch(_clustered_epoch(layout, epoch))
     lineage = Lineage("judge")  # it asks about the same pairs
-    index = lineage.read("index", layout.index, INDEX, ("path", "split", "camera"))
+    index = lineage.read("index", layout.index, INDEX, ("path", "split", "camera", "track"))
     features = lineage.read("features", here.features, FEATURES)
     graph = lineage.read("graph", here.graph, GRAPH)
     # In a run with judged clusters the GCN learns inside the provisional ones.
@@ -48,7 +49,9 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
     clusters = read_doubtful(lineage, "provisional_clusters", labelled)
     rows = split_rows(index, "train")
     generator = torch.Generator().manual_seed(0)
-    doubtful = doubtful_pairs(torch.from_numpy(clusters["labels"]).long(), generator)
+    tracks = TrackGroups.of_tracks(index["track"][rows])
+    labels = torch.from_numpy(clusters["labels"]).long()
+    doubtful = doubtful_pairs(labels, generator, tracks)
     if len(doubtful) < count:
         raise UserError(
             f"{here.folder} holds {len(doubtful)} doubtful pairs, {count} are asked for. "
@@ -64,6 +67,7 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
         star=1,
         aligned=graph.attributes["cameras"],
         profile=None if ranks is None else torch.from_numpy(ranks["cosine"]),
+        tracks=tracks,
     )
     i, j = doubtful.T
     level = context.camera_level(i, j) + context.camera_level(j, i)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mprd.artifacts import FEATURES, GRAPH, INDEX, Artifact, write_json
+from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config
 from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
@@ -83,7 +84,13 @@ def run_pretrain(
     sizes = inference_sizes(cnn, store, config.features.batch, cameras=len(np.unique(cameras)))
     require_memory("pretrain", sizes, config)
     network, report = _pretrain(
-        found, cnn.to(device), store, cameras, images["identity"][rows], config
+        found,
+        cnn.to(device),
+        store,
+        cameras,
+        TrackGroups.of_tracks(images["track"][rows]),
+        images["identity"][rows],
+        config,
     )
     _print(report)
     save_gcn(
@@ -101,6 +108,7 @@ def _pretrain(
     cnn: ReidNetwork,
     store: PixelStore,
     cameras: np.ndarray,
+    tracks: TrackGroups,
     identity: np.ndarray,
     config: Config,
 ) -> tuple[RelationNetwork, dict[str, Any]]:
@@ -118,6 +126,7 @@ def _pretrain(
         settings=settings,
         generator=generator,
         ranks=found.get("ranks"),
+        tracks=tracks,
     )
     nodes = found["metadata"]["features"]
     known = relations.metadata_tasks(found["metadata"], nodes, settings.pretrain.metadata)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mprd.artifacts import COLLECTED, GRAPH, RELATIONS, write_artifact
+from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config, GcnConfig
 from mprd.gcn.calibration import estimate_prior
 from mprd.gcn.filter import RelationFilter, empty_record
@@ -22,6 +23,7 @@ def open_filter(
     lineage: Lineage,
     memory: Tensor,
     cameras: np.ndarray,
+    tracks: TrackGroups,
     *,
     graph: Path,
     doubtful: Path,
@@ -36,6 +38,7 @@ def open_filter(
         lineage: of stage `train`.
         memory: float32 (N, D), instance memory, equal to the features; kept, not copied.
         cameras: int (N,), -1 unknown.
+        tracks: of the images.
         graph: `graph.h5` of the epoch.
         doubtful: clusters by Jaccard distance, whose pairs are doubtful.
         gcn: the network that the epoch begins with.
@@ -59,6 +62,7 @@ def open_filter(
         generator=torch.Generator().manual_seed(seed),
         keep_ranks=True,
         ranks=read_ranks(lineage, ranks, cameras),
+        tracks=tracks,
     )
     judge, sample = relations.judge, relations.sample
     return RelationFilter(judge, sample, estimate_prior(judge.probability(sample)))

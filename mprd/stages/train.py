@@ -101,6 +101,7 @@ def run_train(
     memory = MEMORIES[config.train.memory](start, config.train)
     pair_filter = None
     if graph is not None and doubtful is not None and gcn is not None:
+        from mprd.clustering.tracks import TrackGroups
         from mprd.stages.relation_filter import open_filter
         from mprd.stages.relation_inputs import require_epoch_before
 
@@ -108,6 +109,7 @@ def run_train(
             lineage,
             memory.instances,
             cameras,
+            TrackGroups.of_tracks(images["track"][rows]),
             graph=graph,
             doubtful=doubtful,
             gcn=gcn,

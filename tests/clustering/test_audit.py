@@ -81,6 +81,89 @@ def test_each_pair_of_a_stratum_is_equally_likely(large, monkeypatch):
         assert len(counts) == 1 or chisquare(list(counts.values())).pvalue > 1e-4
 
 
+def in_tracks(images: int, clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return labels, features and tracks; images of one track have one label."""
+    labels, features = problem(images, clusters, seed)
+    tracks = np.random.default_rng(seed).integers(-1, images // 2, images)
+    for track in np.unique(tracks[tracks >= 0]):
+        labels[tracks == track] = labels[tracks == track][0]
+    return labels, features, tracks
+
+
+def units(tracks: np.ndarray) -> list[list[int]]:
+    """Return the images of each track, and each other image."""
+    known = [np.flatnonzero(tracks == track).tolist() for track in np.unique(tracks[tracks >= 0])]
+    return known + [[row] for row in np.flatnonzero(tracks < 0).tolist()]
+
+
+@settings(deadline=None)
+@given(st.integers(8, 40), st.integers(1, 6), st.booleans(), st.integers(0, 2**32 - 1))
+def test_a_track_counts_once(images, clusters, large, seed):
+    labels, features, tracks = in_tracks(images, clusters, seed)
+    of = {row: n for n, rows in enumerate(units(tracks)) for row in rows}
+    first = [rows[0] for rows in units(tracks)]
+    every = np.array(list(combinations(first, 2)))
+    inside = together(labels, every)
+    if not inside.any():
+        with pytest.raises(ValueError, match="share a cluster"):
+            audit_pairs(labels, features, 20, seed, tracks=tracks)
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        if large:
+            patch.setattr(audit, "_ALL_PAIRS", 5)
+            patch.setattr(audit, "_NEIGHBORS", 2)
+            patch.setattr(audit, "_MOST_LISTED", 10)
+        drawn = audit_pairs(labels, features, 20, seed, tracks=tracks)
+    assert drawn.sizes[: drawn.inside].sum() == inside.sum()
+    assert drawn.sizes.sum() == len(every)
+    assert len(drawn.pairs) == min(20, len(every))
+    between = {tuple(sorted((of[a], of[b]))) for a, b in drawn.pairs.tolist()}
+    assert len(between) == len(drawn.pairs), "two units are asked about once"
+    assert all(a != b for a, b in between)
+    assert np.array_equal(together(labels, drawn.pairs), drawn.stratum < drawn.inside)
+
+
+def test_no_tracks_draw_as_ever():
+    labels, features = problem(40, 5, 2)
+    plain = audit_pairs(labels, features, 30, 1)
+    own = audit_pairs(labels, features, 30, 1, tracks=np.arange(40))
+    none = audit_pairs(labels, features, 30, 1, tracks=np.full(40, -1))
+    assert np.array_equal(plain.pairs, none.pairs)
+    assert np.array_equal(plain.pairs, own.pairs)
+
+
+def test_every_image_of_a_track_can_be_shown():
+    labels, features, tracks = in_tracks(30, 3, 5)
+    seen = {
+        row
+        for seed in range(60)
+        for row in audit_pairs(labels, features, 20, seed, tracks=tracks).pairs.ravel().tolist()
+    }
+    assert seen == set(range(30))
+
+
+def test_simulated_audits_of_tracks_are_right_on_average():
+    """Long tracks would make half of the pairs inside clusters right, whatever is in them."""
+    rng = np.random.default_rng(0)
+    person = rng.integers(0, 8, 60)  # of a track
+    length = rng.integers(1, 12, 60)
+    cluster = np.where(rng.random(60) < 0.6, person, rng.integers(0, 8, 60))
+    tracks = np.repeat(np.arange(60), length)
+    identity, labels = person[tracks], cluster[tracks]
+    features = np.eye(8)[identity] + rng.normal(size=(len(tracks), 8))
+    truth = pair_quality(cluster, person)
+    frames = pair_quality(labels, identity)
+    assert frames.precision > truth.precision + 0.05
+    found = []
+    for seed in range(200):
+        drawn = audit_pairs(labels, features, 50, seed, tracks=tracks)
+        same = identity[drawn.pairs[:, 0]] == identity[drawn.pairs[:, 1]]
+        found.append(audit_estimate(drawn, same.astype(int)).precision)
+    values = np.array([one.value for one in found])
+    assert abs(values.mean() - truth.precision) < 3 * values.std() / len(values) ** 0.5
+    assert np.mean([one.low <= truth.precision <= one.high for one in found]) > 0.9
+
+
 def test_near_pairs_come_first():
     labels, features = problem(30, 4, 3)
     features /= np.linalg.norm(features, axis=1, keepdims=True)
@@ -153,3 +236,9 @@ def test_what_cannot_be_audited_is_told():
         mprd.audit_pairs(labels, features, 5)
     with pytest.raises(ValueError, match="labels"):
         mprd.audit_pairs(labels[:5], features)
+    with pytest.raises(ValueError, match="tracks"):
+        mprd.audit_pairs(labels, features, tracks=np.zeros(5))
+    with pytest.raises(ValueError, match="one track have two labels"):
+        mprd.audit_pairs(np.arange(12) // 6, features, tracks=np.zeros(12))
+    with pytest.raises(ValueError, match="no two tracks share a cluster"):
+        mprd.audit_pairs(np.arange(12) // 6, features, tracks=np.arange(12) // 6)

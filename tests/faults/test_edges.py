@@ -46,6 +46,7 @@ OF_INTEGERS = {
     "pair_quality, cameras": lambda v: mprd.pair_quality(IDS, IDS, v),
     "center_cameras": lambda v: mprd.center_cameras(FEATURES, v),
     "audit_pairs, labels": lambda v: mprd.audit_pairs(v, FEATURES),
+    "audit_pairs, tracks": lambda v: mprd.audit_pairs(IDS // 2, FEATURES, tracks=v),
     "linkage_tree, group": lambda v: mprd.linkage_tree(DISTANCE, group=v),
     "learn_transitions, cameras": lambda v: mprd.learn_transitions(TIMES, v, DISTANCE),
     "cluster_health, labels": lambda v: mprd.cluster_health(DISTANCE, v, NEIGHBORS, CAMERAS),

@@ -6,12 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mprd.clustering.tracks import TrackGroups
 from mprd.gcn.camera_ranks import (
     LEVELS,
     approximate_profile,
-    camera_profile,
     level_of,
     levels_above,
+    own_profile,
 )
 from mprd.graph import knn
 
@@ -27,12 +28,22 @@ def scene(count, cameras, identities, seed=0, dim=16):
     return x, torch.from_numpy(camera)
 
 
-def literal_profile(x, camera):
+def no_tracks(x):
+    return TrackGroups.of_tracks(np.full(len(x), -1))
+
+
+def literal_profile(x, camera, tracks):
     profile = np.full((len(x), int(camera.max()) + 1, len(LEVELS)), -2.0)
     cosine = (x.double() @ x.double().T).numpy()
     for i in range(len(x)):
         for c in range(profile.shape[1]):
-            others = [j for j in range(len(x)) if j != i and camera[j] == c]
+            others = [
+                j
+                for j in range(len(x))
+                if tracks.group[j] != tracks.group[i]
+                and camera[j] == c
+                and j == np.flatnonzero(tracks.group == tracks.group[j])[0]
+            ]
             near = sorted((cosine[i, j] for j in others), reverse=True)
             for n, level in enumerate(LEVELS):
                 if level <= len(near):
@@ -41,18 +52,28 @@ def literal_profile(x, camera):
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(1, 90), st.integers(1, 3), st.integers(0, 99))
-def test_both_are_the_definition_where_lists_are_few(count, cameras, seed):
+@given(st.integers(1, 90), st.integers(1, 3), st.booleans(), st.integers(0, 99))
+def test_both_are_the_definition_where_lists_are_few(count, cameras, tracked, seed):
     x, camera = scene(count, cameras, 5, seed)
-    expected = literal_profile(x, camera)
-    np.testing.assert_allclose(camera_profile(x, x, camera, 0), expected, atol=1e-5)
-    np.testing.assert_allclose(approximate_profile(x, camera, 0.9)[0], expected, atol=1e-5)
+    track = np.random.default_rng(seed).integers(-1, max(1, count // 3), count)
+    tracks = TrackGroups.of_tracks(track) if tracked else no_tracks(x)
+    expected = literal_profile(x, camera, tracks)
+    np.testing.assert_allclose(own_profile(x, camera, tracks), expected, atol=1e-5)
+    np.testing.assert_allclose(approximate_profile(x, camera, 0.9, tracks)[0], expected, atol=1e-5)
+
+
+def test_frames_of_a_track_push_nobody_behind():
+    x, camera = scene(300, 3, 30)
+    frames = torch.arange(300).repeat_interleave(8)
+    tracks = TrackGroups.of_tracks(frames.numpy())
+    alone = own_profile(x, camera, no_tracks(x))
+    np.testing.assert_allclose(own_profile(x[frames], camera[frames], tracks), alone[frames])
 
 
 def test_with_full_recall_nothing_is_lost():
     x, camera = scene(4000, 3, 200)
-    exact = camera_profile(x, x, camera, 0)
-    found, share = approximate_profile(x, camera, 1.0)
+    exact = own_profile(x, camera, no_tracks(x))
+    found, share = approximate_profile(x, camera, 1.0, no_tracks(x))
     np.testing.assert_allclose(found, exact, atol=1e-5)
     assert share == 1
 
@@ -60,8 +81,8 @@ def test_with_full_recall_nothing_is_lost():
 @pytest.mark.parametrize("recall", [0.8, 0.95])
 def test_what_is_missed_moves_few_levels(recall):
     x, camera = scene(6000, 3, 100)
-    exact = camera_profile(x, x, camera, 0)
-    found, share = approximate_profile(x, camera, recall)
+    exact = own_profile(x, camera, no_tracks(x))
+    found, share = approximate_profile(x, camera, recall, no_tracks(x))
     assert recall <= share < 1
     assert (found <= exact + 1e-5).all()
     lost = (found < exact - 1e-5).float().mean()

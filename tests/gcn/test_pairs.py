@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from mprd.clustering.dbscan import dbscan
+from mprd.clustering.tracks import TrackGroups
 from mprd.gcn.learning import _most_tasks
 from mprd.gcn.pairs import PairSet, camera_pairs, doubtful_pairs, strict_pairs, view_pairs
 
@@ -26,6 +27,13 @@ def test_small_clusters_give_all_their_pairs(labels):
         (i, j) for i, j in combinations(range(len(labels)), 2) if labels[i] == labels[j] >= 0
     ]
     assert list(map(tuple, found.tolist())) == expected
+
+
+def test_a_track_gives_the_pairs_of_its_first_image():
+    labels = torch.tensor([0, 0, 0, 1, 0, 1])
+    tracks = TrackGroups.of_tracks(np.array([7, 7, -1, 3, -1, 3]))
+    found = doubtful_pairs(labels, generator(), tracks)
+    assert found.tolist() == [[0, 2], [0, 4], [2, 4]]
 
 
 def test_a_large_cluster_gives_some_pairs_of_every_image(monkeypatch):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from mprd.artifacts import CLUSTERS, INDEX, read_artifact
+from mprd.artifacts import CLUSTERS, INDEX, read_artifact, write_artifact
 from mprd.cli.app import app
 from mprd.clustering.agreement import pair_quality
 from mprd.data.index import split_rows
@@ -184,3 +184,21 @@ def test_an_unfinished_run_is_told(run):
     with pytest.raises(UserError, match="is not finished"):
         audit_session(run.folder, 20)
     assert run_status(run.folder).audit is None
+
+
+def test_images_of_one_track_are_not_asked_about(run):
+    labels = read_artifact(run.final.clusters, CLUSTERS)["labels"]
+    index = read_artifact(run.index, INDEX)
+    train = split_rows(index, "train")
+    tracks = np.full(len(index["track"]), -1, index["track"].dtype)
+    tracks[train[labels == 0]] = 0
+    arrays = {name: index[name] for name in INDEX.arrays} | {"track": tracks}
+    write_artifact(
+        run.index, INDEX, arrays, config={}, inputs=index.inputs, attributes=index.attributes
+    )
+    session = audit_session(run.folder, 10_000)
+    cluster = dict(zip(index["path"][train], labels.tolist(), strict=True))
+    ends = [[cluster[path] for path in question.paths] for question in session.questions]
+    assert [0, 0] not in ends
+    units = len(labels) - int((labels == 0).sum()) + 1
+    assert len(ends) == units * (units - 1) // 2

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from mprd.artifacts import FEATURES, INDEX, RANKS, read_artifact
+from mprd.artifacts import FEATURES, GRAPH, INDEX, RANKS, read_artifact
+from mprd.clustering.graph_matrix import graph_distance
+from mprd.clustering.tracks import TrackGroups
 from mprd.errors import UserError
 from mprd.gcn.camera_frame import CameraFrame
-from mprd.gcn.camera_ranks import LEVELS, camera_profile
+from mprd.gcn.camera_ranks import LEVELS, own_profile
+from mprd.gcn.context import RelationContext
 from mprd.pipeline.layout import RunLayout
 from mprd.stages.features import run_features
 from mprd.stages.judge import run_judge
@@ -53,11 +56,40 @@ def test_they_are_the_ranks_of_all_comparisons(run):
     cameras = read_artifact(layout.index, INDEX)["camera"][features["row"]]
     frame = CameraFrame.of_images(memory, cameras)
     centred = frame.centred(memory, frame.cameras)
-    expected = camera_profile(centred, centred, frame.cameras, 0)
+    expected = own_profile(centred, frame.cameras, TrackGroups.of_tracks(np.full(54, -1)))
     assert ranks["cosine"].shape == (54, 3, len(LEVELS))
     np.testing.assert_allclose(ranks["cosine"], expected, atol=1e-5)
     assert ranks.attributes["recall"] == 1
     assert ranks.inputs["features"] == features.digest
+
+
+def test_a_track_counts_once(copy, config, tmp_path):
+    """All three ways to the ranks: searched, compared in a stage, compared for views."""
+    here, index = copy.epoch(1), read_artifact(copy.index, INDEX)
+    features = read_artifact(here.features, FEATURES)
+    tracks = np.full(len(index["track"]), -1, index["track"].dtype)
+    tracks[features["row"]] = np.arange(54) // 3
+    edit(copy.index, put("track", tracks))
+    run_ranks(index=copy.index, features=here.features, out=tmp_path / "r.h5", config=config)
+    memory = torch.from_numpy(features["features"])
+    groups = TrackGroups.of_tracks(tracks[features["row"]])
+    cameras = index["camera"][features["row"]]
+    graph = read_artifact(here.graph, GRAPH)
+    context = RelationContext.of_graph(
+        memory=memory,
+        neighbors=graph["neighbors"],
+        distance=graph_distance(graph),
+        cameras=cameras,
+        star=3,
+        tracks=groups,
+    )
+    found = read_artifact(tmp_path / "r.h5", RANKS)["cosine"]
+    np.testing.assert_allclose(found, context.profile, atol=1e-5)
+    assert ((found > -2).sum(axis=(1, 2)) < 54 // 3).all(), "never more than there are tracks"
+    views = context.extended(memory[:5], torch.arange(5))
+    seen = context.frame.centred(memory, context.frame.cameras)[::3]
+    nearest = (context.frame.centred(memory[:5], context.frame.cameras[:5]) @ seen.T).max(dim=1)
+    np.testing.assert_allclose(views.profile[54:, :, 0].amax(dim=1), nearest.values, atol=1e-5)
 
 
 @pytest.mark.parametrize("stage", [run_pretrain, run_judge, run_train, run_learn])

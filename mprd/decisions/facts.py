@@ -288,9 +288,9 @@ def _contradiction(
                 came[other] = path, why
                 waiting.append(other)
     chain: list[str] = [second]
-    why: list[Decision] = []
+    said: list[Decision] = []
     while chain[-1] != first:
         before, one = came[chain[-1]]
         chain.append(before)
-        why.append(one)
-    return Contradiction(decision, tuple(why[::-1]), tuple(chain[::-1]))
+        said.append(one)
+    return Contradiction(decision, tuple(said[::-1]), tuple(chain[::-1]))

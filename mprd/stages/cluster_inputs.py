@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_array
 
-from mprd.clustering.constraints import Constraints, ContradictionError
 from mprd.clustering.numbering import keep_numbers
-from mprd.clustering.tracks import TrackGroups
 from mprd.config import TimeConfig
 from mprd.errors import UserError
 from mprd.evidence.fusion import corrected
@@ -40,38 +38,6 @@ def compared_distances(
     return near_by if distance is None else distance, near_by
 
 
-def read_constraints(path: Path, images: np.ndarray, tracks: TrackGroups) -> Constraints:
-    """Read answers on training images and draw their consequences for tracks.
-
-    Args:
-        path: table of answers.
-        images: paths of the training images.
-        tracks: of these images; an answer on an image holds for its track.
-
-    Raises:
-        UserError: an answer cannot be read, or some exclude each other or a track; names them.
-    """
-    from mprd.pairs.answers import read_answers
-
-    pairs, same = read_answers(path, {str(image): n for n, image in enumerate(images)})
-    ends = tracks.group[pairs]
-    broken = np.flatnonzero(~same & (ends[:, 0] == ends[:, 1]) & (pairs[:, 0] != pairs[:, 1]))
-    if len(broken):
-        one, other = images[pairs[broken[0]]]
-        raise UserError(
-            f"{path} says that {one} and {other} are different, but they are of one track "
-            "(data.track). Correct the answer, or the track."
-        )
-    try:
-        return Constraints.of_answers(len(tracks.first), ends, same)
-    except ContradictionError as error:
-        names = [str(images[tracks.first[row]]) for row in error.chain]
-        raise UserError(
-            f"{path} contradicts itself: {names[0]} and {names[-1]} are said to be different, but "
-            f"the same follows from {' = '.join(names)}. Correct one of these answers."
-        ) from None
-
-
 def cluster_numbers(
     labels: np.ndarray, earlier: Path | None, paths: np.ndarray | None
 ) -> np.ndarray:
@@ -96,6 +62,21 @@ def cluster_numbers(
     if not known.index.isin(paths).any():
         print(f"Warning: {earlier} names none of these images; all clusters get new numbers.")
     return keep_numbers(labels, before, int(known.max()) + 1)
+
+
+def shown_numbers(table: Path, paths: np.ndarray) -> np.ndarray | None:
+    """Return the numbers of a run's `clusters.csv` as a person last saw them, int (N,).
+
+    Args:
+        table: the file.
+        paths: of the images.
+
+    Returns:
+        -1 for outliers and for images that it does not name; None: there is no such table.
+    """
+    if not table.is_file():
+        return None
+    return read_numbers(table).reindex(paths, fill_value=-1).to_numpy()
 
 
 def read_numbers(table: Path) -> "pd.Series":

@@ -16,9 +16,9 @@ from mprd.artifacts import (
     Schema,
     read_artifact,
 )
-from mprd.clustering.constraints import constrain
 from mprd.clustering.cuts import Direction, neighboring_cut
-from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of
+from mprd.clustering.decided import names_of
+from mprd.clustering.graph_matrix import graph_distance, judged_distance
 from mprd.clustering.linkage import LinkageTree
 from mprd.clustering.membership import membership
 from mprd.clustering.numbering import keep_numbers, numbers_of
@@ -30,7 +30,8 @@ from mprd.errors import UserError
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.layout import RunLayout
 from mprd.stages.cluster_csv import write_cluster_csv
-from mprd.stages.cluster_inputs import compared_distances, read_constraints
+from mprd.stages.cluster_inputs import compared_distances
+from mprd.stages.decided import read_decided
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class Recut:
 def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None) -> Recut:
     """Write the clusters of a finished run at another cut.
 
-    Tracks and answers hold as in the run: they are applied to the clusters of the cut, the answers
-    as their file is now. A cluster keeps the number of the run's cluster with which it shares most
-    images, as `keep_numbers` says; others get new numbers.
+    Tracks and decisions hold as in the run, the decisions as their files are now. A cluster keeps
+    the number of the run's cluster with which it shares most images, as `keep_numbers` says; others
+    get new numbers.
 
     Args:
         run: folder of a run with `cluster.method: linkage`.
@@ -82,9 +83,12 @@ def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None)
     tracks = TrackGroups.of_tracks(images["track"][rows])
     labels = tree.cut(threshold, settings.min_size)[tracks.first]
     distance = _distance(found, layout, config, tracks)
-    if settings.constraints is not None:
-        answers = read_constraints(settings.constraints, images["path"][rows], tracks)
-        labels = constrain(labels, relation_of(distance), answers, tracks.sizes)
+    decided = read_decided(settings.constraints, layout.decisions, images["path"][rows], tracks)
+    names = None
+    if decided is not None:
+        there = settings.model_copy(update={"threshold": threshold})
+        labels = decided.linked(distance, there)[0]
+        names = names_of(labels[tracks.group], decided.names)
     trust = membership(distance, labels, tracks.sizes)[tracks.group]
     labels = labels[tracks.group]
     before = numbers_of(found["labels"], found["number"])
@@ -92,7 +96,8 @@ def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None)
     numbers = numbers_of(labels, number)
     name = str(cut) if isinstance(cut, Direction) else f"{cut:g}"
     out = out or layout.final.recut(name)
-    write_cluster_csv(out, images, rows, numbers, trust, lock=False)
+    named = None if names is None else np.append(names, "")[labels]
+    write_cluster_csv(out, images, rows, numbers, trust, names=named, lock=False)
     return Recut(
         before=_words(found["labels"], own),
         after=_words(labels, threshold),

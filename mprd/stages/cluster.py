@@ -25,15 +25,16 @@ from mprd.clustering.tracks import TrackGroups
 from mprd.clustering.widen_eps import GraphLabels, cluster_widening_eps, operating_point
 from mprd.config import ClusterConfig, Config
 from mprd.data.index import split_rows
+from mprd.decisions.decided import read_decided
 from mprd.errors import UserError
+from mprd.evidence.fusion import compared_distances
 from mprd.pipeline.conditions import COMMUNITY, LINKAGE, RADIUS
 from mprd.pipeline.files import require_given
 from mprd.pipeline.layout import FinalLayout, StepLayout, log_prefix
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.cluster_inputs import compared_distances, read_numbers
-from mprd.stages.decided import known_as, read_decided
+from mprd.stages.cluster_inputs import known_as, read_numbers
 from mprd.stages.exclusive import exclusive
 
 PROVISIONAL_GAMMA = 0.05

@@ -1,15 +1,14 @@
-"""What clusters are made from: distances, a person's answers, the numbers of an earlier run."""
+"""What people call the clusters of a run: numbers of an earlier run, or of decisions, and names."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from mprd.clustering.numbering import keep_numbers
-from mprd.config import TimeConfig
+from mprd.clustering.decided import names_of
+from mprd.clustering.numbering import keep_numbers, numbers_of
+from mprd.decisions.decided import Decided
 from mprd.errors import UserError
-from mprd.evidence.fusion import corrected
 
 if TYPE_CHECKING:  # slow to load, and most runs have no earlier numbers
     import pandas as pd
@@ -17,25 +16,31 @@ if TYPE_CHECKING:  # slow to load, and most runs have no earlier numbers
 _LARGEST = 10**9  # number of a cluster, so that new ones behind it fit into the file
 
 
-def compared_distances(
-    jaccard: csr_array, judged: csr_array | None, evidence: np.ndarray | None, settings: TimeConfig
-) -> tuple[csr_array, csr_array]:
-    """Return the distances that are clustered, and those that eps is compared with.
+def known_as(
+    labels: np.ndarray,
+    base: np.ndarray,
+    decided: Decided | None,
+    earlier: Path | None,
+    paths: np.ndarray | None,
+    table: Path,
+) -> dict[str, np.ndarray]:
+    """Return `number` and `name` of each cluster, int32 (K,) and object (K,), as far as known.
 
     Args:
-        jaccard: float32 (N, N), as `graph_distance`.
-        judged: float32 (N, N), as `judged_distance`; None: Jaccard distances are clustered.
-        evidence: float32 (nnz,), what the times of each stored pair say; None: nothing.
-        settings: the `time` section.
-
-    Returns:
-        float32 (N, N), float32 (N, N).
+        labels: int (N,), -1 outlier.
+        base: int (N,), without decisions.
+        decided: decisions; None: there are none.
+        earlier: `clusters.csv` of an earlier run, or None.
+        paths: of the images; None: there is neither.
+        table: `clusters.csv` of the run, if it is there: the numbers that a person has seen.
     """
-    near_by, distance = jaccard, judged
-    if evidence is not None:
-        near_by = corrected(jaccard, evidence, settings)
-        distance = None if judged is None else corrected(judged, evidence, settings)
-    return near_by if distance is None else distance, near_by
+    if decided is None or paths is None:
+        return {"number": cluster_numbers(labels, earlier, paths)}
+    first = numbers_of(base, cluster_numbers(base, earlier, paths))
+    shown = shown_numbers(table, paths)
+    found = {"number": decided.numbers(labels, first, first if shown is None else shown)}
+    names = names_of(labels, decided.names)
+    return found | ({"name": names} if (names != "").any() else {})
 
 
 def cluster_numbers(
@@ -87,7 +92,7 @@ def read_numbers(table: Path) -> "pd.Series":
     """
     import pandas as pd
 
-    from mprd.pairs.answers import read_csv
+    from mprd.decisions.answers import read_csv
 
     known = read_csv(table, ("path", "cluster"))
     number = pd.to_numeric(known["cluster"], errors="coerce")

@@ -15,10 +15,10 @@ from mprd.clustering.community import community
 from mprd.clustering.operating_point import GAMMAS, confident_pairs, share_together
 from mprd.config import Config
 from mprd.data.index import split_rows
+from mprd.decisions.answers import read_answers
 from mprd.errors import FINAL, UserError
 from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn
-from mprd.pairs.answers import read_answers
 from mprd.pipeline.files import files_read
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.stages import stage

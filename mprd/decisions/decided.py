@@ -8,8 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mprd.clustering.constraints import Constraints, ContradictionError
-from mprd.clustering.decided import constrained, decided_cut, go_on, names_of
-from mprd.clustering.numbering import numbers_of
+from mprd.clustering.decided import constrained, decided_cut, go_on
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import ClusterConfig
 from mprd.decisions.entry import Decision, Kind
@@ -17,7 +16,6 @@ from mprd.decisions.facts import Facts, facts_of
 from mprd.decisions.partition import edited
 from mprd.decisions.reading import decisions_on, is_log
 from mprd.errors import UserError
-from mprd.stages.cluster_inputs import cluster_numbers, shown_numbers
 
 if TYPE_CHECKING:  # slow to load, and only linkage uses it
     from mprd.clustering.linkage import LinkageTree
@@ -130,36 +128,9 @@ def read_decided(
     return Decided(decisions, facts, constraints, images, tracks)
 
 
-def known_as(
-    labels: np.ndarray,
-    base: np.ndarray,
-    decided: Decided | None,
-    earlier: Path | None,
-    paths: np.ndarray | None,
-    table: Path,
-) -> dict[str, np.ndarray]:
-    """Return `number` and `name` of each cluster, int32 (K,) and object (K,), as far as known.
-
-    Args:
-        labels: int (N,), -1 outlier.
-        base: int (N,), without decisions.
-        decided: decisions; None: there are none.
-        earlier: `clusters.csv` of an earlier run, or None.
-        paths: of the images; None: there is neither.
-        table: `clusters.csv` of the run, if it is there: the numbers that a person has seen.
-    """
-    if decided is None or paths is None:
-        return {"number": cluster_numbers(labels, earlier, paths)}
-    first = numbers_of(base, cluster_numbers(base, earlier, paths))
-    shown = shown_numbers(table, paths)
-    found = {"number": decided.numbers(labels, first, first if shown is None else shown)}
-    names = names_of(labels, decided.names)
-    return found | ({"name": names} if (names != "").any() else {})
-
-
 def _pairs(path: Path, paths: list[str], tracks: TrackGroups) -> list[Decision]:
     """Return the decisions of a table of judged pairs, checked among themselves."""
-    from mprd.pairs.answers import read_answers
+    from mprd.decisions.answers import read_answers  # pandas is slow to load
 
     pairs, same = read_answers(path, {one: n for n, one in enumerate(paths)})
     _of_tracks(pairs, same, paths, tracks, path)

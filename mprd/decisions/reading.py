@@ -1,6 +1,7 @@
 """The decisions of files, for the images of a run."""
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -52,7 +53,8 @@ def _found(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:
     if not left:
         return place
     by_name: dict[str, list[str]] = {}
-    for image in known.difference(place):
+    moved: dict[str, str] = {}
+    for image in images:
         by_name.setdefault(PurePosixPath(image).name, []).append(image)
     for name in left:
         near = [
@@ -61,6 +63,6 @@ def _found(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:
             if image.endswith(f"/{name}") or name.endswith(f"/{image}")
         ]
         if len(near) == 1:
-            place[name] = near[0]
-    twice = {image for image in place.values() if list(place.values()).count(image) > 1}
-    return {name: image for name, image in place.items() if image not in twice}
+            moved[name] = near[0]
+    often = Counter(moved.values())
+    return place | {name: image for name, image in moved.items() if often[image] == 1}

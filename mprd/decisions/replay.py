@@ -1,4 +1,4 @@
-"""Decisions taken one after the other: what each says of images, and no later one says otherwise."""
+"""Decisions one after the other: what each says of images, and no later one says otherwise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,6 +1,7 @@
 """A web server for one person on this machine."""
 
 import secrets
+import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,7 +9,8 @@ from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader
 
-from mprd.judging.session import Asking
+from mprd.errors import UserError
+from mprd.judging.session import Asking, Session
 
 _ANSWERS = {"same": "1", "different": "0", "skip": ""}
 _LONGEST = 1000  # bytes of a form
@@ -21,19 +23,38 @@ class JudgingServer(ThreadingHTTPServer):
     elsewhere in the same browser cannot reach it.
     """
 
-    def __init__(self, session: Asking, picture: Callable[[int], str], port: int = 0) -> None:
+    def __init__(
+        self,
+        session: Asking,
+        picture: Callable[[int], str],
+        port: int = 0,
+        apply: Callable[[], str] | None = None,
+    ) -> None:
         """Bind.
 
         Args:
             session: what is asked.
             picture: index row -> data address of the image.
             port: 0: any that is free.
+            apply: lets the answers hold in the clusters, and returns what came of it; None: they
+                are for something else.
         """
         super().__init__(("127.0.0.1", port), _Handler)
-        self.session, self.picture = session, picture
+        self.session, self.picture, self.apply = session, picture, apply
+        self.applied = ""
+        self._applying = threading.Lock()
         self.token = secrets.token_urlsafe(16)
         environment = Environment(loader=PackageLoader("mprd.judging"), autoescape=True)
         self.template = environment.get_template("judge.html.j2")
+
+    def apply_answers(self) -> None:
+        """Let the answers hold; a second click waits for the first."""
+        with self._applying:
+            if self.apply is not None:
+                try:
+                    self.applied = self.apply()
+                except UserError as error:
+                    self.applied = str(error)
 
     @property
     def address(self) -> str:
@@ -56,10 +77,15 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         form = parse_qs(self.rfile.read(min(length, _LONGEST)).decode(errors="replace"))
         verdict, number = (form.get(key, [""])[0] for key in ("verdict", "number"))
+        session = self.server.session
         if verdict == "undo":
-            self.server.session.undo()
+            session.undo()
+        elif verdict == "apply":
+            self.server.apply_answers()
+        elif verdict == "retract" and isinstance(session, Session) and number.isdecimal():
+            session.retract(int(number))
         elif verdict in _ANSWERS and number.isdecimal():
-            self.server.session.answer(int(number), _ANSWERS[verdict])  # type: ignore[arg-type]
+            session.answer(int(number), _ANSWERS[verdict])  # type: ignore[arg-type]
         self.send_response(HTTPStatus.SEE_OTHER)
         self.send_header("Location", f"/{self.server.token}/")
         self.end_headers()
@@ -83,6 +109,9 @@ class _Handler(BaseHTTPRequestHandler):
             number=session.answered,
             total=len(session.questions),
             out=session.out,
+            clashes=session.clash if isinstance(session, Session) else [],
+            can_apply=self.server.apply is not None,
+            applied=self.server.applied,
         ).encode()
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/html; charset=utf-8")

@@ -12,7 +12,7 @@ from mprd.data.index import split_rows
 from mprd.graph.cameras import align_cameras
 from mprd.judging.audit_file import audited, finished_audit
 from mprd.pipeline.layout import RunLayout
-from mprd.stages.cluster_csv import write_cluster_csv
+from mprd.stages.cluster_csv import names_in, write_cluster_csv
 
 
 def write_audited_csv(run: RunLayout, *, start: bool = False) -> Path | None:
@@ -41,5 +41,8 @@ def write_audited_csv(run: RunLayout, *, start: bool = False) -> Path | None:
     out = (run.start_table if start else run.final.table).with_name("clusters_audited.csv")
     numbers = numbers_of(labels, found["number"])
     probability = audited_probability(labels, compared, estimate)
-    write_cluster_csv(out, index, rows, numbers, trust, lock=False, probability=probability)
+    names = names_in(found)
+    write_cluster_csv(
+        out, index, rows, numbers, trust, names=names, lock=False, probability=probability
+    )
     return out

@@ -19,13 +19,15 @@ def write_cluster_csv(
     numbers: np.ndarray,
     membership: np.ndarray,
     *,
+    names: np.ndarray | None = None,
     lock: bool = True,
     keep: bool = False,
     probability: np.ndarray | None = None,
 ) -> None:
-    """Write path, cluster, doubt and camera of images, and the identity if some are known.
+    """Write path, cluster, doubt and camera of images.
 
-    The doubt is a rank among the images in clusters, see `doubt_rank`; empty for outliers.
+    The doubt is a rank among the images in clusters, see `doubt_rank`; empty for outliers. Then the
+    name, if people named a cluster, and the identity, if some are known.
 
     Args:
         out: CSV to write.
@@ -33,6 +35,7 @@ def write_cluster_csv(
         rows: int (N,), of the images in the index.
         numbers: int (N,), of the cluster of each image, -1 outlier.
         membership: float32 (N,), mean relation to the others of the cluster.
+        names: object (N,), what people call the identity, "" unknown; None: nobody named any.
         lock: see `atomic`.
         keep: a table that is replaced stays, see `keep_replaced`.
         probability: float32 (N,), by an audit, NaN for outliers; None: no audit, and no column.
@@ -48,9 +51,22 @@ def write_cluster_csv(
     )
     if probability is not None:
         table.insert(3, "probability", probability)
+    if names is not None and (names != "").any():
+        table["name"] = names
     if (index["identity"][rows] >= 0).any():
         table["identity"] = name_identities(index, rows)
     with atomic(out, lock=lock) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
         if keep and keep_replaced(out, temporary):
             print(f"{log_prefix(out)}the clusters before are in {earlier_table(out, 1)}")
+
+
+def names_in(clusters: Artifact) -> np.ndarray | None:
+    """Return the name of each image's cluster, object (N,); None: no cluster has a name.
+
+    Args:
+        clusters: `clusters.h5`.
+    """
+    if "name" not in clusters.arrays:
+        return None
+    return np.append(clusters["name"].astype(object), "")[clusters["labels"]]

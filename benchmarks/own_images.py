@@ -13,6 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,7 @@ from sklearn.metrics.cluster import contingency_matrix
 import mprd
 from mprd.clustering.audit import audit_pairs
 from mprd.clustering.audit_estimate import audit_estimate
-from mprd.clustering.constraints import Constraints, constrain
 from mprd.clustering.from_features import features_config
-from mprd.clustering.graph_matrix import relation_of
 from mprd.clustering.linkage import linkage
 from mprd.clustering.numbering import with_single_clusters
 from mprd.config import TimeConfig, validate
@@ -37,7 +36,6 @@ from mprd.evidence.transitions import learn_transitions
 from mprd.graph import center_cameras
 from mprd.inference.embedder import Embedder
 from mprd.inference.feature_files import matched_features
-from mprd.judging.questions import comparisons, pairs_to_judge
 from mprd.models.network import build_network
 from mprd.models.weights import load_checkpoint
 from mprd.starter.start import known_start
@@ -97,13 +95,13 @@ def jaccard(folder: Folder) -> csr_array:
 
 
 def ours_answered(folder: Folder) -> np.ndarray:
-    """Clusters after answers to the questions of `mprd answer`, as `cluster.constraints`."""
-    labels, distance = ours(folder), jaccard(folder)
-    near = relation_of(distance)
-    asked = pairs_to_judge(labels, comparisons(distance), near, ANSWERS)
-    pairs = np.array([(one.a, one.b) for one in asked], np.int64).reshape(-1, 2)
-    same = folder.identity[pairs[:, 0]] == folder.identity[pairs[:, 1]]
-    return constrain(labels, near, Constraints.of_answers(len(labels), pairs, same))
+    """Clusters after right answers to the questions of `mprd answer`."""
+    from questions import Person, Scene, by_worth  # that script draws folders as this one does
+
+    person = Person(Scene(jaccard(folder), folder.identity), 0.0, np.random.default_rng(0))
+    for a, b, facts in islice(by_worth(person), ANSWERS):
+        person.answer(a, b, facts)
+    return person.clusters()
 
 
 def ours_timed(folder: Folder) -> np.ndarray:

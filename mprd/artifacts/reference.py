@@ -38,7 +38,8 @@ run. `mprd inspect FILE` prints and checks one.
 A run's `epochs` folder has one folder per epoch: 001, 002, ... When the run has finished, epochs
 before the last keep only some of their files, unless `keep` is `all`
 ([what stays](howto/resume.md#what-a-finished-run-keeps)). `mprd run --tensorboard` adds
-`events/`, and `mprd answer` writes `answers.csv` (`path_a,path_b,same`).
+`events/`. `mprd answer` and `mprd browse` keep what people decided in `decisions.csv`
+([columns](howto/answer.md#the-log)).
 
 Dimensions: `n` images of the index, `N` training images, `D` embedding size, `K` clusters,
 `k` neighbours, `Q` queries, `m` nodes and `v` views of the metadata, `p` pairs, `r` judgements.

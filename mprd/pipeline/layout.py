@@ -290,13 +290,11 @@ def run_of(folder: Path) -> RunLayout:
     Raises:
         UserError: no run was started there; one above or below is offered.
     """
-    layout = RunLayout(folder)
-    if layout.config.is_file():
+    if (layout := RunLayout(folder)).config.is_file():
         return layout
     name = layout.config.name
     near = [path for path in folder.absolute().parents if (path / name).is_file()][:1]
     near += sorted(path.parent for path in folder.glob(f"*/{name}"))
-    offer = f" Perhaps {near[0]}?" if near else ""
     lacks = f"there is no {name}, which a run writes when it starts"
     why = lacks if folder.is_dir() else why_no_folder(folder)
-    raise UserError(f"{folder} is no folder of a run: {why}.{offer}")
+    raise UserError(f"{folder} is no folder of a run: {why}.{f' Perhaps {near[0]}?' if near else ''}")

@@ -74,7 +74,11 @@ def test_commands_that_look_at_a_thin_run(folder, monkeypatch, cli):
     assert code == 0
     code, out, _ = cli("report", "results/tiny", "--out", "again.html")
     assert code == 0
-    assert (folder / "again.html").read_text() == (folder / "results/tiny/report.html").read_text()
+    pages = [folder / "again.html", folder / "results/tiny/report.html"]
+    # The first one was drawn before its own time was known.
+    again, first = (page.read_text().partition('<section id="cost">') for page in pages)
+    assert again[0] == first[0]
+    assert again[1] == first[1] != ""
     code, _, err = cli("inspect", "results/tiny/epochs/002/features.h5")
     assert code == 2
     assert "results/tiny/epochs/002/features.h5" in err

@@ -99,6 +99,7 @@ VALUES: dict[str, Any] = {
     "gcn.unlabelled.positive_rank": 1,
     "device": "cuda",
     "features.batch": 32,
+    "data.bits": 12,
 }
 # What must change with a field for the config to be valid.
 WITH = {

@@ -4,66 +4,14 @@ A path may hold wildcards: `RunLayout(Path("results/{run}")).epoch("{epoch}").cl
 Snakemake rule writes.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Self, overload
 
 from mprd.errors import EPOCHS, FINAL, UserError, why_no_folder
+from mprd.pipeline.folder import File, Folder
 
 FIRST_EPOCH = 1
 EVALUATIONS = "evaluation"  # folder of a run
 INITIAL = "000"  # names the evaluation of the initial model, as 001 names that after epoch 1
-
-
-@dataclass(frozen=True)
-class File:
-    """A file of a folder; read from an instance of `Folder` it is its path.
-
-    Attributes:
-        name: path relative to the folder.
-        holds: what is in it, for docs/artifacts.md.
-    """
-
-    name: str
-    holds: str
-
-    @overload
-    def __get__(self, owner: None, kind: type) -> Self: ...
-    @overload
-    def __get__(self, owner: "Folder", kind: type) -> Path: ...
-    def __get__(self, owner: "Folder | None", kind: type) -> "Self | Path":
-        """Return the path below the owner's folder (the declaration itself, on the class)."""
-        return self if owner is None else owner.folder / self.name
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A folder of a run.
-
-    Attributes:
-        folder: its path; the files below it are class attributes.
-    """
-
-    folder: Path
-
-    @classmethod
-    def declared(cls) -> Iterator[File]:
-        """Yield the files in the order in which they are declared, those of a base first."""
-        for kind in reversed(cls.__mro__):
-            yield from (value for value in vars(kind).values() if isinstance(value, File))
-
-    @classmethod
-    @cache
-    def roles(cls) -> dict[str, File]:
-        """Return the files by the name of their attribute."""
-        return {
-            name: value
-            for kind in reversed(cls.__mro__)
-            for name, value in vars(kind).items()
-            if isinstance(value, File)
-        }
 
 
 class StepLayout(Folder):
@@ -293,8 +241,10 @@ def run_of(folder: Path) -> RunLayout:
     if (layout := RunLayout(folder)).config.is_file():
         return layout
     name = layout.config.name
-    near = [path for path in folder.absolute().parents if (path / name).is_file()][:1]
-    near += sorted(path.parent for path in folder.glob(f"*/{name}"))
-    lacks = f"there is no {name}, which a run writes when it starts"
-    why = lacks if folder.is_dir() else why_no_folder(folder)
-    raise UserError(f"{folder} is no folder of a run: {why}.{f' Perhaps {near[0]}?' if near else ''}")
+    above = [path for path in folder.absolute().parents if (path / name).is_file()]
+    near = [*above[:1], *sorted(path.parent for path in folder.glob(f"*/{name}"))]
+    why = why_no_folder(folder)
+    if folder.is_dir():
+        why = f"there is no {name}, which a run writes when it starts"
+    offer = f" Perhaps {near[0]}?" if near else ""
+    raise UserError(f"{folder} is no folder of a run: {why}.{offer}")

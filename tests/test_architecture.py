@@ -23,6 +23,7 @@ FLOORS = [
     {
         "clustering",
         "data",
+        "decisions",
         "evidence",
         "gcn",
         "graph",

@@ -126,6 +126,13 @@ CLUSTERS = Schema(
             "number of an earlier run",
             minimum=0,
         ),
+        "name": Array(
+            "str",
+            ("K",),
+            "what people call the identity of each cluster (mprd browse), nothing where it has no "
+            "name",
+            optional=True,
+        ),
         "membership": Array(
             "float32",
             ("N",),

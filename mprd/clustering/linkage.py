@@ -21,6 +21,8 @@ from numba import njit
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from mprd.clustering.constraints import Constraints
+from mprd.clustering.kin import find, hostile, join_kin, kin_of
 from mprd.clustering.numbering import number_clusters
 from mprd.config import ClusterConfig
 from mprd.system.checks import check_distances, check_integers
@@ -98,7 +100,10 @@ def linkage(distance: csr_array, threshold: float, min_size: int = 1) -> np.ndar
 
 
 def linkage_tree(
-    distance: csr_array, highest: float = 1.0, group: np.ndarray | None = None
+    distance: csr_array,
+    highest: float = 1.0,
+    group: np.ndarray | None = None,
+    constraints: Constraints | None = None,
 ) -> LinkageTree:
     """Return the merges of average linkage up to a mean distance.
 
@@ -111,6 +116,8 @@ def linkage_tree(
         highest: merges above this mean distance are not made; clusters at distance 1 never are.
         group: int (N,): rows of one group begin as one cluster; None: each row by itself. Groups
             are numbered by their first row.
+        constraints: of the rows. Clusters that are different identities are not joined, nor those
+            that are one identity with such; joining what is one identity is left to the caller.
 
     Raises:
         ValueError: no square CSR matrix of distances up to 1, or groups of another length.
@@ -126,7 +133,8 @@ def linkage_tree(
     sizes = np.bincount(group, minlength=1).astype(np.int64)
     between = _between(distance, group, len(sizes))
     floor = max(1 - highest, 0.0)
-    merges, heights = _merge(between.indptr, between.indices, between.data, sizes, floor)
+    kin = kin_of(group, constraints)
+    merges, heights = _merge(between.indptr, between.indices, between.data, sizes, floor, *kin)
     return LinkageTree(merges, heights, group)
 
 
@@ -142,15 +150,6 @@ def _between(distance: csr_array, group: np.ndarray, groups: int) -> csr_array:
         return csr_array((sums, indices, indptr), shape=(groups, groups))
     pairs = rows[apart].astype(np.int32), indices
     return coo_array((sums, pairs), shape=(groups, groups)).tocsr()
-
-
-@njit(nogil=True, cache=True)
-def _find(parent: np.ndarray, slot: int) -> int:
-    """Return the slot of the cluster that a slot has become part of; shortens the way there."""
-    while parent[slot] != slot:
-        parent[slot] = parent[parent[slot]]
-        slot = parent[slot]
-    return slot
 
 
 @njit(nogil=True, cache=True)
@@ -171,7 +170,7 @@ def _nearest(
     """
     entry, kept = head[slot], -1
     while entry != -1:
-        after, other = following[entry], _find(parent, neighbor[entry])
+        after, other = following[entry], find(parent, neighbor[entry])
         if other == slot or place[other] != -1:  # inside by now, or there twice
             if other != slot:
                 total[place[other]] += total[entry]
@@ -194,12 +193,34 @@ def _nearest(
 
 
 @njit(nogil=True, cache=True)
+def _part(
+    slot: int,
+    other: int,
+    head: np.ndarray,
+    following: np.ndarray,
+    neighbor: np.ndarray,
+    total: np.ndarray,
+    parent: np.ndarray,
+) -> None:
+    """Make a neighbour of a cluster so unlike it that no merge brings the two together."""
+    entry = head[slot]
+    while entry != -1:
+        if find(parent, neighbor[entry]) == other:
+            total[entry] = -np.inf
+        entry = following[entry]
+
+
+@njit(nogil=True, cache=True)
 def _merge(
     indptr: np.ndarray,
     indices: np.ndarray,
     sums: np.ndarray,
     start_sizes: np.ndarray,
     floor: float,
+    kin: np.ndarray,
+    first_foe: np.ndarray,
+    next_foe: np.ndarray,
+    foe: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Join the most similar clusters until none are more similar than `floor`, or as similar.
 
@@ -207,6 +228,7 @@ def _merge(
         indptr, indices, sums: CSR (G, G), sums of similarities between the first clusters.
         start_sizes: int64 (G,).
         floor: least mean similarity; 0 joins all that have any.
+        kin, first_foe, next_foe, foe: of `kin_of`.
 
     Returns:
         merges int32 (M, 2), heights float64 (M,).
@@ -241,7 +263,10 @@ def _merge(
         if label[slot] != number or -similarity != most[slot]:
             continue  # another entry has taken the place of this one
         other = best[slot]
-        if label[other] == best_label[slot]:
+        if label[other] == best_label[slot] and hostile(slot, other, kin, first_foe, next_foe, foe):
+            _part(slot, other, head, following, neighbor, total, parent)
+        elif label[other] == best_label[slot]:
+            join_kin(slot, other, kin, first_foe, next_foe)
             merges[step, 0] = min(number, label[other])
             merges[step, 1] = max(number, label[other])
             heights[step] = max(1 + similarity, heights[step - 1] if step else 0.0)

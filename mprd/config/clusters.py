@@ -96,8 +96,14 @@ class ClusterConfig(Section):
 
     constraints: Path | None = Field(
         None,
-        description="CSV `path_a,path_b,same` of pairs that a person judged (1 or 0). The clusters "
-        "agree with them and with what follows from them",
+        description="decisions of people on these images: the decisions.csv of another run, or a "
+        "CSV `path_a,path_b,same` (1 or 0). The final clusters agree with them and with what "
+        "follows from them. The run's own decisions.csv counts without being named here",
+    )
+    constrain_training: bool = Field(
+        False,
+        description="also train on clusters that agree with `constraints`: new decisions there "
+        "then start all epochs again. False: they change the final clusters only, in seconds",
     )
 
     @model_validator(mode="after")
@@ -108,6 +114,12 @@ class ClusterConfig(Section):
             raise ValueError("self_paced compares three fixed radii: set widen_step to 0")
         if self.self_paced and self.eps_gap >= self.eps:
             raise ValueError(f"eps_gap ({self.eps_gap}) must be below eps ({self.eps})")
+        return self
+
+    @model_validator(mode="after")
+    def _has_constraints(self) -> "ClusterConfig":
+        if self.constrain_training and self.constraints is None:
+            raise ValueError("constrain_training needs a file of decisions: set constraints")
         return self
 
     @model_validator(mode="after")

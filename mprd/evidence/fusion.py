@@ -27,6 +27,27 @@ def corrected(distance: csr_array, evidence: np.ndarray, settings: TimeConfig) -
     return csr_array((data, distance.indices, distance.indptr), shape=distance.shape)
 
 
+def compared_distances(
+    jaccard: csr_array, judged: csr_array | None, evidence: np.ndarray | None, settings: TimeConfig
+) -> tuple[csr_array, csr_array]:
+    """Return the distances that are clustered, and those that eps is compared with.
+
+    Args:
+        jaccard: float32 (N, N), as `graph_distance`.
+        judged: float32 (N, N), as `judged_distance`; None: Jaccard distances are clustered.
+        evidence: float32 (nnz,), what the times of each stored pair say; None: nothing.
+        settings: the `time` section.
+
+    Returns:
+        float32 (N, N), float32 (N, N).
+    """
+    near_by, distance = jaccard, judged
+    if evidence is not None:
+        near_by = corrected(jaccard, evidence, settings)
+        distance = None if judged is None else corrected(judged, evidence, settings)
+    return near_by if distance is None else distance, near_by
+
+
 def correction(evidence: np.ndarray, settings: TimeConfig) -> np.ndarray:
     """Return what evidence takes from the distance of each pair, and adds to its similarity.
 

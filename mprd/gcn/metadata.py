@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mprd.decisions.answers import read_answers, read_csv, rows_of
 from mprd.errors import UserError
-from mprd.pairs.answers import read_answers, read_csv, rows_of
 
 _HARD_NEGATIVES = 4  # images of others that each image of `source: labels` is paired with
 

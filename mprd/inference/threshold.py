@@ -9,9 +9,9 @@ from scipy.sparse import csr_array
 
 from mprd.artifacts import FEATURES, GRAPH, INDEX, JUDGEMENTS, read_artifact
 from mprd.data.index import split_rows
+from mprd.decisions.answers import read_answers
 from mprd.errors import UserError
 from mprd.gcn.calibration import at_prior, estimate_prior
-from mprd.pairs.answers import read_answers
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.layout import RunLayout
 from mprd.system.csr import entry_rows

@@ -57,6 +57,10 @@ LINKAGE = _clusters_by("linkage")
 RADIUS = _clusters_by("dbscan", "community")
 SIZES = _clusters_by("community", "linkage")
 SELF_PACED = Condition(lambda c: c.cluster.self_paced, "cluster.self_paced")
+TRAINS_DECIDED = Condition(
+    lambda c: c.cluster.constrain_training or _own_clustering(c.cluster),
+    "cluster.constrain_training",
+)
 EPS_GAP = Condition(lambda c: c.cluster.self_paced or _own_clustering(c.cluster), SELF_PACED.words)
 CAMERA_MEMORY = Condition(
     lambda c: c.train.memory == "camera" or _is_own(c.train), "train.memory: camera"

@@ -129,6 +129,7 @@ class RunLayout(Folder):
     start_audit = File("start/audit.csv", "an audit of them (mprd audit --start), as audit.csv")
     table = File("metrics.csv", "one row per baseline, for the initial model, and per epoch")
     report = File("report.html", "the run as a page to look at")
+    decisions = File("decisions.csv", "what people decided about images (mprd answer, mprd browse)")
     audit = File("audit.csv", "random pairs, and answers that measure the clusters (mprd audit)")
 
     @property

@@ -132,6 +132,8 @@ class RunPlan:
                 words += ["--epoch", str(step)]
             elif option.name == "final" and step == FINAL:
                 words.append("--final")
+            elif option.name == "decisions" and step == FINAL and self.layout.decisions.is_file():
+                words += ["--decisions", str(self.layout.decisions)]
         if one.device or one.workers:
             words += ["--threads", str(threads)]
         return words

@@ -139,6 +139,9 @@ class Provenance:
                 content["files"][key] = "missing"  # until it is found there
         for key, path in user_files(config, name, final=final).items():
             content["files"][key] = _file_digest(path, path.stat().st_mtime_ns)
+        own = self.layout.decisions
+        if final and own.is_file() and any(one.name == "decisions" for one in stage(name).options):
+            content["files"][own.name] = _file_digest(own, own.stat().st_mtime_ns)
         if piece:
             content["piece"] = piece_digest("evaluate.baselines", piece, config)
         if name == "index":

@@ -28,6 +28,7 @@ from mprd.pipeline.conditions import (
     TIMES_AT_SEARCH,
     TIMES_IN_PATHS,
     TRAINS,
+    TRAINS_DECIDED,
     USES_GCN,
     USES_PREDICTIONS,
     USES_RANKS,
@@ -66,7 +67,7 @@ _FEWER_PAIRS = f"Set a smaller gcn.batch or gcn.neighbors, {_OR_ON_CPU}"
 _CLUSTER = (
     "cluster.method",
     "cluster.relation",
-    "cluster.constraints",
+    "cluster.constrain_training",
     "cluster.self_paced",
     "cluster.widen_step",
     "use_time",
@@ -76,6 +77,7 @@ _CLUSTER = (
     Setting(("cluster.min_samples",), DBSCAN),
     Setting(("time",), USES_TIME),
     Setting(("cluster.eps_gap",), EPS_GAP),
+    Setting(("cluster.constraints",), TRAINS_DECIDED),
 )
 _TRAIN = (
     "train.iters",
@@ -361,10 +363,13 @@ STAGES = (
         settings=(
             *_CLUSTER,
             Setting(("cluster.gamma",), COMMUNITY),
-            Setting(("export.numbers",), final=True),
+            Setting(("cluster.constraints", "export.numbers"), final=True),
         ),
         files=("cluster.constraints", "export.numbers"),
-        options=(Option("final", bool, False, "Keep what there is: not for training."),),
+        options=(
+            Option("final", bool, False, "Keep what there is: not for training."),
+            Option("decisions", Path, None, "With --final: decisions.csv of the run."),
+        ),
         memory="cluster",
         advice=f"{_MORE_MEMORY}, or a smaller graph.eps_max.",
         plugins=True,

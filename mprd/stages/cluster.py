@@ -14,7 +14,6 @@ from mprd.artifacts import (
     write_artifact,
 )
 from mprd.clustering.agreement import pair_quality
-from mprd.clustering.constraints import constrain
 from mprd.clustering.from_pairs import counted_pairs
 from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of
 from mprd.clustering.health import health_score
@@ -26,19 +25,16 @@ from mprd.clustering.tracks import TrackGroups
 from mprd.clustering.widen_eps import GraphLabels, cluster_widening_eps, operating_point
 from mprd.config import ClusterConfig, Config
 from mprd.data.index import split_rows
+from mprd.decisions.decided import read_decided
 from mprd.errors import UserError
+from mprd.evidence.fusion import compared_distances
 from mprd.pipeline.conditions import COMMUNITY, LINKAGE, RADIUS
 from mprd.pipeline.files import require_given
-from mprd.pipeline.layout import StepLayout, log_prefix
+from mprd.pipeline.layout import FinalLayout, StepLayout, log_prefix
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.cluster_inputs import (
-    cluster_numbers,
-    compared_distances,
-    read_constraints,
-    read_numbers,
-)
+from mprd.stages.cluster_inputs import known_as, read_numbers
 from mprd.stages.exclusive import exclusive
 
 PROVISIONAL_GAMMA = 0.05
@@ -55,6 +51,7 @@ def run_cluster(
     transitions: Path | None = None,
     previous_clusters: Path | None = None,
     final: bool = False,
+    decisions: Path | None = None,
 ) -> None:
     """Write the pseudo-labels of the training images.
 
@@ -74,6 +71,8 @@ def run_cluster(
             on (`cluster.self_paced`); None: a first epoch, which sets it.
         final: not for training: keep the members that `cluster.self_paced` would drop, write fewer
             than two clusters, too, and take the numbers of `export.numbers`.
+        decisions: `decisions.csv` of the run, which holds in the final clusters. They then keep
+            the numbers of the table beside `out`, which a person has seen.
 
     Raises:
         UserError: eps above what the graph stores; fewer than two clusters found; too little
@@ -87,7 +86,9 @@ def run_cluster(
     lineage, settings = Lineage(name), config.cluster
     if provisional:
         settings = settings.model_copy(update={"gamma": PROVISIONAL_GAMMA})
-    named = earlier is not None or settings.constraints is not None
+    given = settings.constraints if _constrained(final, provisional, settings) else None
+    log = decisions if final and not provisional else None
+    named = earlier is not None or given is not None or log is not None
     keys = ("split", "identity", "camera", "track", *(("path",) if named else ()))
     images = lineage.read("index", index, INDEX, keys)
     rows = split_rows(images, "train")
@@ -101,10 +102,14 @@ def run_cluster(
     if not final and used.self_paced:
         labels, independence = _reliable(source, labels, used, lineage, previous_clusters)
     near = counted_pairs(source.distance, source.radius, used)
-    if settings.constraints is not None and paths is not None:
-        answers = read_constraints(settings.constraints, paths, tracks)
-        labels = constrain(labels, relation_of(near), answers, tracks.sizes)
-        _require_two(labels, settings.constraints, out, training=not final)
+    base, tree = labels[tracks.group], source.tree if used.method == "linkage" else None
+    decided = None if paths is None else read_decided(given, log, paths, tracks)
+    if decided is not None and used.method == "linkage":
+        labels, tree = decided.linked(source.distance, used)
+    elif decided is not None:
+        labels = decided.hold(labels, relation_of(near))
+    if decided is not None and given is not None:
+        _require_two(labels, given, out, training=not final)
     trust = membership(near, labels, tracks.sizes)
     together = share_together(labels, source.confident)
     cohesion = float(membership(source.jaccard, labels, tracks.sizes)[tracks.group].mean())
@@ -120,9 +125,11 @@ def run_cluster(
         {
             "labels": labels,
             "sizes": sizes,
-            "number": cluster_numbers(labels, earlier, paths),
+            **known_as(
+                labels, base, decided, earlier, paths, out.with_name(FinalLayout.table.name)
+            ),
             "membership": trust[tracks.group],
-            **(tree_arrays(source.tree) if used.method == "linkage" else {}),
+            **({} if tree is None else tree_arrays(tree)),
         },
         config=stage_settings(config, name, final=final),
         inputs={**source.graph.inputs, **lineage.digests},
@@ -139,6 +146,11 @@ def run_cluster(
             **_quality(labels, images["identity"][rows], cameras),
         },
     )
+
+
+def _constrained(final: bool, provisional: bool, settings: ClusterConfig) -> bool:
+    """Tell whether the decisions that a config names hold in these clusters."""
+    return settings.constrain_training or (final and not provisional)
 
 
 def _pairs(

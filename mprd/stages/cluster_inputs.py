@@ -1,17 +1,14 @@
-"""What clusters are made from: distances, a person's answers, the numbers of an earlier run."""
+"""What people call the clusters of a run: numbers of an earlier run, or of decisions, and names."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from mprd.clustering.constraints import Constraints, ContradictionError
-from mprd.clustering.numbering import keep_numbers
-from mprd.clustering.tracks import TrackGroups
-from mprd.config import TimeConfig
+from mprd.clustering.decided import names_of
+from mprd.clustering.numbering import keep_numbers, numbers_of
+from mprd.decisions.decided import Decided
 from mprd.errors import UserError
-from mprd.evidence.fusion import corrected
 
 if TYPE_CHECKING:  # slow to load, and most runs have no earlier numbers
     import pandas as pd
@@ -19,57 +16,31 @@ if TYPE_CHECKING:  # slow to load, and most runs have no earlier numbers
 _LARGEST = 10**9  # number of a cluster, so that new ones behind it fit into the file
 
 
-def compared_distances(
-    jaccard: csr_array, judged: csr_array | None, evidence: np.ndarray | None, settings: TimeConfig
-) -> tuple[csr_array, csr_array]:
-    """Return the distances that are clustered, and those that eps is compared with.
+def known_as(
+    labels: np.ndarray,
+    base: np.ndarray,
+    decided: Decided | None,
+    earlier: Path | None,
+    paths: np.ndarray | None,
+    table: Path,
+) -> dict[str, np.ndarray]:
+    """Return `number` and `name` of each cluster, int32 (K,) and object (K,), as far as known.
 
     Args:
-        jaccard: float32 (N, N), as `graph_distance`.
-        judged: float32 (N, N), as `judged_distance`; None: Jaccard distances are clustered.
-        evidence: float32 (nnz,), what the times of each stored pair say; None: nothing.
-        settings: the `time` section.
-
-    Returns:
-        float32 (N, N), float32 (N, N).
+        labels: int (N,), -1 outlier.
+        base: int (N,), without decisions.
+        decided: decisions; None: there are none.
+        earlier: `clusters.csv` of an earlier run, or None.
+        paths: of the images; None: there is neither.
+        table: `clusters.csv` of the run, if it is there: the numbers that a person has seen.
     """
-    near_by, distance = jaccard, judged
-    if evidence is not None:
-        near_by = corrected(jaccard, evidence, settings)
-        distance = None if judged is None else corrected(judged, evidence, settings)
-    return near_by if distance is None else distance, near_by
-
-
-def read_constraints(path: Path, images: np.ndarray, tracks: TrackGroups) -> Constraints:
-    """Read answers on training images and draw their consequences for tracks.
-
-    Args:
-        path: table of answers.
-        images: paths of the training images.
-        tracks: of these images; an answer on an image holds for its track.
-
-    Raises:
-        UserError: an answer cannot be read, or some exclude each other or a track; names them.
-    """
-    from mprd.pairs.answers import read_answers
-
-    pairs, same = read_answers(path, {str(image): n for n, image in enumerate(images)})
-    ends = tracks.group[pairs]
-    broken = np.flatnonzero(~same & (ends[:, 0] == ends[:, 1]) & (pairs[:, 0] != pairs[:, 1]))
-    if len(broken):
-        one, other = images[pairs[broken[0]]]
-        raise UserError(
-            f"{path} says that {one} and {other} are different, but they are of one track "
-            "(data.track). Correct the answer, or the track."
-        )
-    try:
-        return Constraints.of_answers(len(tracks.first), ends, same)
-    except ContradictionError as error:
-        names = [str(images[tracks.first[row]]) for row in error.chain]
-        raise UserError(
-            f"{path} contradicts itself: {names[0]} and {names[-1]} are said to be different, but "
-            f"the same follows from {' = '.join(names)}. Correct one of these answers."
-        ) from None
+    if decided is None or paths is None:
+        return {"number": cluster_numbers(labels, earlier, paths)}
+    first = numbers_of(base, cluster_numbers(base, earlier, paths))
+    shown = shown_numbers(table, paths)
+    found = {"number": decided.numbers(labels, first, first if shown is None else shown)}
+    names = names_of(labels, decided.names)
+    return found | ({"name": names} if (names != "").any() else {})
 
 
 def cluster_numbers(
@@ -98,6 +69,21 @@ def cluster_numbers(
     return keep_numbers(labels, before, int(known.max()) + 1)
 
 
+def shown_numbers(table: Path, paths: np.ndarray) -> np.ndarray | None:
+    """Return the numbers of a run's `clusters.csv` as a person last saw them, int (N,).
+
+    Args:
+        table: the file.
+        paths: of the images.
+
+    Returns:
+        -1 for outliers and for images that it does not name; None: there is no such table.
+    """
+    if not table.is_file():
+        return None
+    return read_numbers(table).reindex(paths, fill_value=-1).to_numpy()
+
+
 def read_numbers(table: Path) -> "pd.Series":
     """Return the number of the cluster of each image of a `clusters.csv`, by path.
 
@@ -106,7 +92,7 @@ def read_numbers(table: Path) -> "pd.Series":
     """
     import pandas as pd
 
-    from mprd.pairs.answers import read_csv
+    from mprd.decisions.answers import read_csv
 
     known = read_csv(table, ("path", "cluster"))
     number = pd.to_numeric(known["cluster"], errors="coerce")

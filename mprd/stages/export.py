@@ -16,7 +16,7 @@ from mprd.pipeline.files import require_given
 from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.cluster_csv import write_cluster_csv
+from mprd.stages.cluster_csv import names_in, write_cluster_csv
 from mprd.stages.exclusive import exclusive
 from mprd.stages.network_inputs import embed_images
 from mprd.system import group
@@ -81,7 +81,8 @@ def run_export(
     if model is not None:
         add_card(model, end.model, _card(model, images, found))
     numbers = numbers_of(found["labels"], found["number"])
-    write_cluster_csv(end.table, images, train["row"], numbers, found["membership"])
+    names = names_in(found)
+    write_cluster_csv(end.table, images, train["row"], numbers, found["membership"], names=names)
 
 
 def _made_from(lineage: Lineage, features: Artifact) -> dict[str, str]:

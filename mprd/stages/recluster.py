@@ -4,33 +4,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from mprd.artifacts import (
     CLUSTERS,
-    GRAPH,
     INDEX,
-    JUDGEMENTS,
-    TRANSITIONS,
-    Artifact,
-    Schema,
     read_artifact,
 )
-from mprd.clustering.constraints import constrain
 from mprd.clustering.cuts import Direction, neighboring_cut
-from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of
+from mprd.clustering.decided import names_of
 from mprd.clustering.linkage import LinkageTree
 from mprd.clustering.membership import membership
 from mprd.clustering.numbering import keep_numbers, numbers_of
 from mprd.clustering.stored_tree import stored_tree
 from mprd.clustering.tracks import TrackGroups
-from mprd.config import Config, load_config
+from mprd.config import load_config
 from mprd.data.index import split_rows
+from mprd.decisions.decided import read_decided
 from mprd.errors import UserError
+from mprd.evidence.run_distance import of_the_run, run_distance
 from mprd.pipeline.finished import finished_run
-from mprd.pipeline.layout import RunLayout
 from mprd.stages.cluster_csv import write_cluster_csv
-from mprd.stages.cluster_inputs import compared_distances, read_constraints
 
 
 @dataclass(frozen=True)
@@ -53,9 +46,9 @@ class Recut:
 def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None) -> Recut:
     """Write the clusters of a finished run at another cut.
 
-    Tracks and answers hold as in the run: they are applied to the clusters of the cut, the answers
-    as their file is now. A cluster keeps the number of the run's cluster with which it shares most
-    images, as `keep_numbers` says; others get new numbers.
+    Tracks and decisions hold as in the run, the decisions as their files are now. A cluster keeps
+    the number of the run's cluster with which it shares most images, as `keep_numbers` says; others
+    get new numbers.
 
     Args:
         run: folder of a run with `cluster.method: linkage`.
@@ -77,14 +70,17 @@ def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None)
     found = read_artifact(layout.final.clusters, CLUSTERS)
     tree, own = stored_tree(found), float(found.attributes["threshold"])
     threshold = _threshold(tree, own, settings.min_size, cut)
-    images = _of_the_run(found, "index", layout.index, INDEX)
+    images = of_the_run(found, "index", layout.index, INDEX)
     rows = split_rows(images, "train")
     tracks = TrackGroups.of_tracks(images["track"][rows])
     labels = tree.cut(threshold, settings.min_size)[tracks.first]
-    distance = _distance(found, layout, config, tracks)
-    if settings.constraints is not None:
-        answers = read_constraints(settings.constraints, images["path"][rows], tracks)
-        labels = constrain(labels, relation_of(distance), answers, tracks.sizes)
+    distance = run_distance(found, layout, config, tracks)
+    decided = read_decided(settings.constraints, layout.decisions, images["path"][rows], tracks)
+    names = None
+    if decided is not None:
+        there = settings.model_copy(update={"threshold": threshold})
+        labels = decided.linked(distance, there)[0]
+        names = names_of(labels[tracks.group], decided.names)
     trust = membership(distance, labels, tracks.sizes)[tracks.group]
     labels = labels[tracks.group]
     before = numbers_of(found["labels"], found["number"])
@@ -92,7 +88,8 @@ def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None)
     numbers = numbers_of(labels, number)
     name = str(cut) if isinstance(cut, Direction) else f"{cut:g}"
     out = out or layout.final.recut(name)
-    write_cluster_csv(out, images, rows, numbers, trust, lock=False)
+    named = None if names is None else np.append(names, "")[labels]
+    write_cluster_csv(out, images, rows, numbers, trust, names=named, lock=False)
     return Recut(
         before=_words(found["labels"], own),
         after=_words(labels, threshold),
@@ -112,37 +109,6 @@ def _threshold(tree: LinkageTree, own: float, min_size: int, cut: float | Direct
             f"There is no {cut} cut than at {own:g}: no other one changes the clusters."
         )
     return threshold
-
-
-def _distance(
-    clusters: Artifact, layout: RunLayout, config: Config, tracks: TrackGroups
-) -> csr_array:
-    """Return the distances that the final clusters were made from, (G, G)."""
-    final = layout.final
-    graph = _of_the_run(clusters, "graph", final.graph, GRAPH)
-    judged = evidence = None
-    if config.uses_judgements:
-        predicted = _of_the_run(clusters, "judgements", final.judgements, JUDGEMENTS)
-        judged = tracks.between(judged_distance(graph, predicted))
-    if config.use_time:
-        found = _of_the_run(clusters, "transitions", final.transitions, TRANSITIONS)
-        evidence = found["evidence"]
-    jaccard = tracks.between(graph_distance(graph))
-    return compared_distances(jaccard, judged, evidence, config.time)[0]
-
-
-def _of_the_run(clusters: Artifact, name: str, path: Path, schema: Schema) -> Artifact:
-    """Return a file that the final clusters were made from.
-
-    Raises:
-        UserError: they were made from another one.
-    """
-    artifact = read_artifact(path, schema)
-    if clusters.inputs.get(name) != artifact.digest:
-        raise UserError(
-            f"{clusters.path} was made from another {name} than {path}. Run `mprd run` again."
-        )
-    return artifact
 
 
 def _words(labels: np.ndarray, threshold: float) -> str:

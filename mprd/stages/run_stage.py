@@ -46,6 +46,8 @@ def run_stage(
             files["epoch"] = step
         elif option.name == "final":
             files["final"] = step == FINAL
+        elif option.name == "decisions" and step == FINAL and run.decisions.is_file():
+            files["decisions"] = run.decisions
         elif option.name == "baseline" and not str(step).isdecimal():
             files["baseline"] = step
     if one.workers:

@@ -8,13 +8,13 @@ from mprd.cli.app import _load
 from mprd.config.load import read_yaml
 from mprd.data.image_paths import image_paths
 from mprd.data.images import decode
+from mprd.decisions.answers import read_csv
 from mprd.errors import UserError, broken_link, why_no_file, why_no_folder
 from mprd.gcn.weights import load_gcn
 from mprd.inference.embedder import load_model
 from mprd.inference.feature_files import read_array
 from mprd.models.weights import load_network
 from mprd.models.weights_file import read_weights
-from mprd.pairs.answers import read_csv
 from mprd.pipeline.layout import run_of
 from mprd.report.inspect.describe import describe
 from mprd.report.inspect.lookup import cluster_table

@@ -22,8 +22,8 @@ from mprd.artifacts.tensors import read_safetensors, read_state
 from mprd.config import expand_runs, read_yaml
 from mprd.data.datasets.manifest import read_manifest
 from mprd.data.images import decode
+from mprd.decisions.answers import read_answers
 from mprd.errors import UserError
-from mprd.pairs.answers import read_answers
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 10

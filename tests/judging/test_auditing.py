@@ -12,11 +12,11 @@ from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.cli.app import app
 from mprd.clustering.agreement import pair_quality
 from mprd.data.index import split_rows
+from mprd.decisions.answers import read_answers
 from mprd.errors import UserError
 from mprd.judging.audit_file import audit_words, estimate_rows, read_audit
 from mprd.judging.audit_session import audit_session
 from mprd.judging.session import Session
-from mprd.pairs.answers import read_answers
 from mprd.pipeline.layout import RunLayout
 from mprd.report.status import run_status
 from tests.judging.labels import write_labels

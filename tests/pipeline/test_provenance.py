@@ -102,7 +102,7 @@ def test_an_edit_of_the_code_touches_the_stages_that_use_it(tiny_config, monkeyp
 @pytest.mark.parametrize(
     ("key", "text", "stages"),
     [
-        ("cluster.constraints", "path_a,path_b,same\n", {"cluster", "final cluster"}),
+        ("cluster.constraints", "path_a,path_b,same\n", {"final cluster"}),
         ("export.numbers", "path,cluster\n", {"final cluster"}),
         ("data.reader", "x = 1\n", {"index"}),
         ("gcn.metadata.file", "path,identity\n", {"metadata"}),
@@ -243,7 +243,11 @@ def test_what_was_written_for_nothing_is_taken_back(tiny_config, tmp_path):
         ("train", {"augment": {"pad": 3}, "seed": 4}, "changed: augment.pad, seed"),
         ("train", {"train": {"extra_losses": {"mine": 1.0}}}, None),
         ("index", {"data": {"on_bad_image": "skip"}}, "changed: data.on_bad_image"),
-        ("cluster", {"cluster": {"constraints": "FILE"}}, "changed: cluster.constraints"),
+        (
+            "cluster",
+            {"cluster": {"constraints": "FILE", "constrain_training": True}},
+            "changed: cluster.constrain_training, cluster.constraints",
+        ),
         ("cluster", {"plugins": ["FILE"]}, "changed: plugins.0"),
     ],
     ids=str,

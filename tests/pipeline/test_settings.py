@@ -88,6 +88,7 @@ def run(tmp_path_factory, tiny_config):
     shutil.copy(layout.initial_model, folder / "checkpoint.safetensors")
     index = read_artifact(layout.index, INDEX)
     np.save(folder / "features.npy", np.eye(len(index["path"]), dtype=np.float32))
+    (folder / "answers.csv").write_text("path_a,path_b,same\n")
     lines = list(zip(index["path"][:12], index["identity"][:12], strict=True))
     for name, column in (("labels", "identity"), ("numbers", "cluster")):
         rows = "".join(f"{path},{who}\n" for path, who in lines)
@@ -121,6 +122,7 @@ SOURCES = [
     {"gcn": {"unlabelled": {"source": source, "strict": 0.3}}}
     for source in ("cameras", "strict", "views")
 ]
+DECIDED = {"constraints": "{run}/answers.csv", "constrain_training": True}
 # Stage -> variants that together make it read all that it declares.
 VARIANTS: dict[str, list[Variant]] = {
     "synthesize": [Variant({"data": {"synthetic": {"train_identities": 2, "test_identities": 2}}})],
@@ -138,6 +140,7 @@ VARIANTS: dict[str, list[Variant]] = {
     "draft": [
         *(Variant(change, 1) for change in (JUDGED, JUDGED | TIMED, OWN)),
         *(Variant(change, FINAL) for change in (JUDGED | NUMBERS, NOWHERE)),
+        Variant(merge(JUDGED, {"cluster": DECIDED}), 1),
     ],
     "metadata": [
         Variant({}),
@@ -149,6 +152,7 @@ VARIANTS: dict[str, list[Variant]] = {
         *(Variant(change, 1) for change in ({}, WIDENED, COMMUNITY, LINKAGE, TIMED)),
         *(Variant(change, 1) for change in (JUDGED, PACED, OWN)),
         *(Variant(change, FINAL) for change in (NUMBERS, JUDGED | NUMBERS)),
+        *(Variant({"cluster": DECIDED}, step) for step in (1, FINAL)),
     ],
     "preview": [Variant({})],
     "train": [
@@ -266,11 +270,12 @@ def test_settings_are_nested_as_in_the_config():
     assert stage_settings(config, "pixels") == {"data": sizes}
     stored = {"precision": "auto", "features": {"dtype": "float32"}, "data": {"features": None}}
     assert stage_settings(config, "features") == stored
-    unread = {"gamma", "min_size", "eps_gap", "threshold"}
+    unread = {"constraints", "gamma", "min_size", "eps_gap", "threshold"}
     clusters = {"cluster": config.cluster.model_dump(mode="json", exclude=unread)}
     clusters["use_time"] = False
     assert stage_settings(config, "cluster") == clusters
     final = clusters | {"export": {"numbers": None}}
+    final["cluster"] = final["cluster"] | {"constraints": None}
     assert stage_settings(config, "cluster", final=True) == final
 
 

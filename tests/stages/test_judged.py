@@ -15,10 +15,10 @@ from mprd.clustering.community import community
 from mprd.clustering.operating_point import GAMMAS, confident_pairs, share_together
 from mprd.config import Config
 from mprd.data.index import split_rows
+from mprd.decisions.answers import read_answers
 from mprd.errors import FINAL, UserError
 from mprd.gcn.relation_tasks import RelationTasks
 from mprd.gcn.weights import load_gcn
-from mprd.pairs.answers import read_answers
 from mprd.pipeline.files import files_read
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.stages import stage
@@ -230,7 +230,7 @@ def test_answers_hold_in_the_clusters(copy, config, method):
     others = np.flatnonzero((before != 0) & (before >= 0))
     asked = [(int(inside[0]), int(inside[-1]), 0), (int(inside[0]), int(others[0]), 1)]
     file = answers(copy, before, asked)
-    config = changed(config, cluster={"constraints": str(file)})
+    config = changed(config, cluster={"constraints": str(file), "constrain_training": True})
     run_cluster(**options, config=config)
     found = read_artifact(out, CLUSTERS)
     labels = found["labels"]
@@ -245,7 +245,7 @@ def test_answers_that_leave_one_cluster_are_refused_for_training(copy, config):
     before = read_artifact(here.clusters, CLUSTERS)["labels"]
     firsts = [int(np.flatnonzero(before == number)[0]) for number in range(before.max() + 1)]
     file = answers(copy, before, [(firsts[0], other, 1) for other in firsts[1:]])
-    config = changed(config, cluster={"constraints": str(file)})
+    config = changed(config, cluster={"constraints": str(file), "constrain_training": True})
     options = {"index": copy.index, "graph": here.graph, "judgements": here.judgements}
     with pytest.raises(UserError, match=r"answers in .* leave 1 of the clusters.*Correct them"):
         run_cluster(**options, out=out, config=config)
@@ -264,7 +264,7 @@ def test_answers_with_more_cells_than_columns_are_refused(copy):
 def test_answers_that_exclude_each_other_are_named(copy, config):
     here = copy.epoch(1)
     file = answers(copy, np.empty(0), [(0, 1, 1), (1, 2, 1), (0, 2, 0)])
-    config = changed(config, cluster={"constraints": str(file)})
+    config = changed(config, cluster={"constraints": str(file), "constrain_training": True})
     with pytest.raises(UserError, match=r"contradicts itself: .* follows from .* = .* = .*Correct"):
         run_cluster(
             index=copy.index,

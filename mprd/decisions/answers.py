@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mprd.decisions.entry import Kind
+from mprd.decisions.log import in_effect, read_decisions
+from mprd.decisions.reading import is_log
 from mprd.errors import UserError, why_no_file
 
 _AUDIT_COLUMN = "stratum"  # tells the file of an audit from other answers
@@ -12,10 +15,12 @@ _WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no"
 
 
 def read_answers(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Read a CSV `path_a,path_b,same` (same: 1 or 0; lines without an answer are passed over).
+    """Read judged pairs, of a log of decisions or a CSV `path_a,path_b,same`.
+
+    In the CSV same is 1 or 0; lines without an answer are passed over.
 
     Args:
-        path: the CSV.
+        path: the file.
         rows: path of each training image -> training row.
 
     Returns:
@@ -25,7 +30,7 @@ def read_answers(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarr
         UserError: unreadable, other columns, answers of an audit, unknown paths, an image paired
             with itself, a pair with two answers.
     """
-    table = read_csv(path, ("path_a", "path_b", "same"))
+    table = _judged(path) if is_log(path) else read_csv(path, ("path_a", "path_b", "same"))
     if _AUDIT_COLUMN in table.columns:
         raise UserError(
             f"{path} holds the answers of an audit, which measure clusters. They could not measure "
@@ -47,6 +52,14 @@ def read_answers(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, np.ndarr
         a, b = table[["path_a", "path_b"]].iloc[int(np.argmax(mixed))]
         raise UserError(f"{path} calls {a} and {b} both the same and different. Keep one answer.")
     return np.stack([first, second], axis=1), same
+
+
+def _judged(path: Path) -> pd.DataFrame:
+    """Return the pairs of a log of decisions that a person judged one by one."""
+    holding = in_effect(read_decisions(path))
+    pairs = [one for one in holding if one.kind in (Kind.SAME, Kind.DIFFERENT)]
+    rows = [(one.images[0], one.others[0], str(int(one.kind is Kind.SAME))) for one in pairs]
+    return pd.DataFrame(rows, columns=["path_a", "path_b", "same"], dtype=str)
 
 
 def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -1,0 +1,66 @@
+"""The decisions of files, for the images of a run."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from mprd.decisions.entry import COLUMNS, Decision
+from mprd.decisions.log import in_effect, read_decisions
+
+
+def is_log(path: Path) -> bool:
+    """Tell whether a file is a log of decisions, and not a table of judged pairs."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return next(csv.reader(file), []) == list(COLUMNS)
+
+
+def decisions_on(path: Path, images: Sequence[str]) -> tuple[list[Decision], int]:
+    """Return the decisions of a file that hold, on images of a run.
+
+    An image that is listed under another folder now (`cam_a/1.jpg`, then `day_2/cam_a/1.jpg`) is
+    found by the end of its path, where only one image has it.
+
+    Args:
+        path: log, or pairs of an older mprd.
+        images: paths of the run.
+
+    Returns:
+        The decisions, with the paths of the run, without images that it does not have; and how
+        many images these are.
+
+    Raises:
+        UserError: as `read_decisions`.
+    """
+    holding = in_effect(read_decisions(path))
+    named = dict.fromkeys(name for one in holding for name in (*one.images, *one.others))
+    place = _found(list(named), images)
+    found = []
+    for one in holding:
+        sides = [tuple(place[n] for n in side if n in place) for side in (one.images, one.others)]
+        if sides[0] and bool(sides[1]) == bool(one.others):
+            found.append(one._replace(images=sides[0], others=sides[1]))
+    return found, len(named) - len(place)
+
+
+def _found(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:
+    """Return the path in the run of each name that it has."""
+    known = set(images)
+    place = {name: name for name in names if name in known}
+    left = [name for name in names if name not in known]
+    if not left:
+        return place
+    by_name: dict[str, list[str]] = {}
+    for image in known.difference(place):
+        by_name.setdefault(PurePosixPath(image).name, []).append(image)
+    for name in left:
+        near = [
+            image
+            for image in by_name.get(PurePosixPath(name).name, [])
+            if image.endswith(f"/{name}") or name.endswith(f"/{image}")
+        ]
+        if len(near) == 1:
+            place[name] = near[0]
+    twice = {image for image in place.values() if list(place.values()).count(image) > 1}
+    return {name: image for name, image in place.items() if image not in twice}

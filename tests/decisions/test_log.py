@@ -1,0 +1,177 @@
+"""The log of decisions: crash safe, shared by writers, undone by number, old files read."""
+
+import csv
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mprd.decisions.entry import COLUMNS, Decision, Kind, cells_of, decision_of
+from mprd.decisions.log import DecisionLog, in_effect, read_decisions
+from mprd.errors import UserError
+
+PATHS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)
+
+
+def same(first: str, second: str) -> Decision:
+    return Decision(Kind.SAME, (first,), (second,))
+
+
+@given(st.lists(PATHS, min_size=2, max_size=5, unique=True))
+def test_any_path_comes_back(paths):
+    one = Decision(Kind.MERGE, tuple(paths[1:]), (paths[0],), entry=7, source="f")
+    assert decision_of(cells_of(one), "f") == one
+
+
+def test_entries_are_numbered_lines(tmp_path):
+    log = DecisionLog(tmp_path / "decisions.csv")
+    log.append(same("a", "b"))
+    log.extend([Decision(Kind.CONFIRM, ("a", "b"), who="Ann"), same("c", "d")])
+    with log.path.open(newline="") as file:
+        header, *lines = csv.reader(file)
+    assert tuple(header) == COLUMNS
+    assert [line[:5] for line in lines] == [
+        ["1", "same", "a", "b", ""],
+        ["2", "confirm", "a | b", "", ""],
+        ["3", "same", "c", "d", ""],
+    ]
+    assert [one.entry for one in log.entries] == [1, 2, 3]
+    assert log.entries[1].who == "Ann"
+
+
+def test_undo_is_by_number_and_once(tmp_path):
+    log = DecisionLog(tmp_path / "decisions.csv")
+    log.append(same("a", "b"))
+    log.append(same("c", "d"))
+    gone = log.undo(1)
+    assert log.undo(1) is None, "two clicks take back one entry"
+    assert [one.entry for one in in_effect(log.entries)] == [2]
+    assert gone is not None
+    again = log.undo(gone.entry)
+    assert [one.entry for one in in_effect(log.entries)] == [1, 2]
+    assert again is not None
+    log.undo(again.entry)
+    assert [one.entry for one in in_effect(log.entries)] == [2], "and so on without end"
+    with pytest.raises(UserError, match="has no entry 99"):
+        log.undo(99)
+
+
+def test_two_sessions_share_a_file(tmp_path):
+    one, other = (DecisionLog(tmp_path / "decisions.csv") for _ in range(2))
+    mine = one.append(same("a", "b"))
+    theirs = other.append(same("c", "d"))
+    assert (mine.entry, theirs.entry) == (1, 2)
+    one.undo(mine.entry)
+    assert [d.images for d in in_effect(other.entries)] == [("c",)]
+    threads = [
+        threading.Thread(target=lambda log=log, n=n: log.append(same(f"x{n}", "y")))
+        for n, log in enumerate((one, other) * 10)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [d.entry for d in read_decisions(one.path)] == list(range(1, 24))
+
+
+def test_processes_share_a_file(tmp_path):
+    path = tmp_path / "decisions.csv"
+    DecisionLog(path)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from mprd.decisions.log import DecisionLog\n"
+        "from mprd.decisions.entry import Decision, Kind\n"
+        "log = DecisionLog(Path(sys.argv[1]))\n"
+        "for n in range(20): log.append(Decision(Kind.SAME, (f'{sys.argv[2]}{n}',), ('y',)))\n"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, path, name]) for name in "ab"]
+    assert [process.wait() for process in running] == [0, 0]
+    assert [d.entry for d in read_decisions(path)] == list(range(1, 41))
+
+
+def test_half_an_entry_is_cut_off_and_said(tmp_path):
+    log = DecisionLog(tmp_path / "decisions.csv")
+    log.append(same("a", "b"))
+    whole = log.path.read_bytes()
+    log.append(Decision(Kind.RENAME, ("a", "b"), value="Anna", who="me"))
+    text = log.path.read_bytes()
+    for size in range(len(whole) + 1, len(text) - 1):  # killed at any byte
+        log.path.write_bytes(text[:size])
+        assert len(read_decisions(log.path)) == 1, "a reader passes it over"
+        again = DecisionLog(log.path)
+        assert log.path.read_bytes() == whole
+        assert "half an entry" in again.notes[0]
+    log.path.write_bytes(text[:-1])  # all but the end of the line: the entry is whole
+    assert DecisionLog(log.path).entries[1].value == "Anna"
+    assert log.path.read_bytes() == text
+
+
+def test_a_full_disk_takes_nothing(tmp_path, monkeypatch):
+    log = DecisionLog(tmp_path / "decisions.csv")
+    log.append(same("a", "b"))
+    before = log.path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(UserError, match="was not taken"):
+            log.append(same("c", "d"))
+    assert log.path.read_bytes() == before
+    assert log.append(same("c", "d")).entry == 2
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_pairs_of_an_older_mprd_are_taken_over(tmp_path, end):
+    old = tmp_path / "answers.csv"
+    old.write_text(f"path_a,path_b,same\na,b,1\nc,d,0\ne,f,{end}")
+    log = DecisionLog(tmp_path / "decisions.csv", before=old)
+    kinds = [Kind.SAME, Kind.DIFFERENT, Kind.UNSURE]
+    assert [one.kind for one in log.entries] == kinds
+    assert "3 answers of answers.csv are now in" in log.notes[0]
+    assert [one.kind for one in read_decisions(old)] == kinds
+    log.undo(1)
+    again = DecisionLog(log.path, before=old)
+    assert (len(again.entries), again.notes) == (4, []), "once"
+    turned = DecisionLog(old)
+    assert (
+        tmp_path / "answers.csv.old"
+    ).read_text() == f"path_a,path_b,same\na,b,1\nc,d,0\ne,f,{end}"
+    assert [one.kind for one in turned.entries] == kinds
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,cluster\na,1", "is no file of decisions"),
+        ("{header}\n1,same,a,b,,,\n1,same,c,d,,,\n", "entry 1 follows 1"),
+        ("{header}\n1,equal,a,b,,,\n", "its kind is 'equal'"),
+        ("{header}\n1,same,a | c,b,,,\n", "about one image"),
+        ("{header}\n1,merge,a,a,,,\n", "names an image twice"),
+        ("{header}\n1,merge,a,,,,\n", "needs images in others"),
+        ("{header}\n1,confirm,a,b,,,\n", "needs nothing in others"),
+        ("{header}\n1,undo,,,x,,\n", "needs the number"),
+        ("{header}\n1,same\n", "it has 2 cells"),
+        ("path_a,path_b,same\na,b,2\n", "same is '2'"),
+        ("path_a,path_b,same\na,a,1\n", "pairs an image with itself"),
+    ],
+)
+def test_another_file_is_told_and_not_touched(tmp_path, text, message):
+    path = tmp_path / "decisions.csv"
+    path.write_text(text.format(header=",".join(COLUMNS)))
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=message):
+        DecisionLog(path).append(same("a", "b"))
+    assert path.read_bytes() == before
+
+
+def test_a_wrong_decision_is_not_written(tmp_path):
+    log = DecisionLog(tmp_path / "decisions.csv")
+    with pytest.raises(UserError, match="needs images in others"):
+        log.extend([same("a", "b"), Decision(Kind.MERGE, ("a",))])
+    assert log.entries == []

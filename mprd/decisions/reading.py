@@ -1,6 +1,7 @@
 """The decisions of files, for the images of a run."""
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -33,7 +34,16 @@ def decisions_on(path: Path, images: Sequence[str]) -> tuple[list[Decision], int
     Raises:
         UserError: as `read_decisions`.
     """
-    holding = in_effect(read_decisions(path))
+    return matched(in_effect(read_decisions(path)), images)
+
+
+def matched(holding: Sequence[Decision], images: Sequence[str]) -> tuple[list[Decision], int]:
+    """Return decisions that hold as `decisions_on` does.
+
+    Args:
+        holding: the decisions, ascending.
+        images: paths of the run.
+    """
     named = dict.fromkeys(name for one in holding for name in (*one.images, *one.others))
     place = _found(list(named), images)
     found = []
@@ -62,5 +72,5 @@ def _found(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:
         ]
         if len(near) == 1:
             place[name] = near[0]
-    twice = {image for image in place.values() if list(place.values()).count(image) > 1}
-    return {name: image for name, image in place.items() if image not in twice}
+    times = Counter(place.values())
+    return {name: image for name, image in place.items() if times[image] == 1}

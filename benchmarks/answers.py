@@ -73,7 +73,7 @@ def second(base: Cell, folder: Path, options: argparse.Namespace, kind: str, cou
         out = folder / f"answers/{name}-{seed}.csv"
         same = answer(base, CHOOSE[kind](base, count), out)
         print(f"{name} seed {seed}: {same} of {count} pairs are one identity", flush=True)
-        change = {"cluster": {"constraints": str(out)}}
+        change = {"cluster": {"constraints": str(out), "constrain_training": True}}
     if options.more:
         name += f"-more-{options.more}"
         change["epochs"] = options.more

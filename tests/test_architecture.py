@@ -21,6 +21,7 @@ FLOORS = [
     {"artifacts", "config", "system"},
     {"pipeline"},
     {
+        "browsing",
         "clustering",
         "data",
         "decisions",

@@ -64,6 +64,14 @@ def test_intervals_of_audits_hold_the_truth(tmp_path, monkeypatch):
     assert row["size"].endswith("5 audits of 50 pairs")
 
 
+def test_answers_make_clusters_better(tmp_path, monkeypatch):
+    options = ("--people", 12, "--draws", 2, "--counts", "5,40", "--wrong", "0,0.05")
+    rows = run_script("questions", tmp_path, monkeypatch, *options)
+    assert len(rows) == 6
+    first, *_, last = (float(one) for one in rows[0]["result"].split()[1:])
+    assert last >= first
+
+
 def test_linkage_of_a_large_graph(monkeypatch):
     from linkage import million
 

@@ -238,4 +238,3 @@ def said(contradiction: Any) -> dict[str, Any]:
     """Return a contradiction as the page shows it: in words, and each decision."""
     entries = [{"entry": one.entry, "words": one.words()} for one in contradiction.entries]
     return {"words": contradiction.words(), "entries": entries}
-

@@ -33,7 +33,10 @@ def browse(
         print(f"note: {note}")
     clusters = len(desk.board.known)
     show_page(
-        lambda: BrowseServer(desk, port), f"{clusters:,} clusters", desk.run.layout.folder,
+        lambda free: BrowseServer(desk, free),
+        port,
+        f"{clusters:,} clusters",
+        desk.run.layout.folder,
         browser=browser,
     )
     count = len(in_effect(desk.log.entries))

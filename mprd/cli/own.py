@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mprd.cli.app import RESULTS_PANEL, START_PANEL, OwnDeviceOption, app
-from mprd.cli.interrupts import Stopped
+from mprd.cli.app import START_PANEL, app
 from mprd.errors import UserError
-
-if TYPE_CHECKING:
-    from mprd.judging.session import Asking
-    from mprd.pipeline.layout import RunLayout
 from mprd.system.threads import worker_count
 
 if TYPE_CHECKING:
@@ -205,6 +200,8 @@ def run(
             folder, epochs = layout_of(one).folder, one.config.epochs
             many = f"{epochs} epoch{'' if epochs == 1 else 's'}" if epochs else "no training"
             print(f"{one.name}: {many}, into {folder} (more: mprd status {folder})")
+            if layout_of(one).decisions.is_file():
+                print("  decisions.csv changes the final clusters only; no epoch is done again.")
     logs, start = [layout_of(one).logs for one in runs] + [shared_folder(results)], time.time()
     with following(runs, tensorboard=tensorboard) as look:
         status = relay(snakemake(config, *arguments), logs, look)
@@ -215,87 +212,3 @@ def run(
         raise typer.Exit(2 if said and all(map(is_mistake, said)) else status)
     if asked is not None and not verbosity & _QUIET:
         print("\n".join(last_words(runs, asked, ran=bool(begun(logs, start)))))
-
-
-@app.command(rich_help_panel=RESULTS_PANEL)
-def answer(
-    run: Annotated[Path, typer.Option(help="Folder of a finished run.")],
-    out: Annotated[
-        Path | None, typer.Option(help="CSV for the answers. Default: answers.csv of the run.")
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Largest number of pairs to ask about.")] = 100,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
-    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
-) -> None:
-    """Judge pairs on a local page.
-
-    It shows pairs on which two clusterings disagree, and begins with those that move most images.
-    Set cluster.constraints to the file of answers: the clusters of the next run then agree with it.
-
-    Example: mprd answer --run results/crops
-    """
-    from mprd.judging.questions import questions
-    from mprd.judging.session import Session
-    from mprd.pipeline.layout import RunLayout
-
-    layout = RunLayout(run)
-    session = Session(questions(run, count), out or layout.folder / "answers.csv")
-    if session.current is None:
-        print("There is nothing to judge: the clusterings agree, or you answered every pair.")
-        return
-    _judge(session, layout, port, browser=browser)
-
-
-@app.command(rich_help_panel=RESULTS_PANEL)
-def audit(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    start: Annotated[
-        bool, typer.Option("--start", help="Measure the clusters before training.")
-    ] = False,
-    count: Annotated[int, typer.Option(min=20, help="Pairs of a new audit.")] = 50,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
-    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
-    device: OwnDeviceOption = None,
-) -> None:
-    """Measure the clusters: judge pairs that are drawn at random.
-
-    The answers give pair precision and pair recall with 95 % intervals. They stay in audit.csv of
-    the run; a second call goes on where you stopped, or tells the result. They only measure: no
-    cluster is made from them. Audit both clusters, with and without --start, to know whether
-    training made them better.
-
-    Example: mprd audit results/crops
-    """
-    from mprd.judging.audit_file import audit_words
-    from mprd.judging.audit_session import audit_session
-    from mprd.pipeline.layout import RunLayout
-
-    layout = RunLayout(run)
-    session = audit_session(run, count, device, start=start)
-    if session.current is not None:
-        _judge(session, layout, port, browser=browser)
-    print(f"{run}: {audit_words(layout, start=start)}")
-
-
-def _judge(session: "Asking", layout: "RunLayout", port: int, *, browser: bool) -> None:
-    """Show the pairs of a session on a local page, until Ctrl-C."""
-    import webbrowser
-
-    from mprd.judging.server import JudgingServer
-    from mprd.report.page.thumbnails import Thumbnails
-
-    pictures = Thumbnails(layout.pixels)
-    try:
-        server = JudgingServer(session, lambda row: pictures.addresses([row], 512)[row], port)
-    except OSError as error:
-        raise UserError(
-            f"Port {port} cannot be used ({error.strerror}). Take --port 0, which picks a free one."
-        ) from None
-    with server:
-        print(f"{len(session.questions)} pairs at {server.address}  (Ctrl-C ends)", flush=True)
-        if browser:
-            webbrowser.open(server.address)
-        try:
-            server.serve_forever()
-        except Stopped:
-            print(f"\n{session.answered} answers in {session.out}")

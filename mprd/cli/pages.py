@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 
 def show_page(
-    make: "Callable[[], LocalServer]", what: str, folder: Path, *, browser: bool
+    make: "Callable[[int], LocalServer]", port: int, what: str, folder: Path, *, browser: bool
 ) -> None:
     """Serve a page until Ctrl-C.
 
     Args:
-        make: binds the server.
+        make: binds the server to a port.
+        port: 0: any that is free.
         what: is shown, for the line with the address.
         folder: of the run.
         browser: open the page.
@@ -30,10 +31,10 @@ def show_page(
     from mprd.judging.opening import opened
 
     try:
-        server = make()
+        server = make(port)
     except OSError as error:
         raise UserError(
-            f"The port cannot be used ({error.strerror}). Take --port 0, which picks a free one."
+            f"Port {port} cannot be used ({error.strerror}). Take --port 0, which picks a free one."
         ) from None
     with server:
         print(f"{what} at {server.address}  (Ctrl-C ends)", flush=True)

@@ -1,5 +1,6 @@
 """What people decided about the images of a run, as its clusters take it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,8 +116,27 @@ def read_decided(
         if missing:
             print(f"note: {missing} images of {log} are not in this run; they were passed over.")
         decisions += found
-    if not decisions:
-        return None
+    return decided_on(decisions, images, tracks, given or log) if decisions else None
+
+
+def decided_on(
+    decisions: Sequence[Decision],
+    images: np.ndarray,
+    tracks: TrackGroups,
+    source: Path | None = None,
+) -> Decided:
+    """Draw the consequences of decisions for tracks.
+
+    Args:
+        decisions: that hold, in their order, on these images.
+        images: paths of the training images.
+        tracks: of these images; a decision on an image holds for its track.
+        source: the file, named in errors.
+
+    Raises:
+        UserError: they exclude each other, or a track; names them.
+    """
+    paths = [str(image) for image in images]
     facts = facts_of(decisions)
     if facts.contradictions:
         raise UserError(f"Decisions contradict each other: {facts.contradictions[0].words()}")
@@ -124,8 +144,8 @@ def read_decided(
     place = {path: n for n, path in enumerate(paths)}
     pairs = np.array([[place[s.first], place[s.second]] for s in statements], np.int64)
     same = np.arange(len(statements)) < len(facts.links)
-    constraints = _of_tracks(pairs, same, paths, tracks, given or log)
-    return Decided(decisions, facts, constraints, images, tracks)
+    constraints = _of_tracks(pairs, same, paths, tracks, source)
+    return Decided(list(decisions), facts, constraints, images, tracks)
 
 
 def _pairs(path: Path, paths: list[str], tracks: TrackGroups) -> list[Decision]:

@@ -6,13 +6,11 @@ said of that image: who pulls a stranger out of a merged cluster does not contra
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from mprd.decisions.entry import Decision, Kind
-
-_JOINS = (Kind.MERGE, Kind.CONFIRM, Kind.SPLIT, Kind.MOVE)
-_PARTS = (Kind.SPLIT, Kind.NOT)
+from mprd.decisions.replay import Parting, Replay, Roots
 
 
 class Statement(NamedTuple):
@@ -79,111 +77,12 @@ class Facts:
 
     def groups(self) -> list[list[str]]:
         """Return the images that are one identity, each group of two or more."""
-        roots, found = _Roots(), dict[str, list[str]]()
+        roots, found = Roots(), dict[str, list[str]]()
         for link in self.links:
             roots.join(link.first, link.second)
         for path in roots.parent:
             found.setdefault(roots.of(path), []).append(path)
         return [paths for paths in found.values() if len(paths) > 1]
-
-
-@dataclass
-class _Group:
-    """Images of which a decision says that they are one identity."""
-
-    decision: Decision
-    members: dict[str, None]
-
-
-@dataclass
-class _Parting:
-    """Images of which a decision says that they are not one identity with others."""
-
-    decision: Decision
-    images: dict[str, None]
-    others: dict[str, None]
-    joined: list[frozenset[str]] = field(default_factory=list)  # what later ones said is one
-
-
-class _Roots:
-    """Groups that grow together (union-find)."""
-
-    def __init__(self) -> None:
-        self.parent: dict[str, str] = {}
-
-    def of(self, path: str) -> str:
-        """Return what stands for the group of a path."""
-        self.parent.setdefault(path, path)
-        while self.parent[path] != path:
-            self.parent[path] = self.parent[self.parent[path]]
-            path = self.parent[path]
-        return path
-
-    def join(self, first: str, second: str) -> None:
-        """Join the groups of two paths."""
-        self.parent[self.of(second)] = self.of(first)
-
-
-class _Replay:
-    """Decisions taken one after the other."""
-
-    def __init__(self) -> None:
-        self.groups: list[_Group] = []
-        self.partings: list[_Parting] = []
-        self.pairs: list[Decision] = []
-        self.names: dict[str, str] = {}
-        self.of: dict[str, list[_Group]] = {}  # the groups that hold a path
-        self.parted: dict[str, list[_Parting]] = {}  # the partings that name a path
-
-    def take(self, one: Decision) -> None:
-        """Take a decision, which may say something else of an image than those before."""
-        if one.kind in (Kind.MOVE, *_PARTS):
-            self._take_out(one)
-        members = joined_by(one)
-        for parting in {id(p): p for path in members for p in self.parted.get(path, [])}.values():
-            if parting.decision.kind is not Kind.DIFFERENT:
-                parting.joined.append(frozenset(members))
-        if one.kind in _JOINS:
-            group = _Group(one, dict.fromkeys(members))
-            self.groups.append(group)
-            for path in members:
-                self.of.setdefault(path, []).append(group)
-        if one.kind is Kind.SAME:
-            self.pairs.append(one)
-        if one.kind in (Kind.DIFFERENT, *_PARTS):
-            parting = _Parting(one, dict.fromkeys(one.images), dict.fromkeys(one.others))
-            self.partings.append(parting)
-            for path in (*one.images, *one.others):
-                self.parted.setdefault(path, []).append(parting)
-        if one.kind is Kind.RENAME:
-            self.names |= dict.fromkeys(one.images, one.value)
-
-    def _take_out(self, one: Decision) -> None:
-        """Take the images of a decision out of the groups that they do not belong to any more."""
-        others = set(one.others)
-        for path in one.images:
-            kept = []
-            for group in self.of.get(path, []):
-                with_others = not others.isdisjoint(group.members)
-                if with_others != (one.kind is Kind.MOVE):
-                    del group.members[path]
-                else:
-                    kept.append(group)
-            self.of[path] = kept
-        # They had their name as images of that cluster.
-        left = {self.names.get(other) for other in others}
-        for path in one.images:
-            if one.kind is Kind.MOVE:
-                self.names[path] = self.names.get(one.others[0], "")
-            elif self.names.get(path) in left:
-                self.names.pop(path, None)
-
-
-def joined_by(one: Decision) -> tuple[str, ...]:
-    """Return the images of which a decision says that they are one identity."""
-    if one.kind is Kind.SPLIT:
-        return one.images
-    return (*one.images, *one.others) if one.kind in (Kind.SAME, *_JOINS) else ()
 
 
 def facts_of(decisions: Sequence[Decision]) -> Facts:
@@ -198,7 +97,7 @@ def facts_of(decisions: Sequence[Decision]) -> Facts:
         >>> facts_of([one, two]).groups()
         [['a', 'c']]
     """
-    replay = _Replay()
+    replay = Replay()
     for one in decisions:
         replay.take(one)
     links = [Statement(one.images[0], one.others[0], one) for one in replay.pairs]
@@ -206,7 +105,7 @@ def facts_of(decisions: Sequence[Decision]) -> Facts:
         first, *rest = group.members or [""]
         links += [Statement(first, other, group.decision) for other in rest]
     links.sort(key=lambda link: link.decision.entry or float("inf"))
-    roots = _Roots()
+    roots = Roots()
     for link in links:
         roots.join(link.first, link.second)
     apart, wrong = _apart(replay.partings, roots, links)
@@ -236,7 +135,7 @@ def _moved_from(holding: Sequence[Decision], new: Decision) -> list[Contradictio
     """Return the judged pairs that tie moved images to others than those they move to."""
     if new.kind is not Kind.MOVE:
         return []
-    roots = _Roots()
+    roots = Roots()
     before = facts_of(holding)
     for link in before.links:
         roots.join(link.first, link.second)
@@ -251,7 +150,7 @@ def _moved_from(holding: Sequence[Decision], new: Decision) -> list[Contradictio
 
 
 def _apart(
-    partings: Iterable[_Parting], roots: _Roots, links: list[Statement]
+    partings: Iterable[Parting], roots: Roots, links: list[Statement]
 ) -> tuple[list[Statement], list[Contradiction]]:
     """Return a pair for each two groups that are not one identity, and what contradicts that."""
     found: dict[frozenset[str], Statement] = {}

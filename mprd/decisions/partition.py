@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mprd.decisions.entry import Decision, Kind
+from mprd.decisions.replay import standing
 
 
 def edited(
@@ -27,7 +28,7 @@ def edited(
     """
     result = np.array(numbers, np.int32)
     fresh = int(result.max(initial=-1)) + 1
-    for one in decisions:
+    for one in standing(decisions):
         images, others = (
             np.array([rows[path] for path in side if path in rows], np.int64)
             for side in (one.images, one.others)

@@ -62,7 +62,8 @@ def _found(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:
     if not left:
         return place
     by_name: dict[str, list[str]] = {}
-    for image in known.difference(place):
+    moved: dict[str, str] = {}
+    for image in images:
         by_name.setdefault(PurePosixPath(image).name, []).append(image)
     for name in left:
         near = [
@@ -71,6 +72,6 @@ def _found(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:
             if image.endswith(f"/{name}") or name.endswith(f"/{image}")
         ]
         if len(near) == 1:
-            place[name] = near[0]
-    times = Counter(place.values())
-    return {name: image for name, image in place.items() if times[image] == 1}
+            moved[name] = near[0]
+    often = Counter(moved.values())
+    return place | {name: image for name, image in moved.items() if often[image] == 1}

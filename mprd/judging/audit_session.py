@@ -39,8 +39,9 @@ class AuditSession(Asking):
         self._open = [n for n, row in enumerate(rows) if row.same == ""]
         super().__init__([shown[n] for n in self._open], out)
 
-    def _store(self, number: int, answer: Answer) -> None:
+    def _store(self, number: int, answer: Answer) -> bool:
         self._write(self._open[number], answer or "unsure")
+        return True
 
     def _forget(self, number: int) -> None:
         self._write(self._open[number], "")

@@ -1,107 +1,113 @@
-"""Which pairs should a person judge? Those on which clusterings disagree, by what hangs on it.
+"""The pairs of a finished run that are most worth judging, planned anew as answers come in."""
 
-Where one clustering joins two groups of images that another keeps apart, one answer decides about
-all of them. So disagreements are taken as wholes, largest first, and of each the nearest pair is
-shown, which is hardest to tell. After Ambiguity-aware sampling of must-link and cannot-link pairs
-(arXiv 2511.06658).
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from mprd.artifacts import CLUSTERS, GRAPH, INDEX, JUDGEMENTS, read_artifact
-from mprd.clustering.from_pairs import cluster_pairs, counted_pairs
-from mprd.clustering.graph_matrix import graph_distance, judged_distance, relation_of
-from mprd.clustering.numbering import with_single_clusters
-from mprd.config import load_config, validate
+from mprd.artifacts import CLUSTERS, INDEX, read_artifact
+from mprd.clustering.graph_matrix import relation_of
+from mprd.clustering.tracks import TrackGroups
+from mprd.config import load_config
 from mprd.data.index import name_cameras, split_rows
+from mprd.decisions.decided import Decided, decided_on
+from mprd.decisions.entry import PAIRS, Decision, Kind
+from mprd.decisions.reading import decisions_on
+from mprd.evidence.run_distance import run_distance
 from mprd.judging.session import Shown
+from mprd.judging.worth import Curve, Question, worthwhile
 from mprd.pipeline.finished import finished_run
-from mprd.system.csr import entry_rows
 
-# Stricter and more generous clusterings that those of a run are compared with.
-_EPS = (0.4, 0.5, 0.6)
-_GAMMAS = (0.02, 0.1, 0.3, 0.5)
-_JUDGED_GAMMAS = (0.05, 0.2, 0.5, 0.7)
+_UNCERTAIN = 0.75  # mean distance where a clustering without a threshold is unsure
 
 
-class Question(NamedTuple):
-    """A pair to judge.
+class Planner:
+    """Knows the clusters of a run, and what to ask next."""
 
-    Attributes:
-        a: row of one image.
-        b: row of the other.
-        moves: images that change their place by the answer, at least.
-        joined: the clustering in use has them together.
-    """
+    def __init__(self, run: Path) -> None:
+        """Read a run.
 
-    a: int
-    b: int
-    moves: int
-    joined: bool
+        Args:
+            run: its folder.
 
+        Raises:
+            UserError: the run is not finished.
+        """
+        layout = finished_run(run)
+        self._config = load_config(layout.config)
+        clusters = read_artifact(layout.final.clusters, CLUSTERS)
+        index = read_artifact(layout.index, INDEX)
+        self._rows = split_rows(index, "train")
+        self._paths = index["path"][self._rows]
+        self._cameras = name_cameras(index, self._rows)
+        self._tracks = TrackGroups.of_tracks(index["track"][self._rows])
+        self._distance = run_distance(clusters, layout, self._config, self._tracks)
+        self._relation = relation_of(self._distance)
+        self._labels = clusters["labels"][self._tracks.first]
+        self._facts: dict[frozenset[str], np.ndarray] = {}
 
-def pairs_to_judge(
-    clusters: np.ndarray, others: Sequence[np.ndarray], relation: csr_array, count: int
-) -> list[Question]:
-    """Return the disagreements of a clustering with others, those that move most images first.
+    def next(self, log: Path | None, count: int) -> list[Shown]:
+        """Return the pairs to judge next, the most worthwhile first.
 
-    Only groups that a stored pair connects are compared: of others nobody would think.
+        Args:
+            log: of decisions; None: there are none yet.
+            count: most pairs.
 
-    Args:
-        clusters: int (N,), -1 outlier: the clustering in use.
-        others: int (N,) each, -1 outlier, such as stricter and more generous ones.
-        relation: (N, N), symmetric, how near two images are.
-        count: most questions.
-    """
-    found: dict[tuple[int, int], tuple[int, float, bool]] = {}
-    for other in others:
-        for (a, b), moves, near, joined in _disagreements(clusters, other, relation):
-            if (a, b) not in found or found[a, b][0] < moves:
-                found[a, b] = moves, near, joined
-    order = sorted(found, key=lambda pair: (-found[pair][0], -found[pair][1], pair))[:count]
-    return [Question(*pair, found[pair][0], found[pair][2]) for pair in order]
+        Raises:
+            UserError: decisions contradict each other.
+        """
+        decisions = decisions_on(log, list(map(str, self._paths)))[0] if log else []
+        decided = decided_on(decisions, self._paths, self._tracks)
+        labels = self._clusters(decided)
+        settings = self._config.cluster
+        threshold = settings.threshold if settings.method == "linkage" else _UNCERTAIN
+        asked = {frozenset((*one.images, *one.others)) for one in decisions if one.kind in PAIRS}
+        found = worthwhile(
+            labels,
+            self._relation,
+            decided.constraints,
+            count + len(asked),
+            self._curve(decisions),
+            threshold,
+            self._tracks.sizes,
+        )
+        shown = [self._shown(one) for one in found]
+        return [one for one in shown if frozenset(one.paths) not in asked][:count]
 
+    def _clusters(self, decided: Decided) -> np.ndarray:
+        """Return the clusters of the tracks, with the decisions."""
+        if self._config.cluster.method == "linkage":
+            return decided.linked(self._distance, self._config.cluster)[0]
+        return decided.hold(self._labels, self._relation)
 
-def _disagreements(
-    first: np.ndarray, second: np.ndarray, relation: csr_array
-) -> Iterator[tuple[tuple[int, int], int, float, bool]]:
-    """Yield, of each two groups on which the two disagree, the nearest pair.
+    def _curve(self, decisions: Sequence[Decision]) -> Curve:
+        """Return the curve that fits the answers to pairs of this planner."""
+        known = [
+            (facts, one.kind is Kind.SAME)
+            for one in decisions
+            if one.kind in (Kind.SAME, Kind.DIFFERENT)
+            and (facts := self._facts.get(frozenset((*one.images, *one.others)))) is not None
+        ]
+        if not known:
+            return Curve()
+        facts, same = zip(*known, strict=True)
+        return Curve.fitted(np.stack(facts), np.array(same))
 
-    With it the images that move by the answer, the relation of the pair, and whether the first
-    clustering has it together.
-    """
-    one, other = with_single_clusters(first), with_single_clusters(second)
-    # A part: the images that both clusterings hold together.
-    _, part, sizes = np.unique(
-        one * (int(other.max(initial=0)) + 1) + other, return_inverse=True, return_counts=True
-    )
-    row = entry_rows(relation.indptr)
-    column = relation.indices
-    differ = (row < column) & (part[row] != part[column])
-    differ &= (one[row] == one[column]) != (other[row] == other[column])
-    a, b, near = row[differ], column[differ], relation.data[differ]
-    if not len(a):
-        return
-    pair = np.stack([np.minimum(part[a], part[b]), np.maximum(part[a], part[b])])
-    order = np.lexsort((-near, pair[1], pair[0]))
-    _, nearest = np.unique(pair[:, order], axis=1, return_index=True)
-    for n in order[nearest].tolist():
-        i, j = int(a[n]), int(b[n])
-        yield (
-            (i, j),
-            int(min(sizes[part[i]], sizes[part[j]])),
-            float(near[n]),
-            bool(one[i] == one[j]),
+    def _shown(self, question: Question) -> Shown:
+        rows = self._tracks.first[[question.a, question.b]].tolist()
+        first, second = (str(self._paths[row]) for row in rows)
+        self._facts[frozenset((first, second))] = question.facts
+        cameras = tuple(str(self._cameras[row]) for row in rows)
+        return Shown(
+            paths=(first, second),
+            cameras=(cameras[0], cameras[1]),
+            rows=(int(self._rows[rows[0]]), int(self._rows[rows[1]])),
+            moves=question.moves,
         )
 
 
 def questions(run: Path, count: int) -> list[Shown]:
-    """Return the pairs of a finished run that are most worth judging.
+    """Return the pairs of a finished run that are most worth judging, before any answer.
 
     Args:
         run: its folder.
@@ -110,33 +116,4 @@ def questions(run: Path, count: int) -> list[Shown]:
     Raises:
         UserError: the run is not finished.
     """
-    layout = finished_run(run)
-    config = load_config(layout.config)
-    clusters = read_artifact(layout.final.clusters, CLUSTERS)["labels"]
-    graph = read_artifact(layout.final.graph, GRAPH)
-    index = read_artifact(layout.index, INDEX)
-    rows = split_rows(index, "train")
-    distance = graph_distance(graph)
-    others = [_clusters(distance, method="dbscan", eps=eps, min_samples=2) for eps in _EPS]
-    others += [_clusters(distance, method="community", gamma=gamma) for gamma in _GAMMAS]
-    if config.uses_judgements:
-        judged = judged_distance(graph, read_artifact(layout.final.judgements, JUDGEMENTS))
-        others += [_clusters(judged, method="community", gamma=g) for g in _JUDGED_GAMMAS]
-    found = pairs_to_judge(clusters, others, relation_of(distance), count)
-    cameras = name_cameras(index, rows)
-    return [
-        Shown(
-            paths=(str(index["path"][rows[q.a]]), str(index["path"][rows[q.b]])),
-            cameras=(str(cameras[q.a]), str(cameras[q.b])),
-            rows=(int(rows[q.a]), int(rows[q.b])),
-            moves=q.moves,
-        )
-        for q in found
-    ]
-
-
-def _clusters(distance: csr_array, **settings: Any) -> np.ndarray:
-    values = {"eps": 0.7, "min_size": 2} | settings
-    chosen = validate({"cluster": values, "graph": {"eps_max": 0.9}}, "a comparison").cluster
-    near = counted_pairs(distance, distance.data, chosen)
-    return cluster_pairs(near, np.empty((0, 2), np.int64), chosen)[0]
+    return Planner(run).next(None, count)

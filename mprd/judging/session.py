@@ -1,18 +1,18 @@
 """The pairs of a session, and the file that answers go to."""
 
-import csv
-import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from mprd.artifacts import atomic
-from mprd.errors import UserError
+from mprd.decisions.entry import PAIRS, Decision, Kind
+from mprd.decisions.facts import Contradiction, clashes
+from mprd.decisions.log import DecisionLog, in_effect
 
 Answer = Literal["1", "0", ""]  # the same, different, cannot tell
-_HEADER = ["path_a", "path_b", "same"]
+_KINDS: dict[Answer, Kind] = {"1": Kind.SAME, "0": Kind.DIFFERENT, "": Kind.UNSURE}
+_ROUND = 10  # answers after which questions are chosen anew
 
 
 class Shown(NamedTuple):
@@ -68,8 +68,7 @@ class Asking(ABC):
         """
         with self._lock:
             if self.current is not None and number == self.answered:
-                self._store(number, answer)
-                self.answered += 1
+                self.answered += self._store(number, answer)
 
     def undo(self) -> None:
         """Take the last answer of this session back."""
@@ -79,8 +78,8 @@ class Asking(ABC):
                 self.answered -= 1
 
     @abstractmethod
-    def _store(self, number: int, answer: Answer) -> None:
-        """Write the answer to a question."""
+    def _store(self, number: int, answer: Answer) -> bool:
+        """Write the answer to a question; False: it cannot be taken."""
 
     @abstractmethod
     def _forget(self, number: int) -> None:
@@ -88,50 +87,55 @@ class Asking(ABC):
 
 
 class Session(Asking):
-    """Answers at the end of a file; pairs that it holds already are not asked again."""
+    """Answers as decisions in a log; pairs that it holds already are not asked again.
 
-    def __init__(self, questions: Sequence[Shown], out: Path) -> None:
+    Attributes:
+        log: that answers go to.
+        clash: the answer that was given contradicts earlier decisions, which are these; None: all
+            is well. Nothing was written: `retract` one of them, or answer otherwise.
+    """
+
+    def __init__(
+        self,
+        questions: Sequence[Shown],
+        log: DecisionLog,
+        more: Callable[[int], Sequence[Shown]] | None = None,
+    ) -> None:
         """Begin, or continue.
 
         Args:
             questions: in the order in which they are asked.
-            out: CSV `path_a,path_b,same`; made if it is not there.
-
-        Raises:
-            UserError: the file is there but holds something else.
+            log: of the run.
+            more: returns so many questions in view of the answers so far; None: the questions
+                stay as they are.
         """
-        before = _read(out)
-        known = {frozenset(row[:2]) for row in before}
-        super().__init__([q for q in questions if frozenset(q.paths) not in known], out)
-        # An editor may have left the last line open: the next answer would be glued to it.
-        if not out.is_file() or not out.read_bytes().endswith(b"\n"):
-            self._write(before)
+        judged = [one for one in in_effect(log.entries) if one.kind in PAIRS]
+        known = {frozenset((*one.images, *one.others)) for one in judged}
+        super().__init__([q for q in questions if frozenset(q.paths) not in known], log.path)
+        self.log, self.clash = log, list[Contradiction]()
+        self._more = more
+        self._entries: list[int] = []
+        self._refused: Answer = ""
 
-    def _store(self, number: int, answer: Answer) -> None:
-        with self.out.open("a", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerow([*self.questions[number].paths, answer])
-            file.flush()
-            os.fsync(file.fileno())
+    def retract(self, entry: int) -> None:
+        """Take an earlier decision back that contradicts the answer, and give the answer again."""
+        if any(entry == one.entry for clash in self.clash for one in clash.entries):
+            self.log.undo(entry)
+            self.answer(self.answered, self._refused)
+
+    def _store(self, number: int, answer: Answer) -> bool:
+        pair = self.questions[number].paths
+        decision = Decision(_KINDS[answer], pair[:1], pair[1:])
+        self.clash = clashes(in_effect(self.log.entries), decision)
+        self._refused = answer
+        if self.clash:
+            return False
+        self._entries.append(self.log.append(decision).entry)
+        done, left = number + 1, len(self.questions) - number - 1
+        if self._more is not None and left and not done % _ROUND:
+            self.questions = [*self.questions[:done], *self._more(left)]
+        return True
 
     def _forget(self, number: int) -> None:
-        self._write(_read(self.out)[:-1])
-
-    def _write(self, rows: list[list[str]]) -> None:
-        with (
-            atomic(self.out) as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as file,
-        ):
-            csv.writer(file).writerows([_HEADER, *rows])
-
-
-def _read(path: Path) -> list[list[str]]:
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))
-    if not rows or rows[0] != _HEADER or any(len(row) != len(_HEADER) for row in rows):
-        raise UserError(
-            f"{path} is no file of answers. Its first line must be {','.join(_HEADER)}, and each "
-            "line must have three cells. Name another file with --out."
-        )
-    return rows[1:]
+        self.clash = []
+        self.log.undo(self._entries.pop())

@@ -31,7 +31,9 @@ def two(found):
 def test_a_merge_holds_at_once(page, run):
     (a, first), (b, second) = two(state(page))
     answer = act(page, "merge", clusters=[a, b])
-    assert clusters(answer["state"])[min(a, b) if len(first) == len(second) else a] == first | second
+    assert (
+        clusters(answer["state"])[min(a, b) if len(first) == len(second) else a] == first | second
+    )
     (one,) = read_decisions(run.decisions)
     assert (one.kind, len(one.images) + len(one.others)) == ("merge", len(first | second))
 
@@ -131,9 +133,7 @@ def test_a_contradiction_in_the_log_is_shown(page, run):
 def test_what_was_decided_elsewhere_is_told(page, run):
     (a, _), (b, _) = two(state(page))
     old = state(page)["revision"]
-    DecisionLog(run.decisions).append(
-        read_like_confirm(page, a)
-    )
+    DecisionLog(run.decisions).append(read_like_confirm(page, a))
     answer = act(page, "merge", clusters=[a, b], revision=old)
     assert "decided meanwhile" in answer["problem"]
     assert any(answer["state"]["confirmed"])

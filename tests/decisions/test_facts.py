@@ -100,3 +100,14 @@ def test_edits_show_at_once(said, expected):
     found = edited(np.array([0, 0, 0, 1, 1, -1]), rows, log(said))
     assert found.tolist() == expected
     assert edited(found, rows, log(said)).tolist() == expected, "what holds changes nothing"
+
+
+def test_edits_of_edits_change_nothing():
+    rows = {path: n for n, path in enumerate("abcdef")}
+    said = log(
+        ("merge", "abc", "de"), ("split", "b", "acde"), ("not", "a", "cde"), ("move", "f", "a")
+    )
+    start = np.array([0, 0, 0, 1, 1, -1])
+    found = edited(start, rows, said)
+    assert found.tolist() == [3, 2, 0, 0, 0, 3]
+    assert edited(found, rows, said).tolist() == found.tolist()

@@ -13,6 +13,7 @@ from mprd.cli.app import app
 from mprd.clustering.agreement import pair_quality
 from mprd.data.index import split_rows
 from mprd.decisions.answers import read_answers
+from mprd.decisions.log import DecisionLog
 from mprd.errors import UserError
 from mprd.judging.audit_file import audit_words, estimate_rows, read_audit
 from mprd.judging.audit_session import audit_session
@@ -109,8 +110,8 @@ def test_audits_and_answers_are_not_mixed_up(run):
     judge(run)
     with pytest.raises(UserError, match="answers of an audit, which measure clusters"):
         read_answers(run.audit, dict.fromkeys(identities(run), 0))
-    with pytest.raises(UserError, match="no file of answers"):
-        Session([], run.audit)
+    with pytest.raises(UserError, match="no file of decisions"):
+        Session([], DecisionLog(run.audit))
     run.audit.write_text("path_a,path_b,same\na,b,1\n")
     with pytest.raises(UserError, match="no file of `mprd audit`"):
         audit_session(run.folder, 20)

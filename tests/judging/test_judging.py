@@ -1,6 +1,5 @@
 """Judging pairs: which are asked, that nothing is lost, who is let in, and the page by keys."""
 
-import csv
 import http.client
 import os
 import re
@@ -13,13 +12,12 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.sparse import csr_array
 
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact
+from mprd.decisions.entry import Decision, Kind
+from mprd.decisions.log import DecisionLog, in_effect, read_decisions
 from mprd.errors import UserError
-from mprd.judging.questions import pairs_to_judge, questions
+from mprd.judging.questions import questions
 from mprd.judging.server import JudgingServer
 from mprd.judging.session import Session, Shown
 from mprd.pipeline.layout import RunLayout
@@ -32,75 +30,49 @@ def shown(count: int) -> list[Shown]:
     return [Shown((f"a{n}.jpg", f'"b,{n}.jpg'), ("gate", ""), (n, n + 1), n) for n in range(count)]
 
 
-def rows(path) -> list[list[str]]:
-    with path.open(newline="") as file:
-        return list(csv.reader(file))[1:]
+def session_of(count: int, out) -> Session:
+    return Session(shown(count), DecisionLog(out))
 
 
-@given(st.integers(2, 14), st.integers(0, 2**32 - 1), st.integers(1, 30))
-def test_the_questions_are_the_disagreements(count, seed, most):
-    rng = np.random.default_rng(seed)
-    a, *others = (rng.integers(-1, 4, count) for _ in range(3))
-    near = rng.random((count, count)) * (rng.random((count, count)) < 0.5)
-    near = np.maximum(near, near.T)
-    np.fill_diagonal(near, 1)
-    found = pairs_to_judge(a, others, csr_array(near), most)
-
-    def together(x, i, j):
-        return x[i] == x[j] and x[i] >= 0
-
-    expected: dict = {}
-    for b in others:
-
-        def part(i, b=b):
-            return frozenset(
-                j for j in range(count) if j == i or (together(a, i, j) and together(b, i, j))
-            )
-
-        best: dict = {}
-        for i in range(count):
-            for j in range(i + 1, count):
-                if near[i, j] > 0 and together(a, i, j) != together(b, i, j):
-                    key = frozenset((part(i), part(j)))
-                    best[key] = max(best.get(key, (0, 0, 0)), (near[i, j], -i, -j))
-        for key, (_, i, j) in best.items():
-            expected[-i, -j] = max(expected.get((-i, -j), 0), min(map(len, key)))
-    order = sorted(expected, key=lambda pair: (-expected[pair], -near[pair], pair))[:most]
-    assert [(q.a, q.b, q.moves) for q in found] == [(*pair, expected[pair]) for pair in order]
-    assert all(q.joined == together(a, q.a, q.b) for q in found)
+def said(path) -> list[str]:
+    """The decisions that hold, by kind."""
+    return [one.kind.value for one in in_effect(read_decisions(path))]
 
 
 def test_answers_are_kept_and_taken_back(tmp_path):
-    out = tmp_path / "answers.csv"
-    session = Session(shown(3), out)
+    out = tmp_path / "decisions.csv"
+    session = session_of(3, out)
     session.answer(0, "1")
     session.answer(0, "0")  # the page was sent twice
     session.answer(1, "")
-    assert rows(out) == [["a0.jpg", '"b,0.jpg', "1"], ["a1.jpg", '"b,1.jpg', ""]]
+    first, second = in_effect(read_decisions(out))
+    assert (first.kind, first.images, first.others) == ("same", ("a0.jpg",), ('"b,0.jpg',))
+    assert second.kind == "unsure"
     session.undo()
-    assert rows(out) == [["a0.jpg", '"b,0.jpg', "1"]]
+    assert said(out) == ["same"]
     session.answer(1, "0")
-    again = Session(shown(3), out)
+    again = session_of(3, out)
     assert [q.rows for q in again.questions] == [(2, 3)], "what is answered is not asked again"
     again.undo()
-    assert len(rows(out)) == 2, "answers of another session are not taken back"
+    assert said(out) == ["same", "different"], "answers of another session are not taken back"
     again.answer(0, "1")
     assert again.current is None
     again.answer(1, "1")
-    assert len(rows(out)) == 3
+    session.undo()
+    assert said(out) == ["same", "same"], "each session takes back its own answers"
 
 
 def test_another_file_is_not_touched(tmp_path):
     out = tmp_path / "other.csv"
     out.write_text("path,identity\na,1\n")
-    with pytest.raises(UserError, match="is no file of answers"):
-        Session(shown(1), out)
+    with pytest.raises(UserError, match="is no file of decisions"):
+        session_of(1, out)
     assert out.read_text() == "path,identity\na,1\n"
 
 
 def test_a_double_click_is_one_answer(tmp_path):
     for attempt in range(20):
-        session = Session(shown(3), tmp_path / f"{attempt}.csv")
+        session = session_of(3, tmp_path / f"{attempt}.csv")
         together = threading.Barrier(4)
 
         def click(session=session, together=together):
@@ -113,20 +85,83 @@ def test_a_double_click_is_one_answer(tmp_path):
         for thread in threads:
             thread.join()
         assert session.answered == 1
-        assert len(rows(session.out)) == 1
+        assert len(said(session.out)) == 1
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_a_file_that_was_edited_goes_on(tmp_path, end):
+def test_a_file_of_an_older_mprd_goes_on(tmp_path, end):
     out = tmp_path / "answers.csv"
     out.write_bytes(f"path_a,path_b,same\nx,y,1{end}".encode())
-    Session(shown(1), out).answer(0, "0")
-    assert rows(out) == [["x", "y", "1"], ["a0.jpg", '"b,0.jpg', "0"]]
-    assert Session(shown(1), out).current is None
+    session_of(1, out).answer(0, "0")
+    assert said(out) == ["same", "different"]
+    assert session_of(1, out).current is None
+
+
+def test_contradictions_show_where_they_arise(tmp_path):
+    log = DecisionLog(tmp_path / "decisions.csv")
+    log.append(Decision(Kind.MERGE, ("a0.jpg", "c.jpg"), ('"b,0.jpg',)))
+    session = Session(shown(2), log)
+    with serving(session) as server:
+        root = f"/{server.token}/"
+        assert ask(server, "POST", root + "answer", "verdict=different&number=0")[0] == 303
+        page = ask(server, "GET", root)[1]
+        assert "Question 1 of 2" in page
+        assert "entry 1" in page
+        assert "merge a0.jpg, c.jpg with" in page
+        assert "the new decision: a0.jpg is not the same as" in page
+        assert said(log.path) == ["merge"], "it was not taken"
+        ask(server, "POST", root + "answer", "verdict=retract&number=7")
+        assert said(log.path) == ["merge"], "entry 7 is no part of it"
+        ask(server, "POST", root + "answer", "verdict=retract&number=1")
+        assert said(log.path) == ["different"]
+        assert "Question 2 of 2" in ask(server, "GET", root)[1]
+
+
+def test_questions_are_chosen_anew(tmp_path):
+    asked = []
+
+    def more(count: int) -> list[Shown]:
+        asked.append(count)
+        return shown(40)[30 : 30 + count]
+
+    session = Session(shown(14), DecisionLog(tmp_path / "d.csv"), more)
+    for number in range(14):
+        session.answer(number, "0")
+    assert asked == [4]
+    assert session.questions[10].paths[0] == "a30.jpg"
+    assert session.current is None
+
+
+def test_the_end_applies(tmp_path):
+    done = []
+
+    def apply() -> str:
+        done.append(1)
+        if len(done) == 2:
+            raise UserError("it is in use")
+        return "3 decisions hold"
+
+    session = session_of(1, tmp_path / "d.csv")
+    with JudgingServer(session, lambda row: PIXEL, apply=apply) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        root = f"/{server.token}/"
+        page = ask(server, "GET", root)[1]
+        assert "Do both pictures show the same individual? Question 1 of 1." in page
+        assert "Apply" not in page
+        ask(server, "POST", root + "answer", "verdict=same&number=0")
+        page = ask(server, "GET", root)[1]
+        assert "1 answers are in" in page
+        assert "takes seconds and trains nothing" in page
+        for words in ("3 decisions hold", "it is in use"):
+            assert ask(server, "POST", root + "answer", "verdict=apply")[0] == 303
+            assert words in ask(server, "GET", root)[1]
+        server.shutdown()
+        thread.join()
 
 
 def test_a_port_in_use_is_a_sentence(doubtful_run):
-    with serving(Session(shown(1), doubtful_run.folder / "a.csv")) as server:
+    with serving(session_of(1, doubtful_run.folder / "a.csv")) as server:
         used = str(server.server_port)
         line = [sys.executable, "-m", "mprd.cli", "answer", "--run", str(doubtful_run.folder)]
         done = subprocess.run(
@@ -156,7 +191,7 @@ def ask(server, method: str, path: str, body: str = "", **headers: str) -> tuple
 
 
 def test_nobody_is_let_in_without_the_token(tmp_path):
-    session = Session(shown(2), tmp_path / "answers.csv")
+    session = session_of(2, tmp_path / "answers.csv")
     with serving(session) as server:
         assert server.server_address[0] == "127.0.0.1"
         root = f"/{server.token}/"
@@ -167,17 +202,17 @@ def test_nobody_is_let_in_without_the_token(tmp_path):
         body = "verdict=same&number=0"
         assert ask(server, "POST", "/answer", body)[0] == 404
         assert ask(server, "POST", root + "answer", body, Host="evil.example")[0] == 404
-        assert rows(session.out) == []
+        assert said(session.out) == []
         for bad in ("", "verdict=none&number=0", "verdict=same&number=x", "verdict=same&number=7"):
             assert ask(server, "POST", root + "answer", bad)[0] == 303
-        assert rows(session.out) == []
+        assert said(session.out) == []
         assert ask(server, "POST", root + "answer", body)[0] == 303
-        assert len(rows(session.out)) == 1
+        assert len(said(session.out)) == 1
 
 
 def test_names_of_files_are_text(tmp_path):
     hostile = [Shown(("<script>x()</script>", "b"), ("<b>", ""), (0, 1), 2)]
-    with serving(Session(hostile, tmp_path / "answers.csv")) as server:
+    with serving(Session(hostile, DecisionLog(tmp_path / "answers.csv"))) as server:
         page = ask(server, "GET", f"/{server.token}/")[1]
     assert "<script>x()" not in page
     assert "&lt;script&gt;x()" in page
@@ -206,13 +241,13 @@ def test_a_run_raises_questions(doubtful_run):
 
 
 def test_by_keys_in_a_browser(tmp_path, browser):
-    session = Session(shown(3), tmp_path / "answers.csv")
+    session = session_of(3, tmp_path / "answers.csv")
     with serving(session) as server:
         page = browser.new_page()
-        asked, said = [], []
+        asked, told = [], []
         page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("console", lambda message: told.append(message.text))
+        page.on("pageerror", lambda error: told.append(str(error)))
         page.goto(server.address)
         assert "1 of 3" in page.inner_text("body")
         assert page.locator("figure img").count() == 2
@@ -225,8 +260,8 @@ def test_by_keys_in_a_browser(tmp_path, browser):
             page.get_by_role("button", name="different").click()
         assert "That is all, thank you. 3 answers" in page.inner_text("body")
         page.close()
-    assert [row[2] for row in rows(session.out)] == ["1", "", "0"]
-    assert said == []
+    assert said(session.out) == ["same", "unsure", "different"]
+    assert told == []
     assert [url for url in asked if not url.startswith((server.address, "data:"))] == []
 
 
@@ -250,4 +285,4 @@ def test_nothing_is_lost_at_a_kill(doubtful_run, tmp_path):
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         child.stdout.close()
-    assert [row[2] for row in rows(out)] == ["0"]
+    assert said(out) == ["different"]

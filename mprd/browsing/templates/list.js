@@ -33,18 +33,21 @@ export class List {
     const start = scrollY - this.root.offsetTop;
     const first = this.at(start - innerHeight / 2), last = this.at(start + 1.5 * innerHeight);
     const wanted = new Set();
+    let previous = null; // the order of the elements is that of the eye and of Tab
     for (let n = first; n <= last && n < this.keys.length; n++) {
       const key = this.keys[n], card = this.draw(key, this.cards.get(key));
       wanted.add(key);
       if (card !== this.cards.get(key)) {
-        this.cards.get(key)?.remove();
+        this.cards.get(key)?.replaceWith(card);
         this.cards.set(key, card);
       }
       const top = `${this.tops[n]}px`;
       if (card.style.top !== top) card.style.top = top;
       card.setAttribute("aria-posinset", n + 1);
       card.setAttribute("aria-setsize", this.keys.length);
-      if (!card.isConnected) this.root.append(card);
+      const after = previous ? previous.nextSibling : this.root.firstChild;
+      if (after !== card) this.root.insertBefore(card, after);
+      previous = card;
     }
     for (const [key, card] of this.cards) {
       if (!wanted.has(key)) { card.remove(); this.cards.delete(key); }

@@ -1,0 +1,128 @@
+"""Commands by which people judge pairs, and let their decisions hold."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mprd.cli.app import RESULTS_PANEL, OwnDeviceOption, app
+from mprd.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mprd.judging.session import Asking
+    from mprd.pipeline.layout import RunLayout
+
+
+@app.command(rich_help_panel=RESULTS_PANEL)
+def answer(
+    run: Annotated[Path, typer.Option(help="Folder of a finished run.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Log for the answers. Default: decisions.csv of the run.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Largest number of pairs to ask about.")] = 100,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Judge pairs on a local page.
+
+    It begins with the pairs whose answer is likely to change most. Answers go to decisions.csv of
+    the run. `mprd apply`, or the button at the end of the page, lets them hold in the clusters.
+
+    Example: mprd answer --run results/crops
+    """
+    from mprd.decisions.log import DecisionLog
+    from mprd.judging.questions import Planner
+    from mprd.judging.session import Session
+    from mprd.pipeline.layout import RunLayout
+    from mprd.stages.apply import apply_decisions
+
+    layout, planner = RunLayout(run), Planner(run)
+    log = DecisionLog(out or layout.decisions, layout.folder / "answers.csv" if not out else None)
+    for note in log.notes:
+        print(f"note: {note}")
+    session = Session(planner.next(log.path, count), log, lambda n: planner.next(log.path, n))
+    if session.current is None:
+        print("There is nothing to judge: you answered every pair whose answer changes anything.")
+        return
+    own = None if out else lambda: apply_decisions(run).words()
+    _judge(session, layout, port, browser=browser, apply=own)
+    if own is not None:
+        print(f"Next, let them hold in the clusters: mprd apply {run}")
+
+
+@app.command(rich_help_panel=RESULTS_PANEL)
+def apply(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+) -> None:
+    """Let the decisions of a run hold in its final clusters, in seconds.
+
+    Clusters that are one identity are joined, those that are not are parted, and the other images
+    are clustered again around them. Numbers and names stay. Nothing is trained.
+
+    Example: mprd apply results/crops
+    """
+    from mprd.pipeline.layout import run_of
+    from mprd.stages.apply import apply_decisions
+
+    if not run_of(run).decisions.is_file():
+        raise UserError(f"{run} has no decisions yet. Make some: mprd answer --run {run}")
+    print(apply_decisions(run).words())
+
+
+@app.command(rich_help_panel=RESULTS_PANEL)
+def audit(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    start: Annotated[
+        bool, typer.Option("--start", help="Measure the clusters before training.")
+    ] = False,
+    count: Annotated[int, typer.Option(min=20, help="Pairs of a new audit.")] = 50,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    device: OwnDeviceOption = None,
+) -> None:
+    """Measure the clusters: judge pairs that are drawn at random.
+
+    The answers give pair precision and pair recall with 95 % intervals. They stay in audit.csv of
+    the run; a second call goes on where you stopped, or tells the result. They only measure: no
+    cluster is made from them. Audit both clusters, with and without --start, to know whether
+    training made them better.
+
+    Example: mprd audit results/crops
+    """
+    from mprd.judging.audit_file import audit_words
+    from mprd.judging.audit_session import audit_session
+    from mprd.pipeline.layout import RunLayout
+
+    layout = RunLayout(run)
+    session = audit_session(run, count, device, start=start)
+    if session.current is not None:
+        _judge(session, layout, port, browser=browser)
+    print(f"{run}: {audit_words(layout, start=start)}")
+
+
+def _judge(
+    session: "Asking",
+    layout: "RunLayout",
+    port: int,
+    *,
+    browser: bool,
+    apply: "Callable[[], str] | None" = None,
+) -> None:
+    """Show the pairs of a session on a local page, until Ctrl-C."""
+    from mprd.cli.pages import show_page
+    from mprd.judging.server import JudgingServer
+    from mprd.report.page.thumbnails import Thumbnails
+
+    pictures = Thumbnails(layout.pixels)
+    show_page(
+        lambda free: JudgingServer(
+            session, lambda row: pictures.addresses([row], 512)[row], free, apply
+        ),
+        port,
+        f"{len(session.questions)} pairs",
+        layout.folder,
+        browser=browser,
+    )
+    print(f"{session.answered} answers in {session.out}")

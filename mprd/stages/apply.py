@@ -1,0 +1,81 @@
+"""`mprd apply`: the decisions of a run hold in its final clusters, without training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mprd.artifacts import CLUSTERS, INDEX, read_artifact
+from mprd.clustering.numbering import numbers_of
+from mprd.config import load_config
+from mprd.data.index import split_rows
+from mprd.decisions.log import in_effect, read_decisions
+from mprd.errors import FINAL
+from mprd.pipeline.finished import finished_run
+from mprd.pipeline.run_lock import require_free
+from mprd.stages.cluster_csv import names_in, write_cluster_csv
+from mprd.stages.run_stage import run_stage
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What decisions did to the clusters of a run.
+
+    Attributes:
+        decisions: that hold.
+        before: clusters and outliers, in words.
+        after: likewise.
+        moved: images that are in a cluster of another number now.
+        table: the table that was written.
+    """
+
+    decisions: int
+    before: str
+    after: str
+    moved: int
+    table: Path
+
+    def words(self) -> str:
+        """Return what was done, in two sentences."""
+        many = "decision holds" if self.decisions == 1 else "decisions hold"
+        return (
+            f"{self.decisions:,} {many} in {self.table}: {self.before} before, {self.after} now. "
+            f"{self.moved:,} image{'' if self.moved == 1 else 's'} changed the cluster."
+        )
+
+
+def apply_decisions(run: Path) -> Applied:
+    """Make the final clusters of a finished run again, with its `decisions.csv`.
+
+    Nothing is embedded or trained. `final/clusters.h5` and `final/clusters.csv` are written; a
+    cluster keeps the number and the name that the table had. `mprd run` makes the same clusters.
+
+    Args:
+        run: its folder.
+
+    Raises:
+        UserError: the run is not finished, a workflow works on it, or decisions contradict each
+            other; nothing is changed then.
+    """
+    layout = finished_run(run)
+    require_free([layout])
+    config = load_config(layout.config)
+    images = read_artifact(layout.index, INDEX)
+    old = read_artifact(layout.final.clusters, CLUSTERS)
+    before = numbers_of(old["labels"], old["number"])
+    run_stage("cluster", layout, config, step=FINAL)
+    new = read_artifact(layout.final.clusters, CLUSTERS)
+    after, rows = numbers_of(new["labels"], new["number"]), split_rows(images, "train")
+    table = layout.final.table
+    write_cluster_csv(table, images, rows, after, new["membership"], names=names_in(new))
+    log = layout.decisions
+    count = len(in_effect(read_decisions(log))) if log.is_file() else 0
+    return Applied(count, _words(before), _words(after), int((before != after).sum()), table)
+
+
+def _words(numbers: np.ndarray) -> str:
+    clusters, outliers = len(np.unique(numbers[numbers >= 0])), int((numbers < 0).sum())
+    return (
+        f"{clusters:,} cluster{'' if clusters == 1 else 's'} and "
+        f"{outliers:,} outlier{'' if outliers == 1 else 's'}"
+    )

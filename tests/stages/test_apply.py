@@ -1,0 +1,126 @@
+"""`mprd apply`: decisions hold in the final clusters, numbers and names stay."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mprd.artifacts import CLUSTERS, read_artifact
+from mprd.config import dump_yaml, load_config
+from mprd.decisions.entry import Decision, Kind
+from mprd.decisions.log import DecisionLog
+from mprd.errors import FINAL
+from mprd.pipeline.layout import RunLayout
+from mprd.stages.run_stage import run_stage
+from tests.stages.pipeline import changed
+
+
+@pytest.fixture(params=["judged", "linkage"])
+def done(request, judged_run, tmp_path):
+    """A finished run, by communities or by average linkage."""
+    run = RunLayout(shutil.copytree(judged_run.folder, tmp_path / "run"))
+    config = load_config(run.config)
+    if request.param == "linkage":
+        linked = {"method": "linkage", "gamma": 0.1, "threshold": 0.6, "min_size": 2}
+        config = changed(config, cluster=linked)
+        run.config.write_text(dump_yaml(config))
+        run.final.table.unlink()
+        run_stage("cluster", run, config, step=FINAL)
+        run_stage("export", run, config, step=FINAL)
+    return run
+
+
+def clusters(run) -> pd.Series:
+    table = pd.read_csv(run.final.table)
+    return table.set_index("path")["cluster"]
+
+
+def members(found: pd.Series, number: int) -> tuple[str, ...]:
+    return tuple(found.index[found == number])
+
+
+def test_decisions_hold_and_the_rest_stays(cli, done):
+    before = clusters(done)
+    model = done.epoch(1).model.stat().st_mtime_ns
+    first, second = (int(n) for n in before[before >= 0].value_counts().index[:2])
+    log = DecisionLog(done.decisions)
+    merged = log.append(Decision(Kind.MERGE, members(before, second), members(before, first)))
+    log.append(Decision(Kind.RENAME, members(before, second), value="Anna"))
+    code, said, err = cli("apply", done.folder)
+    assert code == 0, err
+    assert said.splitlines()[-1].startswith(f"2 decisions hold in {done.final.table}: ")
+    after = clusters(done)
+    joined = members(before, first) + members(before, second)
+    assert set(after[list(joined)]) == {second}, "the number of the first that was named"
+    names = pd.read_csv(done.final.table, keep_default_na=False).set_index("path")["name"]
+    assert set(names[list(joined)]) == {"Anna"}
+    assert (names[after != second] == "").all()
+    assert done.epoch(1).model.stat().st_mtime_ns == model
+
+    # One image leaves, by itself; it gets a number that nobody had.
+    one = joined[0]
+    log.append(Decision(Kind.SPLIT, (one,), joined[1:]))
+    log.append(Decision(Kind.CONFIRM, (one,)))
+    assert cli("apply", done.folder)[0] == 0
+    now = clusters(done)
+    assert now[one] > max(before.max(), after.max())
+    assert set(now[list(joined[1:])]) == {second}
+    table = done.final.table.read_bytes()
+    assert cli("apply", done.folder)[0] == 0
+    assert done.final.table.read_bytes() == table, "applied twice is applied once"
+
+    # All taken back: the clusters are those of the run, with their numbers.
+    for entry in [one.entry for one in log.entries if one.kind is not Kind.UNDO]:
+        log.undo(entry)
+    assert merged.entry == 1
+    assert cli("apply", done.folder)[0] == 0
+    assert clusters(done).equals(before)
+
+
+def test_what_follows_holds_and_a_contradiction_changes_nothing(cli, done):
+    before = clusters(done)
+    a, b, c = (members(before, n)[0] for n in sorted(set(before) - {-1})[:3])
+    log = DecisionLog(done.decisions)
+    log.append(Decision(Kind.SAME, (a,), (b,)))
+    log.append(Decision(Kind.DIFFERENT, (b,), (c,)))
+    assert cli("apply", done.folder)[0] == 0
+    after = clusters(done)
+    assert after[a] == after[b] != after[c]
+    files = done.final.table.read_bytes(), done.final.clusters.read_bytes()
+    log.append(Decision(Kind.SAME, (a,), (c,)))
+    code, _, err = cli("apply", done.folder)
+    assert (code, "entry 2" in err, "entry 3" in err) == (2, True, True), err
+    assert (done.final.table.read_bytes(), done.final.clusters.read_bytes()) == files
+
+
+def test_images_that_are_listed_otherwise_are_found(cli, done):
+    before = clusters(done)
+    a, b = (members(before, n)[0] for n in sorted(set(before) - {-1})[:2])
+    log = DecisionLog(done.decisions)
+    log.append(Decision(Kind.SAME, (f"day_1/{a}",), (f"day_1/{b}",)))
+    log.append(Decision(Kind.SAME, ("gone.png",), (b,)))
+    code, said, err = cli("apply", done.folder)
+    assert code == 0, err
+    assert "1 images of" in said
+    assert clusters(done)[a] == clusters(done)[b]
+
+
+def test_nothing_to_apply_is_said(cli, done):
+    code, _, err = cli("apply", done.folder)
+    assert (code, "has no decisions yet" in err) == (2, True), err
+
+
+def test_the_run_comes_to_the_same_clusters(done):
+    before = clusters(done)
+    first, second = (int(n) for n in before[before >= 0].value_counts().index[:2])
+    DecisionLog(done.decisions).append(
+        Decision(Kind.MERGE, members(before, first), members(before, second))
+    )
+    config = load_config(done.config)
+    run_stage("cluster", done, config, step=FINAL)
+    run_stage("export", done, config, step=FINAL)
+    one = clusters(done)
+    assert set(one[list(members(before, second))]) == {first}
+    labels = read_artifact(done.final.clusters, CLUSTERS)["labels"]
+    assert labels.max() + 1 == len(np.unique(one[one >= 0]))

@@ -83,8 +83,8 @@ class Run:
         time = self.index["time"][self.rows].astype(float)
         camera = self.index["camera"][self.rows]
         unit = str(self.index.attributes["time_unit"])
-        known = np.unique(time[~np.isnan(time)])
-        ends = [time_words(float(one), unit) for one in (known[:1], known[-1:]) if len(one)]
+        known = np.unique(time[~np.isnan(time)]).tolist()
+        ends = [time_words(one, unit) for one in (*known[:1], *known[-1:])]
         return {
             "paths": self.paths,
             "camera": camera.tolist(),

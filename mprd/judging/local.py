@@ -90,6 +90,7 @@ class LocalServer(ThreadingHTTPServer):
 
     longest = 1000
     daemon_threads = True
+    request_queue_size = _MOST_CONNECTIONS
 
     def __init__(self, port: int = 0) -> None:
         """Bind.
@@ -231,6 +232,8 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def _send(self, reply: Reply, nonce: str) -> None:
+        if self.request_version == "HTTP/0.9":  # it has no headers
+            self.request_version = "HTTP/1.0"
         self.send_response(reply.status)
         headers = {"Content-Type": reply.kind, "Content-Length": str(len(reply.body))}
         headers |= {"Cache-Control": "no-store"} | _HEADERS

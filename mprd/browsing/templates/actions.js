@@ -1,5 +1,5 @@
 // What a person does: one action each, said in the line at the foot of the page.
-import { act, clusters, state, title } from "./model.js";
+import { act, changed, clusters, state } from "./model.js";
 import { chosen, current } from "./card.js";
 import { askClash, askName, compare } from "./dialogs.js";
 
@@ -21,6 +21,7 @@ export async function perform(wish) {
   if (answer.problem) return say(answer.problem, true);
   if (wish.action !== "rename") chosen.rows.clear();
   if (wish.action === "merge") chosen.clusters.clear();
+  changed();
   say(answer.done);
   return answer;
 }
@@ -34,7 +35,7 @@ export const merge = async () => {
   if (picked.size >= 2) return perform({ action: "merge", clusters: [...picked] });
   if (picked.size === 1 && number() !== null) picked.add(number());
   if (picked.size === 2) return look(...picked);
-  const one = number() ?? [...picked][0], near = clusters.get(one)?.near[0];
+  const one = number(), near = clusters.get(one)?.near[0];
   if (near) return look(one, near[0]);
   return say("Choose two clusters: the box before their number, or the key a.", true);
 };
@@ -74,4 +75,3 @@ export async function apply() {
     button.disabled = false;
   }
 }
-export { title };

@@ -50,13 +50,14 @@ function showChosen() {
     parts.push(element("b", {}, `${rows} picture${rows === 1 ? "" : "s"}`),
       make("split", "Split off (s)", "They are one other identity"),
       make("not", "Not this one (n)", "Each of them leaves its cluster"));
-    if (current.key?.[0] === "c") {
-      parts.push(make("move", `Move to ${title(Number(current.key.slice(1)))} (g)`, "To the cluster with the frame"));
+    const here = current.key?.[0] === "c" ? Number(current.key.slice(1)) : -1;
+    if (here >= 0 && [...chosen.rows].some(row => state.numbers[row] !== here)) {
+      parts.push(make("move", `Move to ${title(here)} (g)`, "To the cluster with the frame"));
     }
   }
   if (groups) {
     parts.push(element("b", {}, [...chosen.clusters].map(title).join(", ")),
-      make("merge", groups > 1 ? "Merge (m)" : "Merge with the current one (m)", "They are one identity"));
+      groups > 1 ? make("merge", "Merge (m)", "They are one identity") : "Choose another one to merge.");
   }
   parts.push(make("clear", "None (Esc)", "Choose nothing"));
   field("chosen").replaceChildren(...parts);

@@ -2,9 +2,10 @@
 export const images = {};
 export let state = null;
 export let clusters = new Map(); // number -> cluster
-let listeners = [];
+const listeners = [];
 
 export const onChange = listener => listeners.push(listener);
+export const changed = () => listeners.forEach(listener => listener());
 
 export async function load() {
   Object.assign(images, await (await fetch("images")).json());
@@ -28,7 +29,7 @@ function take(found) {
   for (const one of clusters.values()) {
     one.rows.sort((a, b) => found.confidence[a] - found.confidence[b] || a - b);
   }
-  listeners.forEach(listener => listener());
+  changed();
 }
 
 export const outliers = () => Object.keys(state.outliers).map(Number);

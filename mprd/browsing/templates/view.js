@@ -45,14 +45,16 @@ function rowFits() {
 
 const found = (text, rows) => rows.some(row => images.paths[row].toLowerCase().includes(text));
 
+const isNumber = text => /^\d+$/.test(text) && clusters.has(Number(text));
+
 function clusterFits() {
   const fits = rowFits(), least = Number(value("least")) || 0;
   const most = Number(value("most")) || Infinity, doubt = Number(value("doubt")) || 0;
   const sure = value("sure"), text = value("find").toLowerCase();
   return one => one.rows.length >= least && one.rows.length <= most && one.doubt >= doubt
     && (!sure || one.confirmed === (sure === "yes"))
-    && (!text || String(one.number) === text || one.name.toLowerCase().includes(text)
-      || found(text, one.rows))
+    && (!text || one.name.toLowerCase().includes(text)
+      || (isNumber(text) ? String(one.number) === text : found(text, one.rows)))
     && (!fits || one.rows.some(fits));
 }
 

@@ -40,6 +40,6 @@ def browse(
         browser=browser,
     )
     count = len(in_effect(desk.log.entries))
-    print(f"{count:,} decisions in {desk.log.path}")
+    print(f"{count:,} decision{'' if count == 1 else 's'} in {desk.log.path}")
     if count:
         print(f"Next, let them hold in the clusters: mprd apply {run}")

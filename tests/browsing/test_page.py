@@ -222,6 +222,20 @@ def test_two_clusters_side_by_side(server, run, tab):
     assert kinds(run) == ["not"]
 
 
+def test_what_was_merged_stays_the_current_one(server, run, tab):
+    page = tab(server.address)
+    page.keyboard.press("a")
+    page.keyboard.press("j")
+    page.keyboard.press("m")
+    page.locator("#ask").wait_for()
+    place = page.locator("article.current").get_attribute("aria-posinset")
+    press(page, "s", "merge")
+    assert page.locator("article.current").get_attribute("aria-posinset") in (place, "1")
+    press(page, "c", "confirm")
+    first, second = read_decisions(run.decisions)
+    assert {*second.images} == {*first.images, *first.others}
+
+
 def test_outliers(run, tab):
     old = read_artifact(run.final.clusters, CLUSTERS)
     labels = old["labels"].copy()

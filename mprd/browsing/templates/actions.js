@@ -10,6 +10,7 @@ export function say(text, wrong = false) {
 }
 
 export async function perform(wish) {
+  current.among = wish.action === "merge" ? wish.clusters : [];
   let answer = await act(wish);
   if (answer.clashes) {
     const entry = await askClash(answer.clashes);

@@ -2,7 +2,7 @@
 import { images, state, clusters, title } from "./model.js";
 
 export const chosen = { rows: new Set(), clusters: new Set() };
-export const current = { key: null, place: 0 };
+export const current = { key: null, place: 0, among: [] }; // among: clusters that become one
 export const open = new Set(); // clusters of which all pictures are shown
 const LINES = 2, MOST = 400, GAP = 6, EDGE = 24, CHIPS = 44, PAD = 12;
 

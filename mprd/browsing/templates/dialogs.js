@@ -78,7 +78,9 @@ const side = number => element("div", { className: "side" },
 export async function compare(one, other) {
   ask.onkeydown = event => {
     const value = { s: "same", d: "different" }[event.key];
-    if (value) ask.querySelector(`button[value=${value}]`)?.click();
+    if (!value || event.repeat) return;
+    event.stopPropagation(); // the page behind has the same keys
+    ask.querySelector(`button[value=${value}]`).click();
   };
   const value = await choose(
     element("h2", {}, "Do both show the same individual?"),

@@ -1,7 +1,7 @@
 // Puts the page together: tabs, mouse, keys, and what is shown after each change.
 import { images, state, clusters, load, onChange, outliers, title, watch } from "./model.js";
 import { chosen, current, draw, element, heightOf, open, pictures } from "./card.js";
-import { filtered, setTab, setUpFilter, shownClusters, shownOutliers, sortAgain, tab } from "./view.js";
+import { filtered, setTab, setUpFilter, shownClusters, shownOutliers, sortAgain, tab, takePlace } from "./view.js";
 import { isOpen, keys, onGo, showLarge } from "./dialogs.js";
 import * as actions from "./actions.js";
 import { List } from "./list.js";
@@ -13,6 +13,11 @@ let last = null; // picture that was chosen last, for Shift
 function show() {
   for (const row of chosen.rows) if (row >= images.paths.length) chosen.rows.delete(row);
   for (const one of chosen.clusters) if (!clusters.has(one)) chosen.clusters.delete(one);
+  const before = Number(current.key?.slice(1)), stays = current.among.find(one => clusters.has(one));
+  if (current.among.includes(before) && !clusters.has(before) && stays !== undefined) {
+    takePlace(before, stays);
+    current.key = `c${stays}`;
+  }
   const of = tab === "clusters" ? shownClusters(Number(current.key?.slice(1))) : shownOutliers();
   const found = of.map(number => tab[0] + number);
   if (!found.includes(current.key)) follow(found);
@@ -243,4 +248,5 @@ watch((wrong, note) => {
   if (wrong !== trouble) { trouble = wrong; showAlerts(); }
   if (note) actions.say(note);
 });
+actions.say("The most doubtful clusters come first. c: confirm, m: compare and merge, h: split in two, ?: all keys");
 document.documentElement.dataset.ready = "yes";

@@ -39,11 +39,14 @@ export const title = number => {
 };
 
 // One action after the other: each must see what the one before it did.
-let queue = Promise.resolve();
+let queue = Promise.resolve(), busy = 0;
 
 export function act(wish) {
-  queue = queue.then(() => send(wish), () => send(wish));
-  return queue;
+  busy++;
+  const done = () => { busy--; };
+  const sent = queue.then(() => send(wish));
+  queue = sent.then(done, done);
+  return sent;
 }
 
 async function send(wish) {
@@ -69,14 +72,14 @@ const gone = "mprd does not answer. Every decision before this is saved. Start `
 // Other pages and programs decide, too: their decisions are fetched.
 export function watch(tell) {
   setInterval(async () => {
-    if (document.hidden || !state) return;
+    if (document.hidden || busy) return;
     const before = state.revision;
     try {
       const response = await fetch(`state?${before}`);
       if (response.status === 204) return tell("");
       if (!response.ok) return tell(await response.text());
       const found = await response.json();
-      if (state.revision !== before) return; // an action was quicker
+      if (busy || state.revision !== before) return; // an action is quicker
       take(found);
       tell("", "Another page or command changed the decisions: this is what holds now.");
     } catch {

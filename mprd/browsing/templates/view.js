@@ -85,6 +85,13 @@ export function shownClusters(near) {
   return order.filter(number => clusters.has(number) && fits(clusters.get(number)));
 }
 
+// A cluster that goes on from another one is shown where that one was.
+export function takePlace(gone, stays) {
+  order = order.filter(number => number !== stays);
+  const place = order.indexOf(gone);
+  order.splice(place < 0 ? order.length : place, 1, stays);
+}
+
 export const sortAgain = () => { order = []; };
 
 export function shownOutliers() {

@@ -5,11 +5,13 @@ without training is. Then pairs are answered by their true identities, or with m
 answers hold in the clusters. Asked are the pairs of `mprd answer` (by worth, chosen anew every ten
 answers), the pairs on which stricter and looser clusterings disagree (those of mprd before), or
 random stored pairs. `--features`, `--labels` and `--cameras` are .npy files; without them features
-are drawn. An answer that contradicts earlier ones is dropped, as by a person who sees both.
+are drawn. Where answers contradict each other, the person looks at them again, as the page asks
+for, and takes back what looks wrong now; if nothing does, the last answer.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +31,7 @@ from mprd.clustering.linkage import linkage_tree
 from mprd.clustering.numbering import with_single_clusters
 from mprd.config import validate
 from mprd.graph import center_cameras
+from mprd.judging.groups import Answers
 from mprd.judging.worth import Curve, worthwhile
 from mprd.system.csr import entry_rows
 
@@ -57,20 +60,32 @@ class Person:
     facts: list[np.ndarray] = field(default_factory=list)
 
     def answer(self, a: int, b: int, facts: np.ndarray) -> None:
-        """Answer a pair, unless the answer contradicts earlier ones."""
+        """Answer a pair; where answers contradict each other, look at those again."""
+        self.pairs.append((a, b))
+        self.same.append(self._look(a, b))
+        self.facts.append(facts)
+        while chain := self._contradiction():
+            links = {frozenset(pair) for pair in pairwise(chain)} | {
+                frozenset((chain[0], chain[-1]))
+            }
+            doubted = [n for n, pair in enumerate(self.pairs) if frozenset(pair) in links]
+            wrong = [n for n in doubted if self._look(*self.pairs[n]) != self.same[n]]
+            for n in sorted(wrong or [len(self.pairs) - 1], reverse=True):
+                del self.pairs[n], self.same[n], self.facts[n]
+
+    def _look(self, a: int, b: int) -> bool:
         true = bool(self.scene.identity[a] == self.scene.identity[b])
-        said = true != (self.rng.random() < self.wrong)
+        return true != (self.rng.random() < self.wrong)
+
+    def _contradiction(self) -> list[int]:
+        """Return the rows of answers that exclude each other; none: all is well."""
         try:
             Constraints.of_answers(
-                len(self.scene.identity),
-                np.array([*self.pairs, (a, b)]),
-                np.array([*self.same, said]),
+                len(self.scene.identity), np.array(self.pairs), np.array(self.same)
             )
-        except ContradictionError:
-            return
-        self.pairs.append((a, b))
-        self.same.append(said)
-        self.facts.append(facts)
+        except ContradictionError as error:
+            return error.chain
+        return []
 
     @property
     def known(self) -> Constraints:
@@ -96,7 +111,8 @@ def by_worth(person: Person) -> Asked:
         curve = Curve.fitted(np.array(person.facts).reshape(-1, 3), np.array(person.same, bool))
         most = ROUND + len(done)
         threshold = SETTINGS.cluster.threshold
-        found = worthwhile(person.clusters(), relation, person.known, most, curve, threshold)
+        said = Answers(np.array(person.pairs, np.int64).reshape(-1, 2), np.array(person.same, bool))
+        found = worthwhile(person.clusters(), relation, person.known, said, most, curve, threshold)
         new = [one for one in found if (one.a, one.b) not in done][:ROUND]
         if not new:
             return

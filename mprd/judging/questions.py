@@ -14,6 +14,7 @@ from mprd.decisions.decided import Decided, decided_on
 from mprd.decisions.entry import PAIRS, Decision, Kind
 from mprd.decisions.reading import decisions_on
 from mprd.evidence.run_distance import run_distance
+from mprd.judging.groups import Answers
 from mprd.judging.session import Shown
 from mprd.judging.worth import Curve, Question, worthwhile
 from mprd.pipeline.finished import finished_run
@@ -66,6 +67,7 @@ class Planner:
             labels,
             self._relation,
             decided.constraints,
+            self._answers(decisions),
             count + len(asked),
             self._curve(decisions),
             threshold,
@@ -79,6 +81,14 @@ class Planner:
         if self._config.cluster.method == "linkage":
             return decided.linked(self._distance, self._config.cluster)[0]
         return decided.hold(self._labels, self._relation)
+
+    def _answers(self, decisions: Sequence[Decision]) -> Answers:
+        """Return the judged pairs, as rows of tracks."""
+        judged = [one for one in decisions if one.kind in (Kind.SAME, Kind.DIFFERENT)]
+        place = {str(path): self._tracks.group[n] for n, path in enumerate(self._paths)}
+        pairs = [(place[one.images[0]], place[one.others[0]]) for one in judged]
+        same = [one.kind is Kind.SAME for one in judged]
+        return Answers(np.array(pairs, np.int64).reshape(-1, 2), np.array(same, bool))
 
     def _curve(self, decisions: Sequence[Decision]) -> Curve:
         """Return the curve that fits the answers to pairs of this planner."""

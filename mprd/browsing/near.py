@@ -50,8 +50,9 @@ def near_clusters(
     )
     outliers = np.flatnonzero(labels < 0)
     place = {row: n for n, row in enumerate(outliers.tolist())}
-    foes = [*apart.tolist(), *apart[:, ::-1].tolist()]
-    of_clusters = {(int(labels[a]), int(labels[b])) for a, b in foes}
+    both = np.concatenate([apart, apart[:, ::-1]])
+    foes = both[labels[both[:, 1]] >= 0].tolist()
+    of_clusters = {(int(labels[a]), int(labels[b])) for a, b in foes if labels[a] >= 0}
     of_outliers = {(place[a], int(labels[b])) for a, b in foes if a in place}
     itself = {(k, k) for k in range(shape[1])}
     return Near(
@@ -64,14 +65,16 @@ def _most(
     total: csr_array, sizes: np.ndarray, count: int, foes: set[tuple[int, int]]
 ) -> list[list[tuple[int, float]]]:
     """Return the columns of each row with the largest means, but for some."""
-    row, column = entry_rows(total.indptr), total.indices
+    row, column = entry_rows(total.indptr).astype(np.int64), total.indices
     mean = total.data / np.maximum(sizes[column], 1)
-    use = np.flatnonzero(mean > 0)
+    left_out = np.array([one * len(sizes) + other for one, other in foes], np.int64)
+    use = np.flatnonzero((mean > 0) & ~np.isin(row * len(sizes) + column, left_out))
     order = use[np.lexsort((column[use], -mean[use], row[use]))]
+    starts = np.searchsorted(row[order], np.arange(total.shape[0]))
+    order = order[np.arange(len(order)) - starts[row[order]] < count]
     found: list[list[tuple[int, float]]] = [[] for _ in range(total.shape[0])]
     for one, other, value in zip(
         row[order].tolist(), column[order].tolist(), mean[order].tolist(), strict=True
     ):
-        if len(found[one]) < count and (one, other) not in foes:
-            found[one].append((other, value))
+        found[one].append((other, value))
     return found

@@ -26,6 +26,7 @@ FLOORS = [
         "data",
         "decisions",
         "evidence",
+        "exchange",
         "gcn",
         "graph",
         "inference",

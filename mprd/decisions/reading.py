@@ -45,7 +45,7 @@ def matched(holding: Sequence[Decision], images: Sequence[str]) -> tuple[list[De
         images: paths of the run.
     """
     named = dict.fromkeys(name for one in holding for name in (*one.images, *one.others))
-    place = _found(list(named), images)
+    place = places(list(named), images)
     found = []
     for one in holding:
         sides = [tuple(place[n] for n in side if n in place) for side in (one.images, one.others)]
@@ -54,8 +54,13 @@ def matched(holding: Sequence[Decision], images: Sequence[str]) -> tuple[list[De
     return found, len(named) - len(place)
 
 
-def _found(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:
-    """Return the path in the run of each name that it has."""
+def places(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:
+    """Return the path in the run of each name that it has.
+
+    Args:
+        names: paths, perhaps under another folder; each once.
+        images: paths of the run.
+    """
     known = set(images)
     place = {name: name for name in names if name in known}
     left = [name for name in names if name not in known]

@@ -1,6 +1,6 @@
 """The clusters of a run with the decisions so far: what the page of `mprd browse` shows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -23,7 +23,7 @@ from mprd.config import load_config
 from mprd.data.index import camera_names, name_identities, split_rows
 from mprd.data.times import time_words
 from mprd.decisions.entry import Decision
-from mprd.decisions.facts import Facts, facts_of
+from mprd.decisions.facts import Contradiction, Facts, facts_of
 from mprd.decisions.log import DecisionLog, in_effect
 from mprd.decisions.partition import edited
 from mprd.decisions.reading import matched
@@ -210,7 +210,7 @@ class Board:
             "redo": redo and {"entry": redo.entry, "words": redo.words()},
             "decisions": len(in_effect(log)),
             "waiting": len(waiting),
-            "contradictions": [said(one) for one in self.facts.contradictions],
+            "contradictions": [said(one, self.run.place) for one in self.facts.contradictions],
         }
 
     def image(self, row: int) -> dict[str, Any]:
@@ -234,7 +234,13 @@ class Board:
         return [[(int(self.known[k]), round(value, 3)) for k, value in one] for one in near]
 
 
-def said(contradiction: Any) -> dict[str, Any]:
-    """Return a contradiction as the page shows it: in words, and each decision."""
+def said(contradiction: Contradiction, place: Mapping[str, int]) -> dict[str, Any]:
+    """Return a contradiction as the page shows it: in words, in pictures, and each decision.
+
+    Args:
+        contradiction: decisions that cannot hold together.
+        place: row of each image by its path.
+    """
     entries = [{"entry": one.entry, "words": one.words()} for one in contradiction.entries]
-    return {"words": contradiction.words(), "entries": entries}
+    rows = [place[path] for path in contradiction.chain if path in place]
+    return {"words": contradiction.words(), "rows": rows, "entries": entries}

@@ -89,7 +89,7 @@ class Desk:
         if wrong:
             return {
                 "problem": "This contradicts an earlier decision.",
-                "clashes": [said(one) for one in wrong],
+                "clashes": [said(one, board.run.place) for one in wrong],
             }
         return {"done": self.log.append(decision).words()}
 

@@ -182,6 +182,7 @@ def test_a_contradiction_is_shown_where_it_arises(server, run, tab):
     assert f"entry {before}" in asked.inner_text()
     assert "is not the same as" in asked.inner_text()
     assert "the new decision: merge" in asked.inner_text()
+    assert asked.locator(".chain img").count() >= 2
     asked.get_by_role("button", name="Leave everything").click()
     says(page, "Nothing was changed")
     assert len(kinds(run)) == before

@@ -58,6 +58,11 @@ export function picture(row, extra = "") {
   return made;
 }
 
+// The images of a contradiction: each is one with the next, the first and the last are not.
+export const chain = rows => element("div", { className: "chain" }, ...rows.flatMap((row, n) => [
+  ...(n ? [element("span", {}, rows.length === 2 ? "= ≠" : "=")] : []), imageOf(row)]),
+...(rows.length > 2 ? [element("span", {}, "≠"), imageOf(rows[0])] : []));
+
 const button = (act, text, hint, more = {}) => element(
   "button", { title: hint, dataset: { act, ...more } }, text);
 const many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;

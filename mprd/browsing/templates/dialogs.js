@@ -1,6 +1,6 @@
 // Dialogs: a picture large, two clusters side by side, a name, a contradiction, the keys.
 import { images, state, clusters, title } from "./model.js";
-import { element } from "./card.js";
+import { chain, element } from "./card.js";
 
 const large = document.getElementById("large");
 const ask = document.getElementById("ask");
@@ -105,7 +105,7 @@ export async function askName(number) {
 // Shows decisions that contradict a new one; resolves with the entry to take back, or null.
 export async function askClash(clashes) {
   const entries = new Map(clashes.flatMap(clash => clash.entries).map(one => [one.entry, one.words]));
-  const wrong = clashes.map(clash => element("p", {}, clash.words));
+  const wrong = clashes.flatMap(clash => [chain(clash.rows), element("p", {}, clash.words)]);
   const buttons = [...entries].filter(([entry]) => entry).map(([entry]) =>
     answer(String(entry), `Take entry ${entry} back, and do this`));
   const value = await choose(element("h2", {}, "This contradicts an earlier decision"), ...wrong,

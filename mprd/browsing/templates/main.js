@@ -1,6 +1,6 @@
 // Puts the page together: tabs, mouse, keys, and what is shown after each change.
 import { images, state, clusters, load, onChange, outliers, title, watch } from "./model.js";
-import { chosen, current, draw, element, heightOf, open, pictures } from "./card.js";
+import { chain, chosen, current, draw, element, heightOf, open, pictures } from "./card.js";
 import { filtered, setTab, setUpFilter, shownClusters, shownOutliers, sortAgain, tab, takePlace } from "./view.js";
 import { isOpen, keys, onGo, showLarge } from "./dialogs.js";
 import * as actions from "./actions.js";
@@ -70,7 +70,7 @@ function showChosen() {
 
 let trouble = "";
 function showAlerts() {
-  const found = state.contradictions.map(one => element("div", {}, element("p", {}, one.words),
+  const found = state.contradictions.map(one => element("div", {}, chain(one.rows), element("p", {}, one.words),
     ...one.entries.filter(({ entry }) => entry).map(({ entry }) => element(
       "button", { dataset: { act: "retract", entry } }, `Take entry ${entry} back`))));
   if (trouble) found.unshift(element("div", {}, element("p", {}, trouble)));
@@ -248,5 +248,6 @@ watch((wrong, note) => {
   if (wrong !== trouble) { trouble = wrong; showAlerts(); }
   if (note) actions.say(note);
 });
-actions.say("The most doubtful clusters come first. c: confirm, m: compare and merge, h: split in two, ?: all keys");
+actions.say(innerWidth < 700 ? "The most doubtful clusters come first. Tap a picture to see it large."
+  : "The most doubtful clusters come first. c: confirm, m: compare and merge, h: split in two, ?: all keys");
 document.documentElement.dataset.ready = "yes";

@@ -101,13 +101,21 @@ def test_what_is_not_there(server):
         (b"{}", 409),
         (b'{"action": "merge", "revision": []}', 409),
         (b'{"action": "undo", "revision": "x"}', 409),
-        (b" " * (2**20 + 1), 413),
     ],
 )
 def test_odd_wishes(server, run, body, status, capsys):
     assert ask(server, "POST", "act", body)[0] == status
     assert read_decisions(run.decisions) == []
     assert capsys.readouterr().err == ""
+
+
+def test_a_body_that_is_too_large_is_not_read(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    connection.putrequest("POST", f"/{server.token}/act")
+    connection.putheader("Content-Length", str(2**20 + 1))
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
 
 
 def test_what_is_said_of_an_image(server):

@@ -283,6 +283,37 @@ def test_filters(server, tab):
     assert cards.count() == 1
 
 
+def test_cameras_and_times_filter(judged_run, tmp_path, tab):
+    folder = shutil.copytree(judged_run.folder, tmp_path / "run")
+    with browsing(folder) as server:
+        facts = server.desk.run.facts()
+        found = clusters(state(server))
+        page = tab(server.address)
+        page.click("#filters")
+
+        def shows(fits):
+            there = {k for k, rows in found.items() if any(map(fits, rows))}
+            page.wait_for_function(
+                "n => document.querySelectorAll('article').length === n", arg=len(there)
+            )
+            cards = page.locator("article").all()
+            assert {int(one.get_attribute("data-number")) for one in cards} == there
+
+        page.select_option("#camera", label=facts["cameras"][1])
+        shows(lambda row: facts["camera"][row] == 1)
+        middle = sorted(facts["time"])[len(facts["time"]) // 2]
+        page.fill("#from", str(int(middle) + 1))
+        shows(lambda row: facts["camera"][row] == 1 and facts["time"][row] >= int(middle) + 1)
+        page.fill("#to", str(int(middle) + 1))
+        page.select_option("#camera", "")
+        shows(lambda row: facts["time"][row] == int(middle) + 1)
+        page.click("#filter [type=reset]")
+        shows(lambda row: True)
+        page.locator(".picture").first.click()
+        page.locator("#large dl").wait_for()
+        assert "frame " in page.locator("#large dl").inner_text()
+
+
 def test_a_reload_keeps_everything(server, tab):
     page = tab(server.address)
     press(page, "h", "split")

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from scipy.sparse import csr_array
 
@@ -26,7 +24,7 @@ from mprd.decisions.entry import Decision
 from mprd.decisions.facts import Contradiction, Facts, facts_of
 from mprd.decisions.log import DecisionLog, in_effect
 from mprd.decisions.partition import edited
-from mprd.decisions.reading import matched
+from mprd.decisions.reading import matched, time_made
 from mprd.evidence.run_distance import run_distance
 from mprd.pipeline.finished import finished_run
 from mprd.report.page.doubt import doubt
@@ -75,8 +73,7 @@ class Run:
     @cached_property
     def made(self) -> str:
         """When the clusters were made, as times of decisions are written."""
-        with h5py.File(self.layout.final.clusters, "r") as file:
-            return f"{datetime.fromisoformat(file.attrs['created']):%Y-%m-%dT%H:%M:%SZ}"
+        return time_made(self.layout.final.clusters)
 
     def facts(self) -> dict[str, Any]:
         """Return what the page has to know of all images, once."""

@@ -62,6 +62,8 @@ def export_to(
         f"{out}: {len(found.identities):,} identities, {known:,} of {len(found.sightings):,} images"
     )
     print(f"  {said}")
+    if found.waiting:
+        print(f"note: {found.waiting:,} decisions are not applied yet: mprd apply {run}")
 
 
 @app.command("import", rich_help_panel=RESULTS_PANEL)

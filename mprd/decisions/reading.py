@@ -3,7 +3,10 @@
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+
+import h5py
 
 from mprd.decisions.entry import COLUMNS, Decision
 from mprd.decisions.log import in_effect, read_decisions
@@ -80,3 +83,13 @@ def places(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:
             moved[name] = near[0]
     often = Counter(moved.values())
     return place | {name: image for name, image in moved.items() if often[image] == 1}
+
+
+def time_made(clusters: Path) -> str:
+    """Return when a `clusters.h5` was made, as the times of decisions are written.
+
+    Decisions with a later time are not in it.
+    """
+    with h5py.File(clusters, "r") as file:
+        made = datetime.fromisoformat(str(file.attrs["created"]))
+    return f"{made.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -13,7 +13,8 @@ from mprd.clustering.numbering import numbers_of
 from mprd.data.index import name_cameras, split_rows
 from mprd.data.times import time_words
 from mprd.decisions.facts import facts_of
-from mprd.decisions.reading import decisions_on
+from mprd.decisions.log import read_decisions
+from mprd.decisions.reading import decisions_on, time_made
 from mprd.pipeline.finished import finished_run
 
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)")
@@ -52,10 +53,12 @@ class Identified:
     Attributes:
         run: name of the run.
         sightings: its images.
+        waiting: entries of the log that are not applied yet.
     """
 
     run: str
     sightings: list[Sighting]
+    waiting: int
 
     @property
     def identities(self) -> list[str]:
@@ -81,10 +84,12 @@ def identified(folder: Path) -> Identified:
     given = clusters.arrays.get("name", np.full(len(clusters["number"]), "", object))
     names = np.append(given.astype(object), "")[clusters["labels"]]
     paths = [str(path) for path in index["path"][rows]]
-    sure = set[str]()
+    sure, waiting = set[str](), 0
     if layout.decisions.is_file():
         facts = facts_of(decisions_on(layout.decisions, paths)[0])
         sure = facts.confirmed | set(facts.names)
+        made = time_made(layout.final.clusters)
+        waiting = sum(one.time > made for one in read_decisions(layout.decisions))
     root, unit = Path(str(index.attributes["root"])), str(index.attributes["time_unit"])
     return Identified(
         layout.folder.resolve().name,
@@ -112,6 +117,7 @@ def identified(folder: Path) -> Identified:
                 strict=True,
             )
         ],
+        waiting,
     )
 
 

@@ -62,6 +62,12 @@ def test_there_and_back(run, tmp_path):
     done = CliRunner().invoke(app, ["import", str(run.folder), str(write(table, expected.items()))])
     assert done.exit_code == 0, done.output
     assert {one.kind for one in read_decisions(run.decisions)} == {"split", "confirm"}
+    log = read_decisions(run.decisions)
+    text = run.decisions.read_text()
+    run.decisions.write_text(f"{text}{len(log) + 1},undo,,,1,,2999-01-01T00:00:00Z\n")
+    line = ["export-to", str(run.folder), "csv", "--out", str(tmp_path / "again")]
+    assert "decisions are not applied yet: mprd apply" in CliRunner().invoke(app, line).output
+    run.decisions.write_text(text)
     apply_decisions(run.folder)
     after = who(run)
     groups = [{path for path, name in expected.items() if name == one} for one in names[:2]]

@@ -21,10 +21,12 @@ FLOORS = [
     {"artifacts", "config", "system"},
     {"pipeline"},
     {
+        "browsing",
         "clustering",
         "data",
         "decisions",
         "evidence",
+        "exchange",
         "gcn",
         "graph",
         "inference",

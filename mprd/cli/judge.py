@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mprd.cli.app import RESULTS_PANEL, OwnDeviceOption, app
-from mprd.cli.interrupts import Stopped
 from mprd.errors import UserError
 
 if TYPE_CHECKING:
@@ -116,25 +115,18 @@ def _judge(
     apply: "Callable[[], str] | None" = None,
 ) -> None:
     """Show the pairs of a session on a local page, until Ctrl-C."""
-    import webbrowser
-
+    from mprd.cli.pages import show_page
     from mprd.judging.server import JudgingServer
     from mprd.report.page.thumbnails import Thumbnails
 
     pictures = Thumbnails(layout.pixels)
-    try:
-        server = JudgingServer(
-            session, lambda row: pictures.addresses([row], 512)[row], port, apply
-        )
-    except OSError as error:
-        raise UserError(
-            f"Port {port} cannot be used ({error.strerror}). Take --port 0, which picks a free one."
-        ) from None
-    with server:
-        print(f"{len(session.questions)} pairs at {server.address}  (Ctrl-C ends)", flush=True)
-        if browser:
-            webbrowser.open(server.address)
-        try:
-            server.serve_forever()
-        except Stopped:
-            print(f"\n{session.answered} answers in {session.out}")
+    show_page(
+        lambda free: JudgingServer(
+            session, lambda row: pictures.addresses([row], 512)[row], free, apply
+        ),
+        port,
+        f"{len(session.questions)} pairs",
+        layout.folder,
+        browser=browser,
+    )
+    print(f"{session.answered} answers in {session.out}")

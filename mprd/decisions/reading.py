@@ -3,7 +3,10 @@
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
+
+import h5py
 
 from mprd.decisions.entry import COLUMNS, Decision
 from mprd.decisions.log import in_effect, read_decisions
@@ -34,9 +37,18 @@ def decisions_on(path: Path, images: Sequence[str]) -> tuple[list[Decision], int
     Raises:
         UserError: as `read_decisions`.
     """
-    holding = in_effect(read_decisions(path))
+    return matched(in_effect(read_decisions(path)), images)
+
+
+def matched(holding: Sequence[Decision], images: Sequence[str]) -> tuple[list[Decision], int]:
+    """Return decisions that hold as `decisions_on` does.
+
+    Args:
+        holding: the decisions, ascending.
+        images: paths of the run.
+    """
     named = dict.fromkeys(name for one in holding for name in (*one.images, *one.others))
-    place = _found(list(named), images)
+    place = places(list(named), images)
     found = []
     for one in holding:
         sides = [tuple(place[n] for n in side if n in place) for side in (one.images, one.others)]
@@ -45,8 +57,13 @@ def decisions_on(path: Path, images: Sequence[str]) -> tuple[list[Decision], int
     return found, len(named) - len(place)
 
 
-def _found(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:
-    """Return the path in the run of each name that it has."""
+def places(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:
+    """Return the path in the run of each name that it has.
+
+    Args:
+        names: paths, perhaps under another folder; each once.
+        images: paths of the run.
+    """
     known = set(images)
     place = {name: name for name in names if name in known}
     left = [name for name in names if name not in known]
@@ -66,3 +83,13 @@ def _found(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:
             moved[name] = near[0]
     often = Counter(moved.values())
     return place | {name: image for name, image in moved.items() if often[image] == 1}
+
+
+def time_made(clusters: Path) -> str:
+    """Return when a `clusters.h5` was made, as the times of decisions are written.
+
+    Decisions with a later time are not in it.
+    """
+    with h5py.File(clusters, "r") as file:
+        made = datetime.fromisoformat(str(file.attrs["created"]))
+    return f"{made.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

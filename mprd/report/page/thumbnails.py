@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import h5py
@@ -46,13 +46,19 @@ class Thumbnails:
         wanted = np.unique(np.fromiter(rows, np.int64))
         if height is None:
             height = fitting_height(len(wanted), self.ratio)
-        found: dict[int, str] = {}
+        return {row: picture_address(image, height) for row, image in self.images(wanted)}
+
+    def images(self, rows: np.ndarray) -> Iterator[tuple[int, Image.Image]]:
+        """Yield rows and their pictures, as large as they are stored.
+
+        Args:
+            rows: index rows, int (n,).
+        """
         with h5py.File(self._path, "r") as file:
-            for start in range(0, len(wanted), _BLOCK):
-                some = wanted[start : start + _BLOCK]
+            for start in range(0, len(rows), _BLOCK):
+                some = rows[start : start + _BLOCK]
                 for row, image in zip(some, read_images(file, some), strict=True):
-                    found[int(row)] = picture_address(Image.fromarray(image), height)
-        return found
+                    yield int(row), Image.fromarray(image)
 
 
 def fitting_height(count: int, ratio: float) -> int:
@@ -72,10 +78,20 @@ def picture_address(image: Image.Image, height: int) -> str:
         image: RGB.
         height: in pixels, at most.
     """
+    return "data:image/webp;base64," + base64.b64encode(webp(image, height)).decode()
+
+
+def webp(image: Image.Image, height: int) -> bytes:
+    """Return a picture as a WebP file.
+
+    Args:
+        image: RGB.
+        height: in pixels, at most; it is never enlarged.
+    """
     scale = min(1.0, height / image.height)
     if scale < 1:
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=_QUALITY)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()

@@ -1,0 +1,45 @@
+"""The command that shows all clusters of a run, to put them right."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mprd.cli.app import RESULTS_PANEL, app
+
+
+@app.command(rich_help_panel=RESULTS_PANEL)
+def browse(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Look at all clusters on a local page, and put them right.
+
+    Merge, split, move, name and confirm by mouse and keys; undo and redo without end. Decisions go
+    to decisions.csv of the run. `mprd apply`, or the button of the page, lets them hold in
+    final/clusters.csv.
+
+    Example: mprd browse results/crops
+    """
+    from mprd.browsing.desk import Desk
+    from mprd.browsing.server import BrowseServer
+    from mprd.cli.pages import show_page
+    from mprd.decisions.log import in_effect
+    from mprd.stages.apply import apply_decisions
+
+    desk = Desk(run, lambda: apply_decisions(run).words())
+    for note in desk.log.notes:
+        print(f"note: {note}")
+    clusters = len(desk.board.known)
+    show_page(
+        lambda free: BrowseServer(desk, free),
+        port,
+        f"{clusters:,} clusters",
+        desk.run.layout.folder,
+        browser=browser,
+    )
+    count = len(in_effect(desk.log.entries))
+    print(f"{count:,} decision{'' if count == 1 else 's'} in {desk.log.path}")
+    if count:
+        print(f"Next, let them hold in the clusters: mprd apply {run}")

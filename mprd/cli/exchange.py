@@ -1,0 +1,91 @@
+"""Commands that take identities to other programs, and back."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mprd.cli.app import RESULTS_PANEL, app
+from mprd.errors import UserError
+
+
+class Format(StrEnum):
+    """What other programs read."""
+
+    FOLDERS = "folders"
+    CSV = "csv"
+    COCO = "coco"
+    FIFTYONE = "fiftyone"
+    WILDBOOK = "wildbook"
+    CAMTRAP = "camtrap-dp"
+
+
+@app.command(rich_help_panel=RESULTS_PANEL)
+def export_to(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    format: Annotated[Format, typer.Argument(help="What to write.")],
+    out: Annotated[Path, typer.Option(help="Folder to write into; made if it is not there.")],
+    copy: Annotated[
+        bool, typer.Option("--copy", help="With folders: copies of the images, not links.")
+    ] = False,
+) -> None:
+    """Take the identities of a run to other programs.
+
+    An identity has the name that you gave it, else that of its cluster. Decisions count once they
+    are applied (`mprd apply`).
+
+    Example: mprd export-to results/crops folders --out people
+    """
+    from mprd.exchange import documents, folders, tables
+    from mprd.exchange.identified import identified
+
+    if copy and format is not Format.FOLDERS:
+        raise UserError("--copy goes with folders only: other formats hold no images.")
+    found = identified(run)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not empty. Name another folder with --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    writers = {
+        Format.CSV: tables.write_csv,
+        Format.COCO: documents.write_coco,
+        Format.FIFTYONE: documents.write_fiftyone,
+        Format.WILDBOOK: tables.write_wildbook,
+        Format.CAMTRAP: tables.write_camtrap,
+    }
+    if format is Format.FOLDERS:
+        said = folders.write_folders(found, out, copy=copy)
+    else:
+        said = writers[format](found, out)
+    known = sum(one.identity != "" for one in found.sightings)
+    print(
+        f"{out}: {len(found.identities):,} identities, {known:,} of {len(found.sightings):,} images"
+    )
+    print(f"  {said}")
+    if found.waiting:
+        print(f"note: {found.waiting:,} decisions are not applied yet: mprd apply {run}")
+
+
+@app.command("import", rich_help_panel=RESULTS_PANEL)
+def import_(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    table: Annotated[Path, typer.Argument(help="CSV with the columns path and identity.")],
+) -> None:
+    """Take identities that were given elsewhere as decisions.
+
+    Images of one identity become one, with its name; images of different identities are parted.
+    Images without an identity stay as they are. `mprd apply` then lets this hold in the clusters.
+
+    Example: mprd import results/crops identities.csv
+    """
+    from mprd.exchange.given import import_identities
+
+    done = import_identities(run, table)
+    print(
+        f"{done.identities:,} identities of {done.images:,} images: {done.decisions:,} decisions "
+        f"in {done.log}"
+    )
+    if done.missing:
+        print(f"note: {done.missing:,} images of {table} are not in this run; they were left out.")
+    if done.decisions:
+        print(f"Next, let them hold in the clusters: mprd apply {run}")

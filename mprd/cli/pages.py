@@ -1,0 +1,45 @@
+"""Local pages, from their start to Ctrl-C."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mprd.cli.interrupts import Stopped
+from mprd.errors import UserError
+
+if TYPE_CHECKING:
+    from mprd.judging.local import LocalServer
+
+
+def show_page(
+    make: "Callable[[int], LocalServer]", port: int, what: str, folder: Path, *, browser: bool
+) -> None:
+    """Serve a page until Ctrl-C.
+
+    Args:
+        make: binds the server to a port.
+        port: 0: any that is free.
+        what: is shown, for the line with the address.
+        folder: of the run.
+        browser: open the page.
+
+    Raises:
+        UserError: the port cannot be used.
+    """
+    from contextlib import nullcontext
+
+    from mprd.judging.opening import opened
+
+    try:
+        server = make(port)
+    except OSError as error:
+        raise UserError(
+            f"Port {port} cannot be used ({error.strerror}). Take --port 0, which picks a free one."
+        ) from None
+    with server:
+        print(f"{what} at {server.address}  (Ctrl-C ends)", flush=True)
+        try:
+            with opened(server.address, folder) if browser else nullcontext():
+                server.serve_forever()
+        except Stopped:
+            print()

@@ -106,6 +106,7 @@ WITH = {
     "gcn.metadata.file": {"gcn": {"metadata": {"source": "pairs"}}},
     "gcn.metadata.source": {"gcn": {"metadata": {"file": "pairs.csv"}}},
     "cluster.eps": {"graph": {"eps_max": 0.7}},
+    "cluster.constrain_training": {"cluster": {"constraints": "answers.csv"}},
     "cluster.self_paced": {"cluster": {"method": "dbscan", "relation": "jaccard"}},
 }
 # No rule of a run depends on these; what they do is tested where they belong.

@@ -49,9 +49,15 @@ def save_tensors(
         inputs: role -> digest of each file it was made from.
         seed: random seed, where one was used.
         card: for people, Markdown.
+
+    Raises:
+        UserError: a value is not finite, or the file cannot be written.
     """
     # Copies: the network may be trained on while the file is being written.
     tensors = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in state.items()}
+    for key, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise UserError(f"{path} is not written: its {key} holds NaN or infinite values.")
     header = {
         "schema": schema,
         "schema_version": str(SCHEMA_VERSION),

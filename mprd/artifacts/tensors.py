@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from mprd import __version__
@@ -76,10 +76,8 @@ def save_tensors(
 
     def write(lock: bool) -> None:
         with atomic(path, size, lock=lock) as temporary:
-            try:
-                save_file(tensors, temporary, metadata=metadata)
-            except SafetensorError as error:
-                raise OSError(str(error)) from None
+            # `save_file` writes into a file of its own, of mode 0600, which a kill leaves there.
+            temporary.write_bytes(save(tensors, metadata))
 
     deliver(path, write, size, content=(header, tensors))
 

@@ -176,7 +176,7 @@ def run(
     """
     import time
 
-    from mprd.artifacts.files import require_writable
+    from mprd.artifacts.places import require_writable
     from mprd.cli.console import begun, failures, is_mistake, relay
     from mprd.cli.ending import last_words
     from mprd.cli.follow import following, layout_of

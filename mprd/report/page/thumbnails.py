@@ -5,11 +5,11 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-import h5py
 import numpy as np
 from PIL import Image
 
 from mprd.artifacts import PIXELS, open_artifact, read_images
+from mprd.artifacts.disk import open_hdf5
 
 _QUALITY = 70
 
@@ -35,7 +35,7 @@ class Thumbnails:
             height: of the pictures in pixels, at most; images are never enlarged.
         """
         wanted = np.unique(np.fromiter(rows, np.int64))
-        with h5py.File(self._path, "r") as file:
+        with open_hdf5(self._path) as file:
             images = read_images(file, wanted)
         return {
             int(row): picture_address(Image.fromarray(image), height)

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from mprd.errors import UserError
+from mprd.errors import UserError, is_full, remedy
 
 
 def make_folder(folder: Path) -> None:
@@ -45,10 +45,8 @@ def _cannot_write_into(folder: Path, why: str) -> UserError:
 
 def cannot_write(path: Path, error: OSError) -> UserError:
     """Return what a user is told of a file that cannot be written."""
-    return UserError(
-        f"Cannot write {path}: {reason(error)} ({free(path)} are free). Free space, fix the "
-        "permissions, or name another place."
-    )
+    full = f" ({free(path)} are free)" if is_full(error) else ""
+    return UserError(f"Cannot write {path}: {reason(error)}{full}. {remedy(error)}")
 
 
 def where(folder: Path) -> str:

@@ -13,6 +13,7 @@ import psutil
 from rich.console import Console
 
 from mprd.cli.interrupts import Stopped
+from mprd.pipeline.workflow import SNAKEMAKE_FAILED
 
 _LOOK_EVERY = 0.5  # seconds
 _GRACE = 3.0  # seconds in which a signal to a whole group of processes ends them
@@ -143,7 +144,7 @@ def failures(places: list[Path], since: float) -> list[str]:
 
 def is_mistake(words: str) -> bool:
     """Tell whether a stage that failed told of a mistake of the user, by what `failures` gives."""
-    return _CRASH not in words
+    return _CRASH not in words and SNAKEMAKE_FAILED not in words
 
 
 def last_line(folders: list[Path]) -> str:

@@ -134,10 +134,16 @@ def _image_paths(path: Path, table: "pd.DataFrame") -> tuple[list[str], list[str
         hint = " It names a drive of Windows: write paths as they are here." if drive else ""
         raise UserError(
             f"Row {row} of {path}: there is no image '{cell[:200]}' "
-            f"({len(missing)} of {len(table)} rows are so). Paths are relative to {path.parent}."
-            f"{hint}"
+            f"({len(missing)} of {len(table)} rows are so). Paths are relative to "
+            f"{_beside(path)}.{hint}"
         )
     return [_posix(path.parent, cell) for cell in table["path"]], notes
+
+
+def _beside(path: Path) -> str:
+    """Return the folder of a manifest in words."""
+    name = path.parent.name
+    return str(path.parent) if name not in ("", "..") else "the folder of the manifest"
 
 
 def _posix(root: Path, path: str) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from mprd.cli.app import RESULTS_PANEL, START_PANEL, OwnDeviceOption, app
 from mprd.cli.interrupts import Stopped
+from mprd.data.leaving_out import advise
 from mprd.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def new(
         raise UserError("--backbone, --weights and --features exclude each other: give one.")
     if train and features is not None:
         raise UserError("--train needs a network, and --features has none: leave one of them out.")
+    advise("")  # there are no settings yet
     try:
         folder = folder.expanduser()
     except RuntimeError:

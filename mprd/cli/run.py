@@ -60,7 +60,13 @@ def run(
     from mprd.pipeline.registry import check_names
     from mprd.pipeline.run_lock import require_free
     from mprd.pipeline.shared import shared_folder
-    from mprd.pipeline.workflow import overrides, snakemake, targets, why_failed
+    from mprd.pipeline.workflow import (
+        overrides,
+        snakemake,
+        targets,
+        why_failed,
+        without_traceback,
+    )
 
     runs = expand_runs(merge(read_yaml(config), overrides(context.args)), str(config))
     for one in runs:  # Snakemake, told to be quiet, would not say what is wrong
@@ -85,7 +91,7 @@ def run(
     arguments = [*quiet, "--cores", cores, *context.args]
     logs, start = [layout_of(one).logs for one in runs] + [shared_folder(results)], time.time()
     with following(runs, tensorboard=tensorboard) as look:
-        status = relay(snakemake(config, *arguments), logs, look)
+        status = relay(without_traceback(snakemake(config, *arguments)), logs, look)
     logs += results.glob("*.log")  # of what is made from all runs
     if status:
         said = failures(logs, start)

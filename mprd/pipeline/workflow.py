@@ -63,6 +63,11 @@ def snakemake(config: Path, *arguments: str) -> list[str]:
     return [*command, "--configfile", str(config), *arguments]
 
 
+def without_traceback(command: list[str]) -> list[str]:
+    """Return a command of `snakemake` with our process around it, which Ctrl-C ends quietly."""
+    return [*command[:2], "mprd.pipeline.snakemake_process", *command[3:]]
+
+
 def _options(folder: Path) -> list[str]:
     """Return what a profile sets as options."""
     words: list[str] = []

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mprd.errors import UserError, is_full, remedy
 
+_BLOCK = 4096  # bytes
+
 
 def make_folder(folder: Path) -> None:
     """Make a folder where it is missing, and those above it.
@@ -31,8 +33,9 @@ def require_writable(folder: Path) -> None:
     """
     make_folder(folder)
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_BLOCK))  # a full disk still makes empty files
+            file.flush()
     except OSError as error:
         raise _cannot_write_into(folder, reason(error)) from error
 

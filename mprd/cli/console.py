@@ -26,7 +26,7 @@ def relay(command: list[str], logs: list[Path], look: Callable[[], None]) -> int
     Args:
         command: a child process; when a signal ends this one, it and all below it end, too.
         logs: folders that it writes logs into.
-        look: called every half a second, and at the end.
+        look: called every half a second, and at the end, unless a signal comes.
 
     Returns:
         Its exit status.
@@ -39,12 +39,12 @@ def relay(command: list[str], logs: list[Path], look: Callable[[], None]) -> int
             _show(child, logs, look)
         else:
             _wait(child, look)
-        return child.wait()
-    except Stopped as stopped:
+        status = child.wait()
+    except Stopped as stopped:  # maybe in a look, or in its imports, which have no second time
         _end(child, stopped)
         raise
-    finally:
-        look()
+    look()
+    return status
 
 
 def _end(child: subprocess.Popen, stopped: Stopped) -> None:

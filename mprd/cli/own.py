@@ -1,6 +1,5 @@
 """Commands for people with images of their own."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,5 +1,6 @@
 """`mprd run`: the workflow of a config, from its first check to its last words."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,10 +129,11 @@ def _require_places(
             f"{error} Snakemake keeps its notes in .snakemake of the folder in which `mprd run` is "
             "called: call it in one of your own."
         ) from None
-    if not writes:
-        return
     results = runs[0].config.results
-    require_writable(here / results)
-    for folder in (shared_folder(results), *(layout_of(one).folder for one in runs)):
-        if (here / folder).is_dir():
-            require_writable(here / folder)
+    if writes:
+        require_writable(here / results)
+    for folder in (results, shared_folder(results), *(layout_of(one).folder for one in runs)):
+        if (here / folder).exists():
+            os.listdir(here / folder)
+            if writes:
+                require_writable(here / folder)

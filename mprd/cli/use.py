@@ -36,9 +36,7 @@ def _advise(skip: bool) -> bool:
 
 SkipOption = Annotated[
     bool,
-    typer.Option(
-        OPTION, callback=_advise, help="Leave out damaged images and name each of them."
-    ),
+    typer.Option(OPTION, callback=_advise, help="Leave out damaged images and name each of them."),
 ]
 TimesOption = Annotated[
     bool,

@@ -27,7 +27,9 @@ _OTHER_WORK = (
 
 SNAKEMAKE_FAILED = "Snakemake failed."
 # What it says of a target that nothing makes.
-_NO_RULE = re.compile(r"No rule to produce (.+?)(?: \(if you|$)|MissingRuleException()", re.MULTILINE)
+_NO_RULE = re.compile(
+    r"No rule to produce (.+?)(?: \(if you|$)|MissingRuleException()", re.MULTILINE
+)
 
 
 def snakefile() -> Path:

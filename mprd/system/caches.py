@@ -18,9 +18,12 @@ def provide_caches() -> None:
     if all(_can_write(home / name) for name in _USERS):
         return
     try:
-        os.environ[_VARIABLE] = str(_own_folder())
+        folder = str(_own_folder())
     except OSError:  # no temporary folder either: whoever needs one says so
         return
+    os.environ[_VARIABLE] = folder
+    if not home.is_absolute():  # a user whom no list names: libraries look for settings there
+        os.environ["HOME"] = folder
 
 
 def _can_write(folder: Path) -> bool:

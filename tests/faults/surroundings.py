@@ -5,6 +5,7 @@ a new command is tried by itself. One process imports everything once; each try 
 """
 
 import contextlib
+import fcntl
 import importlib
 import json
 import os
@@ -28,6 +29,7 @@ import yaml
 NOBODY = 65534
 FILES = 64
 _SECONDS = 120.0
+_OTHER_RUNS = ("recluster",)  # the run has no tree to cut
 _SERVED = ("answer", "audit")  # they serve a page until Ctrl-C
 
 
@@ -158,7 +160,7 @@ def leaves(
 def arguments(words: tuple[str, ...], command: Any, product: Path) -> list[str]:
     """Return words and arguments of a command that works in usual surroundings."""
     known = _values(words, product)
-    given: list[str] = [*words, *known.get("also", ())]
+    given: list[str] = list(words)
     last: list[str] = []
     for one in command.params:
         if one.name == "help" or not (one.required or one.name in known["optional"]):
@@ -170,7 +172,7 @@ def arguments(words: tuple[str, ...], command: Any, product: Path) -> list[str]:
             given.append(one.opts[0] if value == "true" else one.secondary_opts[0])
         else:
             given += [one.opts[0], *(value if isinstance(value, list) else [value])]
-    return given + last
+    return [*given, *last, *known.get("also", ())]
 
 
 def _by_type(kind: Any, product: Path) -> str:
@@ -183,8 +185,8 @@ def _by_type(kind: Any, product: Path) -> str:
 def _values(words: tuple[str, ...], product: Path) -> dict[str, Any]:
     """Return parameter -> value, for one command; `optional`: those that are given, too."""
     from mprd.config import load_config
-    from mprd.pipeline.files import files_read, output_arguments
     from mprd.errors import FINAL
+    from mprd.pipeline.files import files_read, output_arguments
     from mprd.pipeline.layout import RunLayout
     from mprd.pipeline.stage import Place
     from mprd.pipeline.stages import STAGES
@@ -211,7 +213,7 @@ def _values(words: tuple[str, ...], product: Path) -> dict[str, Any]:
         "root": str(product),
         "finer": "true",
         "browser": "false",
-        "optional": {"browser", "queries", "images"},
+        "optional": {"browser", "queries", "images", "root"},
     }
     special: dict[str, dict[str, Any]] = {
         "run": {
@@ -277,37 +279,48 @@ def _search(path: Path) -> int:
 
 
 def tries(*, long: bool) -> Iterator[tuple[Surroundings, tuple[str, ...], Any]]:
-    """Yield surroundings, and a command in them; not `long`: stages in those that refuse, and once."""
+    """Yield surroundings, and a command in them.
+
+    Args:
+        long: all in all; else each command where it is refused at once, and in one more row.
+    """
     from mprd.pipeline.stages import STAGES
 
-    for row in TABLE:
+    stages = {one.name for one in STAGES}
+    for number, row in enumerate(TABLE):
         if row.root and os.geteuid() != 0:
             continue
         for words, command in leaves():
-            stage = words[-1] in {one.name for one in STAGES}
-            mine = zlib.crc32(words[-1].encode()) % len(TABLE) == TABLE.index(row)
-            if long or row.refused or mine or not stage:
+            at_once = row.enter is _deleted or (row.enter is _nobody and words[-1] in stages)
+            mine = zlib.crc32(words[-1].encode()) % len(TABLE) == number
+            if long or at_once or mine:
                 yield row, words, command
 
 
 def fault(row: Surroundings, words: tuple[str, ...], command: Any, product: Path) -> str:
     """Run a command in a fork; return what is wrong with its end, "" where nothing is."""
     with tempfile.TemporaryDirectory() as place:
-        copy, empty, said = Path(place) / "copy", Path(place) / "empty", Path(place) / "said"
+        copy, empty = Path(place) / "copy", Path(place) / "empty"
         os.chmod(place, 0o755)
-        # Links suffice: mprd replaces files, and never changes one.
-        shutil.copytree(product, copy, symlinks=True, copy_function=os.link)
+        if row.enter in (_nobody, _deleted):  # nothing can change
+            copy = product
+        else:  # links suffice: mprd replaces files, and never changes one
+            shutil.copytree(product, copy, symlinks=True, copy_function=os.link)
         empty.mkdir()
         given = arguments(words, command, copy)
+        reading, writing = os.pipe()  # a file would be cut where the disk is full
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 2**20)
         child = os.fork()
         if not child:
-            _child(row, given, copy, empty, said)
+            _child(row, given, copy, empty, writing)
+        os.close(writing)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        text = said.read_text(errors="replace")
+        with open(reading, errors="replace") as said:
+            text = said.read()
     if "--show" in sys.argv:
         print(f"{row.name}: {' '.join(words)}: {code}: {text[-400:]}\n", flush=True)
     wrong = []
-    if code not in ((0,) if row.works else (0, 2)):
+    if code not in ((0,) if row.works and words[-1] not in _OTHER_RUNS else (0, 2)):
         wrong.append(f"exit code {code}")
     if "Traceback" in text:
         wrong.append("a traceback")
@@ -316,22 +329,25 @@ def fault(row: Surroundings, words: tuple[str, ...], command: Any, product: Path
     return f"{row.name}: mprd {' '.join(words)}: {', '.join(wrong)}\n{text}" if wrong else ""
 
 
-def _child(row: Surroundings, given: list[str], product: Path, empty: Path, said: Path) -> None:
+def _child(row: Surroundings, given: list[str], product: Path, empty: Path, said: int) -> None:
     """Be the process of the command; never returns."""
-    from mprd.cli import main
+    from mprd.cli import console, main
+    from mprd.system.caches import provide_caches
 
     code = 70
     try:
-        file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         null = os.open(os.devnull, os.O_RDONLY)
-        for number, stream in ((0, null), (1, file), (2, file)):
+        for number, stream in ((0, null), (1, said), (2, said)):
             os.dup2(stream, number)
-        os.close(file)
+        os.close(said)
         os.close(null)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
         row.enter(product, empty)
+        provide_caches()
         signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
         signal.setitimer(signal.ITIMER_REAL, 1.0 if given[0] in _SERVED else _SECONDS)
         sys.argv = ["mprd", *given]
+        console.relay = _relay
         try:
             main()
             code = 0
@@ -347,11 +363,22 @@ def _child(row: Surroundings, given: list[str], product: Path, empty: Path, said
         os._exit(code)
 
 
+def _relay(command: list[str], logs: list[Path], look: Callable[[], None]) -> int:
+    """Be Snakemake, too: another interpreter takes seconds."""
+    import snakemake.cli
+
+    try:
+        snakemake.cli.main(command[3:])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
 def warm() -> None:
     """Import all that a command could: another user may not read the packages."""
     import mprd
 
-    for name in ("torchvision", "timm", "sklearn.cluster", "onnx", "faiss", "plotly"):
+    for name in ("torchvision", "timm", "sklearn.cluster", "onnx", "faiss", "snakemake.cli"):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     for module in pkgutil.walk_packages(mprd.__path__, "mprd."):

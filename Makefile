@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test coverage test-mutation reference bench bench-large bench-gpu learning docs tour test-kills test-fuzz test-slurm clean
+.PHONY: demo test coverage test-mutation reference bench bench-large bench-gpu learning docs tour test-kills test-fuzz test-surroundings test-slurm clean
 
 demo: $(READY)  ## run the default config: synthetic images to an evaluated model
 	$(BIN)/mprd run config/config.yaml
@@ -34,6 +34,9 @@ test-kills: $(READY)  ## kill runs at random moments and in each stage, resume, 
 
 test-fuzz: $(READY)  ## feed 200,000 damaged files to the readers (ten minutes; needs `make demo`)
 	PYTHONPATH=. $(BIN)/python -m tests.faults.fuzz
+
+test-surroundings: $(READY)  ## every command in every surroundings: other users, full disks, odd folders (ten minutes)
+	MPRD_ALL_SURROUNDINGS=1 $(BIN)/python -m pytest tests/faults/test_surroundings.py
 
 test-slurm: $(READY)  ## the workflow on a real SLURM on this machine (ten minutes; Debian, root)
 	command -v slurmctld > /dev/null || apt-get install --yes --quiet slurm-wlm munge || true

@@ -1,5 +1,7 @@
 """The one exception that a user is meant to read, and helpers to word it."""
 
+import errno
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -45,6 +47,56 @@ def lack_of_memory(error: BaseException) -> Lack | None:
     if isinstance(error, MemoryError):
         return Lack(False, f"memory is too small ({details}).")
     return None
+
+
+_PERMISSIONS = "Fix the permissions, or name another place."
+_SPACE = "Free space, or name another place."
+_DISK = "Look after the disk or the network drive, then run the same command again."
+# What the system refuses -> what a user can do about it.
+_REMEDIES = {
+    errno.EACCES: _PERMISSIONS,
+    errno.EPERM: _PERMISSIONS,
+    errno.EROFS: "Name another place.",
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: _SPACE,
+    errno.EMFILE: "Raise the limit with `ulimit -n 1024`, then run the same command again.",
+    errno.ENFILE: "End other programs, then run the same command again.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ELOOP: "Mend the links.",
+    errno.ENOTDIR: "Name a path below a folder.",
+    errno.EISDIR: "Name a file.",
+    errno.ENXIO: "Name a file.",
+    errno.EIO: _DISK,
+    errno.ESTALE: _DISK,
+    errno.ENOTCONN: _DISK,
+    errno.ETIMEDOUT: _DISK,
+    errno.EHOSTDOWN: _DISK,
+}
+
+
+def obstacle(error: BaseException) -> str:
+    """Return what the surroundings refuse, and what helps, in words; "": it is another error.
+
+    Commands check what they need where they can name the remedy best. This is for all the rest.
+    """
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        name = error.object[max(0, error.start - 40) : error.end + 40]
+        return f"{name!r} is no UTF-8, which a name that is to be stored must be. Rename it."
+    if not isinstance(error, OSError) or error.errno not in _REMEDIES:
+        return ""
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    return f"{where}{os.strerror(error.errno)}. {remedy(error)}"
+
+
+def remedy(error: OSError) -> str:
+    """Return what a user can do about what the system refuses, as a sentence."""
+    return _REMEDIES.get(error.errno or 0, _PERMISSIONS)
+
+
+def is_full(error: OSError) -> bool:
+    """Tell whether a write failed for lack of space, or HDF5 does not say why."""
+    return not error.errno or _REMEDIES.get(error.errno) == _SPACE
 
 
 def nearest_words(word: str, known: Iterable[str], count: int = 2) -> list[str]:

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from mprd.artifacts.declaration import Schema
+from mprd.artifacts.disk import open_hdf5
 from mprd.errors import UserError
 
 SEAL_BYTES = 512
@@ -29,7 +30,7 @@ _STRING_BYTES = 16  # what a variable-length string takes in its data set, besid
 def seal(path: Path, schema: Schema) -> None:
     """Write the checksum of a file that was made with a user block of `SEAL_BYTES`."""
     begin, end = SEAL_BYTES, SEAL_BYTES
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         for key, array in schema.arrays.items():
             if array.streamed and file[key].size:
                 begin = file[key].id.get_offset()

@@ -1,16 +1,45 @@
-"""A file for HDF5 to write into that may run out of space.
+"""HDF5 files on disks that run out of space, or grant no locks.
 
 HDF5 does not survive a failed write: it fails again when the file is closed, and can crash the
 process. So it writes through this file object, which keeps the first error to itself, takes no more
 from then on, and lets the error out when HDF5 is done.
+
+Its own locks would keep a reader from a file that another process writes in place. Files of mprd
+appear whole, by a rename, and are never changed; they are opened without. Where a file system
+grants no locks HDF5 would open nothing at all.
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
 import h5py
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open a file of mprd for reading.
+
+    Raises:
+        OSError: it is no HDF5, or cut short.
+    """
+    return h5py.File(path, "r", locking=False)
+
+
+def open_anyones(path: Path) -> h5py.File:
+    """Open a file that another program may be writing: locked, where the file system grants that.
+
+    Raises:
+        OSError: it is no HDF5, or another process writes it.
+    """
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        held = error.errno in (errno.EAGAIN, errno.EACCES) or "errno = 11," in str(error)
+        if held or "unable to lock" not in str(error):
+            raise
+        return open_hdf5(path)
 
 
 class _Patient(FileIO):

@@ -4,14 +4,14 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from mprd.artifacts.locks import only_writer
+from mprd.artifacts.partials import partial_path
+from mprd.artifacts.places import cannot_write, free, make_folder
 from mprd.artifacts.workbench import settle, write_behind, writes_behind
 from mprd.errors import UserError, how_to_fix, producing_command, why_no_file
 
@@ -33,7 +33,7 @@ def atomic(path: Path, size: int = 0, *, lock: bool = True) -> Iterator[Path]:
         UserError: the folder cannot be written to, or the disk is full.
     """
     settle()  # files appear in the order in which they are made
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = partial_path(path)
     make_folder(path.parent)
     try:
         with only_writer(path) if lock else nullcontext():
@@ -53,7 +53,7 @@ def atomic(path: Path, size: int = 0, *, lock: bool = True) -> Iterator[Path]:
             f".{path.name}.lock",
         ):
             raise
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def deliver(
@@ -85,110 +85,6 @@ def deliver(
     write_behind(path, lambda: write(False), guard, held)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder where it is missing, and those above it.
-
-    Raises:
-        UserError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        why = "a file has its name, or that of a folder above it"
-        raise _cannot_write_into(folder, why) from error
-    except OSError as error:
-        raise _cannot_write_into(folder, _reason(error)) from error
-
-
-def require_writable(folder: Path) -> None:
-    """Check that files can be written into a folder; it is made where it is missing.
-
-    Raises:
-        UserError: they cannot.
-    """
-    make_folder(folder)
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise _cannot_write_into(folder, _reason(error)) from error
-
-
-def _cannot_write_into(folder: Path, why: str) -> UserError:
-    return UserError(
-        f"Cannot write into {folder}: {why}. Name another folder, or fix the permissions."
-    )
-
-
-def _cannot_write(path: Path, error: OSError) -> UserError:
-    return UserError(
-        f"Cannot write {path}: {_reason(error)} ({_free(path)} are free). Free space, fix the "
-        "permissions, or name another place."
-    )
-
-
-def _reason(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error)
-
-
-@contextmanager
-def only_writer(path: Path) -> Iterator[None]:
-    """Keep other processes from writing `path` meanwhile: who comes second waits.
-
-    A stage holds this while it computes, too, so that one that outlived a killed workflow and the
-    one that was started in its place do not do the same work side by side. The same process may
-    enter again. Where the file system grants no locks (some network mounts) there is a note.
-
-    Raises:
-        UserError: no file can be made there.
-    """
-    make_folder(path.parent)
-    lock = FileLock(path.absolute().with_name(f".{path.name}.lock"), is_singleton=True)
-    _acquire(lock, path)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _acquire(lock: FileLock, path: Path) -> None:
-    """Take a lock, or wait for it; go on without it where there are none."""
-    try:
-        lock.acquire(timeout=0)
-    except (NotImplementedError, OSError) as error:
-        try:
-            granted = grants_locks(Path(lock.lock_file))
-        except OSError as refused:
-            raise _cannot_write(path, refused) from error
-        if not granted:
-            print(
-                f"note: the file system of {path.parent} grants no locks. See to it that no second "
-                "mprd writes there.",
-                flush=True,
-            )
-            return
-        if not isinstance(error, Timeout):
-            raise
-        print(f"Another mprd process is making {path}; waiting for it to end.", flush=True)
-        lock.acquire()
-
-
-def grants_locks(path: Path) -> bool:
-    """Tell whether a lock on a file can be had at all, now or later."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: its locks are part of every file system
-        return True
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return True
-
-
 def _require_space(path: Path, size: int) -> None:
     """Refuse to begin what the disk cannot hold.
 
@@ -197,13 +93,9 @@ def _require_space(path: Path, size: int) -> None:
     """
     if size > shutil.disk_usage(path.parent).free:
         raise UserError(
-            f"Cannot write {path}: it takes {size / 2**20:,.0f} MiB, {_free(path)} are free. Free "
-            "space, or set another results folder."
+            f"Cannot write {path}: it takes {size / 2**20:,.0f} MiB, {free(path)} are free. "
+            "Free space, or set another results folder."
         )
-
-
-def _free(path: Path) -> str:
-    return f"{shutil.disk_usage(path.parent).free / 2**20:,.0f} MiB"
 
 
 def _sync(path: Path) -> None:
@@ -268,9 +160,9 @@ def file_digest(path: Path) -> str:
     A header is taken at its word; a reader of the file checks it. A damaged header is none.
     """
     if path.suffix == ".h5":
-        import h5py
+        from mprd.artifacts.disk import open_hdf5
 
-        with suppress(OSError, KeyError), h5py.File(path, "r") as file:
+        with suppress(OSError, KeyError), open_hdf5(path) as file:
             return str(file.attrs["digest"])
     if path.suffix == ".safetensors":
         with path.open("rb") as stream:

@@ -21,7 +21,7 @@ from mprd.artifacts.checksums import (
     unreadable,
 )
 from mprd.artifacts.declaration import Array, Schema
-from mprd.artifacts.disk import new_file
+from mprd.artifacts.disk import new_file, open_hdf5
 from mprd.artifacts.files import atomic, deliver, require_file
 from mprd.artifacts.rows import MAPPED_BYTES, read_values
 from mprd.artifacts.workbench import file_identity, recall, remember, writes_behind
@@ -182,7 +182,7 @@ def _opened(path: Path, schema: Schema) -> Iterator[tuple[h5py.File, dict[str, i
     again = how_to_fix(path, schema.command)
     check_seal(path, again)
     try:
-        file = h5py.File(path, "r")
+        file = open_hdf5(path)
     except OSError:
         raise UserError(
             f"{path} is not a readable HDF5 file (cut short, perhaps). {again}"

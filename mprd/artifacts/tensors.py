@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from mprd import __version__
@@ -49,9 +49,15 @@ def save_tensors(
         inputs: role -> digest of each file it was made from.
         seed: random seed, where one was used.
         card: for people, Markdown.
+
+    Raises:
+        UserError: a value is not finite, or the file cannot be written.
     """
     # Copies: the network may be trained on while the file is being written.
     tensors = {k: v.detach().to("cpu", copy=True).contiguous() for k, v in state.items()}
+    for key, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise UserError(f"{path} is not written: its {key} holds NaN or infinite values.")
     header = {
         "schema": schema,
         "schema_version": str(SCHEMA_VERSION),
@@ -70,10 +76,8 @@ def save_tensors(
 
     def write(lock: bool) -> None:
         with atomic(path, size, lock=lock) as temporary:
-            try:
-                save_file(tensors, temporary, metadata=metadata)
-            except SafetensorError as error:
-                raise OSError(str(error)) from None
+            # `save_file` writes into a file of its own, of mode 0600, which a kill leaves there.
+            temporary.write_bytes(save(tensors, metadata))
 
     deliver(path, write, size, content=(header, tensors))
 

@@ -5,8 +5,10 @@ Heavy imports happen inside the commands, so that `mprd --help` and light stages
 
 import atexit
 import gc
+import io
 import os
 import sys
+from pathlib import Path
 
 # Waiting OpenMP threads sleep instead of spinning: two torch processes on the same cores would slow
 # each other many times. Read when the library is loaded, so it stands before all imports; a user's
@@ -15,10 +17,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 # Each adds its commands, in this order.
-from mprd.cli import own, judge, browse, exchange, look, use, features, tools, stages  # isort: skip # noqa: F401
+from mprd.cli import run, own, judge, browse, exchange, look, use, features, tools, stages  # isort: skip # noqa: F401
 from mprd.cli.app import app
 from mprd.cli.interrupts import Stopped, listening
-from mprd.errors import UserError, lack_of_memory
+from mprd.errors import UserError, lack_of_memory, obstacle
 
 # Stages give advice of their own.
 _ADVICE = (
@@ -34,18 +36,31 @@ atexit.register(gc.freeze)
 
 def main() -> None:
     """Run the command line; a user's mistake ends with one sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names may hold what a terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     try:
         with listening():
+            _require_here()
             app()
     except UserError as error:
         print(f"mprd: error: {error}", file=sys.stderr)
         sys.exit(2)
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, OSError, UnicodeError) as error:
         lack = lack_of_memory(error)
-        if lack is None:
+        words = f"{lack.words} {_ADVICE}" if lack else obstacle(error)
+        if not words:
             raise
-        print(f"mprd: error: {lack.words} {_ADVICE}", file=sys.stderr)
+        print(f"mprd: error: {words}", file=sys.stderr)
         sys.exit(2)
     except Stopped as stopped:
         print(f"mprd: {stopped}", file=sys.stderr)
         sys.exit(stopped.exit_code)
+
+
+def _require_here() -> None:
+    """Check that the current folder is there: paths of all kinds start from it."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UserError("The current folder was deleted. Go to another one with `cd`.") from None

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mprd.data.leaving_out import SETTING, advise
+
 # Headings of `mprd --help`, in order: what people use first, stages last.
 START_PANEL = "Start here"
 RESULTS_PANEL = "Look at results and correct them"
@@ -88,3 +90,4 @@ def main(
     ] = False,
 ) -> None:
     """Hold the options of `mprd` itself; the text of its help is that of the application."""
+    advise(SETTING)

@@ -13,6 +13,7 @@ import psutil
 from rich.console import Console
 
 from mprd.cli.interrupts import Stopped
+from mprd.pipeline.workflow import SNAKEMAKE_FAILED
 
 _LOOK_EVERY = 0.5  # seconds
 _GRACE = 3.0  # seconds in which a signal to a whole group of processes ends them
@@ -25,7 +26,7 @@ def relay(command: list[str], logs: list[Path], look: Callable[[], None]) -> int
     Args:
         command: a child process; when a signal ends this one, it and all below it end, too.
         logs: folders that it writes logs into.
-        look: called every half a second, and at the end.
+        look: called every half a second, and at the end, unless a signal comes.
 
     Returns:
         Its exit status.
@@ -38,12 +39,12 @@ def relay(command: list[str], logs: list[Path], look: Callable[[], None]) -> int
             _show(child, logs, look)
         else:
             _wait(child, look)
-        return child.wait()
-    except Stopped as stopped:
+        status = child.wait()
+    except Stopped as stopped:  # maybe in a look, or in its imports, which have no second time
         _end(child, stopped)
         raise
-    finally:
-        look()
+    look()
+    return status
 
 
 def _end(child: subprocess.Popen, stopped: Stopped) -> None:
@@ -143,7 +144,7 @@ def failures(places: list[Path], since: float) -> list[str]:
 
 def is_mistake(words: str) -> bool:
     """Tell whether a stage that failed told of a mistake of the user, by what `failures` gives."""
-    return _CRASH not in words
+    return _CRASH not in words and SNAKEMAKE_FAILED not in words
 
 
 def last_line(folders: list[Path]) -> str:

@@ -79,12 +79,12 @@ class Follower:
             UserError: a report is damaged, or gone.
             FileNotFoundError: a report is gone.
         """
-        from mprd.stages.table import collect, run_table
-
         seen = {path: path.stat().st_mtime_ns for path in self._run.reports()}
         trained = self._run.epochs_with("metrics")
         if seen == self._seen or not trained:
             return
+        from mprd.stages.table import collect, run_table
+
         self._tell_time_left(trained)
         if trained[-1] < self._epochs:
             run_table(run=self._run.folder, out=self._run.table)

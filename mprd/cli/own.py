@@ -1,12 +1,12 @@
 """Commands for people with images of their own."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mprd.cli.app import START_PANEL, app
+from mprd.data.leaving_out import advise
 from mprd.errors import UserError
 from mprd.system.threads import worker_count
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from mprd.starter.survey import Survey
 
 _FEW = 50
-_DRY, _QUIET = ("-n", "--dry-run"), {"-q", "--quiet"}
-_HOW_LOUD = (*_QUIET, "--verbose", "-p", "--printshellcmds")
 
 
 @app.command(rich_help_panel=START_PANEL)
@@ -58,6 +56,7 @@ def new(
         raise UserError("--backbone, --weights and --features exclude each other: give one.")
     if train and features is not None:
         raise UserError("--train needs a network, and --features has none: leave one of them out.")
+    advise("")  # there are no settings yet
     try:
         folder = folder.expanduser()
     except RuntimeError:
@@ -151,68 +150,3 @@ def _say_found(found: "Survey") -> None:
         print(f"mprd will leave out unreadable images, such as '{found.unreadable[0]}'")
     if found.images < _FEW:
         print(f"{found.images} images are few. Below {_FEW}, expect poor clusters.")
-
-
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    rich_help_panel=START_PANEL,
-)
-def run(
-    context: typer.Context,
-    config: Annotated[Path, typer.Argument(help="Config file (YAML).")],
-    cores: Annotated[str, typer.Option(help="CPU cores to use, or all.")] = "all",
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write events for TensorBoard.")
-    ] = False,
-) -> None:
-    """Run the whole pipeline of a config, or continue it.
-
-    Run it again to continue where it stopped, or after you changed the config. mprd passes all
-    arguments after the config to Snakemake: mprd run crops.yaml --dry-run
-    """
-    import time
-
-    from mprd.artifacts.files import require_writable
-    from mprd.cli.console import begun, failures, is_mistake, relay
-    from mprd.cli.ending import last_words
-    from mprd.cli.follow import following, layout_of
-    from mprd.cli.redo import redone
-    from mprd.config import expand_runs, merge, read_yaml
-    from mprd.pipeline.location import require_other
-    from mprd.pipeline.registry import check_names
-    from mprd.pipeline.run_lock import require_free
-    from mprd.pipeline.shared import shared_folder
-    from mprd.pipeline.workflow import overrides, snakemake, targets, why_failed
-
-    runs = expand_runs(merge(read_yaml(config), overrides(context.args)), str(config))
-    for one in runs:  # Snakemake, told to be quiet, would not say what is wrong
-        check_names(one.config)
-        require_other(one.config, layout_of(one).final)
-    asked, results = targets(context.args), runs[0].config.results
-    if asked is not None:
-        require_writable(results)
-    arguments = ["--cores", cores, *context.args]
-    dry, verbosity = ({*words} & set(context.args) for words in (_DRY, _HOW_LOUD))
-    if dry and not verbosity:
-        arguments += ["--quiet", "rules", "host"]  # the table of jobs, not a block for each
-    elif not verbosity:
-        arguments += ["--quiet", "all"]
-        require_free(layout_of(one) for one in runs)
-        for one in runs:
-            folder, epochs = layout_of(one).folder, one.config.epochs
-            many = f"{epochs} epoch{'' if epochs == 1 else 's'}" if epochs else "no training"
-            print(f"{one.name}: {many}, into {folder} (more: mprd status {folder})")
-            if asked == ():
-                print("".join(f"{line}\n" for line in redone(one)), end="", flush=True)
-            if layout_of(one).decisions.is_file():
-                print("  decisions.csv changes the final clusters only; no epoch is done again.")
-    logs, start = [layout_of(one).logs for one in runs] + [shared_folder(results)], time.time()
-    with following(runs, tensorboard=tensorboard) as look:
-        status = relay(snakemake(config, *arguments), logs, look)
-    logs += results.glob("*.log")  # of what is made from all runs
-    if status:
-        said = failures(logs, start)
-        print("\n".join(said or [why_failed(config, *arguments)]), file=sys.stderr)
-        raise typer.Exit(2 if said and all(map(is_mistake, said)) else status)
-    if asked is not None and not verbosity & _QUIET:
-        print("\n".join(last_words(runs, asked, ran=bool(begun(logs, start)))))

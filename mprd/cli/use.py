@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mprd.cli.app import USE_PANEL, DeviceOption, OwnDeviceOption, PluginOption, app
+from mprd.data.leaving_out import OPTION, advise
 from mprd.errors import UserError
 
 ModelFile = Annotated[Path, typer.Option("--model", help="model.safetensors of a run.")]
@@ -23,8 +24,17 @@ FeaturesOption = Annotated[
         "or HDF5, rows by path or in the order of the images.",
     ),
 ]
+
+
+def _advise(skip: bool) -> bool:
+    """Let messages about damaged images name this option."""
+    advise(OPTION)
+    return skip
+
+
 SkipOption = Annotated[
-    bool, typer.Option("--skip-unreadable", help="Leave out damaged images and name each of them.")
+    bool,
+    typer.Option(OPTION, callback=_advise, help="Leave out damaged images and name each of them."),
 ]
 TimesOption = Annotated[
     bool,

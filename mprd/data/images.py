@@ -1,5 +1,6 @@
 """Read image files and resize them, once. docs/explanation/reliability.md lists odd files."""
 
+import errno
 import functools
 import hashlib
 import io
@@ -15,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from mprd.config import Config
+from mprd.data.leaving_out import or_left_out
 from mprd.errors import UserError, why_no_file
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -29,10 +31,8 @@ _ORIENTATION = 0x0112  # EXIF
 _EXIF_FOLDER, _TAKEN, _SUBSECOND = 0x8769, 0x9003, 0x9291  # DateTimeOriginal
 _TURNED = (5, 6, 7, 8)  # by a quarter: height and width change places
 _WHITE = (255, 255, 255, 255)
-_REMEDY = (
-    "Remove or replace it, or have such images left out (data.on_bad_image: skip; "
-    "--skip-unreadable)."
-)
+# What fails for another reason than the file: to leave out such an image would be wrong.
+_NOT_ITS_FAULT = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOMEM)
 
 
 def decode(path: Path, sha256: str | None = None, bits: int = FULL_BITS) -> Image.Image:
@@ -196,10 +196,13 @@ def _naming_unreadable(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise UserError(f"Image {why_no_file(path)}.") from None
     except Exception as error:  # a damaged file can raise anything in Pillow's many readers
+        if isinstance(error, OSError) and error.errno in _NOT_ITS_FAULT:
+            raise
         why = str(error) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
             why = f"it is none of {', '.join(_formats())}, whatever its name"
-        raise UserError(f"Image {path} cannot be read ({why}). {_REMEDY}") from None
+        remedy = f"Remove or replace it{or_left_out('such images')}"
+        raise UserError(f"Image {path} cannot be read ({why}). {remedy}") from None
 
 
 def _eight_bits(image: Image.Image, bits: int) -> Image.Image:

@@ -5,12 +5,12 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
 from mprd.artifacts import PIXELS, open_artifact, read_images
+from mprd.artifacts.disk import open_hdf5
 from mprd.data.read_ahead import ReadAhead
 from mprd.system.ram import PIXEL_SHARE, held_pixels
 
@@ -111,7 +111,7 @@ class PixelStore:
     def _held(self) -> Tensor | None:
         if not held_pixels(self.size):
             return None
-        with h5py.File(self.path, "r") as file:
+        with open_hdf5(self.path) as file:
             held = torch.from_numpy(read_images(file, self.rows))
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)

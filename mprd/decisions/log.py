@@ -12,7 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from mprd.artifacts.files import atomic, make_folder
+from mprd.artifacts.files import atomic
+from mprd.artifacts.places import make_folder
 from mprd.decisions.entry import COLUMNS, Decision, Kind, cells_of, decision_of, fault_of
 from mprd.errors import UserError, why_no_file
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-import h5py
-
+from mprd.artifacts.disk import open_hdf5
 from mprd.decisions.entry import COLUMNS, Decision
 from mprd.decisions.log import in_effect, read_decisions
 
@@ -90,6 +89,6 @@ def time_made(clusters: Path) -> str:
 
     Decisions with a later time are not in it.
     """
-    with h5py.File(clusters, "r") as file:
+    with open_hdf5(clusters) as file:
         made = datetime.fromisoformat(str(file.attrs["created"]))
     return f"{made.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

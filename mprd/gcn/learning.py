@@ -102,7 +102,7 @@ def train_gcn(
     for source in sources:
         source.judge.forget()
     network.eval()
-    if not all(bool(torch.isfinite(p).all()) for p in network.parameters()):
+    if not all(bool(torch.isfinite(t).all()) for t in network.state_dict().values()):
         raise UserError(
             "The relation GCN has diverged: its weights are not finite. Lower gcn.inner_rate "
             f"(now {settings.inner_rate:g})."

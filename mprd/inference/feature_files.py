@@ -4,12 +4,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-import h5py
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from mprd.artifacts import FEATURES, INDEX, Artifact, atomic, read_artifact
+from mprd.artifacts.disk import open_anyones
 from mprd.config.data import names_beside
 from mprd.errors import UserError, why_no_file
 from mprd.pipeline.layout import RunLayout
@@ -37,7 +37,7 @@ def read_array(path: Path) -> np.ndarray:
             return np.load(path, allow_pickle=False)
         if path.suffix == ".safetensors":
             return load_file(path)["features"]
-        with h5py.File(path, "r") as file:
+        with open_anyones(path) as file:
             return file["features"][:]
     except (OSError, ValueError, EOFError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(
@@ -141,7 +141,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _stored_names(path: Path) -> list[str] | None:
-    with h5py.File(path, "r") as file:
+    with open_anyones(path) as file:
         if file.attrs.get("schema") == FEATURES.name:
             return _in_a_run(path)
         return file["path"].asstr()[:].tolist() if "path" in file else None

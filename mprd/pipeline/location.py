@@ -38,3 +38,20 @@ def require_other(config: Config, final: FinalLayout) -> None:
             f"export.numbers names {numbers}, which this run writes anew. Leave it out: "
             "a run keeps the numbers of the clusters that it replaces."
         )
+
+
+def require_plain(config: Config) -> None:
+    """Check that folders the workflow writes into have names that Snakemake takes as they are.
+
+    Raises:
+        UserError: one has braces, which are wildcards to Snakemake.
+    """
+    places = {"results": config.results}
+    if SYNTHETIC.holds(config):
+        places["data.root"] = config.data.root
+    for key, path in places.items():
+        if {"{", "}"} & set(str(path)):
+            raise UserError(
+                f"{key} is {path}, and Snakemake takes braces for wildcards. Choose a name without "
+                "braces, or a relative path."
+            )

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from mprd.artifacts.files import grants_locks, require_writable
+from mprd.artifacts.locks import take_lock
+from mprd.artifacts.places import require_writable
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
 
@@ -32,19 +33,18 @@ class RunLock:
         """
         require_writable(run.folder)
         self._holder, self._process = _holder(run), os.getpid()
-        self._lock = FileLock(lock_file(run))
         try:
-            self._lock.acquire(timeout=0)
-        except (NotImplementedError, OSError) as error:
-            if isinstance(error, Timeout) and grants_locks(Path(self._lock.lock_file)):
-                raise UserError(_busy(run, self._holder)) from None
-            print(f"note: {run.folder} grants no locks ({error}). Start no second run there.")
+            self._lock = take_lock(lock_file(run))
+        except Timeout:
+            raise UserError(_busy(run, self._holder)) from None
+        if self._lock is None:
+            print(f"note: {run.folder} grants no locks. Start no second run there.")
             return
         self._holder.write_text(json.dumps(_myself()), encoding="utf-8")
 
     def release(self) -> None:
         """Give the lock back; a child of the process that took it does not."""
-        if self._lock.is_locked and self._process == os.getpid():
+        if self._lock is not None and self._process == os.getpid():
             self._holder.unlink(missing_ok=True)
             self._lock.release()
 
@@ -86,14 +86,14 @@ def is_running(run: RunLayout) -> bool:
     """Tell whether a workflow works on a run; False where there are no locks to tell."""
     if not _holder(run).is_file():  # a killed workflow leaves it, and no lock
         return False
-    lock = FileLock(lock_file(run))
     try:
-        lock.acquire(timeout=0)
+        lock = take_lock(lock_file(run))
     except Timeout:
         return True
-    except (NotImplementedError, OSError):
+    except UserError:  # the results are another user's
         return False
-    lock.release()
+    if lock is not None:
+        lock.release()
     return False
 
 
@@ -110,13 +110,13 @@ def remove_idle_locks(folder: Path, pattern: str = "**/.*.lock") -> None:
     for path in folder.glob(pattern):
         if path.name == _RUNNING:
             continue
-        lock = FileLock(path)
         try:
-            lock.acquire(timeout=0)
-        except (NotImplementedError, OSError):  # it is held, or there are no locks
+            lock = take_lock(path)
+        except (Timeout, UserError):  # it is held, or another user's
             continue
-        path.unlink(missing_ok=True)
-        lock.release()
+        if lock is not None:
+            path.unlink(missing_ok=True)
+            lock.release()
 
 
 def release_runs() -> None:

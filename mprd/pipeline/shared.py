@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
+from mprd.artifacts.locks import take_lock
 from mprd.errors import SHARED, UserError
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.run_lock import hold_runs, lock_file
@@ -26,10 +27,11 @@ def shared_folder(results: Path) -> Path:
 def _in_the_making(folder: Path) -> bool:
     """Tell whether a stage writes a file of a folder; it can outlive its workflow."""
     for path in folder.rglob(".*.lock"):
-        lock = FileLock(path)
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
+            lock = take_lock(path)
+        except (Timeout, UserError):
+            return True
+        if lock is None:  # nobody can tell
             return True
         lock.release()
     return False

@@ -2,7 +2,9 @@
 
 import argparse
 import io
+import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
@@ -21,6 +23,12 @@ _OTHER_WORK = (
     "generate_unit_tests lint list_changes list_conda_envs list_input_changes "
     "list_params_changes list_rules list_target_rules list_untracked "
     "print_compilation report rulegraph summary touch unlock"
+)
+
+SNAKEMAKE_FAILED = "Snakemake failed."
+# What it says of a target that nothing makes.
+_NO_RULE = re.compile(
+    r"No rule to produce (.+?)(?: \(if you|$)|MissingRuleException()", re.MULTILINE
 )
 
 
@@ -55,6 +63,11 @@ def snakemake(config: Path, *arguments: str) -> list[str]:
         # Else Snakemake puts the default one, which is for one machine, on top of the user's.
         command += ["--workflow-profile", "none"]
     return [*command, "--configfile", str(config), *arguments]
+
+
+def without_traceback(command: list[str]) -> list[str]:
+    """Return a command of `snakemake` with our process around it, which Ctrl-C ends quietly."""
+    return [*command[:2], "mprd.pipeline.snakemake_process", *command[3:]]
 
 
 def _options(folder: Path) -> list[str]:
@@ -132,12 +145,31 @@ def targets(arguments: Sequence[str]) -> tuple[str, ...] | None:
     return (*asked.targets, *asked.until)
 
 
-def why_failed(config: Path, *arguments: str) -> str:
-    """Return a sentence about a run that ended before any stage could say something.
+def option(arguments: Sequence[str], *names: str) -> str | None:
+    """Return the value of an option among arguments of Snakemake, if it is there."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(*names, dest="value")
+    with redirect_stderr(io.StringIO()):
+        return parser.parse_known_args(list(arguments))[0].value
+
+
+def why_failed(config: Path, arguments: Sequence[str], asked: Sequence[str]) -> str:
+    """Return why a run ended before any stage could say something: Snakemake is asked again.
 
     Args:
         config: YAML file of the run, which was started in the current folder.
-        arguments: as it was started.
+        arguments: of the user.
+        asked: files or rules that the user named.
     """
-    again = shlex.join(snakemake(config, *arguments)).replace(" --quiet all", "")
-    return f"mprd: error: Snakemake failed. To see why: {again}"
+    again = snakemake(config, "--cores", "1", *arguments)
+    quiet = snakemake(config, "--dry-run", "--quiet", "rules", "--cores", "1", *arguments)
+    tried = subprocess.run(quiet, capture_output=True, text=True, check=False, errors="replace")
+    said = tried.stdout + tried.stderr
+    if found := _NO_RULE.search(said):
+        wanted = found[1] or ", ".join(asked)
+        return (
+            f"mprd: error: {wanted} is no file that this config makes, and no rule. Name a file "
+            "below the results folder as `mprd run CONFIG --dry-run --summary` lists them."
+        )
+    why = [line for line in said.splitlines() if line.strip()][-3:] if tried.returncode else []
+    return "\n".join([*why, f"mprd: error: {SNAKEMAKE_FAILED} To see why: {shlex.join(again)}"])

@@ -6,7 +6,7 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from mprd.artifacts.files import only_writer
+from mprd.artifacts.locks import only_writer
 from mprd.config import Config
 from mprd.pipeline.layout import EpochLayout
 from mprd.pipeline.registry import load_plugins

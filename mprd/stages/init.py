@@ -20,6 +20,7 @@ from mprd.stages.exclusive import exclusive
 from mprd.stages.network_inputs import open_images, training_sizes
 from mprd.system import group
 from mprd.system.torch_setup import select_device
+from mprd.training.checks import require_sound
 from mprd.training.warmup import warm_up
 
 
@@ -70,6 +71,9 @@ def run_init(
         print(f"Warm-up: loss {report['loss'][0]:.3f} -> {report['loss'][-1]:.3f}.")
     if not group.writes():
         return
+    if config.init.method == "warmup":
+        rate = config.init.warmup.lr
+        require_sound(network, None, store, f"Lower init.warmup.lr (now {rate:g}).")
     save_network(
         out,
         network,

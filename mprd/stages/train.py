@@ -25,6 +25,7 @@ from mprd.stages.network_inputs import open_images, read_model, training_sizes
 from mprd.system import group
 from mprd.system.durations import duration, epoch_seconds, seconds_since_start
 from mprd.system.torch_setup import select_device
+from mprd.training.checks import require_sound
 from mprd.training.epoch import EpochResult, make_optimizer, train_epoch
 from mprd.training.pace import Pace
 from mprd.training.step import EpochTrainer
@@ -68,7 +69,7 @@ def run_train(
 
     Raises:
         UserError: inputs missing, damaged, stale or of another run; fewer labelled images than
-            a batch; a loss that is NaN; too little memory.
+            a batch; training that diverges; too little memory.
     """
     given = {"graph": graph, "doubtful": doubtful, "gcn": gcn, "ranks": ranks}
     given |= {"previous_clusters": previous_clusters, "state": state}
@@ -133,6 +134,7 @@ def run_train(
     result = train_epoch(trainer, store, cameras, epoch, np.random.default_rng(plan_seed), pace)
     if not group.writes():
         return
+    require_sound(network, optimizer, store, f"Lower train.lr (now {config.train.lr:g}).")
     digests = lineage.digests
     write_network(here, network, trainer_state(optimizer, generator, epoch), config, digests)
     report = _metrics(result, epoch, optimizer)

@@ -11,6 +11,8 @@ from PIL import Image
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.config import Config, dump_yaml, merge, validate
 from mprd.errors import UserError
+from mprd.models.network import build_network
+from mprd.models.weights import save_network
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.index import run_index
 from mprd.stages.pixels import run_pixels
@@ -152,3 +154,30 @@ def test_an_absurd_learning_rate(tmp_path):
 def test_the_table_of_a_run_without_an_epoch(tmp_path):
     with pytest.raises(UserError, match="holds no complete epoch"):
         run_table(run=tmp_path, out=tmp_path / "m.csv")
+
+
+LAST_STEP = {
+    "train": {"train": {"lr": 1e30, "iters": 1}},
+    "warm-up": {"init": {"method": "warmup", "warmup": {"lr": 1e30, "steps": 1, "batch_size": 8}}},
+}
+
+
+@pytest.mark.parametrize("case", LAST_STEP)
+def test_the_last_step_diverges(tmp_path, case):
+    """Its loss is finite, what it leaves is not: nothing is written, and no later stage is told."""
+    root = crops(tmp_path / "crops", 5, 6)
+    with pytest.raises(UserError, match=r"has diverged: .* Lower (train|init\.warmup)\.lr \(now"):
+        finish(tmp_path / "run", configured(root, **LAST_STEP[case]))
+    left = {path.name for path in (tmp_path / "run").glob("epochs/*/*")}
+    assert not left & {"model.safetensors", "state.pt", "metrics.json"}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["weight", "running_mean", "running_var"])
+def test_weights_that_are_not_finite_are_not_written(tmp_path, name, value):
+    network = build_network(configured(tmp_path), 32, 16, pretrained=False)
+    key = next(key for key in network.state_dict() if key.endswith(name))
+    network.state_dict()[key].view(-1)[0] = value
+    with pytest.raises(UserError, match=f"is not written: its {key} holds NaN or infinite"):
+        save_network(tmp_path / "m.safetensors", network, config={}, inputs={}, seed=0)
+    assert not list(tmp_path.iterdir())

@@ -12,7 +12,7 @@ import time
 import pytest
 import yaml
 
-from mprd.artifacts.files import only_writer
+from mprd.artifacts.locks import only_writer
 from mprd.config import load_config
 from mprd.pipeline.files import files_written
 from mprd.pipeline.stages import stage

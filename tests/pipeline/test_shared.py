@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from mprd.artifacts.files import only_writer
+from mprd.artifacts.locks import only_writer
 from mprd.config import expand_runs
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout

@@ -2,6 +2,7 @@
 import atexit
 import functools
 import gc
+import glob
 import os
 import shlex
 import sys
@@ -10,6 +11,7 @@ import tempfile
 from snakemake.exceptions import WorkflowError
 
 from mprd.artifacts.files import file_digest
+from mprd.artifacts.partials import remove_partials
 from mprd.config import expand_runs, read_yaml
 from mprd.data.datasets.fingerprint import fingerprint
 from mprd.errors import EPOCHS, FINAL, UserError
@@ -18,7 +20,7 @@ from mprd.pipeline.freshness import Freshness, JobFiles
 from mprd.pipeline.idle import idle_settings
 from mprd.pipeline.keep import let_go
 from mprd.pipeline.layout import EVALUATIONS, RunLayout, comparison, summary_table
-from mprd.pipeline.location import require_other
+from mprd.pipeline.location import require_other, require_plain
 from mprd.pipeline.plan import RunPlan
 from mprd.pipeline.registry import check_names
 from mprd.pipeline.rule_paths import looking_back, patterns, stage_making, step_of
@@ -48,6 +50,7 @@ def plan_of(run):
     check_names(run.config)
     plan = RunPlan(run, listing, file_digest)
     require_other(run.config, plan.layout.final)
+    require_plain(run.config)
     return plan
 
 
@@ -95,8 +98,18 @@ def hold(plans):
 
 
 def begin():
-    """Take all runs for this workflow, and say which settings have no effect."""
+    """Take all runs for this workflow, and say which settings have no effect.
+
+    What killed writers have left half-written goes.
+    """
     hold(PLANS.values())
+    for folder in [
+        shared_folder(RESULTS),
+        *(plan.layout.folder for plan in PLANS.values()),
+    ]:
+        remove_partials(folder)
+    for path in (comparison(RESULTS), summary_table(RESULTS), *map(Path, SYNTHETIC)):
+        remove_partials(path.parent, f".{glob.escape(path.name)}.*.partial")
     for sentence in idle_settings([run.config for run in RUNS]):
         print(f"note: {sentence}")
 

@@ -12,7 +12,7 @@ rule table:
     log:
         RUN.log("table"),
     shell:
-        "mprd table --out {output:q} -- $(dirname {output:q}) > {log:q} 2>&1"
+        'mprd table --out {output:q} -- "$(dirname -- {output:q})" > {log:q} 2>&1'
 
 
 # What is made from all runs.
@@ -61,7 +61,7 @@ rule report:
     benchmark:
         RUN.benchmark("report")
     shell:
-        "mprd report --out {output:q} -- $(dirname {output:q}) > {log:q} 2>&1"
+        'mprd report --out {output:q} -- "$(dirname -- {output:q})" > {log:q} 2>&1'
 
 
 rule compare:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from mprd.data.datasets.tracks import check_tracks
+from mprd.data.leaving_out import or_left_out
 from mprd.errors import UserError
 
 Split = Literal["train", "query", "gallery"]
@@ -193,8 +194,7 @@ def without_unlisted(listing: Listing, *, skip: bool) -> Listing:
     if not skip or not listing.records:
         raise UserError(
             f"'{path}' in {listing.root} cannot be listed ({why}{more}), so images would be "
-            "missing. Make it readable, or have it left out (data.on_bad_image: skip; "
-            "--skip-unreadable)."
+            f"missing. Make it readable{or_left_out('it')}"
         )
     note = f"Left out {count} folders or files that cannot be listed, first '{path}' ({why})."
     return replace(listing, notes=(*listing.notes, note))

@@ -1,6 +1,8 @@
 """A table of images, CSV or Parquet; its columns are `COLUMNS`, `path` among them."""
 
 import codecs
+import csv
+import itertools
 import math
 import os
 import re
@@ -20,6 +22,7 @@ _UNKNOWN = ("", "-1", "-1.0")
 _NOTHING = ("nan", "na", "n/a", "none", "null")  # as other programs write an empty cell
 _WHOLE = re.compile(r"(\d+)(\.0+)?")  # a column with gaps often holds 3.0 for 3
 _LARGEST = 2**31 - 1
+_WIDEST, _LONGEST = 100, 2**16  # columns; characters of a line that are looked at
 
 
 def read_manifest(path: Path) -> Listing:
@@ -62,6 +65,7 @@ def _read_table(path: Path) -> "pd.DataFrame":
     if kind not in (".csv", ".parquet"):
         raise UserError(f"{path} is no folder of images and no manifest: use .csv or .parquet.")
     try:
+        _check_width(path)
         if kind == ".csv":
             table = pd.read_csv(
                 path,
@@ -85,12 +89,38 @@ def _read_table(path: Path) -> "pd.DataFrame":
     except (ValueError, OSError) as error:
         raise UserError(f"The manifest {path} cannot be read: {error}") from error
     _check_columns(path, table)
-    table = table.map(lambda cell: "" if pd.isna(cell) else str(cell).strip())
+    table = table.map(lambda cell: "" if pd.isna(cell) else str(cell))
+    names = table["path"]
+    table = table.map(str.strip)
+    for row, cell in names[names != table["path"]].items():
+        if os.path.isfile(path.parent / cell):  # spaces that belong to the name of a file
+            table.loc[row, "path"] = cell
     table.index = pd.RangeIndex(len(table)) + (2 if kind == ".csv" else 1)  # a header is row 1
     table = table[(table != "").any(axis=1)]
     if table.empty:
         raise UserError(f"The manifest {path} holds no rows: give it one row per image.")
     return table
+
+
+def _check_width(path: Path) -> None:
+    """Refuse a table of more columns than any manifest has; pandas would work on it for ever.
+
+    Raises:
+        ValueError: it has too many, or its first row has more cells than its header.
+    """
+    if path.suffix.lower() == ".parquet":
+        from pyarrow.parquet import read_schema
+
+        widths = [len(read_schema(path).names)]
+    else:
+        with path.open(encoding=_encoding(path), newline="") as file:
+            lines = csv.reader(iter(lambda: file.readline(_LONGEST), ""))
+            try:
+                widths = [len(row) for row in itertools.islice(lines, 2)]
+            except csv.Error as error:
+                raise ValueError(str(error)) from None
+    if max(widths, default=0) > _WIDEST:
+        raise ValueError(f"it has {max(widths):,} columns or more; columns are {COLUMN_TEXT}")
 
 
 def _encoding(path: Path) -> str:
@@ -134,10 +164,16 @@ def _image_paths(path: Path, table: "pd.DataFrame") -> tuple[list[str], list[str
         hint = " It names a drive of Windows: write paths as they are here." if drive else ""
         raise UserError(
             f"Row {row} of {path}: there is no image '{cell[:200]}' "
-            f"({len(missing)} of {len(table)} rows are so). Paths are relative to {path.parent}."
-            f"{hint}"
+            f"({len(missing)} of {len(table)} rows are so). Paths are relative to "
+            f"{_beside(path)}.{hint}"
         )
     return [_posix(path.parent, cell) for cell in table["path"]], notes
+
+
+def _beside(path: Path) -> str:
+    """Return the folder of a manifest in words."""
+    name = path.parent.name
+    return str(path.parent) if name not in ("", "..") else "the folder of the manifest"
 
 
 def _posix(root: Path, path: str) -> str:

@@ -1,6 +1,5 @@
 """Write a synthetic data set in the Market-1501 layout, deterministic by seed."""
 
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts.files import require_writable
+from mprd.artifacts.partials import partial_path
+from mprd.artifacts.places import require_writable
 from mprd.config import SyntheticConfig
 from mprd.data.synthetic.people import Person, draw_look_alike, draw_person
 from mprd.data.synthetic.scene import Camera, draw_camera, render
@@ -70,7 +70,7 @@ def generate(
     if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
         raise UserError(f"{out_dir} exists and is not empty. Remove it or name another folder.")
     require_writable(out_dir.absolute().parent)
-    temporary = out_dir.with_name(f".{out_dir.name}.{os.getpid()}.partial")
+    temporary = partial_path(out_dir)
     shots = list(list_shots(settings))
     try:
         for folder in sorted({Path(shot.path).parent for shot in shots}):

@@ -19,6 +19,7 @@ from mprd.artifacts import (
     content_digest,
     open_artifact,
 )
+from mprd.artifacts.disk import open_hdf5
 from mprd.errors import UserError, how_to_fix, why_no_file
 from mprd.report.inspect.index_facts import index_facts
 from mprd.report.inspect.transition_facts import transition_facts
@@ -95,7 +96,7 @@ def describe(path: Path, *, tensors: bool = False) -> Description:
 def _hdf5(path: Path) -> Description:
     if not h5py.is_hdf5(path):
         raise UserError(f"{path} is no file that a run leaves. `mprd inspect` reads {_READS}.")
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         name = file.attrs.get("schema")
     if name not in SCHEMAS:
         raise UserError(

@@ -4,12 +4,12 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, JUDGEMENTS, Artifact, read_artifact
+from mprd.artifacts.disk import open_hdf5
 from mprd.clustering.graph_matrix import graph_distance, relation_of
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config, load_config
@@ -175,5 +175,5 @@ class RunData:
 
 def created(path: Path) -> str:
     """Return when an HDF5 artifact was written."""
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         return f"{datetime.fromisoformat(file.attrs['created']):%Y-%m-%d %H:%M %Z}"

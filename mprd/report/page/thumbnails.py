@@ -5,11 +5,11 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 from PIL import Image
 
 from mprd.artifacts import PIXELS, open_artifact, read_images
+from mprd.artifacts.disk import open_hdf5
 
 _QUALITY = 70
 _AREA = 40_000_000  # pixels of all pictures of a page
@@ -54,7 +54,7 @@ class Thumbnails:
         Args:
             rows: index rows, int (n,).
         """
-        with h5py.File(self._path, "r") as file:
+        with open_hdf5(self._path) as file:
             for start in range(0, len(rows), _BLOCK):
                 some = rows[start : start + _BLOCK]
                 for row, image in zip(some, read_images(file, some), strict=True):

@@ -133,6 +133,14 @@ CLUSTERS = Schema(
             "name",
             optional=True,
         ),
+        "undecided": Array(
+            "int32",
+            ("N",),
+            "number of each image's cluster without the decisions of people, where there are some; "
+            "-1 outlier",
+            minimum=-1,
+            optional=True,
+        ),
         "membership": Array(
             "float32",
             ("N",),

@@ -55,6 +55,10 @@ class FinalLayout(StepLayout):
     embeddings = File("embeddings.h5", "embeddings of all images by this model")
     table = File("clusters.csv", "clusters as a table: path, cluster, doubt, camera, identity")
 
+    undecided = File(
+        "clusters_undecided.csv", "their numbers without decisions.csv, which come back without it"
+    )
+
     def recut(self, name: str) -> Path:
         """Return the table of the clusters at another cut: `finer`, `coarser`, or a threshold."""
         return self.folder / f"clusters_{name}.csv"

@@ -13,7 +13,7 @@ from mprd.decisions.log import in_effect, read_decisions
 from mprd.errors import FINAL
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.run_lock import require_free
-from mprd.stages.cluster_csv import names_in, write_cluster_csv
+from mprd.stages.cluster_csv import names_in, write_cluster_csv, write_undecided
 from mprd.stages.run_stage import run_stage
 
 
@@ -68,6 +68,7 @@ def apply_decisions(run: Path) -> Applied:
     after, rows = numbers_of(new["labels"], new["number"]), split_rows(images, "train")
     table = layout.final.table
     write_cluster_csv(table, images, rows, after, new["membership"], names=names_in(new))
+    write_undecided(layout.final, images["path"][rows], new)
     log = layout.decisions
     count = len(in_effect(read_decisions(log))) if log.is_file() else 0
     return Applied(count, _words(before), _words(after), int((before != after).sum()), table)

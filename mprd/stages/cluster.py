@@ -82,7 +82,7 @@ def run_cluster(
     name = "draft" if provisional else "cluster"
     earlier = None
     if final and not provisional:  # a mistake in the table is told now, not at the end
-        earlier = earlier_numbers(config.export.numbers, FinalLayout(out.parent).table)
+        earlier = earlier_numbers(config.export.numbers, FinalLayout(out.parent))
     lineage, settings = Lineage(name), config.cluster
     if provisional:
         settings = settings.model_copy(update={"gamma": PROVISIONAL_GAMMA})

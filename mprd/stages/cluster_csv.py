@@ -8,7 +8,7 @@ import pandas as pd
 from mprd.artifacts import Artifact, atomic
 from mprd.clustering.membership import doubt_rank
 from mprd.data.index import name_cameras, name_identities
-from mprd.pipeline.layout import log_prefix
+from mprd.pipeline.layout import FinalLayout, log_prefix
 from mprd.stages.earlier_tables import earlier_table, keep_replaced
 
 
@@ -70,3 +70,19 @@ def names_in(clusters: Artifact) -> np.ndarray | None:
     if "name" not in clusters.arrays:
         return None
     return np.append(clusters["name"].astype(object), "")[clusters["labels"]]
+
+
+def write_undecided(end: FinalLayout, paths: np.ndarray, clusters: Artifact) -> None:
+    """Write the numbers without decisions beside the table; without decisions none are kept.
+
+    Args:
+        end: layout of the final clusters.
+        paths: of the training images.
+        clusters: `clusters.h5`.
+    """
+    if "undecided" not in clusters.arrays:
+        end.undecided.unlink(missing_ok=True)
+        return
+    table = pd.DataFrame({"path": paths, "cluster": clusters["undecided"]})
+    with atomic(end.undecided, lock=False) as temporary:
+        table.to_csv(temporary, index=False)

@@ -10,6 +10,7 @@ from mprd.clustering.decided import names_of
 from mprd.clustering.numbering import keep_numbers, numbers_of
 from mprd.decisions.decided import Decided
 from mprd.errors import UserError
+from mprd.pipeline.layout import FinalLayout
 
 if TYPE_CHECKING:  # slow to load, and most runs have no earlier numbers
     import pandas as pd
@@ -27,6 +28,8 @@ def known_as(
 ) -> dict[str, np.ndarray]:
     """Return `number` and `name` of each cluster, int32 (K,) and object (K,), as far as known.
 
+    With decisions also `undecided`, the numbers of all images without them, int32 (N,).
+
     Args:
         labels: int (N,), -1 outlier.
         base: int (N,), without decisions.
@@ -40,7 +43,7 @@ def known_as(
     first = numbers_of(base, _numbers(base, earlier, paths))
     shown = _numbers_if_sound(table)
     last = first if shown is None else shown.reindex(paths, fill_value=-1).to_numpy()
-    found = {"number": decided.numbers(labels, first, last)}
+    found = {"number": decided.numbers(labels, first, last), "undecided": first.astype(np.int32)}
     names = names_of(labels, decided.names)
     return found | ({"name": names} if (names != "").any() else {})
 
@@ -77,12 +80,12 @@ class EarlierNumbers:
         return numbers
 
 
-def earlier_numbers(named: Path | None, replaced: Path) -> EarlierNumbers | None:
-    """Return the numbers that clusters had before.
+def earlier_numbers(named: Path | None, end: FinalLayout) -> EarlierNumbers | None:
+    """Return the numbers that clusters had before, without the decisions of people.
 
     Args:
         named: a `clusters.csv` that the config names; None: they had those of the replaced one.
-        replaced: the `clusters.csv` that the run will replace; it need not be there.
+        end: what the run will replace; it need not be there.
 
     Returns:
         None: they had none.
@@ -92,6 +95,7 @@ def earlier_numbers(named: Path | None, replaced: Path) -> EarlierNumbers | None
     """
     if named is not None:
         return EarlierNumbers(named, read_numbers(named))
+    replaced = end.undecided if end.undecided.is_file() else end.table
     known = _numbers_if_sound(replaced)
     return None if known is None else EarlierNumbers(replaced, known)
 

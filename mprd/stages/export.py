@@ -16,7 +16,7 @@ from mprd.pipeline.files import require_given
 from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.cluster_csv import names_in, write_cluster_csv
+from mprd.stages.cluster_csv import names_in, write_cluster_csv, write_undecided
 from mprd.stages.exclusive import exclusive
 from mprd.stages.network_inputs import embed_images
 from mprd.system import group
@@ -84,6 +84,7 @@ def run_export(
     numbers = numbers_of(found["labels"], found["number"])
     names, trust = names_in(found), found["membership"]
     write_cluster_csv(end.table, images, train["row"], numbers, trust, names=names, keep=True)
+    write_undecided(end, images["path"][train["row"]], found)
 
 
 def _made_from(lineage: Lineage, features: Artifact) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The stages one by one, in process: contents, checks, reproducibility."""
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -305,23 +306,24 @@ def test_an_export_keeps_the_numbers_of_the_table_that_it_replaces(copy, tiny_co
     assert (
         f"{count} of {count} clusters keep their numbers of {end.table}" in capsys.readouterr().out
     )
-    table = pd.read_csv(end.table)
+    read = functools.partial(pd.read_csv, dtype={"doubt": "Int64"})
+    table = read(end.table)
     named = table.assign(cluster=table["cluster"].where(table["cluster"] < 0, table["cluster"] + 5))
     named.to_csv(end.table, index=False, float_format="%.3f")
     export(run, tiny_config)
-    assert pd.read_csv(end.table).equals(named)
+    assert read(end.table).equals(named)
     assert not before.exists(), "it holds the same"
     named.iloc[1:].to_csv(end.table, index=False)
     export(run, tiny_config)
-    assert pd.read_csv(end.table).equals(named)
-    assert pd.read_csv(before).equals(named.iloc[1:].reset_index(drop=True))
+    assert read(end.table).equals(named)
+    assert read(before).equals(named.iloc[1:].reset_index(drop=True))
     assert f"the clusters before are in {before}" in capsys.readouterr().out
     end.table.write_text("no table")
     export(run, tiny_config)
     assert "Warning: the clusters get new numbers." in capsys.readouterr().out
     assert end.table.read_bytes() == written
     assert before.read_text() == "no table"
-    assert len(pd.read_csv(end.folder / "clusters.2.csv")) == len(table) - 1
+    assert len(read(end.folder / "clusters.2.csv")) == len(table) - 1
 
 
 def test_an_epoch_takes_no_numbers_of_an_earlier_run(copy, run, tiny_config):

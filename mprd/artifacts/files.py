@@ -270,8 +270,11 @@ def file_digest(path: Path) -> str:
     if path.suffix == ".h5":
         import h5py
 
-        with suppress(OSError, KeyError), h5py.File(path, "r") as file:
-            return str(file.attrs["digest"])
+        from mprd.artifacts.plain_hdf5 import text_attribute
+
+        with suppress(OSError, RuntimeError), h5py.File(path, "r") as file:
+            if digest := text_attribute(file, "digest"):
+                return digest
     if path.suffix == ".safetensors":
         with path.open("rb") as stream:
             size = int.from_bytes(stream.read(8), "little")

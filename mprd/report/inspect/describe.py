@@ -19,6 +19,8 @@ from mprd.artifacts import (
     content_digest,
     open_artifact,
 )
+from mprd.artifacts.plain_hdf5 import text_attribute, unreadable
+from mprd.artifacts.store import PROVENANCE
 from mprd.errors import UserError, how_to_fix, why_no_file
 from mprd.report.inspect.index_facts import index_facts
 from mprd.report.inspect.transition_facts import transition_facts
@@ -95,8 +97,8 @@ def describe(path: Path, *, tensors: bool = False) -> Description:
 def _hdf5(path: Path) -> Description:
     if not h5py.is_hdf5(path):
         raise UserError(f"{path} is no file that a run leaves. `mprd inspect` reads {_READS}.")
-    with h5py.File(path, "r") as file:
-        name = file.attrs.get("schema")
+    with unreadable(path, "Get it again."), h5py.File(path, "r") as file:
+        name = text_attribute(file, "schema")
     if name not in SCHEMAS:
         raise UserError(
             f"{path} holds no artifact of mprd (schema {name!r}). Known: {', '.join(SCHEMAS)}."
@@ -109,8 +111,8 @@ def _hdf5(path: Path) -> Description:
                 f"{path} was changed after it was written (its digest differs). "
                 f"{how_to_fix(path, schema.command)}"
             )
-        facts = {key: _plain(file.attrs[key]) for key in file.attrs}
-        rows = [_data_set(file[key]) for key in file]
+        facts = {key: _plain(file.attrs[key]) for key in (*PROVENANCE, *schema.attributes)}
+        rows = [_data_set(file[key]) for key in schema.arrays if key in file]
         more = index_facts(file) if schema is INDEX else {}
         if schema is TRANSITIONS:
             more = transition_facts(file, path)

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, JUDGEMENTS, Artifact, read_artifact
+from mprd.artifacts.plain_hdf5 import text_attribute
 from mprd.clustering.graph_matrix import graph_distance, relation_of
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config, load_config
@@ -174,6 +175,10 @@ class RunData:
 
 
 def created(path: Path) -> str:
-    """Return when an HDF5 artifact was written."""
+    """Return when an HDF5 artifact was written; "": it does not say."""
     with h5py.File(path, "r") as file:
-        return f"{datetime.fromisoformat(file.attrs['created']):%Y-%m-%d %H:%M %Z}"
+        said = text_attribute(file, "created")
+    try:
+        return f"{datetime.fromisoformat(said):%Y-%m-%d %H:%M %Z}"
+    except ValueError:
+        return ""

@@ -162,3 +162,20 @@ def test_bad_input(matrix, arguments, message):
 def test_groups_of_another_length_are_refused():
     with pytest.raises(ValueError, match="group must be"):
         linkage_tree(csr_array((3, 3), dtype=np.float32), group=np.zeros(2, np.int64))
+
+
+def test_the_last_entry_of_the_last_list_is_read():
+    """Three in a row: the only neighbour of the last is the one before."""
+    distance = csr_array(([0.2, 0.2, 0.4, 0.4], ([0, 1, 1, 2], [1, 0, 2, 1])), shape=(3, 3))
+    tree = linkage_tree(distance)
+    assert tree.merges.tolist() == [[0, 1], [2, 3]]
+    assert tree.heights.shape == (2,)
+    np.testing.assert_allclose(tree.heights, [0.2, 0.7])
+
+
+def test_nothing_to_join():
+    for count in (0, 1, 3):
+        tree = linkage_tree(csr_array((count, count)))
+        assert tree.merges.shape == (0, 2)
+        assert tree.heights.shape == (0,)
+        assert tree.cut(0.5).tolist() == list(range(count))

@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mprd.artifacts.workbench import settle, write_behind, writes_behind
-from mprd.errors import UserError, how_to_fix, producing_command, why_no_file
+from mprd.errors import UserError, how_to_fix, producing_command, say, why_no_file
 
 
 @contextmanager
@@ -161,7 +161,7 @@ def _acquire(lock: FileLock, path: Path) -> None:
         except OSError as refused:
             raise _cannot_write(path, refused) from error
         if not granted:
-            print(
+            say(
                 f"note: the file system of {path.parent} grants no locks. See to it that no second "
                 "mprd writes there.",
                 flush=True,
@@ -169,7 +169,7 @@ def _acquire(lock: FileLock, path: Path) -> None:
             return
         if not isinstance(error, Timeout):
             raise
-        print(f"Another mprd process is making {path}; waiting for it to end.", flush=True)
+        say(f"Another mprd process is making {path}; waiting for it to end.", flush=True)
         lock.acquire()
 
 

@@ -18,7 +18,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 from mprd.cli import own, look, use, features, tools, stages  # isort: skip # noqa: F401
 from mprd.cli.app import app
 from mprd.cli.interrupts import Stopped, listening
-from mprd.errors import UserError, lack_of_memory
+from mprd.errors import UserError, lack_of_memory, say
 
 # Stages give advice of their own.
 _ADVICE = (
@@ -38,14 +38,14 @@ def main() -> None:
         with listening():
             app()
     except UserError as error:
-        print(f"mprd: error: {error}", file=sys.stderr)
+        say(*f"mprd: error: {error}".split("\n"), file=sys.stderr)
         sys.exit(2)
     except (MemoryError, RuntimeError) as error:
         lack = lack_of_memory(error)
         if lack is None:
             raise
-        print(f"mprd: error: {lack.words} {_ADVICE}", file=sys.stderr)
+        say(f"mprd: error: {lack.words} {_ADVICE}", file=sys.stderr)
         sys.exit(2)
     except Stopped as stopped:
-        print(f"mprd: {stopped}", file=sys.stderr)
+        say(f"mprd: {stopped}", file=sys.stderr)
         sys.exit(stopped.exit_code)

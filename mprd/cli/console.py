@@ -11,8 +11,10 @@ from pathlib import Path
 
 import psutil
 from rich.console import Console
+from rich.text import Text
 
 from mprd.cli.interrupts import Stopped
+from mprd.errors import visible
 
 _LOOK_EVERY = 0.5  # seconds
 _GRACE = 3.0  # seconds in which a signal to a whole group of processes ends them
@@ -103,14 +105,14 @@ def _show(child: subprocess.Popen, logs: list[Path], look: Callable[[], None]) -
 
         def watch() -> None:
             while not ended.wait(_LOOK_EVERY):
-                status.update(last_line(logs) or "working")
+                status.update(Text(visible(last_line(logs) or "working")))
                 look()
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         try:
             for line in child.stdout or ():
-                console.print(line.rstrip("\n"), markup=False, soft_wrap=True)
+                console.print(Text(visible(line.rstrip("\n"))), soft_wrap=True)
         finally:
             ended.set()
             watcher.join()

@@ -8,7 +8,7 @@ import typer
 
 from mprd.cli.app import RESULTS_PANEL, START_PANEL, OwnDeviceOption, app
 from mprd.cli.interrupts import Stopped
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 
 if TYPE_CHECKING:
     from mprd.judging.session import Asking
@@ -75,7 +75,7 @@ def new(
         else _new(out, found, weights, backbone, train=train)
     )
     _say_found(found)
-    print("\n".join(last))
+    say(*last)
 
 
 def _new(
@@ -116,7 +116,8 @@ def _new(
         f"{cores} CPU cores, {usable() / 2**30:.0f} GiB free{', a GPU' if gpu else ''}",
         f"{found.images:,} images: {choice.why}"
         + ("" if choice.epochs else "; mprd new --train trains all the same"),
-        f"\nWrote {out}. Check it, then run: mprd run {out}  (about {lasts})",
+        "",
+        f"Wrote {out}. Check it, then run: mprd run {out}  (about {lasts})",
     ]
 
 
@@ -129,7 +130,8 @@ def _new_without_network(out: Path, found: "Survey", features: Path) -> list[str
     write_features_config(out, found, features)
     return [
         f"features in {features}: {rows:,} images, {dim} dimensions",
-        f"\nWrote {out}. Check it, then run: mprd run {out}  (nothing is trained)",
+        "",
+        f"Wrote {out}. Check it, then run: mprd run {out}  (nothing is trained)",
     ]
 
 
@@ -138,24 +140,22 @@ def _say_found(found: "Survey") -> None:
     named = [f"{name} ({images:,})" for name, images in found.cameras.items()]
     cameras = f"{len(named)}, with images: {', '.join(named)}" if named else "not found"
     kinds = ", ".join(f"{count:,} {kind[1:]}" for kind, count in sorted(found.kinds.items()))
-    print(f"{found.images:,} images ({kinds}), median size {found.height}x{found.width} pixels")
-    print(f"cameras in their paths: {cameras}")
+    say(f"{found.images:,} images ({kinds}), median size {found.height}x{found.width} pixels")
+    say(f"cameras in their paths: {cameras}")
     for note in found.notes:
-        print(f"  {note}")
+        say(f"  {note}")
     if found.times:
-        print(
-            f"times in their paths ({found.times.form}); check that this is when they were taken:"
-        )
+        say(f"times in their paths ({found.times.form}); check that this is when they were taken:")
         for line in (*found.ranges, *found.time_notes):
-            print(f"  {line}")
+            say(f"  {line}")
     else:
-        print("times in their paths: not found")
+        say("times in their paths: not found")
     if found.track:
-        print(f"tracks in their paths: {found.tracks:,}; check that each shows one object")
+        say(f"tracks in their paths: {found.tracks:,}; check that each shows one object")
     if found.unreadable:
-        print(f"mprd will leave out unreadable images, such as '{found.unreadable[0]}'")
+        say(f"mprd will leave out unreadable images, such as '{found.unreadable[0]}'")
     if found.images < _FEW:
-        print(f"{found.images} images are few. Below {_FEW}, expect poor clusters.")
+        say(f"{found.images} images are few. Below {_FEW}, expect poor clusters.")
 
 
 @app.command(
@@ -206,19 +206,20 @@ def run(
         for one in runs:
             folder, epochs = layout_of(one).folder, one.config.epochs
             many = f"{epochs} epoch{'' if epochs == 1 else 's'}" if epochs else "no training"
-            print(f"{one.name}: {many}, into {folder} (more: mprd status {folder})")
+            say(f"{one.name}: {many}, into {folder} (more: mprd status {folder})")
             if asked == ():
-                print("".join(f"{line}\n" for line in redone(one)), end="", flush=True)
+                for line in redone(one):
+                    say(line, flush=True)
     logs, start = [layout_of(one).logs for one in runs] + [shared_folder(results)], time.time()
     with following(runs, tensorboard=tensorboard) as look:
         status = relay(snakemake(config, *arguments), logs, look)
     logs += results.glob("*.log")  # of what is made from all runs
     if status:
         said = failures(logs, start)
-        print("\n".join(said or [why_failed(config, *arguments)]), file=sys.stderr)
+        say(*"\n".join(said or [why_failed(config, *arguments)]).split("\n"), file=sys.stderr)
         raise typer.Exit(2 if said and all(map(is_mistake, said)) else status)
     if asked is not None and not verbosity & _QUIET:
-        print("\n".join(last_words(runs, asked, ran=bool(begun(logs, start)))))
+        say(*last_words(runs, asked, ran=bool(begun(logs, start))))
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)
@@ -245,7 +246,7 @@ def answer(
     layout = RunLayout(run)
     session = Session(questions(run, count), out or layout.folder / "answers.csv")
     if session.current is None:
-        print("There is nothing to judge: the clusterings agree, or you answered every pair.")
+        say("There is nothing to judge: the clusterings agree, or you answered every pair.")
         return
     _judge(session, layout, port, browser=browser)
 
@@ -279,10 +280,10 @@ def audit(
     session = audit_session(run, count, device, start=start)
     if session.current is not None:
         _judge(session, layout, port, browser=browser)
-    print(f"{run}: {audit_words(layout, start=start)}")
+    say(f"{run}: {audit_words(layout, start=start)}")
     table = write_audited_csv(layout, start=start)
     if table is not None:
-        print(f"clusters with the probability of each image: {table}")
+        say(f"clusters with the probability of each image: {table}")
 
 
 def _judge(session: "Asking", layout: "RunLayout", port: int, *, browser: bool) -> None:
@@ -300,10 +301,10 @@ def _judge(session: "Asking", layout: "RunLayout", port: int, *, browser: bool) 
             f"Port {port} cannot be used ({error.strerror}). Take --port 0, which picks a free one."
         ) from None
     with server:
-        print(f"{len(session.questions)} pairs at {server.address}  (Ctrl-C ends)", flush=True)
+        say(f"{len(session.questions)} pairs at {server.address}  (Ctrl-C ends)", flush=True)
         if browser:
             webbrowser.open(server.address)
         try:
             server.serve_forever()
         except Stopped:
-            print(f"\n{session.answered} answers in {session.out}")
+            say("", f"{session.answered} answers in {session.out}")

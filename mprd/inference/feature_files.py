@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from mprd.artifacts import FEATURES, INDEX, Artifact, atomic, read_artifact
 from mprd.artifacts.plain_hdf5 import open_plain, text_attribute, unreadable
 from mprd.config.data import names_beside
-from mprd.errors import UserError, why_no_file
+from mprd.errors import UserError, say, why_no_file
 from mprd.pipeline.layout import RunLayout
 from mprd.system.checks import unit_rows
 
@@ -131,7 +131,7 @@ def _rows_of(
             "absolute ones."
         )
     if more:
-        print(f"note: left out of {file}: {more}", file=sys.stderr)
+        say(f"note: left out of {file}: {more}", file=sys.stderr)
     return rows
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mprd.artifacts.files import grants_locks, require_writable
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 from mprd.pipeline.layout import RunLayout
 
 _RUNNING = ".running.lock"
@@ -38,7 +38,7 @@ class RunLock:
         except (NotImplementedError, OSError) as error:
             if isinstance(error, Timeout) and grants_locks(Path(self._lock.lock_file)):
                 raise UserError(_busy(run, self._holder)) from None
-            print(f"note: {run.folder} grants no locks ({error}). Start no second run there.")
+            say(f"note: {run.folder} grants no locks ({error}). Start no second run there.")
             return
         self._holder.write_text(json.dumps(_myself()), encoding="utf-8")
 

@@ -11,7 +11,7 @@ from mprd.clustering.constraints import Constraints, ContradictionError
 from mprd.clustering.numbering import keep_numbers
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import TimeConfig
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 from mprd.evidence.fusion import corrected
 
 if TYPE_CHECKING:  # slow to load, and most runs have no earlier numbers
@@ -97,11 +97,11 @@ class EarlierNumbers:
         """
         before = self.known.reindex(paths, fill_value=-1).to_numpy()
         if not self.known.index.isin(paths).any():
-            print(f"Warning: {self.table} names none of these images; all numbers are new.")
+            say(f"Warning: {self.table} names none of these images; all numbers are new.")
         largest = int(self.known.max())
         numbers = keep_numbers(labels, before, largest + 1)
         going_on = int((numbers <= largest).sum())
-        print(f"{going_on} of {len(numbers)} clusters keep their numbers of {self.table}")
+        say(f"{going_on} of {len(numbers)} clusters keep their numbers of {self.table}")
         return numbers
 
 
@@ -125,7 +125,7 @@ def earlier_numbers(named: Path | None, replaced: Path) -> EarlierNumbers | None
     try:
         return EarlierNumbers(replaced, read_numbers(replaced))
     except UserError as error:
-        print(f"Warning: the clusters get new numbers. {error}")
+        say(f"Warning: the clusters get new numbers. {error}")
         return None
 
 

@@ -15,6 +15,7 @@ from mprd.clustering.graph_matrix import graph_distance, relation_of
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config, load_config
 from mprd.data.index import camera_names, split_rows
+from mprd.errors import visible
 from mprd.graph.cameras import align_cameras
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.layout import FIRST_EPOCH, epoch_name
@@ -87,7 +88,7 @@ class RunData:
     @cached_property
     def camera_names(self) -> list[str]:
         """Name of each camera 0, 1, ..."""
-        return camera_names(self.index)
+        return [visible(name) for name in camera_names(self.index)]
 
     @cached_property
     def clusters(self) -> Artifact:

@@ -38,6 +38,9 @@ PROVENANCE = (
     "seed",
     "digest",
 )
+# Attributes of schemas that are text; all others are numbers.
+_WORDS = {"dataset", "root", "camera_names", "time_unit", "splits", "cameras", "relation"}
+_WORDS |= {"source", "unit"}
 _UNIT_TOLERANCE = 1e-2  # of the squared length; bfloat16 networks give 1e-3
 
 
@@ -219,6 +222,9 @@ def _check_head(file: h5py.File, schema: Schema, path: Path, again: str) -> None
     for name in ("config", "inputs"):
         if not isinstance(json.loads(file.attrs[name]), dict):
             raise UserError(f"{path}: attribute {name} is no JSON object. {again}")
+    for name in schema.attributes.keys() - _WORDS:
+        if isinstance(file.attrs[name], str | bytes):
+            raise UserError(f"{path}: attribute {name} is no number. {again}")
 
 
 def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dict[str, int]:

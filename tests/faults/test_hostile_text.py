@@ -130,7 +130,7 @@ def test_commands_show_names_as_they_are(hostile):
         ("inspect", f"{ALL}.yaml"),
         ("status", hostile.folder),
         ("status", f"{ALL}"),
-        ("search", f"{ALL}.png", "--run", hostile.folder),
+        ("search", f"{ALL}.png", "--model", hostile.final.model, "--gallery", hostile.folder),
         ("config", "check", f"{ALL}.yaml"),
         ("new", f"{ALL}"),
     ):
@@ -139,6 +139,18 @@ def test_commands_show_names_as_they_are(hostile):
         assert not hidden(said), (words, hidden(said))
         assert "mprd: error: all is lost" not in said.splitlines(), words
     assert "[bold]" in call("inspect", hostile.final.clusters, "--cluster", number)
+
+
+def test_a_search_shows_names_as_they_are(hostile, tmp_path):
+    image = tmp_path / f"{ALL.replace('/', '')}.png"
+    Image.new("RGB", (32, 64)).save(image)
+    gallery = hostile.final.embeddings
+    said = call("search", image, "--model", hostile.final.model, "--gallery", gallery, "-k", 2)
+    assert len(said.splitlines()) == 3
+    assert not hidden(said)
+    said = call("assign", image, "--run", hostile.folder, "--out", tmp_path / "new.csv")
+    assert not hidden(said)
+    assert pd.read_csv(tmp_path / "new.csv")["path"].tolist() == [str(image)]
 
 
 def test_page_and_table(hostile, tmp_path):

@@ -104,14 +104,14 @@ def _hdf5(path: Path) -> Description:
             f"{path} holds no artifact of mprd (schema {name!r}). Known: {', '.join(SCHEMAS)}."
         )
     schema = SCHEMAS[name]
-    with open_artifact(path, schema) as file:
+    again = how_to_fix(path, schema.command)
+    with open_artifact(path, schema) as file, unreadable(path, again):
         check(file, schema, path)
         if content_digest(file, schema) != file.attrs["digest"]:
             raise UserError(
-                f"{path} was changed after it was written (its digest differs). "
-                f"{how_to_fix(path, schema.command)}"
+                f"{path} was changed after it was written (its digest differs). {again}"
             )
-        facts = {key: _plain(file.attrs[key]) for key in (*PROVENANCE, *schema.attributes)}
+        facts = _parsed({key: _plain(file.attrs[key]) for key in (*PROVENANCE, *schema.attributes)})
         rows = [_data_set(file[key]) for key in schema.arrays if key in file]
         more = index_facts(file) if schema is INDEX else {}
         if schema is TRANSITIONS:
@@ -120,7 +120,7 @@ def _hdf5(path: Path) -> Description:
             more = tree_facts(file)
     columns = ("name", "dtype", "shape", "min", "mean", "max", "description")
     verdict = "Check passed: schema, shapes, ranges and digest."
-    facts = _parsed(facts) | more
+    facts |= more
     return Description(path, name, schema.description, facts, columns, rows, verdict)
 
 

@@ -46,8 +46,8 @@ def camera_names(index: Artifact) -> list[str]:
         given = json.loads(str(index.attributes["camera_names"]))
     except (ValueError, RecursionError):
         given = None
-    names = given if isinstance(given, list) else [None]
-    if not all(isinstance(name, str) for name in names) or 0 < len(names) < count:
+    names = [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
+    if given != names or 0 < len(names) < count:
         raise UserError(f"{index.path} does not name its {count} cameras. {_AGAIN}")
     return names or [str(camera + 1) for camera in range(count)]
 

@@ -9,7 +9,7 @@ from scipy.cluster.hierarchy import linkage as dense_linkage
 from scipy.sparse import csr_array
 from scipy.spatial.distance import squareform
 
-from mprd.clustering.linkage import linkage, linkage_tree
+from mprd.clustering.linkage import _between, _merge, linkage, linkage_tree
 
 
 def random_distances(count, stored, seed, levels=0):
@@ -179,3 +179,19 @@ def test_nothing_to_join():
         assert tree.merges.shape == (0, 2)
         assert tree.heights.shape == (0,)
         assert tree.cut(0.5).tolist() == list(range(count))
+
+
+def test_no_index_is_out_of_bounds():
+    """Compiled code would read and write beyond an array without a word; Python does not."""
+    distance = csr_array(([0.2, 0.2, 0.4, 0.4], ([0, 1, 1, 2], [1, 0, 2, 1])), shape=(3, 3))
+    between = _between(distance, np.arange(3), 3)
+    given = between.indptr, between.indices, between.data, np.ones(3, np.int64), 0.0
+    merges, heights = _merge.py_func(*given)
+    compiled = _merge(*given)
+    assert merges.tolist() == compiled[0].tolist() == [[0, 1], [2, 3]]
+    np.testing.assert_array_equal(heights, compiled[1])
+
+
+def test_a_stored_distance_of_one_joins_nobody():
+    distance = csr_array(([1.0, 1.0, 0.5, 0.5], ([0, 1, 1, 2], [1, 0, 2, 1])), shape=(3, 3))
+    assert linkage_tree(distance).merges.tolist() == [[1, 2]]

@@ -44,7 +44,7 @@ def _sealed(path: Path, schema: Schema) -> bytes:
     try:
         with h5py.File(path, "r") as file:
             begin, end = _exempt(file, schema)
-    except (TypeError, AttributeError):  # a data set that lies nowhere, or is none
+    except (TypeError, AttributeError, KeyError, OSError):  # a data set that lies nowhere
         begin, end = SEAL_BYTES, SEAL_BYTES
     return _head(path, begin, end) + path.read_bytes()[SEAL_BYTES:]
 

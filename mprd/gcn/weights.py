@@ -14,6 +14,7 @@ from mprd.gcn.node_features import RELATIONAL_FEATURES
 
 SCHEMA = "mprd.gcn"
 _NODE_FEATURES = ("raw", "relational")
+_WIDTHS = range(1, 2**20)
 _SORTED = range(10, 2**16)  # DGCNN's second convolution needs 10
 
 
@@ -83,7 +84,7 @@ def _shape(values: dict[str, Any], layers: int, path: Path) -> GcnShape:
         sound = (
             len(shape.conv) == 2
             and 0 < len(shape.hidden) <= layers
-            and all(type(n) is int and n > 0 for n in numbers)
+            and all(type(n) is int and n in _WIDTHS for n in numbers)
         )
         sound &= isinstance(shape.dropout, float | int) and 0 <= shape.dropout <= 1
         sound &= isinstance(shape.network, str) and shape.node_features in _NODE_FEATURES

@@ -170,12 +170,13 @@ def made_safetensors(whole: bytes, rng: random.Random) -> bytes:
         return len(text).to_bytes(8, "little") + text + whole[8 + size :]
     header, tensors = json.loads(outer["__metadata__"]["mprd"]), load(whole)
     header.pop("checksum")
+    objects = {key: json.loads(header[key]) for key in ("architecture", "config", "inputs")}
     if rng.random() < 0.2:
         tensors.pop(rng.choice(list(tensors)))
     for _ in range(rng.randint(1, 2)):
         key = rng.choice([*header, "more"])
-        if key in ("architecture", "config", "inputs") and rng.random() < 0.8:
-            inner = json.loads(header[key])
+        if key in objects and rng.random() < 0.8:
+            inner = objects[key]
             inner[rng.choice([*inner, "more", "timm"])] = rng.choice(ODD)
             header[key] = json.dumps(inner)
         elif key in header and rng.random() < 0.3:

@@ -109,6 +109,8 @@ def test_a_header_of_a_stranger(judged_run, tmp_path, name):
 
 SHAPES = {
     "gigabytes": {"mlp": 10**6},
+    "beyond 64 bits": {"mlp": 2**63, "inputs": 10**30},
+    "a product beyond 64 bits": {"conv": [2**40, 2**40]},
     "a million layers": {"hidden": [8] * 10**5},
     "no layers": {"hidden": []},
     "a word": {"inputs": "x"},

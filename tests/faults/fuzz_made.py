@@ -4,6 +4,7 @@ HDF5 can crash on such a file (SECURITY.md), so each is read in a process of its
 """
 
 import contextlib
+import copy
 import io
 import json
 import os
@@ -177,12 +178,14 @@ def made_safetensors(whole: bytes, rng: random.Random) -> bytes:
         key = rng.choice([*header, "more"])
         if key in objects and rng.random() < 0.8:
             inner = objects[key]
-            inner[rng.choice([*inner, "more", "timm"])] = rng.choice(ODD)
+            inner[rng.choice([*inner, "more", "timm"])] = copy.deepcopy(rng.choice(ODD))
             header[key] = json.dumps(inner)
         elif key in header and rng.random() < 0.3:
             del header[key]
         else:
-            header[key] = rng.choice(ODD) if rng.random() < 0.3 else str(rng.choice(ODD))
+            header[key] = (
+                copy.deepcopy(rng.choice(ODD)) if rng.random() < 0.3 else str(rng.choice(ODD))
+            )
     header["digest"] = tensors_digest(tensors)
     header["checksum"] = json_digest(header)
     return save(tensors, {"mprd": json.dumps(header)})
@@ -203,7 +206,7 @@ def made_yaml(whole: bytes, rng: random.Random) -> bytes:
             if not isinstance(inner, dict | list) or not inner or rng.random() < 0.2:
                 break
             place = inner
-        place[key] = rng.choice(ODD)
+        place[key] = copy.deepcopy(rng.choice(ODD))
     return yaml.dump(content, allow_unicode=rng.random() < 0.5).encode("utf-8", "surrogatepass")
 
 
@@ -216,17 +219,17 @@ def made_manifest(whole: bytes, rng: random.Random) -> bytes:
         row = rng.choice(rows)
         kind = rng.randrange(6)
         if kind == 0:
-            row.append(str(rng.choice(ODD)))
+            row.append(str(copy.deepcopy(rng.choice(ODD))))
         elif kind == 1 and row:
             row.pop(rng.randrange(len(row)))
         elif kind == 2:
-            rows.append([str(rng.choice(ODD)) for _ in rows[0]])
+            rows.append([str(copy.deepcopy(rng.choice(ODD))) for _ in rows[0]])
         elif kind == 3:
             rows[0].append(rng.choice(["time", "track", "identity", "path", "", "bbox", "split"]))
         elif kind == 4:
             row.extend(["x"] * rng.choice((3, 30, 300)))
         elif row:
-            row[rng.randrange(len(row))] = str(rng.choice(ODD))
+            row[rng.randrange(len(row))] = str(copy.deepcopy(rng.choice(ODD)))
     stream = io.StringIO()
     csv.writer(stream, delimiter=rng.choice(",,,;\t|")).writerows(rows)
     return stream.getvalue().encode(rng.choice(["utf-8", "utf-8-sig", "utf-16"]), "surrogatepass")

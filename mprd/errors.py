@@ -1,24 +1,66 @@
-"""The one exception that a user is meant to read, and helpers to word it."""
+"""What a user is meant to read: the one exception, helpers to word it, and how text is printed."""
 
 import errno
 import os
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TextIO
 
 # Folders of a run; `pipeline.layout` builds its paths on them.
 EPOCHS, FINAL = "epochs", "final"
 SHARED = "shared"  # beside the runs: what those with equal settings share
 _EXPORTED = ("model.safetensors", "embeddings.h5", "clusters.csv")
+_JOINERS = "\u200c\u200d"  # words of some languages need them
+_RAW_BYTES = range(0xDC80, 0xDD00)  # how Python holds the bytes of a name that is not UTF-8
+
+
+def visible(text: object) -> str:
+    """Return text of anyone as one line in which nothing is hidden, and nothing moves a terminal.
+
+    What is neither a letter nor a sign that can be seen is written as its code: control characters,
+    line breaks, marks that turn the direction, bytes that are not UTF-8.
+
+    Example:
+        >>> visible("a\\n\\x1b[31mb")
+        'a\\\\n\\\\x1b[31mb'
+    """
+    words = str(text)
+    return words if words.isprintable() else "".join(map(_visible, words))
+
+
+def _visible(sign: str) -> str:
+    if sign.isprintable() or sign in _JOINERS or unicodedata.category(sign) == "Zs":
+        return sign
+    if ord(sign) in _RAW_BYTES:
+        return f"\\x{ord(sign) - _RAW_BYTES.start + 0x80:02x}"
+    return sign.encode("unicode_escape").decode()
+
+
+def say(*lines: object, file: TextIO | None = None, flush: bool = False) -> None:
+    """Print lines that may hold text of anyone: names of files and cameras, values of configs.
+
+    Args:
+        lines: each is one line, whatever is in it.
+        file: to print to; None: standard output.
+        flush: do not wait for more.
+    """
+    print("\n".join(map(visible, lines)), file=file, flush=flush)
 
 
 class UserError(Exception):
     """A mistake in the input that the user can fix.
 
-    The message is one or two sentences: what is wrong, where, and how to fix it.
-    The command line prints it without a traceback and exits with code 2.
+    The message is one or two sentences: what is wrong, where, and how to fix it. Further arguments
+    are further lines. Text of anyone in it is `visible`. The command line prints it without a
+    traceback and exits with code 2.
     """
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return "\n".join(map(visible, self.args))
 
 
 @dataclass(frozen=True)

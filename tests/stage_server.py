@@ -103,6 +103,7 @@ def _run(connection: socket.socket) -> int:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))
     os.environ.clear()
     os.environ.update(variables)
     os.chdir(folder)

@@ -51,3 +51,30 @@ def test_every_import_is_a_dependency():
             match = re.match(r"\s*(?:from|import) ([a-zA-Z_0-9]+)", line)
             if match and re.match(r"\s*(from \S+ import|import \S+( as \w+)?$)", line):
                 assert match.group(1) in allowed, f"{path}: {line.strip()}"
+
+
+def test_no_major_version_is_taken_untried():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    users = [*project["dependencies"], *extras["onnx"], *extras["gpu"], *extras["slurm"]]
+    exact = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().lower().splitlines()
+        if "==" in line
+    )
+    for requirement in [*users, *extras["tracking"]]:
+        name, bound = split(requirement.partition(";")[0])
+        least, most = re.fullmatch(r">=([\d.]+),<(\d+)", bound).groups()
+        assert int(least.partition(".")[0]) < int(most)
+        tried = exact.get(name.lower().replace("_", "-"), exact.get(name.lower()))
+        if tried is not None:
+            assert int(tried.partition(".")[0]) < int(most), f"{name} {tried} is what we test with"
+
+
+def test_actions_are_pinned_and_may_only_read():
+    for path in (ROOT / ".github/workflows").glob("*.yml"):
+        text = path.read_text()
+        assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
+        used = re.findall(r"uses: (\S+)", text)
+        assert used
+        assert all(re.search(r"@[0-9a-f]{40}$", action) for action in used), used

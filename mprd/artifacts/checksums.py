@@ -9,8 +9,7 @@ rows have checksums of their own.
 import hashlib
 import re
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
@@ -24,17 +23,12 @@ SEAL_BYTES = 512
 _SEAL = "mprd artifact, HDF5 from byte 512 on\ncrc32 without bytes {} to {}: {:08x}\n"
 _SEALED = re.compile(rb"mprd artifact, HDF5 .*\ncrc32 without bytes (\d{1,20}) to (\d{1,20}): ")
 _BLOCK_BYTES = 16 * 2**20
-_STRING_BYTES = 16  # what a variable-length string takes in its data set, beside the text
 
 
 def seal(path: Path, schema: Schema) -> None:
     """Write the checksum of a file that was made with a user block of `SEAL_BYTES`."""
-    begin, end = SEAL_BYTES, SEAL_BYTES
     with open_hdf5(path) as file:
-        for key, array in schema.arrays.items():
-            if array.streamed and file[key].size:
-                begin = file[key].id.get_offset()
-                end = begin + file[key].nbytes
+        begin, end = _exempt(file, schema)
     with path.open("r+b") as file:
         file.write(_head(path, begin, end))
 
@@ -97,40 +91,33 @@ def _encoded(text: bytes | str) -> bytes:
     return text if isinstance(text, bytes) else text.encode()
 
 
-def require_stored(file: h5py.File, key: str, where: str, how_to_fix: str) -> None:
-    """Refuse a data set that lies in another file, or declares more than the file holds.
-
-    Our files are not compressed, so such a data set is not ours: reading it could fill the memory.
-
-    Raises:
-        UserError: it is such a data set.
-    """
-    if not isinstance(file.get(key, getlink=True), h5py.HardLink):
-        raise UserError(f"{where} is a link to somewhere else. {how_to_fix}")
-    data = file[key]
-    if not isinstance(data, h5py.Dataset) or data.is_virtual or data.external:
-        raise UserError(f"{where} is not a plain data set. {how_to_fix}")
-    text = h5py.check_string_dtype(data.dtype)
-    need = data.size * _STRING_BYTES if text else data.nbytes
-    if data.id.get_storage_size() < need:
-        raise UserError(f"{where} declares more values than the file holds. {how_to_fix}")
-
-
-@contextmanager
-def unreadable(where: str | Path, how_to_fix: str) -> Iterator[None]:
-    """Turn what HDF5 says of a damaged file into a sentence.
+def require_exempt(file: h5py.File, schema: Schema, how_to_fix: str) -> None:
+    """Refuse a checksum that leaves out other bytes than those of the streamed data set.
 
     Args:
-        where: file, or file and key.
+        file: open, plain and sealed.
+        schema: of the file.
         how_to_fix: what to do about it, a sentence.
 
     Raises:
-        UserError: HDF5 found damage.
+        UserError: it does.
     """
-    try:
-        yield
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise UserError(f"{where} is damaged ({str(error)[:200]}). {how_to_fix}") from None
+    path = Path(file.filename)
+    with path.open("rb") as stream:
+        sealed = _SEALED.match(stream.read(SEAL_BYTES))
+    if sealed is None or (int(sealed[1]), int(sealed[2])) != _exempt(file, schema):
+        raise UserError(
+            f"{path} is damaged: its checksum leaves out what it must not. {how_to_fix}"
+        )
+
+
+def _exempt(file: h5py.File, schema: Schema) -> tuple[int, int]:
+    """Return begin and end of the bytes that the checksum leaves out."""
+    for key, array in schema.arrays.items():
+        if array.streamed and key in file and file[key].size:
+            begin = file[key].id.get_offset()
+            return begin, begin + file[key].nbytes
+    return SEAL_BYTES, SEAL_BYTES
 
 
 def _head(path: Path, begin: int, end: int) -> bytes:

@@ -161,9 +161,11 @@ def file_digest(path: Path) -> str:
     """
     if path.suffix == ".h5":
         from mprd.artifacts.disk import open_hdf5
+        from mprd.artifacts.plain_hdf5 import text_attribute
 
-        with suppress(OSError, KeyError), open_hdf5(path) as file:
-            return str(file.attrs["digest"])
+        with suppress(OSError, RuntimeError), open_hdf5(path) as file:
+            if digest := text_attribute(file, "digest"):
+                return digest
     if path.suffix == ".safetensors":
         with path.open("rb") as stream:
             size = int.from_bytes(stream.read(8), "little")

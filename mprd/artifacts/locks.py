@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mprd.artifacts.places import cannot_write, make_folder, where
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 
 
 @contextmanager
@@ -26,11 +26,11 @@ def only_writer(path: Path) -> Iterator[None]:
     try:
         lock = take_lock(file, shared=True)
     except Timeout:
-        print(f"Another mprd process is making {path}; waiting for it to end.", flush=True)
+        say(f"Another mprd process is making {path}; waiting for it to end.", flush=True)
         lock = FileLock(file, is_singleton=True)
         lock.acquire()
     if lock is None:
-        print(
+        say(
             f"note: the file system of {where(path.parent)} grants no locks. See to it that no "
             "second mprd writes there.",
             flush=True,

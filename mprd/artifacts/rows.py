@@ -36,7 +36,7 @@ def _mapped(data: h5py.Dataset, path: Path) -> np.ndarray:
     file by the same name, so what is mapped stays as it was checked.
     """
     offset = data.id.get_offset()
-    if offset is None or os.name != "posix":  # compressed by others, or a mapped file is held fast
+    if offset is None or os.name != "posix":  # without rows, or a mapped file is held fast
         return data[:]
     mapped = np.memmap(path, data.dtype, "c", offset, data.shape)
     return mapped.view(np.ndarray)

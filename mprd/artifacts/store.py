@@ -16,17 +16,31 @@ from mprd.artifacts.checksums import (
     SEAL_BYTES,
     check_seal,
     content_digest,
-    require_stored,
+    require_exempt,
     seal,
-    unreadable,
 )
 from mprd.artifacts.declaration import Array, Schema
-from mprd.artifacts.disk import new_file, open_hdf5
+from mprd.artifacts.disk import new_file
 from mprd.artifacts.files import atomic, deliver, require_file
+from mprd.artifacts.plain_hdf5 import open_plain, unreadable
 from mprd.artifacts.rows import MAPPED_BYTES, read_values
 from mprd.artifacts.workbench import file_identity, recall, remember, writes_behind
 from mprd.errors import UserError, how_to_fix
 
+# Attributes of every artifact, as `create_artifact` writes them.
+PROVENANCE = (
+    "schema",
+    "schema_version",
+    "mprd_version",
+    "created",
+    "config",
+    "inputs",
+    "seed",
+    "digest",
+)
+# Attributes of schemas that are text; all others are numbers.
+_WORDS = {"dataset", "root", "camera_names", "time_unit", "splits", "cameras", "relation"}
+_WORDS |= {"source", "unit"}
 _UNIT_TOLERANCE = 1e-2  # of the squared length; bfloat16 networks give 1e-3
 
 
@@ -181,14 +195,9 @@ def _opened(path: Path, schema: Schema) -> Iterator[tuple[h5py.File, dict[str, i
     require_file(path, schema.command)
     again = how_to_fix(path, schema.command)
     check_seal(path, again)
-    try:
-        file = open_hdf5(path)
-    except OSError:
-        raise UserError(
-            f"{path} is not a readable HDF5 file (cut short, perhaps). {again}"
-        ) from None
-    with file:
+    with open_plain(path, again) as file:
         with unreadable(path, again):
+            require_exempt(file, schema, again)
             _check_head(file, schema, path, again)
             sizes = check(file, schema, path, scan=False)
         yield file, sizes
@@ -207,9 +216,15 @@ def _check_head(file: h5py.File, schema: Schema, path: Path, again: str) -> None
         raise UserError(
             f"{path} has {schema.name} version {version}, this mprd reads {schema.version}. {again}"
         )
-    missing = {"digest", "inputs", "config", *schema.attributes} - set(file.attrs)
+    missing = {*PROVENANCE, *schema.attributes} - set(file.attrs)
     if missing:
         raise UserError(f"{path} lacks the attribute {sorted(missing)[0]}. {again}")
+    for name in ("config", "inputs"):
+        if not isinstance(json.loads(file.attrs[name]), dict):
+            raise UserError(f"{path}: attribute {name} is no JSON object. {again}")
+    for name in schema.attributes.keys() - _WORDS:
+        if isinstance(file.attrs[name], str | bytes):
+            raise UserError(f"{path}: attribute {name} is no number. {again}")
 
 
 def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dict[str, int]:
@@ -222,7 +237,6 @@ def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dic
             continue
         if key not in file:
             raise UserError(f"{where} is missing. {again}")
-        require_stored(file, key, where, again)
         _check_dtype(file[key], array, where, again)
         _check_shape(file[key].shape, array, sizes, where, again)
     if scan:

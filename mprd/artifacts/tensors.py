@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mprd import __version__
 from mprd.artifacts.files import atomic, deliver, json_digest, require_file
+from mprd.artifacts.tensor_header import parse_mprd_header, require_tensors
 from mprd.artifacts.workbench import recall, writes_behind
 from mprd.errors import UserError, how_to_fix
 
@@ -122,10 +123,11 @@ def _read_file(
     """Return header and tensors of a file, not yet checked."""
     require_file(path, command)
     try:
+        require_tensors(path)
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("mprd", "{}"))
+            header = parse_mprd_header(file.metadata())
             return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError) as error:  # ValueError: the JSON in the header
+    except (SafetensorError, ValueError) as error:
         if kind := _other_kind(path):
             raise _wrong_network(path, kind, schemas) from None
         raise UserError(
@@ -157,6 +159,27 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
         sha.update(f"{key}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
         sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()
+
+
+def require_shapes(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Check that the tensors of a file are those of a network.
+
+    Args:
+        state: the network's state dict; its values do not count.
+        tensors: of the file.
+        path: of the file, for messages.
+
+    Raises:
+        UserError: a name is missing or unknown, or a shape is another.
+    """
+    wanted = {name: tuple(value.shape) for name, value in state.items()}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    if wanted != found:
+        name = min(key for key in {*wanted, *found} if wanted.get(key) != found.get(key))
+        raise UserError(
+            f"{path} does not fit its architecture: {name} is {found.get(name, 'missing')}, "
+            f"expected {wanted.get(name, 'no such tensor')}."
+        )
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:

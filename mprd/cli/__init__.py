@@ -20,7 +20,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 from mprd.cli import run, own, judge, browse, exchange, look, use, features, tools, stages  # isort: skip # noqa: F401
 from mprd.cli.app import app
 from mprd.cli.interrupts import Stopped, listening
-from mprd.errors import UserError, lack_of_memory, obstacle
+from mprd.errors import UserError, lack_of_memory, obstacle, say
 
 # Stages give advice of their own.
 _ADVICE = (
@@ -44,17 +44,17 @@ def main() -> None:
             _require_here()
             app()
     except UserError as error:
-        print(f"mprd: error: {error}", file=sys.stderr)
+        say(*f"mprd: error: {error}".split("\n"), file=sys.stderr)
         sys.exit(2)
     except (MemoryError, RuntimeError, OSError, UnicodeError) as error:
         lack = lack_of_memory(error)
         words = f"{lack.words} {_ADVICE}" if lack else obstacle(error)
         if not words:
             raise
-        print(f"mprd: error: {words}", file=sys.stderr)
+        say(f"mprd: error: {words}", file=sys.stderr)
         sys.exit(2)
     except Stopped as stopped:
-        print(f"mprd: {stopped}", file=sys.stderr)
+        say(f"mprd: {stopped}", file=sys.stderr)
         sys.exit(stopped.exit_code)
 
 

@@ -30,7 +30,7 @@ def browse(
 
     desk = Desk(run, lambda: apply_decisions(run).words())
     for note in desk.log.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     clusters = len(desk.board.known)
     show_page(
         lambda free: BrowseServer(desk, free),
@@ -40,6 +40,6 @@ def browse(
         browser=browser,
     )
     count = len(in_effect(desk.log.entries))
-    print(f"{count:,} decision{'' if count == 1 else 's'} in {desk.log.path}")
+    say(f"{count:,} decision{'' if count == 1 else 's'} in {desk.log.path}")
     if count:
-        print(f"Next, let them hold in the clusters: mprd apply {run}")
+        say(f"Next, let them hold in the clusters: mprd apply {run}")

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import psutil
 from rich.console import Console
+from rich.text import Text
 
 from mprd.cli.interrupts import Stopped
+from mprd.errors import visible
 from mprd.pipeline.workflow import SNAKEMAKE_FAILED
 
 _LOOK_EVERY = 0.5  # seconds
@@ -104,14 +106,14 @@ def _show(child: subprocess.Popen, logs: list[Path], look: Callable[[], None]) -
 
         def watch() -> None:
             while not ended.wait(_LOOK_EVERY):
-                status.update(last_line(logs) or "working")
+                status.update(Text(visible(last_line(logs) or "working")))
                 look()
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         try:
             for line in child.stdout or ():
-                console.print(line.rstrip("\n"), markup=False, soft_wrap=True)
+                console.print(Text(visible(line.rstrip("\n"))), soft_wrap=True)
         finally:
             ended.set()
             watcher.join()

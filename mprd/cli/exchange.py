@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mprd.cli.app import RESULTS_PANEL, app
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 
 
 class Format(StrEnum):
@@ -58,12 +58,12 @@ def export_to(
     else:
         said = writers[format](found, out)
     known = sum(one.identity != "" for one in found.sightings)
-    print(
+    say(
         f"{out}: {len(found.identities):,} identities, {known:,} of {len(found.sightings):,} images"
     )
-    print(f"  {said}")
+    say(f"  {said}")
     if found.waiting:
-        print(f"note: {found.waiting:,} decisions are not applied yet: mprd apply {run}")
+        say(f"note: {found.waiting:,} decisions are not applied yet: mprd apply {run}")
 
 
 @app.command("import", rich_help_panel=RESULTS_PANEL)
@@ -81,11 +81,11 @@ def import_(
     from mprd.exchange.given import import_identities
 
     done = import_identities(run, table)
-    print(
+    say(
         f"{done.identities:,} identities of {done.images:,} images: {done.decisions:,} decisions "
         f"in {done.log}"
     )
     if done.missing:
-        print(f"note: {done.missing:,} images of {table} are not in this run; they were left out.")
+        say(f"note: {done.missing:,} images of {table} are not in this run; they were left out.")
     if done.decisions:
-        print(f"Next, let them hold in the clusters: mprd apply {run}")
+        say(f"Next, let them hold in the clusters: mprd apply {run}")

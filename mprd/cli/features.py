@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mprd.cli.app import USE_PANEL, OwnDeviceOption, ThreadsOption, app
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 from mprd.system.threads import worker_count
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def cluster_features(
     table = pd.DataFrame({**first, "cluster": found.labels, "doubt": doubt.mask(found.labels < 0)})
     with atomic(out, lock=False) as temporary:
         table.to_csv(temporary, index=False)
-    print(
+    say(
         f"{found.labels.max() + 1} clusters, {(found.labels < 0).sum()} outliers of "
         f"{len(found.labels)}: {out}"
     )

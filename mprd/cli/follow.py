@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from mprd.config import Run, load_config
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 from mprd.pipeline.layout import RunLayout
 from mprd.system.durations import duration
 
@@ -102,4 +102,4 @@ class Follower:
         if left := seconds_left(self._run, load_config(self._run.config), self._began):
             self._told = True
             name = self._run.folder.name
-            print(f"{name}: about {duration(left)} left for the other epochs", flush=True)
+            say(f"{name}: about {duration(left)} left for the other epochs", flush=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mprd.cli.app import RESULTS_PANEL, OwnDeviceOption, app
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,15 +41,15 @@ def answer(
     layout, planner = RunLayout(run), Planner(run)
     log = DecisionLog(out or layout.decisions, layout.folder / "answers.csv" if not out else None)
     for note in log.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     session = Session(planner.next(log.path, count), log, lambda n: planner.next(log.path, n))
     if session.current is None:
-        print("There is nothing to judge: you answered every pair whose answer changes anything.")
+        say("There is nothing to judge: you answered every pair whose answer changes anything.")
         return
     own = None if out else lambda: apply_decisions(run).words()
     _judge(session, layout, port, browser=browser, apply=own)
     if own is not None:
-        print(f"Next, let them hold in the clusters: mprd apply {run}")
+        say(f"Next, let them hold in the clusters: mprd apply {run}")
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)
@@ -68,7 +68,7 @@ def apply(
 
     if not run_of(run).decisions.is_file():
         raise UserError(f"{run} has no decisions yet. Make some: mprd answer --run {run}")
-    print(apply_decisions(run).words())
+    say(apply_decisions(run).words())
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)
@@ -100,10 +100,10 @@ def audit(
     session = audit_session(run, count, device, start=start)
     if session.current is not None:
         _judge(session, layout, port, browser=browser)
-    print(f"{run}: {audit_words(layout, start=start)}")
+    say(f"{run}: {audit_words(layout, start=start)}")
     table = write_audited_csv(layout, start=start)
     if table is not None:
-        print(f"clusters with the probability of each image: {table}")
+        say(f"clusters with the probability of each image: {table}")
 
 
 def _judge(
@@ -129,4 +129,4 @@ def _judge(
         layout.folder,
         browser=browser,
     )
-    print(f"{session.answered} answers in {session.out}")
+    say(f"{session.answered} answers in {session.out}")

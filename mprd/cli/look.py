@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from mprd.cli.app import RESULTS_PANEL, START_PANEL, app
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 from mprd.pipeline.layout import EpochLayout, run_of
 
 _OF_THE_RUN = Path("(the config of the run)")
@@ -187,7 +187,7 @@ def recluster(
     if len(given) != 1:
         raise UserError("Give one of --threshold, --finer and --coarser.")
     found = cut_elsewhere(run=run, cut=given[0], out=out)
-    print(f"{found.before}\n{found.after}: {found.out}")
+    say(found.before, f"{found.after}: {found.out}")
     if found.same:
         print("note: the clusters are the same.")
 

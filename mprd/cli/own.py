@@ -7,7 +7,7 @@ import typer
 
 from mprd.cli.app import START_PANEL, app
 from mprd.data.leaving_out import advise
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 from mprd.system.threads import worker_count
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def new(
         else _new(out, found, weights, backbone, train=train)
     )
     _say_found(found)
-    print("\n".join(last))
+    say(*last)
 
 
 def _new(
@@ -110,7 +110,8 @@ def _new(
         f"{cores} CPU cores, {usable() / 2**30:.0f} GiB free{', a GPU' if gpu else ''}",
         f"{found.images:,} images: {choice.why}"
         + ("" if choice.epochs else "; mprd new --train trains all the same"),
-        f"\nWrote {out}. Check it, then run: mprd run {out}  (about {lasts})",
+        "",
+        f"Wrote {out}. Check it, then run: mprd run {out}  (about {lasts})",
     ]
 
 
@@ -123,7 +124,8 @@ def _new_without_network(out: Path, found: "Survey", features: Path) -> list[str
     write_features_config(out, found, features)
     return [
         f"features in {features}: {rows:,} images, {dim} dimensions",
-        f"\nWrote {out}. Check it, then run: mprd run {out}  (nothing is trained)",
+        "",
+        f"Wrote {out}. Check it, then run: mprd run {out}  (nothing is trained)",
     ]
 
 
@@ -132,21 +134,19 @@ def _say_found(found: "Survey") -> None:
     named = [f"{name} ({images:,})" for name, images in found.cameras.items()]
     cameras = f"{len(named)}, with images: {', '.join(named)}" if named else "not found"
     kinds = ", ".join(f"{count:,} {kind[1:]}" for kind, count in sorted(found.kinds.items()))
-    print(f"{found.images:,} images ({kinds}), median size {found.height}x{found.width} pixels")
-    print(f"cameras in their paths: {cameras}")
+    say(f"{found.images:,} images ({kinds}), median size {found.height}x{found.width} pixels")
+    say(f"cameras in their paths: {cameras}")
     for note in found.notes:
-        print(f"  {note}")
+        say(f"  {note}")
     if found.times:
-        print(
-            f"times in their paths ({found.times.form}); check that this is when they were taken:"
-        )
+        say(f"times in their paths ({found.times.form}); check that this is when they were taken:")
         for line in (*found.ranges, *found.time_notes):
-            print(f"  {line}")
+            say(f"  {line}")
     else:
-        print("times in their paths: not found")
+        say("times in their paths: not found")
     if found.track:
-        print(f"tracks in their paths: {found.tracks:,}; check that each shows one object")
+        say(f"tracks in their paths: {found.tracks:,}; check that each shows one object")
     if found.unreadable:
-        print(f"mprd will leave out unreadable images, such as '{found.unreadable[0]}'")
+        say(f"mprd will leave out unreadable images, such as '{found.unreadable[0]}'")
     if found.images < _FEW:
-        print(f"{found.images} images are few. Below {_FEW}, expect poor clusters.")
+        say(f"{found.images} images are few. Below {_FEW}, expect poor clusters.")

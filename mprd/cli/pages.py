@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mprd.cli.interrupts import Stopped
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 
 if TYPE_CHECKING:
     from mprd.judging.local import LocalServer
@@ -37,9 +37,9 @@ def show_page(
             f"Port {port} cannot be used ({error.strerror}). Take --port 0, which picks a free one."
         ) from None
     with server:
-        print(f"{what} at {server.address}  (Ctrl-C ends)", flush=True)
+        say(f"{what} at {server.address}  (Ctrl-C ends)", flush=True)
         try:
             with opened(server.address, folder) if browser else nullcontext():
                 server.serve_forever()
         except Stopped:
-            print()
+            say("")

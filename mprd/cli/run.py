@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from mprd.cli.app import START_PANEL, app
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 
 if TYPE_CHECKING:
     from mprd.config import Run
@@ -88,11 +88,12 @@ def run(
         for one in runs:
             folder, epochs = layout_of(one).folder, one.config.epochs
             many = f"{epochs} epoch{'' if epochs == 1 else 's'}" if epochs else "no training"
-            print(f"{one.name}: {many}, into {folder} (more: mprd status {folder})")
+            say(f"{one.name}: {many}, into {folder} (more: mprd status {folder})")
             if asked == ():
-                print("".join(f"{line}\n" for line in redone(one)), end="", flush=True)
+                for line in redone(one):
+                    say(line, flush=True)
             if layout_of(one).decisions.is_file():
-                print("  decisions.csv changes the final clusters only; no epoch is done again.")
+                say("  decisions.csv changes the final clusters only; no epoch is done again.")
     # Behind the last comes what the user gave, which may end with `-- FILE`.
     arguments = [*quiet, "--cores", cores, *context.args]
     logs, start = [layout_of(one).logs for one in runs] + [shared_folder(results)], time.time()
@@ -103,10 +104,10 @@ def run(
         said = failures(logs, start)
         if not said and not verbosity:
             said = [why_failed(config, context.args, asked or ())]
-        print("\n".join(said), file=sys.stderr)
+        say(*"\n".join(said).split("\n"), file=sys.stderr)
         raise typer.Exit(2 if said and all(map(is_mistake, said)) else status)
     if asked is not None and not verbosity & _QUIET:
-        print("\n".join(last_words(runs, asked, ran=bool(begun(logs, start)))))
+        say(*last_words(runs, asked, ran=bool(begun(logs, start))))
 
 
 def _require_places(

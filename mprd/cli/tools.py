@@ -15,7 +15,7 @@ from mprd.cli.app import (
     OutOption,
     app,
 )
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 from mprd.pipeline.layout import RunLayout, describe, run_of
 
 config_app = typer.Typer(
@@ -107,7 +107,7 @@ def report(
         if out is None:
             raise UserError("Name the page of several runs with --out.")
         run_comparison(runs=runs, out=out)
-    print(out)
+    say(out)
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)
@@ -140,14 +140,14 @@ def config_check(file: Annotated[Path, typer.Argument(help="Config file (YAML)."
 
     runs = expand_runs(read_yaml(file), str(file))
     for sentence in idle_settings([run.config for run in runs]):
-        print(f"note: {sentence}")
+        say(f"note: {sentence}")
     for run in runs:
         check_names(run.config)
         if run.config.data.reader is None:
             canonical_name(run.config.data.dataset)
         for sentence in missing_files(run.config):
-            print(f"note: {sentence}")
-        print(f"{run.name}: seed {run.seed}, {run.config.epochs} epochs, {run.config.data.dataset}")
+            say(f"note: {sentence}")
+        say(f"{run.name}: seed {run.seed}, {run.config.epochs} epochs, {run.config.data.dataset}")
 
 
 @config_app.command("reference")
@@ -171,4 +171,4 @@ def config_reference(
         (root / "docs" / "stages.md", stages.markdown()),
     ):
         path.write_text(text, encoding="utf-8")
-        print(path)
+        say(path)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from mprd.cli.app import USE_PANEL, DeviceOption, OwnDeviceOption, PluginOption, app
 from mprd.data.leaving_out import OPTION, advise
-from mprd.errors import UserError
+from mprd.errors import UserError, say, visible
 
 ModelFile = Annotated[Path, typer.Option("--model", help="model.safetensors of a run.")]
 Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
@@ -78,7 +79,7 @@ def embed(
         write_gallery(gallery, embedder, out)
     else:
         write_array(gallery.features, out)
-    print(f"{len(gallery.paths):,} images, {embedder.dim} dimensions: {out}")
+    say(f"{len(gallery.paths):,} images, {embedder.dim} dimensions: {out}")
 
 
 @app.command(rich_help_panel=USE_PANEL)
@@ -97,7 +98,7 @@ def onnx(
     from mprd.inference.onnx import export_onnx
 
     height, width, dim = export_onnx(model, out)
-    print(f"{out}: images uint8 (batch, {height}, {width}, 3) -> embeddings float32 (batch, {dim})")
+    say(f"{out}: images uint8 (batch, {height}, {width}, 3) -> embeddings float32 (batch, {dim})")
 
 
 @app.command(rich_help_panel=USE_PANEL)
@@ -163,12 +164,12 @@ def search(
         print(json.dumps(found, indent=2))
         return
     for query, matches in found.items():
-        print(query)
+        say(query)
         if not matches:
-            print(f"  no match of {at_least:g} or more")
+            say(f"  no match of {at_least:g} or more")
         for match in matches:
             said = f"{match['evidence']:+.1f}  " if times else ""
-            print(f"  {match['similarity']:.3f}  {said}{match['path']}")
+            say(f"  {match['similarity']:.3f}  {said}{match['path']}")
 
 
 @app.command(rich_help_panel=USE_PANEL)
@@ -253,12 +254,18 @@ def assign(
         device=device,
     )
     if out is None:
-        print(table.to_csv(index=False, float_format="%.3f"), end="")
+        shown = table.map(_visible_text) if sys.stdout.isatty() else table
+        print(shown.to_csv(index=False, float_format="%.3f"), end="")
         return
     with atomic(out, lock=False) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
     known = int((table["cluster"] >= 0).sum())
-    print(f"{known} of {len(table)} images belong to a known cluster: {out}")
+    say(f"{known} of {len(table)} images belong to a known cluster: {out}")
+
+
+def _visible_text(value: object) -> object:
+    """Return a cell for a terminal: a file gets it as it is."""
+    return visible(value) if isinstance(value, str) else value
 
 
 def _require_times(manifest: Path | None, times: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mprd.data.datasets.base import without_unlisted
 from mprd.data.datasets.folder import read_crops
 from mprd.data.images import decode
-from mprd.errors import UserError, why_no_file
+from mprd.errors import UserError, say, why_no_file
 
 
 def image_paths(
@@ -30,7 +30,7 @@ def image_paths(
         if path.is_dir():
             listing = without_unlisted(read_crops(path), skip=skip_unlisted)
             for note in listing.notes:
-                print(f"note: {path}: {note}", file=sys.stderr)
+                say(f"note: {path}: {note}", file=sys.stderr)
             found += sorted(path / record.path for record in listing.records)
         elif path.is_file():
             found.append(path)
@@ -53,7 +53,7 @@ def readable(paths: Iterable[Path]) -> list[Path]:
         try:
             decode(path)
         except UserError as error:
-            print(f"note: left out. {error}", file=sys.stderr)
+            say(f"note: left out. {error}", file=sys.stderr)
         else:
             found.append(path)
     if not found:

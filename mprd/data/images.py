@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
+from mprd.artifacts import Artifact
 from mprd.config import Config
 from mprd.data.leaving_out import or_left_out
 from mprd.errors import UserError, why_no_file
@@ -214,6 +215,21 @@ def _eight_bits(image: Image.Image, bits: int) -> Image.Image:
     white = 2**bits - 1
     values = np.asarray(image).clip(0, white).astype(np.uint32)
     return Image.fromarray((values * 255 // white).astype(np.uint8))
+
+
+def indexed_images(index: Artifact, config: Config) -> list[Path]:
+    """Return the image files of an index; whoever opens one takes its path from here.
+
+    Args:
+        index: with the array `path`.
+        config: of its run; `data.allow_outside` is read.
+
+    Raises:
+        UserError: one lies outside of the folder of the data set.
+    """
+    root, paths = Path(str(index.attributes["root"])), index["path"].tolist()
+    require_inside(root, paths, config)
+    return [root / path for path in paths]
 
 
 def require_inside(root: Path, paths: Sequence[str], config: Config) -> None:

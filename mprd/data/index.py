@@ -8,6 +8,8 @@ import numpy as np
 from mprd.artifacts import INDEX, SPLITS, Artifact, read_artifact
 from mprd.errors import UserError
 
+_AGAIN = "Make it again with `mprd index`."
+
 
 def read_index(path: Path) -> Artifact:
     """Read `index.h5`."""
@@ -35,10 +37,19 @@ def camera_names(index: Artifact) -> list[str]:
 
     Args:
         index: with the array `camera`.
+
+    Raises:
+        UserError: there are fewer names than cameras, or they are no names.
     """
-    given = json.loads(index.attributes["camera_names"])
     count = int(index["camera"].max(initial=-1)) + 1
-    return given or [str(camera + 1) for camera in range(count)]
+    try:
+        given = json.loads(str(index.attributes["camera_names"]))
+    except (ValueError, RecursionError):
+        given = None
+    names = [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
+    if given != names or 0 < len(names) < count:
+        raise UserError(f"{index.path} does not name its {count} cameras. {_AGAIN}")
+    return names or [str(camera + 1) for camera in range(count)]
 
 
 def trained_cameras(index: Artifact, cameras: np.ndarray) -> np.ndarray:
@@ -60,6 +71,8 @@ def name_identities(index: Artifact, rows: np.ndarray) -> np.ndarray:
         rows: int (n,).
     """
     identity = index["identity"][rows]
+    if 0 < len(index["identity_names"]) <= identity.max(initial=-1):
+        raise UserError(f"{index.path} does not name its identities. {_AGAIN}")
     if len(index["identity_names"]):
         return np.array([*index["identity_names"], ""], dtype=object)[identity]
     return np.array([str(one) if one >= 0 else "" for one in identity], dtype=object)

@@ -16,7 +16,7 @@ from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.facts import Facts, facts_of
 from mprd.decisions.partition import edited
 from mprd.decisions.reading import decisions_on, is_log
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 
 if TYPE_CHECKING:  # slow to load, and only linkage uses it
     from mprd.clustering.linkage import LinkageTree
@@ -114,7 +114,7 @@ def read_decided(
     if log is not None and log.is_file():
         found, missing = decisions_on(log, paths)
         if missing:
-            print(f"note: {missing} images of {log} are not in this run; they were passed over.")
+            say(f"note: {missing} images of {log} are not in this run; they were passed over.")
         decisions += found
     return decided_on(decisions, images, tracks, given or log) if decisions else None
 

@@ -9,12 +9,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from mprd.artifacts import FEATURES, INDEX, Artifact, atomic, read_artifact
-from mprd.artifacts.disk import open_anyones
+from mprd.artifacts.plain_hdf5 import open_plain, text_attribute, unreadable
 from mprd.config.data import names_beside
-from mprd.errors import UserError, why_no_file
+from mprd.errors import UserError, say, why_no_file
 from mprd.pipeline.layout import RunLayout
 from mprd.system.checks import unit_rows
 
+_OWN = "Write it again with h5py, in one piece and unpacked."
 _WITHOUT_PATHS = (".npy", ".safetensors")
 
 
@@ -37,9 +38,17 @@ def read_array(path: Path) -> np.ndarray:
             return np.load(path, allow_pickle=False)
         if path.suffix == ".safetensors":
             return load_file(path)["features"]
-        with open_anyones(path) as file:
+        with open_plain(path, _OWN, ("features",)) as file:
             return file["features"][:]
-    except (OSError, ValueError, EOFError, KeyError, TypeError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        SafetensorError,
+    ) as error:  # AttributeError: numbers that numpy does not have
         raise UserError(
             f"{path} is neither a .npy array nor a safetensors or HDF5 file with a data set "
             f"`features` ({error})."
@@ -122,7 +131,7 @@ def _rows_of(
             "absolute ones."
         )
     if more:
-        print(f"note: left out of {file}: {more}", file=sys.stderr)
+        say(f"note: left out of {file}: {more}", file=sys.stderr)
     return rows
 
 
@@ -141,8 +150,8 @@ def _lines(path: Path) -> list[str]:
 
 
 def _stored_names(path: Path) -> list[str] | None:
-    with open_anyones(path) as file:
-        if file.attrs.get("schema") == FEATURES.name:
+    with open_plain(path, _OWN, ("path",)) as file, unreadable(path, _OWN):
+        if text_attribute(file, "schema") == FEATURES.name:
             return _in_a_run(path)
         return file["path"].asstr()[:].tolist() if "path" in file else None
 

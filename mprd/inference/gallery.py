@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from mprd.artifacts import FEATURES, GALLERY, INDEX, Artifact, read_artifact, write_artifact
+from mprd.config import load_config
 from mprd.data.image_paths import named_images
+from mprd.data.images import indexed_images
 from mprd.errors import UserError
 from mprd.inference.embedder import Embedder
 from mprd.pipeline.layout import FinalLayout, RunLayout
@@ -57,10 +59,13 @@ def write_gallery(gallery: Gallery, model: Embedder, out: Path) -> None:
 
 def embedded_images(path: Path) -> tuple[Artifact, list[Path]]:
     """Read `final/embeddings.h5` of a run, and return it with the image files of its rows."""
-    artifact = read_artifact(path, FEATURES)
-    index = read_artifact(RunLayout(path.resolve().parents[1]).index, INDEX)
-    root = Path(str(index.attributes["root"]))
-    return artifact, [root / str(index["path"][row]) for row in artifact["row"]]
+    artifact, run = read_artifact(path, FEATURES), RunLayout(path.resolve().parents[1])
+    index = read_artifact(run.index, INDEX)
+    if artifact.inputs.get("index") != index.digest:
+        raise UserError(f"{path} was not made of the images of {run.index}. Run `mprd run` again.")
+    config = load_config(run.config if run.config.is_file() else None)
+    files = indexed_images(index, config)
+    return artifact, [files[row] for row in artifact["row"]]
 
 
 def read_gallery(path: Path, model: Embedder) -> Gallery:

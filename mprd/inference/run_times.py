@@ -14,7 +14,7 @@ from mprd.data.datasets.manifest import read_manifest
 from mprd.data.datasets.path_labels import time_in_path
 from mprd.data.images import time_taken
 from mprd.data.index import camera_names, trained_cameras
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 from mprd.evidence.fusion import correction
 from mprd.evidence.lookup import time_evidence
 from mprd.evidence.travel import stored_transitions
@@ -174,7 +174,7 @@ class RunTimes:
                 f"by appearance only ({what}: {np.isnan(some.times).sum():,} without a time, "
                 f"{unknown.sum():,} of a camera that the run does not know)"
             )
-        print(f"times: {line}", file=sys.stderr)
+        say(f"times: {line}", file=sys.stderr)
 
 
 def camera_in_path(path: Path, pattern: str | None) -> str:

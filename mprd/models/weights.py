@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mprd.artifacts.tensors import read_safetensors, save_tensors
+from mprd.artifacts.tensors import read_safetensors, require_shapes, save_tensors
 from mprd.errors import UserError
 from mprd.models.backbones.registry import Architecture
+from mprd.models.judged import parse_architecture
 from mprd.models.network import Precision, ReidNetwork
 from mprd.models.recognition import recognise
+from mprd.models.room import require_room
 from mprd.models.weights_file import (
     SCHEMA,
     Fit,
@@ -71,7 +73,14 @@ def save_network(
 def read_architecture(path: Path) -> tuple[Architecture, dict[str, Any]]:
     """Return the architecture of a model, and the settings that its last stage read."""
     header, _ = read_safetensors(path, SCHEMA, "init")
-    return Architecture.from_dict(json.loads(header["architecture"])), json.loads(header["config"])
+    return _architecture(header, path), json.loads(header["config"])
+
+
+def _architecture(header: Mapping[str, str], path: Path) -> Architecture:
+    try:
+        return parse_architecture(json.loads(header["architecture"]))
+    except ValueError as error:
+        raise UserError(f"{path} is no model that mprd wrote: {error}.") from None
 
 
 def add_card(model: Path, out: Path, card: str) -> None:
@@ -118,11 +127,14 @@ def load_network(
         UserError: missing, damaged, foreign, or holding NaN.
     """
     header, tensors = read_safetensors(path, SCHEMA, "init")
-    network = build(Architecture.from_dict(json.loads(header["architecture"])))
+    architecture = _architecture(header, path)
+    require_room(architecture, tensors, path)
     try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise UserError(f"{path} does not fit its architecture: {error}") from None
+        network = build(architecture)
+    except UserError as error:
+        raise UserError(f"{path} holds a network that cannot be built: {error}") from None
+    require_shapes(network.state_dict(), tensors, path)
+    network.load_state_dict(tensors)
     network.precision = precision
     return network.eval(), header
 
@@ -139,7 +151,7 @@ def load_checkpoint(network: ReidNetwork, path: Path) -> Loaded:
     wanted = network.state_dict()
     if is_ours(path):
         header, tensors = read_safetensors(path, SCHEMA, "init")
-        theirs = json.loads(header["architecture"])["backbone"]
+        theirs = _architecture(header, path).backbone
         if theirs != network.architecture.backbone:
             raise UserError(_other(path, theirs, network.architecture.backbone))
         found = fit(tensors, {name: name for name in tensors}, wanted, "")

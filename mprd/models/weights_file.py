@@ -12,9 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from mprd.artifacts.tensor_header import parse_mprd_header
 from mprd.errors import UserError, why_no_file
 from mprd.models.backbones.registry import Architecture
 from mprd.models.backbones.timm import TimmTrunk
+from mprd.models.judged import parse_architecture
 
 # Plain values that training scripts store beside the weights: scores, and the command line.
 _NUMBERS = [type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64")]
@@ -109,12 +111,12 @@ def stored_architecture(path: Path) -> Architecture | None:
     """Return the architecture in the header of a file; None: no readable model of mprd."""
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("mprd", "{}"))
+            header = parse_mprd_header(file.metadata())
+        if header.get("schema") != SCHEMA:
+            return None
+        return parse_architecture(json.loads(header["architecture"]))
     except (OSError, SafetensorError, ValueError):  # whoever reads the weights says what is wrong
         return None
-    if header.get("schema") != SCHEMA:
-        return None
-    return Architecture.from_dict(json.loads(header["architecture"]))
 
 
 def fit(

@@ -11,7 +11,7 @@ from filelock import Timeout
 
 from mprd.artifacts.locks import take_lock
 from mprd.artifacts.places import require_writable
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 from mprd.pipeline.layout import RunLayout
 
 _RUNNING = ".running.lock"
@@ -38,7 +38,7 @@ class RunLock:
         except Timeout:
             raise UserError(_busy(run, self._holder)) from None
         if self._lock is None:
-            print(f"note: {run.folder} grants no locks. Start no second run there.")
+            say(f"note: {run.folder} grants no locks. Start no second run there.")
             return
         self._holder.write_text(json.dumps(_myself()), encoding="utf-8")
 

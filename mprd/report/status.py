@@ -22,6 +22,7 @@ from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, epoch_name, run_of
 from mprd.pipeline.run_lock import is_running
 from mprd.pipeline.stage import Place, Stage
 from mprd.pipeline.stages import EPOCH_STAGES, STAGES, stage
+from mprd.report.plain import plain
 from mprd.system.durations import duration
 
 _AT_THE_END = [one for one in STAGES if one.place in (Place.STEP, Place.FINAL)]
@@ -213,13 +214,13 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
     finished = found.done == total and not found.start and not found.end
     what = f"{found.done} of {total} epochs done" if total else f"clusters of {found.clusters_of}"
     now = "" if finished else ", running" if found.running else ", not running"
-    console.print(f"{found.name}: {what}{now}", highlight=False)
+    console.print(plain(f"{found.name}: {what}{now}"))
     lacking = "to come" if found.running else "missing"
     if found.start:
         console.print(f"{'before epoch 1' if total else 'first'}, {lacking}: {_named(found.start)}")
     if found.preview is not None and not finished:
         words = f"clusters of the start: {found.preview}"
-        console.print(words, highlight=False, markup=False, soft_wrap=True)
+        console.print(plain(words), soft_wrap=True)
     under_way = None if found.start else found.done + 1
     begun = [e for e in found.epochs if e.loss is not None or e.number == under_way]
     if begun:
@@ -235,11 +236,11 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
         images = f"of {found.final['images']:,} images"
         console.print(f"at the end: {counts} {images}{_health(found.final)}", highlight=False)
     if found.audit is not None:
-        console.print(f"clusters: {found.audit}", highlight=False, markup=False, soft_wrap=True)
+        console.print(plain(f"clusters: {found.audit}"), soft_wrap=True)
     if stale is not None:
         console.print(f"stale: {len(stale) or 'nothing'}")
         for path, why in stale.items():
-            console.print(f"  {path}: {why}", highlight=False, markup=False, soft_wrap=True)
+            console.print(plain(f"  {path}: {why}"), soft_wrap=True)
 
 
 def _health(figures: dict[str, float]) -> str:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from mprd.errors import UserError, why_no_file
 from mprd.report.columns import COLUMNS, Column, number
+from mprd.report.plain import plain
 
 # What names a row, and how many runs a row of a summary stands for.
 _LABELS = {"variant": "variant", "model": "epoch", "seeds": "seeds"}
@@ -34,13 +35,13 @@ def print_table(table: pd.DataFrame, title: Path) -> None:
         for column in COLUMNS
         if column.title and (column.in_summary or not summary) and _has_values(table, column.name)
     ]
-    grid = Table(title=str(title), title_justify="left")
+    grid = Table(title=plain(title), title_justify="left")
     for key in labels:
         grid.add_column(_LABELS[key], justify="right" if key == "seeds" else "left")
     for column in shown:
         grid.add_column(column.title, justify="right")
     for _, row in table.iterrows():
-        grid.add_row(*(str(row[key]) for key in labels), *(_cell(row, c) for c in shown))
+        grid.add_row(*(plain(row[key]) for key in labels), *(_cell(row, c) for c in shown))
     Console(width=None if Console().is_terminal else 180).print(grid)
 
 

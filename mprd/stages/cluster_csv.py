@@ -8,6 +8,7 @@ import pandas as pd
 from mprd.artifacts import Artifact, atomic
 from mprd.clustering.membership import doubt_rank
 from mprd.data.index import name_cameras, name_identities
+from mprd.errors import say
 from mprd.pipeline.layout import FinalLayout, log_prefix
 from mprd.stages.earlier_tables import earlier_table, keep_replaced
 
@@ -58,7 +59,7 @@ def write_cluster_csv(
     with atomic(out, lock=lock) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
         if keep and keep_replaced(out, temporary):
-            print(f"{log_prefix(out)}the clusters before are in {earlier_table(out, 1)}")
+            say(f"{log_prefix(out)}the clusters before are in {earlier_table(out, 1)}")
 
 
 def names_in(clusters: Artifact) -> np.ndarray | None:

@@ -9,7 +9,7 @@ import numpy as np
 from mprd.clustering.decided import names_of
 from mprd.clustering.numbering import keep_numbers, numbers_of
 from mprd.decisions.decided import Decided
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 from mprd.pipeline.layout import FinalLayout
 
 if TYPE_CHECKING:  # slow to load, and most runs have no earlier numbers
@@ -72,11 +72,11 @@ class EarlierNumbers:
         """
         before = self.known.reindex(paths, fill_value=-1).to_numpy()
         if not self.known.index.isin(paths).any():
-            print(f"Warning: {self.table} names none of these images; all numbers are new.")
+            say(f"Warning: {self.table} names none of these images; all numbers are new.")
         largest = int(self.known.max())
         numbers = keep_numbers(labels, before, largest + 1)
         going_on = int((numbers <= largest).sum())
-        print(f"{going_on} of {len(numbers)} clusters keep their numbers of {self.table}")
+        say(f"{going_on} of {len(numbers)} clusters keep their numbers of {self.table}")
         return numbers
 
 
@@ -116,7 +116,7 @@ def _numbers_if_sound(table: Path) -> "pd.Series | None":
     try:
         return read_numbers(table)
     except UserError as error:
-        print(f"Warning: the clusters get new numbers. {error}")
+        say(f"Warning: the clusters get new numbers. {error}")
         return None
 
 

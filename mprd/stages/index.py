@@ -17,7 +17,7 @@ from mprd.data.cameras import camera_lines
 from mprd.data.datasets import ImageRecord, Listing, load_reader, read_dataset
 from mprd.data.images import bits_used, decode, image_size, require_inside, time_taken
 from mprd.data.times import time_notes
-from mprd.errors import UserError
+from mprd.errors import UserError, say
 from mprd.pipeline.location import data_location
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
@@ -82,12 +82,12 @@ def run_index(
     listing = _listing(config, data_dir or data_location(config))
     require_inside(listing.root, [r.path for r in listing.records], config)
     for note in listing.notes:
-        print(note)
+        say(note)
     skip, exif = config.data.on_bad_image == "skip", config.data.time == EXIF
     records, facts = _inspect(listing, skip, exif, threads)
     skipped = len(listing.records) - len(records)
     if skipped:
-        print(f"Left out {skipped} unreadable images.")
+        say(f"Left out {skipped} unreadable images.")
     if not records:
         raise UserError(f"{listing.root} holds no readable image.")
     if exif:
@@ -100,11 +100,11 @@ def run_index(
         *_time_notes(columns, unit, listing),
     )
     for note in notes:
-        print(note)
+        say(note)
     for line in camera_lines(columns["camera"], listing.camera_names):
-        print(line)
+        say(line)
     counts = {s: sum(record.split == s for record in records) for s in SPLITS}
-    print(f"{config.data.dataset}: " + ", ".join(f"{counts[s]:,} {s}" for s in SPLITS) + " images")
+    say(f"{config.data.dataset}: " + ", ".join(f"{counts[s]:,} {s}" for s in SPLITS) + " images")
     write_artifact(
         out,
         INDEX,
@@ -155,7 +155,7 @@ def _inspect(
         except UserError as error:
             if not skip:
                 raise
-            print(error)
+            say(error)
             return None
         return _FileFacts(width, height, sha256_file(path), time, bits)
 

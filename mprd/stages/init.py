@@ -9,6 +9,7 @@ from mprd.artifacts import INDEX, write_json
 from mprd.artifacts.files import sha256_file
 from mprd.config import Config
 from mprd.data.index import split_rows
+from mprd.errors import say
 from mprd.models.backbones.hub import hub_weights, revision_of
 from mprd.models.backbones.timm_source import hub_name
 from mprd.models.network import build_network
@@ -57,10 +58,10 @@ def run_init(
     if config.init.method == "imagenet" and repository is not None:
         found = _hub_file(repository)
         report["weights"], made_from["weights"] = found, found["sha256"]
-        print(f"Started from {found['file']} of {repository}, revision {found['revision']}.")
+        say(f"Started from {found['file']} of {repository}, revision {found['revision']}.")
     if config.init.checkpoint is not None:
         loaded = load_checkpoint(network, config.init.checkpoint)
-        print(f"Started from {config.init.checkpoint}: {loaded}.")
+        say(f"Started from {config.init.checkpoint}: {loaded}.")
     if config.init.method == "warmup":
         require_memory("init", training_sizes(network.eval(), store), config)
         network = network.to(device).to(memory_format=torch.channels_last)
@@ -68,7 +69,7 @@ def run_init(
         report["loss"] = warm_up(
             network, store, config.init.warmup, config.augment, device, generator
         )
-        print(f"Warm-up: loss {report['loss'][0]:.3f} -> {report['loss'][-1]:.3f}.")
+        say(f"Warm-up: loss {report['loss'][0]:.3f} -> {report['loss'][-1]:.3f}.")
     if not group.writes():
         return
     if config.init.method == "warmup":

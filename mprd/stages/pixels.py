@@ -8,7 +8,7 @@ import numpy as np
 
 from mprd.artifacts import INDEX, PIXELS, create_artifact, row_checksums
 from mprd.config import Config, DataConfig
-from mprd.data.images import decode, require_inside, resize
+from mprd.data.images import decode, indexed_images, resize
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
@@ -33,9 +33,7 @@ def run_pixels(*, index: Path, out: Path, config: Config, threads: int = 1) -> N
     """
     lineage = Lineage("pixels")
     artifact = lineage.read("index", index, INDEX)
-    root = Path(artifact.attributes["root"])
-    require_inside(root, artifact["path"].tolist(), config)
-    paths = [root / path for path in artifact["path"]]
+    paths = indexed_images(artifact, config)
     sums = [str(sha256) for sha256 in artifact["sha256"]]
     height, width = config.data.height, config.data.width
     require_memory("pixels", Sizes(images=len(paths)), config)

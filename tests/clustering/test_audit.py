@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chisquare
+from scipy.stats import binom, chisquare
 
 import mprd
 from mprd.clustering import audit
@@ -242,3 +242,59 @@ def test_what_cannot_be_audited_is_told():
         mprd.audit_pairs(np.arange(12) // 6, features, tracks=np.zeros(12))
     with pytest.raises(ValueError, match="no two tracks share a cluster"):
         mprd.audit_pairs(np.arange(12) // 6, features, tracks=np.arange(12) // 6)
+
+
+def literal_audit(alike, asked, sizes, inside, draws=200_000):
+    """Quantiles of precision and recall: all draws of the prior, weighted by the answers."""
+    rng, between = np.random.default_rng(5), range(inside, len(sizes))
+    found = np.zeros(draws)
+    for n in range(inside):
+        rate = rng.beta(0.5 + alike[n], 0.5 + asked[n] - alike[n], draws)
+        found += alike[n] + rng.binomial(sizes[n] - asked[n], rate)
+    pace = 4 ** rng.random(draws)
+    missed, weight, rate, before = np.zeros(draws), np.ones(draws), rng.random(draws), 0
+    for n in between:
+        end = before + sizes[n]
+        if before:
+            doublings = max(1, round(np.log2(end / before)))
+            rate = rate * np.exp(-rng.gamma(doublings, 1 / pace))
+        weight *= binom.pmf(alike[n], asked[n], rate)
+        missed += alike[n] + rng.binomial(sizes[n] - asked[n], rate)
+        before = end
+    precision, recall = found / sum(sizes[:inside]), found / np.maximum(found + missed, 1)
+    ends = []
+    for values, weights in ((precision, np.ones(draws)), (recall, weight)):
+        order = np.argsort(values)
+        reached = np.cumsum(weights[order]) / weights.sum()
+        ends += [values[order][np.searchsorted(reached, q)] for q in (0.025, 0.975)]
+    return ends
+
+
+@pytest.mark.parametrize(
+    ("alike", "asked", "sizes", "inside"),
+    [
+        ([9, 6], [10, 10], [40, 60], 2),
+        ([8, 7, 3], [10, 10, 10], [50, 50, 40], 2),
+        ([8, 5, 4, 1], [12, 12, 12, 12], [80, 60, 120, 480], 1),
+        ([8, 5, 1, 1], [12, 12, 12, 12], [80, 20, 300, 5000], 1),
+    ],
+)
+def test_intervals_are_those_of_the_posterior(alike, asked, sizes, inside):
+    """By importance sampling of whole draws, with gamma variates for the products of the pace."""
+    stratum = np.repeat(np.arange(len(asked)), asked)
+    same = np.concatenate([np.arange(n) < x for x, n in zip(alike, asked, strict=True)]).astype(int)
+    drawn = AuditPairs(np.zeros((len(same), 2), np.int64), stratum, np.array(sizes), inside)
+    found = audit_estimate(drawn, same)
+    ends = literal_audit(alike, asked, sizes, inside)
+    mine = [found.precision.low, found.precision.high]
+    if inside < len(sizes):
+        mine += [found.recall.low, found.recall.high]
+    np.testing.assert_allclose(mine, ends[: len(mine)], atol=0.025)
+    assert found.answers == len(same)
+    assert found.rates == pytest.approx(
+        [
+            (x + (s - n) * (x + 0.5) / (n + 1)) / s
+            for x, n, s in zip(alike, asked, sizes, strict=True)
+        ][:inside],
+        abs=0.01,
+    )

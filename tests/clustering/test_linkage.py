@@ -9,7 +9,7 @@ from scipy.cluster.hierarchy import linkage as dense_linkage
 from scipy.sparse import csr_array
 from scipy.spatial.distance import squareform
 
-from mprd.clustering.linkage import linkage, linkage_tree
+from mprd.clustering.linkage import _between, _merge, linkage, linkage_tree
 
 
 def random_distances(count, stored, seed, levels=0):
@@ -162,3 +162,36 @@ def test_bad_input(matrix, arguments, message):
 def test_groups_of_another_length_are_refused():
     with pytest.raises(ValueError, match="group must be"):
         linkage_tree(csr_array((3, 3), dtype=np.float32), group=np.zeros(2, np.int64))
+
+
+def test_the_last_entry_of_the_last_list_is_read():
+    """Three in a row: the only neighbour of the last is the one before."""
+    distance = csr_array(([0.2, 0.2, 0.4, 0.4], ([0, 1, 1, 2], [1, 0, 2, 1])), shape=(3, 3))
+    tree = linkage_tree(distance)
+    assert tree.merges.tolist() == [[0, 1], [2, 3]]
+    assert tree.heights.shape == (2,)
+    np.testing.assert_allclose(tree.heights, [0.2, 0.7])
+
+
+def test_nothing_to_join():
+    for count in (0, 1, 3):
+        tree = linkage_tree(csr_array((count, count)))
+        assert tree.merges.shape == (0, 2)
+        assert tree.heights.shape == (0,)
+        assert tree.cut(0.5).tolist() == list(range(count))
+
+
+def test_no_index_is_out_of_bounds():
+    """Compiled code would read and write beyond an array without a word; Python does not."""
+    distance = csr_array(([0.2, 0.2, 0.4, 0.4], ([0, 1, 1, 2], [1, 0, 2, 1])), shape=(3, 3))
+    between = _between(distance, np.arange(3), 3)
+    given = between.indptr, between.indices, between.data, np.ones(3, np.int64), 0.0
+    merges, heights = _merge.py_func(*given)
+    compiled = _merge(*given)
+    assert merges.tolist() == compiled[0].tolist() == [[0, 1], [2, 3]]
+    np.testing.assert_array_equal(heights, compiled[1])
+
+
+def test_a_stored_distance_of_one_joins_nobody():
+    distance = csr_array(([1.0, 1.0, 0.5, 0.5], ([0, 1, 1, 2], [1, 0, 2, 1])), shape=(3, 3))
+    assert linkage_tree(distance).merges.tolist() == [[1, 2]]

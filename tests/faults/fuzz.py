@@ -1,8 +1,10 @@
 """Feed rubbish to every reader: `make test-fuzz`, 200,000 inputs; the suite runs a few hundred.
 
 Each input is a valid file with random changes: bytes flipped, cut, doubled, put elsewhere, or
-tokens that mean something to the format. A reader may give a result or a `UserError`; anything
-else, more than some seconds, or more memory than a limit is a finding.
+tokens that mean something to the format. Others are changed as somebody would who writes the
+checksums anew (`fuzz_made`). A reader may give a result or a `UserError`; anything else, more than
+some seconds, or more memory than a limit is a finding. Where bytes of an HDF5 file are changed and
+its checksum is right, HDF5 itself may crash or hang: that is counted.
 """
 
 import argparse
@@ -14,21 +16,38 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from mprd.artifacts import FEATURES, INDEX, read_artifact, read_json
+from mprd.artifacts import FEATURES, INDEX, SCHEMAS, Schema, read_artifact, read_json
+from mprd.artifacts.files import file_digest
 from mprd.artifacts.tensors import read_safetensors, read_state
 from mprd.config import expand_runs, read_yaml
 from mprd.data.datasets.manifest import read_manifest
 from mprd.data.images import decode
 from mprd.decisions.answers import read_answers
 from mprd.errors import UserError
+from mprd.gcn.weights import load_gcn
+from mprd.models.weights import load_network
+from mprd.models.weights_file import stored_architecture
+from mprd.report.inspect.describe import describe
+from tests.faults.fuzz_made import (
+    Change,
+    edited_hdf5,
+    isolated,
+    made_manifest,
+    made_safetensors,
+    made_yaml,
+    resealed_hdf5,
+)
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 10
 MEMORY = 8 * 2**30
+_HDF5 = ("features", "index", "pixels", "clusters", "graph")
 Reader = Callable[[Path], object]
+Kinds = dict[str, tuple[Path, Reader]]
 
 TOKENS = {
     ".yaml": [
@@ -78,7 +97,7 @@ def mutated(whole: bytes, suffix: str, rng: random.Random) -> bytes:
     return bytes(data)
 
 
-def readers(run: Path, images: Path) -> dict[str, tuple[Path, Reader]]:
+def readers(run: Path, images: Path) -> Kinds:
     """Return a valid file and its reader, by name.
 
     Args:
@@ -114,11 +133,53 @@ def readers(run: Path, images: Path) -> dict[str, tuple[Path, Reader]]:
     }
 
 
+# Kind -> how it is changed; the others by `mutated`. Those of HDF5 are read in other processes.
+MADE: dict[str, Change] = {
+    **{f"{name}, edited": edited_hdf5 for name in _HDF5},
+    **{f"{name}, resealed": resealed_hdf5 for name in _HDF5},
+    "model, made": made_safetensors,
+    "gcn, made": made_safetensors,
+    "config, made": made_yaml,
+    "sweep, made": made_yaml,
+    "manifest, made": made_manifest,
+}
+
+
+def made_readers(run: Path, images: Path) -> Kinds:
+    """Return likewise the kinds that `MADE` changes."""
+    plain = readers(run, images)
+    paths = {name: next(run.rglob(f"{name}.h5")) for name in _HDF5}
+    kinds: Kinds = {}
+    for name, path in paths.items():
+        for way in ("edited", "resealed"):
+            kinds[f"{name}, {way}"] = path, partial(_all_of, schema=SCHEMAS[f"mprd.{name}"])
+    kinds["model, made"] = plain["model"][0], _built
+    gcn = next(run.rglob("gcn*.safetensors"), None)
+    if gcn is not None:
+        kinds["gcn, made"] = gcn, lambda p: load_gcn(p, 192)
+    for name in ("config", "sweep", "manifest"):
+        kinds[f"{name}, made"] = plain[name]
+    return kinds
+
+
+def _all_of(path: Path, schema: Schema) -> None:
+    """Read an HDF5 artifact, as stages do and as `mprd inspect` does."""
+    file_digest(path)
+    read_artifact(path, schema)
+    describe(path)
+
+
+def _built(path: Path) -> None:
+    stored_architecture(path)
+    load_network(path)
+    describe(path)
+
+
 def _late(number: int, frame: FrameType | None) -> None:
     raise TimeoutError
 
 
-def fuzz(kinds: dict[str, tuple[Path, Reader]], count: int, seed: int) -> Counter:
+def fuzz(kinds: Kinds, count: int, seed: int) -> Counter:
     """Read changed files in turn; return how often each kind gave a result and a sentence.
 
     Raises:
@@ -132,13 +193,17 @@ def fuzz(kinds: dict[str, tuple[Path, Reader]], count: int, seed: int) -> Counte
             name = list(kinds)[number % len(kinds)]
             path, reader = kinds[name]
             # A manifest names images beside it.
-            here = path.parent if name == "manifest" else Path(folder)
+            here = path.parent if name.startswith("manifest") else Path(folder)
             damaged = here / f"damaged{path.suffix}"
-            damaged.write_bytes(mutated(contents[name], path.suffix, rng))
-            signal.alarm(SECONDS)
+            change = MADE.get(name)
+            whole = contents[name]
+            changed = change(whole, rng) if change else mutated(whole, path.suffix, rng)
+            damaged.write_bytes(changed)
+            apart = change in (edited_hdf5, resealed_hdf5)
+            signal.alarm(0 if apart else SECONDS)
             try:
-                reader(damaged)
-                outcomes[name, "result"] += 1
+                outcome = isolated(reader, damaged) if apart else reader(damaged) and ""
+                outcomes[name, outcome or "result"] += 1
             except UserError:
                 outcomes[name, "sentence"] += 1
             except BaseException as error:
@@ -161,7 +226,8 @@ def main() -> None:
         images = Path(folder)
         draw_images(images)
         begin = time.perf_counter()
-        outcomes = fuzz(readers(options.run, images), options.count, options.seed)
+        kinds = readers(options.run, images) | made_readers(options.run, images)
+        outcomes = fuzz(kinds, options.count, options.seed)
     for (name, outcome), count in sorted(outcomes.items()):
         print(f"{count:8,d}  {name:12s} {outcome}")
     print(f"{options.count:,} inputs in {time.perf_counter() - begin:.0f} s, no finding")

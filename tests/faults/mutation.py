@@ -2,8 +2,8 @@
 
 `python -m tests.faults.mutation [--count 30] [--seed 0] [--only graph]` (`make test-mutation`).
 cosmic-ray knows the mutations (an operator replaced, a comparison turned, a number moved, a branch
-never taken ...); a seeded sample of those of each package is put, one by one, into a copy of the
-repository, and the tests of that package are run until one fails. A mutant that no test notices is
+never taken ...); a seeded sample of those of each part is put, one by one, into a copy of the
+repository, and the tests of that part are run until one fails. A mutant that no test notices is
 printed with its line, to be judged by a person: some change nothing that anybody could see.
 """
 
@@ -27,11 +27,18 @@ from cosmic_ray import plugins
 from cosmic_ray.mutating import mutate_code
 
 ROOT = Path(__file__).parents[2]
-TESTS = {
-    "graph": ["tests/graph"],
-    "losses": ["tests/losses", "tests/training"],
-    "gcn": ["tests/gcn", "tests/stages/test_judged.py"],
-    "retrieval": ["tests/retrieval"],
+# Name -> files or folders of mprd/, and the tests that belong to them.
+PARTS = {
+    "graph": (["graph"], ["tests/graph"]),
+    "losses": (["losses"], ["tests/losses", "tests/training"]),
+    "gcn": (["gcn"], ["tests/gcn", "tests/stages/test_judged.py"]),
+    "retrieval": (["retrieval"], ["tests/retrieval"]),
+    "evidence": (["evidence"], ["tests/evidence"]),
+    "linkage": (
+        ["clustering/linkage.py"],
+        ["tests/clustering/test_linkage.py", "tests/clustering/test_cuts.py"],
+    ),
+    "audit": (["clustering/audit_estimate.py"], ["tests/clustering/test_audit.py"]),
 }
 PATIENCE = 5  # times as long as the code as it is: then a mutant hangs, which is noticed, too
 # Those about the names of variables want to be told which.
@@ -55,9 +62,17 @@ class Mutant:
         return " -> ".join(line[1:].strip() for line in list(lines)[3:])
 
 
-def mutants(package: str) -> Iterator[Mutant]:
-    """Yield all mutants of a package but those of annotations and docstrings."""
-    for path in sorted((ROOT / "mprd" / package).rglob("*.py")):
+def sources(places: list[str]) -> list[Path]:
+    """Return the Python files among some files and folders of mprd/."""
+    found = [ROOT / "mprd" / place for place in places]
+    return sorted(
+        file for path in found for file in (path.rglob("*.py") if path.is_dir() else [path])
+    )
+
+
+def mutants(places: list[str]) -> Iterator[Mutant]:
+    """Yield all mutants of files and folders of mprd/ but those of annotations and docstrings."""
+    for path in sources(places):
         code = path.read_text()
         meaning = ast.dump(without_types(code))
         for name in OPERATORS:
@@ -115,9 +130,9 @@ def survives(mutant: Mutant, copy: Path, tests: list[str], seconds: float | None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=30, help="mutants of each package")
+    parser.add_argument("--count", type=int, default=30, help="mutants of each part")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=TESTS)
+    parser.add_argument("--only", choices=PARTS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mprd-mutation-") as name:
         copy = Path(name) / "repository"
@@ -128,24 +143,25 @@ def main() -> None:
         for file in filter(None, listed):
             (copy / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / file, copy / file, follow_symlinks=False)  # a folder is one
-        for package, tests in TESTS.items():
-            if options.only in (None, package):
-                report(package, tests, copy, options.count, options.seed)
+        for part in PARTS:
+            if options.only in (None, part):
+                report(part, copy, options.count, options.seed)
 
 
-def report(package: str, tests: list[str], copy: Path, count: int, seed: int) -> None:
+def report(part: str, copy: Path, count: int, seed: int) -> None:
     """Try a mutant of each line of a sample; print the survivors and the share that was killed."""
-    every, draw = list(mutants(package)), random.Random(seed)
-    places: dict[tuple[Path, str], list[Mutant]] = {}
+    places, tests = PARTS[part]
+    every, draw = list(mutants(places)), random.Random(seed)
+    lines: dict[tuple[Path, str], list[Mutant]] = {}
     for mutant in every:
-        places.setdefault((mutant.file, mutant.line().partition(" -> ")[0]), []).append(mutant)
-    # A place first: a product has a dozen mutants, a comparison five, and most of them die alike.
-    lines = draw.sample(sorted(places, key=str), min(count, len(places)))
-    chosen = [draw.choice(places[line]) for line in lines]
+        lines.setdefault((mutant.file, mutant.line().partition(" -> ")[0]), []).append(mutant)
+    # A line first: a product has a dozen mutants, a comparison five, and most of them die alike.
+    drawn = draw.sample(sorted(lines, key=str), min(count, len(lines)))
+    chosen = [draw.choice(lines[line]) for line in drawn]
     unchanged = Mutant(chosen[0].file, "", 0, (copy / chosen[0].file).read_text())
     begin = time.monotonic()
     if not survives(unchanged, copy, tests, None):
-        raise SystemExit(f"the tests of {package} fail on the code as it is")
+        raise SystemExit(f"the tests of {part} fail on the code as it is")
     limit = PATIENCE * (time.monotonic() - begin)
     killed = 0
     for mutant in chosen:
@@ -155,8 +171,8 @@ def report(package: str, tests: list[str], copy: Path, count: int, seed: int) ->
             killed += 1
         sys.stdout.flush()
     print(
-        f"{package}: {killed} of {len(chosen)} killed; there are {len(every)} mutants in "
-        f"{len(places)} lines",
+        f"{part}: {killed} of {len(chosen)} killed; there are {len(every)} mutants in "
+        f"{len(lines)} lines",
         flush=True,
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from mprd.artifacts import INDEX, read_artifact
@@ -17,6 +18,7 @@ from mprd.config import merge, read_yaml, validate
 from mprd.errors import UserError
 from mprd.inference.feature_files import read_array
 from mprd.models.weights import load_checkpoint
+from mprd.pipeline.layout import RunLayout
 from mprd.stages.index import run_index
 from mprd.stages.pixels import run_pixels
 from tests.artifacts.edit import edit, put
@@ -26,6 +28,11 @@ ROOT = Path(__file__).parents[2]
 REGISTRY = ROOT / "mprd/pipeline/registry.py"
 RUNS_PLUGIN = 'exec(compile(code, module.__file__, "exec"), module.__dict__)'  # the user's own
 SOURCES = [*(ROOT / "mprd").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk")]
+# These compare the paths of an index with others, or print them; they open no image.
+NAMES_ONLY = [
+    ROOT / f"mprd/{name}.py"
+    for name in ("inference/feature_files", "inference/run_times", "report/page/settings")
+]
 
 
 class Exploit:
@@ -156,13 +163,50 @@ def test_no_path_of_a_manifest_leads_out_unless_allowed(outside, way):
     assert len(read_artifact(out, INDEX)["path"]) == 2
 
 
-def test_no_path_of_an_index_leads_out(outside):
+WAYS_OUT = ["../secret.png", "in/../../secret.png", "/etc/hostname", "..", "./../secret.png"]
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_no_path_of_an_index_leads_out(outside, way):
     pd.DataFrame({"path": ["in.png"]}).to_csv(outside / "data/m.csv", index=False)
     config, index = configured(outside / "data/m.csv"), outside / "index.h5"
     run_index(out=index, config=config)
-    edit(index, put("path", np.array(["../secret.png"], dtype=object)))
+    edit(index, put("path", np.array([way], dtype=object)))
     with pytest.raises(UserError, match="lies outside of"):
         run_pixels(index=index, out=outside / "p.h5", config=config)
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_nobody_opens_an_image_out_of_the_folder_of_a_run(judged_run, tmp_path, way):
+    from mprd.inference.gallery import embedded_images
+
+    run = RunLayout(tmp_path / "run")
+    for file in (judged_run.index, judged_run.config, judged_run.final.embeddings):
+        copy = run.folder / file.relative_to(judged_run.folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
+    _, files = embedded_images(run.final.embeddings)
+    assert files[0].is_file()
+    paths = read_artifact(run.index, INDEX)["path"]
+    paths[0] = way
+    edit(run.index, put("path", paths))
+    with pytest.raises(UserError, match="lies outside of"):
+        embedded_images(run.final.embeddings)
+    settings = read_yaml(run.config)
+    settings["data"]["allow_outside"] = True
+    run.config.write_text(yaml.safe_dump(settings))
+    _, files = embedded_images(run.final.embeddings)
+    assert files[0] == Path(read_artifact(run.index, INDEX).attributes["root"]) / way
+
+
+def test_images_are_opened_in_one_place():
+    """Pillow is called by `decode` only, which the path of an index reaches by `indexed_images`."""
+    for path in SOURCES:
+        text = path.read_text()
+        if path != ROOT / "mprd/data/images.py":
+            assert "Image.open(" not in text, path
+        if path != ROOT / "mprd/data/images.py" and 'attributes["root"]' in text:
+            assert path in NAMES_ONLY, f"{path} builds paths of images: use indexed_images"
 
 
 def test_same_files_on_both_sides_are_told(tmp_path, capsys):

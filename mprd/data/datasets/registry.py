@@ -180,12 +180,13 @@ def find_root(name: str, data_dir: Path) -> Path:
         for place in places
         if any((place / part).exists() for layout in reader.layouts for part in layout)
     ]
-    looked = "\n".join(dict.fromkeys(f"  {broken_link(place) or place}" for place in places))
-    tree = f"\nExpected:\n{indent(reader.tree, '  ')}" if reader.tree else ""
+    looked = dict.fromkeys(f"  {broken_link(place) or place}" for place in places)
+    tree = ["Expected:", *indent(reader.tree, "  ").splitlines()] if reader.tree else []
     raise UserError(
-        f"The data set '{name}' was not found. {''.join(partial[:1])}"
-        f"Looked at:\n{looked}{tree}\n"
-        "Put it in one of these places, or name the folder that holds it as the data folder."
+        f"The data set '{name}' was not found. {''.join(partial[:1])}Looked at:",
+        *looked,
+        *tree,
+        "Put it in one of these places, or name the folder that holds it as the data folder.",
     )
 
 

@@ -15,8 +15,8 @@ from mprd.models.backbones.registry import Architecture
 TIMM = "timm/"
 _HUB = "hf-hub:"
 # Arguments that mprd decides on; a file of the hub has no say in them.
-_OURS = {"num_classes", "in_chans", "img_size", "pretrained", "checkpoint_path", "cache_dir"}
-_OURS |= {"pretrained_cfg", "pretrained_cfg_overlay", "features_only", "scriptable", "exportable"}
+OURS = {"num_classes", "in_chans", "img_size", "pretrained", "checkpoint_path", "cache_dir"}
+OURS |= {"pretrained_cfg", "pretrained_cfg_overlay", "features_only", "scriptable", "exportable"}
 # Where the weights lie, and how they are read, is not for a file to say.
 _SOURCES = {"url", "file", "state_dict", "source", "custom_load"}
 _SOURCES |= {"hf_hub_id", "hf_hub_filename"}
@@ -134,7 +134,7 @@ def _parsed(network: str, content: Mapping[str, Any]) -> TimmSource:
         data["fixed_input_size"] = False
     default = timm.get_pretrained_cfg(network)
     rest = default.to_dict(remove_source=True) if default else {}
-    arguments = {key: value for key, value in arguments.items() if key not in _OURS}
+    arguments = {key: value for key, value in arguments.items() if key not in OURS}
     return _source(network, arguments, {**rest, **data}, said=not data.keys().isdisjoint(_INPUT))
 
 

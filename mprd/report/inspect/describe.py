@@ -20,6 +20,8 @@ from mprd.artifacts import (
     open_artifact,
 )
 from mprd.artifacts.disk import open_hdf5
+from mprd.artifacts.plain_hdf5 import text_attribute, unreadable
+from mprd.artifacts.store import PROVENANCE
 from mprd.errors import UserError, how_to_fix, why_no_file
 from mprd.report.inspect.index_facts import index_facts
 from mprd.report.inspect.transition_facts import transition_facts
@@ -96,22 +98,22 @@ def describe(path: Path, *, tensors: bool = False) -> Description:
 def _hdf5(path: Path) -> Description:
     if not h5py.is_hdf5(path):
         raise UserError(f"{path} is no file that a run leaves. `mprd inspect` reads {_READS}.")
-    with open_hdf5(path) as file:
-        name = file.attrs.get("schema")
+    with unreadable(path, "Get it again."), open_hdf5(path) as file:
+        name = text_attribute(file, "schema")
     if name not in SCHEMAS:
         raise UserError(
             f"{path} holds no artifact of mprd (schema {name!r}). Known: {', '.join(SCHEMAS)}."
         )
     schema = SCHEMAS[name]
-    with open_artifact(path, schema) as file:
+    again = how_to_fix(path, schema.command)
+    with open_artifact(path, schema) as file, unreadable(path, again):
         check(file, schema, path)
         if content_digest(file, schema) != file.attrs["digest"]:
             raise UserError(
-                f"{path} was changed after it was written (its digest differs). "
-                f"{how_to_fix(path, schema.command)}"
+                f"{path} was changed after it was written (its digest differs). {again}"
             )
-        facts = {key: _plain(file.attrs[key]) for key in file.attrs}
-        rows = [_data_set(file[key]) for key in file]
+        facts = _parsed({key: _plain(file.attrs[key]) for key in (*PROVENANCE, *schema.attributes)})
+        rows = [_data_set(file[key]) for key in schema.arrays if key in file]
         more = index_facts(file) if schema is INDEX else {}
         if schema is TRANSITIONS:
             more = transition_facts(file, path)
@@ -119,7 +121,7 @@ def _hdf5(path: Path) -> Description:
             more = tree_facts(file)
     columns = ("name", "dtype", "shape", "min", "mean", "max", "description")
     verdict = "Check passed: schema, shapes, ranges and digest."
-    facts = _parsed(facts) | more
+    facts |= more
     return Description(path, name, schema.description, facts, columns, rows, verdict)
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from mprd.report.inspect.describe import Description
 from mprd.report.inspect.difference import Difference
+from mprd.report.plain import plain
 
 _WIDTH = 140  # where the output is no terminal
 _LISTED = 8
@@ -21,9 +22,9 @@ def show(description: Description) -> None:
     title = f"{description.path}: {description.kind}"
     if "schema_version" in description.facts:
         title += f" version {description.facts['schema_version']}"
-    console.print(f"{title}. {description.text}", highlight=False)
+    console.print(plain(f"{title}. {description.text}"))
     for key, value in description.facts.items():
-        console.print(f"  {key}: {_fact(key, value)}", highlight=False, markup=False)
+        console.print(plain(f"  {key}: {_fact(key, value)}"))
     if description.rows:
         console.print(_grid(description.columns, description.rows))
     if description.verdict:
@@ -39,8 +40,8 @@ def show_rows(table: pd.DataFrame) -> None:
 def show_difference(found: Difference, a: Path, b: Path) -> None:
     """Print what became of the clusters of A in B."""
     console = _console()
-    console.print(f"A  {a}: {found.clusters[0]} clusters, {found.outliers[0]} outliers")
-    console.print(f"B  {b}: {found.clusters[1]} clusters, {found.outliers[1]} outliers")
+    console.print(plain(f"A  {a}: {found.clusters[0]} clusters, {found.outliers[0]} outliers"))
+    console.print(plain(f"B  {b}: {found.clusters[1]} clusters, {found.outliers[1]} outliers"))
     console.print(f"{found.images} images, {found.moved} of them moved")
     console.print(f"agreement (F1 of the pairs held together): {found.agreement:.3f}")
     console.print(f"unchanged clusters: {found.unchanged}")
@@ -71,9 +72,9 @@ def _fact(key: str, value: Any) -> str:
 def _grid(columns: Iterable[str], rows: list[dict[str, Any]]) -> Table:
     grid = Table()
     for column in columns:
-        grid.add_column(column, overflow="fold")
+        grid.add_column(plain(column), overflow="fold")
     for row in rows:
-        grid.add_row(*(_cell(row.get(column)) for column in columns))
+        grid.add_row(*(plain(_cell(row.get(column))) for column in columns))
     return grid
 
 

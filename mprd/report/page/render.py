@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 from bokeh.embed import components
@@ -9,6 +10,7 @@ from bokeh.plotting import figure
 from bokeh.resources import Resources
 from jinja2 import Environment, PackageLoader
 
+from mprd.errors import visible
 from mprd.report.page.blocks import Picture, Section
 
 _CAMERA_COLORS = 10  # told apart in the style sheet
@@ -41,7 +43,10 @@ def render(title: str, sections: Sequence[Section], thumbnails: PictureSource | 
     script, plots = _plots(figures)
     pictures = [picture for section in sections for picture in section.pictures()]
     environment = Environment(
-        loader=PackageLoader("mprd.report.page"), autoescape=True, trim_blocks=True
+        loader=PackageLoader("mprd.report.page"),
+        autoescape=True,
+        trim_blocks=True,
+        finalize=_shown,
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     return environment.get_template("page.html.j2").render(
@@ -54,6 +59,12 @@ def render(title: str, sections: Sequence[Section], thumbnails: PictureSource | 
         script=script,
         plots=plots,
     )
+
+
+def _shown(value: Any) -> Any:
+    """Return what a template writes: text of anyone with all signs visible, ours as it is."""
+    text = isinstance(value, str) and not hasattr(value, "__html__")
+    return "\n".join(map(visible, value.split("\n"))) if text else value
 
 
 def _plots(figures: Sequence[figure]) -> tuple[str, dict[str, str]]:
@@ -81,13 +92,16 @@ def _stored(
     return {
         "images": source.addresses(sorted(told)),
         "facts": {
-            row: [p.path or p.title, *(word for fact in p.facts for word in fact)]
+            row: [visible(word) for word in (p.path or p.title, *chain.from_iterable(p.facts))]
             for row, p in told.items()
         },
         "cameras": {
-            p.row: [p.camera % _CAMERA_COLORS, p.camera_name] for p in pictures if p.camera >= 0
+            p.row: [p.camera % _CAMERA_COLORS, visible(p.camera_name)]
+            for p in pictures
+            if p.camera >= 0
         },
         "groups": {
-            group.anchor: [[p.row, p.note, p.mark] for p in group.pictures] for group in groups
+            group.anchor: [[p.row, visible(p.note), p.mark] for p in group.pictures]
+            for group in groups
         },
     }

@@ -10,10 +10,12 @@ from scipy.sparse import csr_array
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, JUDGEMENTS, Artifact, read_artifact
 from mprd.artifacts.disk import open_hdf5
+from mprd.artifacts.plain_hdf5 import text_attribute
 from mprd.clustering.graph_matrix import graph_distance, relation_of
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config, load_config
 from mprd.data.index import camera_names, split_rows
+from mprd.errors import visible
 from mprd.graph.cameras import align_cameras
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.layout import FIRST_EPOCH, epoch_name
@@ -86,7 +88,7 @@ class RunData:
     @cached_property
     def camera_names(self) -> list[str]:
         """Name of each camera 0, 1, ..."""
-        return camera_names(self.index)
+        return [visible(name) for name in camera_names(self.index)]
 
     @cached_property
     def clusters(self) -> Artifact:
@@ -174,6 +176,10 @@ class RunData:
 
 
 def created(path: Path) -> str:
-    """Return when an HDF5 artifact was written."""
+    """Return when an HDF5 artifact was written; "": it does not say."""
     with open_hdf5(path) as file:
-        return f"{datetime.fromisoformat(file.attrs['created']):%Y-%m-%d %H:%M %Z}"
+        said = text_attribute(file, "created")
+    try:
+        return f"{datetime.fromisoformat(said):%Y-%m-%d %H:%M %Z}"
+    except ValueError:
+        return ""

@@ -103,7 +103,7 @@ def _run(connection: socket.socket) -> int:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))
+    sys.stdout, sys.stderr = map(os.fdopen, (1, 2), "ww")
     os.environ.clear()
     os.environ.update(variables)
     os.chdir(folder)

@@ -3,11 +3,10 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 
 from mprd.browsing.board import Run
 from mprd.config import load_config
-from mprd.data.images import decode
+from mprd.data.images import decode, indexed_images
 from mprd.errors import UserError
 from mprd.report.page.thumbnails import Thumbnails, webp
 
@@ -22,12 +21,13 @@ class Pictures:
         """Look at where the pictures are.
 
         Raises:
-            UserError: no sound `pixels.h5`.
+            UserError: no sound `pixels.h5`, or an image lies outside of the folder of the images.
         """
         self._run = run
         self._thumbnails = Thumbnails(run.layout.pixels)
         self._kept: OrderedDict[tuple[bool, int], bytes] = OrderedDict()
-        self._bits = load_config(run.layout.config).data.bits
+        config = load_config(run.layout.config)
+        self._files, self._bits = indexed_images(run.index, config), config.data.bits
         self._size, self._lock = 0, threading.Lock()
 
     @property
@@ -45,9 +45,8 @@ class Pictures:
 
     def _of_file(self, row: int) -> bytes:
         index, there = self._run.index, int(self._run.rows[row])
-        path = Path(str(index.attributes["root"])) / self._run.paths[row]
         try:
-            image = decode(path, str(index["sha256"][there]), self._bits)
+            image = decode(self._files[there], str(index["sha256"][there]), self._bits)
         except UserError:  # moved or changed since
             return self._stored(row, _LARGE)
         return webp(image, _LARGE)

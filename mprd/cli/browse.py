@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mprd.cli.app import RESULTS_PANEL, app
+from mprd.errors import say
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)

@@ -204,8 +204,6 @@ def run(
             print(f"{one.name}: {many}, into {folder} (more: mprd status {folder})")
             if asked == ():
                 print("".join(f"{line}\n" for line in redone(one)), end="", flush=True)
-            if layout_of(one).decisions.is_file():
-                print("  decisions.csv changes the final clusters only; no epoch is done again.")
     logs, start = [layout_of(one).logs for one in runs] + [shared_folder(results)], time.time()
     with following(runs, tensorboard=tensorboard) as look:
         status = relay(snakemake(config, *arguments), logs, look)

@@ -46,9 +46,15 @@ def answer(
     if session.current is None:
         say("There is nothing to judge: you answered every pair whose answer changes anything.")
         return
-    own = None if out else lambda: apply_decisions(run).words()
-    _judge(session, layout, port, browser=browser, apply=own)
-    if own is not None:
+    held = len(log.entries)
+
+    def hold() -> str:
+        nonlocal held
+        words, held = apply_decisions(run).words(), len(log.entries)
+        return words
+
+    _judge(session, layout, port, browser=browser, apply=None if out else hold)
+    if not out and len(log.entries) > held:
         say(f"Next, let them hold in the clusters: mprd apply {run}")
 
 

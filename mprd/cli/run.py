@@ -92,8 +92,6 @@ def run(
             if asked == ():
                 for line in redone(one):
                     say(line, flush=True)
-            if layout_of(one).decisions.is_file():
-                say("  decisions.csv changes the final clusters only; no epoch is done again.")
     # Behind the last comes what the user gave, which may end with `-- FILE`.
     arguments = [*quiet, "--cores", cores, *context.args]
     logs, start = [layout_of(one).logs for one in runs] + [shared_folder(results)], time.time()

@@ -180,7 +180,11 @@ def threshold(
         typer.Option(min=0, max=1, help="Share of pairs above it that must show one identity."),
     ] = 0.8,
     pairs: Annotated[
-        Path | None, typer.Option(help="CSV of `mprd answer`. Default: ask the relation GCN.")
+        Path | None,
+        typer.Option(
+            help="CSV of `mprd answer`. Default: ask the relation GCN; in a run without one, "
+            "decisions.csv of the run."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

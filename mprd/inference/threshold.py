@@ -74,8 +74,9 @@ def threshold_of_run(run: Path, precision: float = 0.8, answers: Path | None = N
         precision: share of the pairs at or above it that must show one identity.
         answers: CSV of a person's answers on training images; the result holds for pairs like
             these. None: predictions of the relation GCN on the pairs of a sample of 1,000 images,
-            at its estimated positive rate. Pairs that the graph does not store count as two
-            identities. That is the opinion of a network, so no share is promised.
+            at its estimated positive rate; pairs that the graph does not store count as two
+            identities. That is the opinion of a network, so no share is promised. A run without
+            predictions takes its own `decisions.csv`.
 
     Raises:
         UserError: the run is not finished; there are no answers, or they cannot be read; without
@@ -83,6 +84,8 @@ def threshold_of_run(run: Path, precision: float = 0.8, answers: Path | None = N
     """
     layout = finished_run(run)
     features = read_artifact(layout.final.features, FEATURES)["features"]
+    if answers is None and not layout.final.judgements.is_file() and layout.decisions.is_file():
+        answers = layout.decisions
     if answers is not None:
         similarity, probability = _answered(layout, features, answers)
     else:
@@ -99,7 +102,9 @@ def _answered(run: RunLayout, features: np.ndarray, answers: Path) -> tuple[np.n
     paths = index["path"][split_rows(index, "train")]
     pairs, same = read_answers(answers, {str(path): n for n, path in enumerate(paths)})
     if not len(pairs):
-        raise UserError(f"{answers} has no judged pair. Fill in the column `same`.")
+        raise UserError(
+            f"{answers} has no judged pair. Judge some (`mprd answer --run {run.folder}`)."
+        )
     i, j = pairs.T
     return np.einsum("pd,pd->p", features[i], features[j]), same.astype(np.float64)
 
@@ -109,9 +114,9 @@ def _judged(run: RunLayout, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
     final, count = run.final, len(features)
     if not final.judgements.is_file():
         raise UserError(
-            f"{run.folder} has no predictions of the relation GCN. Judge some pairs (`mprd answer "
-            f"--run {run.folder}`) and name the file with --pairs, or set cluster.relation to "
-            "judged and run again."
+            f"{run.folder} has no answers yet, and no predictions of the relation GCN. Judge some "
+            f"pairs (`mprd answer --run {run.folder}`), or set cluster.relation to judged and run "
+            "again."
         )
     graph = read_artifact(final.graph, GRAPH, ("indptr", "indices"))
     judgements = torch.from_numpy(read_artifact(final.judgements, JUDGEMENTS)["probability"])

@@ -141,7 +141,8 @@ class Provenance:
         for key, path in user_files(config, name, final=final).items():
             content["files"][key] = _file_digest(path, path.stat().st_mtime_ns)
         own = self.layout.decisions
-        if final and own.is_file() and any(one.name == "decisions" for one in stage(name).options):
+        takes = final and any(one.name == "decisions" for one in stage(name).options)
+        if takes and _has_entries(own):
             content["files"][own.name] = _file_digest(own, own.stat().st_mtime_ns)
         if piece:
             content["piece"] = piece_digest("evaluate.baselines", piece, config)
@@ -151,6 +152,15 @@ class Provenance:
             known = SYNTHETIC.holds(config) or config.data.root.is_file()
             content["listing"] = "" if known else self.listing(config)
         return content
+
+
+def _has_entries(log: Path) -> bool:
+    """Tell whether a log of decisions has more than its first line, with which it is opened."""
+    if not log.is_file():
+        return False
+    with log.open("rb") as file:
+        file.readline()
+        return bool(file.readline())
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -65,6 +65,7 @@ class RunStatus:
         final: images, clusters, outliers and health of the final clusters; empty: there are none.
         clusters_of: what a run without epochs clusters.
         audit: whether the final clusters were audited, and the result; None: there are none.
+        start_audit: the same for those before training; None: nobody began.
         seconds_left: for the epochs that are missing, by the pace of the last ones; None: unknown.
     """
 
@@ -77,6 +78,7 @@ class RunStatus:
     final: dict[str, float]
     clusters_of: str
     audit: str | None
+    start_audit: str | None
     seconds_left: float | None
 
     @property
@@ -115,8 +117,14 @@ def run_status(folder: Path) -> RunStatus:
         final=_clustered(layout.final.clusters),
         clusters_of="data.features" if config.data.features else "the start, no training",
         audit=audit_words(layout) if layout.final.clusters.is_file() else None,
+        start_audit=_start_audit(layout),
         seconds_left=seconds_left(layout, config),
     )
+
+
+def _start_audit(layout: RunLayout) -> str | None:
+    there = layout.start_audit.is_file() and layout.epoch(FIRST_EPOCH).clusters.is_file()
+    return audit_words(layout, start=True) if there else None
 
 
 def _once(config: Config) -> list[Stage]:
@@ -235,8 +243,10 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
         counts = ", ".join(f"{found.final[key]:,} {word}" for key, word in _COUNTS.items())
         images = f"of {found.final['images']:,} images"
         console.print(f"at the end: {counts} {images}{_health(found.final)}", highlight=False)
-    if found.audit is not None:
-        console.print(plain(f"clusters: {found.audit}"), soft_wrap=True)
+    audits = {"clusters before training": found.start_audit, "clusters": found.audit}
+    for what, said in audits.items():
+        if said is not None:
+            console.print(plain(f"{what}: {said}"), soft_wrap=True)
     if stale is not None:
         console.print(f"stale: {len(stale) or 'nothing'}")
         for path, why in stale.items():

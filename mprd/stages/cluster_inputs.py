@@ -39,11 +39,17 @@ def known_as(
         table: `clusters.csv` of the run, if it is there: the numbers that a person has seen.
     """
     if decided is None or paths is None:
-        return {"number": _numbers(labels, earlier, paths)}
+        number = _numbers(labels, earlier, paths)
+        if earlier is not None:
+            earlier.tell(number)
+        return {"number": number}
     first = numbers_of(base, _numbers(base, earlier, paths))
     shown = _numbers_if_sound(table)
     last = first if shown is None else shown.reindex(paths, fill_value=-1).to_numpy()
-    found = {"number": decided.numbers(labels, first, last), "undecided": first.astype(np.int32)}
+    number = decided.numbers(labels, first, last)
+    if earlier is not None:
+        earlier.tell(number)
+    found = {"number": number, "undecided": first.astype(np.int32)}
     names = names_of(labels, decided.names)
     return found | ({"name": names} if (names != "").any() else {})
 
@@ -73,11 +79,16 @@ class EarlierNumbers:
         before = self.known.reindex(paths, fill_value=-1).to_numpy()
         if not self.known.index.isin(paths).any():
             say(f"Warning: {self.table} names none of these images; all numbers are new.")
-        largest = int(self.known.max())
-        numbers = keep_numbers(labels, before, largest + 1)
-        going_on = int((numbers <= largest).sum())
+        return keep_numbers(labels, before, int(self.known.max()) + 1)
+
+    def tell(self, numbers: np.ndarray) -> None:
+        """Print how many clusters keep their numbers.
+
+        Args:
+            numbers: int32 (K,), of the clusters.
+        """
+        going_on = int(np.isin(numbers, self.known).sum())
         say(f"{going_on} of {len(numbers)} clusters keep their numbers of {self.table}")
-        return numbers
 
 
 def earlier_numbers(named: Path | None, end: FinalLayout) -> EarlierNumbers | None:

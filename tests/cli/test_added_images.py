@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ from PIL import Image
 
 from mprd.cli.redo import redone
 from mprd.config import expand_runs
+from mprd.decisions.entry import Decision, Kind
+from mprd.decisions.log import DecisionLog
+from mprd.pipeline.layout import RunLayout
 
 RUN = [sys.executable, "-m", "mprd.cli", "run", "crops.yaml"]
 PEOPLE, DIM = 6, 16
@@ -86,6 +90,12 @@ def test_a_changed_setting_is_named(crops, monkeypatch):
     monkeypatch.chdir(crops)
     values = yaml.safe_load((crops / "crops.yaml").read_text())
     assert redone(expand_runs(values, "")[0]) == []
+    log = DecisionLog(RunLayout(Path("results/crops")).decisions)
+    assert redone(expand_runs(values, "")[0]) == [], "nothing was decided"
+    log.append(Decision(Kind.SAME, ("1-0.png",), ("2-0.png",)))
+    line = redone(expand_runs(values, "")[0])[0]
+    assert line == "crops: makes again cluster, export, table, report (changed: decisions.csv)"
+    log.path.unlink()
     values["cluster"]["min_size"] = 3
     (line, numbers) = redone(expand_runs(values, "")[0])
     assert line.startswith("crops: makes again cluster, export, table, report (changed: ")

@@ -240,8 +240,21 @@ def test_a_threshold_by_the_gcn_and_by_a_person(judged_run, bare_run, tmp_path):
     answers.write_text("path_a,path_b,same\n")
     with pytest.raises(UserError, match=r"pairs.csv has no judged pair"):
         call("threshold", *options)
-    with pytest.raises(UserError, match=r"has no predictions of the relation GCN. Judge some"):
+    with pytest.raises(UserError, match=r"has no answers yet, and no predictions .* Judge some"):
         call("threshold", "--run", bare_run.folder)
+
+
+def test_a_threshold_by_the_answers_of_the_run(bare_run):
+    index = read_artifact(bare_run.index, INDEX)
+    paths = index["path"][split_rows(index, "train")]
+    answers = "".join(f"{paths[0]},{paths[n]},{int(n < 6)}\n" for n in range(1, 12))
+    try:
+        bare_run.decisions.write_text("path_a,path_b,same\n" + answers)
+        assert "by a person on 11 pairs" in call(
+            "threshold", "--run", bare_run.folder, "--precision", 0.45
+        )
+    finally:
+        bare_run.decisions.unlink()
 
 
 def test_features_of_any_network(judged_run, tmp_path):

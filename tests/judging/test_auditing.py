@@ -169,6 +169,7 @@ def test_the_clusters_before_training_are_audited_too(run):
     session.answer(0, "1")
     assert "1 of 30 pairs judged" in audit_words(run, start=True)
     assert "--start goes on" in audit_words(run, start=True)
+    assert run_status(run.folder).start_audit == audit_words(run, start=True)
     assert read_audit(run.audit) == before
     run.final.clusters.unlink()
     assert len(audit_session(run.folder, 30, start=True).questions) == 29, "training goes on"

@@ -9,6 +9,8 @@ import pytest
 
 from mprd.config import Config, merge, validate
 from mprd.data.datasets.fingerprint import data_fingerprint
+from mprd.decisions.entry import Decision, Kind
+from mprd.decisions.log import DecisionLog
 from mprd.pipeline import provenance as module
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.provenance import Provenance
@@ -36,6 +38,16 @@ def touched(before: Config, after: Config) -> set[str]:
     old, new = names(before), names(after)
     assert old.keys() == new.keys()
     return {name for name in old if old[name] != new[name]} - {"report"}
+
+
+def test_a_log_without_decisions_changes_nothing(tmp_path):
+    def path() -> str:
+        return provenance(validate({}, ""), tmp_path).path("cluster", final=True).name
+
+    before, log = path(), DecisionLog(RunLayout(tmp_path).decisions)
+    assert path() == before
+    log.append(Decision(Kind.SAME, ("a.png",), ("b.png",)))
+    assert path() != before
 
 
 @pytest.mark.parametrize(

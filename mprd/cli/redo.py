@@ -4,7 +4,8 @@ from mprd.artifacts import INDEX, read_artifact
 from mprd.artifacts.files import file_digest
 from mprd.config import Config, Run, load_config
 from mprd.data.datasets.fingerprint import data_fingerprint
-from mprd.data.datasets.registry import read_dataset
+from mprd.data.datasets.registry import load_reader, read_dataset
+from mprd.errors import UserError
 from mprd.pipeline.freshness import Job
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.location import data_location
@@ -39,6 +40,32 @@ def redone(run: Run) -> list[str]:
     ):
         lines.append(f"  the clusters keep their numbers of {plan.layout.final.table}")
     return lines
+
+
+def require_same_images(run: Run) -> None:
+    """Check that a run does not take the place of one with other images.
+
+    Raises:
+        UserError: the config names another folder, and none of its images is among those of the
+            results.
+    """
+    layout, config = RunPlan(run, data_fingerprint, file_digest).layout, run.config
+    if not (layout.config.is_file() and layout.index.is_file()):
+        return
+    before = load_config(layout.config).data
+    if (before.dataset, before.root) == (config.data.dataset, config.data.root):
+        return
+    if config.data.reader is not None:
+        load_reader(config.data.reader)
+    place = data_location(config)
+    listed = {one.path for one in read_dataset(config.data.dataset, place).records}
+    indexed = read_artifact(layout.index, INDEX, ("path",))["path"]
+    if listed and len(indexed) and not listed.intersection(indexed):
+        raise UserError(
+            f"{layout.folder} holds a run of other images: none of the {len(listed):,} images in "
+            f"{place} is among its {len(indexed):,}. Name the run otherwise (`runs` in the "
+            "config), or remove its folder."
+        )
 
 
 def _has_results(plan: RunPlan, job: Job) -> bool:

@@ -56,7 +56,7 @@ def run(
     from mprd.cli.console import begun, failures, is_mistake, relay
     from mprd.cli.ending import last_words
     from mprd.cli.follow import following, layout_of
-    from mprd.cli.redo import redone
+    from mprd.cli.redo import redone, require_same_images
     from mprd.config import expand_runs, merge, read_yaml
     from mprd.pipeline.location import require_other, require_plain
     from mprd.pipeline.registry import check_names
@@ -80,6 +80,8 @@ def run(
     dry, verbosity = ({*words} & set(context.args) for words in (_DRY, _HOW_LOUD))
     if not dry and asked is not None:
         require_free(layout_of(one) for one in runs)
+        for one in runs:
+            require_same_images(one)
     quiet: list[str] = []
     if dry and not verbosity:
         quiet = ["--quiet", "rules", "host"]  # the table of jobs, not a block for each

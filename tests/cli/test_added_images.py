@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from mprd.cli.redo import redone
+from mprd.cli.redo import redone, require_same_images
 from mprd.config import expand_runs
 from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.log import DecisionLog
@@ -107,3 +107,22 @@ def test_a_changed_setting_is_named(crops, monkeypatch):
     assert "changed: data.height" in line
     (crops / "results/crops/final/clusters.csv").unlink()
     assert len(redone(expand_runs(values, "")[0])) == 1, "there are no numbers to keep"
+
+
+def test_another_folder_does_not_take_the_place_of_a_run(crops, monkeypatch):
+    monkeypatch.chdir(crops)
+    values = yaml.safe_load((crops / "crops.yaml").read_text())
+    require_same_images(expand_runs(values, "")[0])
+    (crops / "moved").symlink_to(crops / "crops")
+    values["data"]["root"] = "moved"
+    require_same_images(expand_runs(values, "")[0])
+    (crops / "others").mkdir()
+    for name in "ab":
+        Image.new("RGB", (20, 40)).save(crops / f"others/{name}.png")
+    values["data"]["root"] = "others"
+    (crops / "others.yaml").write_text(yaml.safe_dump(values))
+    table = (crops / "results/crops/metrics.csv").read_bytes()
+    done = subprocess.run([*RUN[:-1], "others.yaml"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "holds a run of other images: none of the 2 images in others is among its" in done.stderr
+    assert (crops / "results/crops/metrics.csv").read_bytes() == table

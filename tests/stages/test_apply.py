@@ -93,6 +93,23 @@ def test_what_follows_holds_and_a_contradiction_changes_nothing(cli, done):
     assert (code, "entry 2" in err, "entry 3" in err) == (2, True, True), err
     assert (done.final.table.read_bytes(), done.final.clusters.read_bytes()) == files
 
+    # The way out: see the entries, and take one back.
+    code, said, err = cli("decisions", done.folder)
+    assert code == 0, err
+    lines = said.splitlines()
+    assert [line.partition(" ")[0] for line in lines] == [*["entry"] * 3, "contradiction:", "3"]
+    code, said, err = cli("decisions", done.folder, "--undo", 3)
+    assert (code, "undo entry 3" in said, "contradiction" in said) == (0, True, False), err
+    code, said, _ = cli("decisions", done.folder, "--undo", 3)
+    assert "entry 3 does not hold any more" in said
+    code, said, _ = cli("decisions", done.folder)
+    assert "(taken back)" in said.splitlines()[2]
+    assert "2 decisions in effect" in said
+    assert cli("apply", done.folder)[0] == 0
+    assert clusters(done).equals(after)
+    code, _, err = cli("decisions", done.folder, "--undo", 99)
+    assert (code, "has no entry 99" in err) == (2, True)
+
 
 def test_images_that_are_listed_otherwise_are_found(cli, done):
     before = clusters(done)

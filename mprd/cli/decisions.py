@@ -1,0 +1,50 @@
+"""`mprd decisions`: what people decided about the images of a run, and taking it back."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mprd.cli.app import RESULTS_PANEL, app
+from mprd.errors import say
+
+
+@app.command(rich_help_panel=RESULTS_PANEL)
+def decisions(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    undo: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Number of an entry to take back; may be given several times."),
+    ] = None,
+) -> None:
+    """List the decisions of a run, or take some back.
+
+    An undo is an entry, too: take it back, and the decision holds again. After an undo,
+    `mprd apply` makes the clusters again.
+
+    Example: mprd decisions results/crops --undo 23
+    """
+    from mprd.decisions.facts import facts_of
+    from mprd.decisions.log import DecisionLog, holding, in_effect
+    from mprd.pipeline.layout import run_of
+
+    layout = run_of(run)
+    if not layout.decisions.is_file():
+        say(f"{run} has no decisions yet: mprd browse {run}, or mprd answer --run {run}")
+        return
+    log = DecisionLog(layout.decisions)
+    for note in log.notes:
+        say(f"note: {note}")
+    for entry in undo or ():
+        taken = log.undo(entry)
+        say(f"entry {entry} does not hold any more" if taken is None else taken.words())
+    entries = log.entries
+    held = {one.entry for one in holding(entries)}
+    if not undo:
+        for one in entries:
+            say(one.words() + ("" if one.entry in held else " (taken back)"))
+    for clash in facts_of(in_effect(entries)).contradictions:
+        say(f"contradiction: {clash.words()}")
+    count = len(in_effect(entries))
+    many = f"{count:,} decision{'' if count == 1 else 's'}"
+    say(f"{many} in effect; to let them hold in the clusters: mprd apply {run}")

@@ -90,7 +90,7 @@ class _Wish:
 
     def paths(self, rows: np.ndarray) -> tuple[str, ...]:
         """Return the paths of images, the surest of their clusters first."""
-        order = rows[np.argsort(-self.board.confidence[rows], kind="stable")]
+        order = rows[np.argsort(-self.board.relation[rows], kind="stable")]
         return tuple(self.board.run.paths[row] for row in order.tolist())
 
     def _integers(self, key: str) -> list[int]:

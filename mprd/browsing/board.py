@@ -155,7 +155,7 @@ class Board:
         return found[found >= 0]
 
     @cached_property
-    def confidence(self) -> np.ndarray:
+    def relation(self) -> np.ndarray:
         """Mean relation of each image to the others of its cluster, float32 (N,)."""
         tracks = self.run.tracks
         return membership(self.run.distance, self.labels[tracks.first], tracks.sizes)[tracks.group]
@@ -189,9 +189,9 @@ class Board:
         return {
             "revision": self.revision,
             "numbers": self.numbers.tolist(),
-            "confidence": self.confidence.round(3).tolist(),
+            "relation": self.relation.round(3).tolist(),
             "known": self.known.tolist(),
-            "doubt": doubt(self.confidence, self.labels).round(3).tolist(),
+            "doubt": doubt(self.relation, self.labels).round(3).tolist(),
             "names": self.names.tolist(),
             "confirmed": self.confirmed.tolist(),
             "near": self._numbered(self.near.of_clusters),

@@ -140,6 +140,6 @@ def _require_places(
         require_writable(here / results)
     for folder in (results, shared_folder(results), *(layout_of(one).folder for one in runs)):
         if (here / folder).exists():
-            os.listdir(here / folder)
             if writes:
                 require_writable(here / folder)
+            os.listdir(here / folder)

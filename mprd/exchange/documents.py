@@ -40,7 +40,7 @@ def write_coco(found: Identified, out: Path) -> str:
             "attributes": {
                 "identity": one.identity,
                 "cluster": one.cluster,
-                "confidence": one.confidence,
+                "relation": one.relation,
                 "camera": one.camera,
                 "confirmed": one.sure,
             },

@@ -10,6 +10,8 @@ import numpy as np
 
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.clustering.numbering import numbers_of
+from mprd.config import load_config
+from mprd.data.images import indexed_images
 from mprd.data.index import name_cameras, split_rows
 from mprd.data.times import time_words
 from mprd.decisions.facts import facts_of
@@ -28,7 +30,7 @@ class Sighting(NamedTuple):
         file: the whole path.
         identity: "" in no cluster.
         cluster: its number, -1 in none.
-        confidence: that it belongs there.
+        relation: mean relation to the others of its cluster; no probability.
         camera: "" unknown.
         moment: UTC or the camera's clock, `YYYY-MM-DDThh:mm:ssZ`; "" unknown.
         size: width and height in pixels.
@@ -39,7 +41,7 @@ class Sighting(NamedTuple):
     file: Path
     identity: str
     cluster: int
-    confidence: float
+    relation: float
     camera: str
     moment: str
     size: tuple[int, int]
@@ -90,22 +92,23 @@ def identified(folder: Path) -> Identified:
         sure = facts.confirmed | set(facts.names)
         made = time_made(layout.final.clusters)
         waiting = sum(one.time > made for one in read_decisions(layout.decisions))
-    root, unit = Path(str(index.attributes["root"])), str(index.attributes["time_unit"])
+    files, unit = indexed_images(index, load_config(layout.config)), index.attributes["time_unit"]
     return Identified(
         layout.folder.resolve().name,
         [
             Sighting(
                 path=path,
-                file=root / path,
+                file=files[row],
                 identity=str(name) or (f"cluster_{number}" if number >= 0 else ""),
                 cluster=int(number),
-                confidence=round(float(confidence), 3),
+                relation=round(float(relation), 3),
                 camera=str(camera),
                 moment=_moment(float(time), unit),
                 size=(int(width), int(height)),
                 sure=path in sure,
             )
-            for path, name, number, confidence, camera, time, width, height in zip(
+            for row, path, name, number, relation, camera, time, width, height in zip(
+                rows.tolist(),
                 paths,
                 names,
                 numbers,

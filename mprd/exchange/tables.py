@@ -52,14 +52,14 @@ _RISKY = ("=", "+", "-", "@", "\t", "\r")  # a table program would take such a c
 
 
 def write_csv(found: Identified, out: Path) -> str:
-    """Write `identities.csv`: path, identity, cluster, confidence, camera, time, confirmed.
+    """Write `identities.csv`: path, identity, cluster, relation, camera, time, confirmed.
 
     Returns:
         What to do with it.
     """
-    columns = ("path", "identity", "cluster", "confidence", "camera", "time", "confirmed")
+    columns = ("path", "identity", "cluster", "relation", "camera", "time", "confirmed")
     rows = (
-        (s.path, s.identity, s.cluster, s.confidence, s.camera, s.moment, int(s.sure))
+        (s.path, s.identity, s.cluster, s.relation, s.camera, s.moment, int(s.sure))
         for s in found.sightings
     )
     _write(out / "identities.csv", columns, (dict(zip(columns, row, strict=True)) for row in rows))
@@ -106,7 +106,7 @@ def write_camtrap(found: Identified, out: Path) -> str:
             "individualID": one.identity,
             "classificationMethod": "human" if one.sure else "machine",
             "classifiedBy": "" if one.sure else f"mprd {__version__}",
-            "classificationProbability": "" if one.sure else one.confidence,
+            "classificationProbability": "",  # nobody knows it without an audit
         }
         for n, one in enumerate(found.sightings, 1)
     )

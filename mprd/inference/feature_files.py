@@ -151,9 +151,10 @@ def _lines(path: Path) -> list[str]:
 
 def _stored_names(path: Path) -> list[str] | None:
     with open_plain(path, _OWN, ("path",)) as file, unreadable(path, _OWN):
-        if text_attribute(file, "schema") == FEATURES.name:
-            return _in_a_run(path)
-        return file["path"].asstr()[:].tolist() if "path" in file else None
+        ours = text_attribute(file, "schema") == FEATURES.name
+        if not ours:
+            return file["path"].asstr()[:].tolist() if "path" in file else None
+    return _in_a_run(path)
 
 
 def _in_a_run(path: Path) -> list[str] | None:

@@ -75,7 +75,7 @@ def test_a_workflow_that_has_nothing_to_do_leaves_no_trace(tiny_values, tiny_yam
     tiny_yaml.write_text(yaml.safe_dump(values))
     assert run(tmp_path, tiny_yaml.name, target)[0] == 0
     assert files_below(tmp_path / "results") == before
-    assert run(tmp_path, tiny_yaml.name, "results/tiny/no.such")[0] == 1
+    assert run(tmp_path, tiny_yaml.name, "results/tiny/no.such")[0] == 2
     assert files_below(tmp_path / "results") == before
     assert run(tmp_path, tiny_yaml.name, "results/tiny/config.yaml")[0] == 0
     after = files_below(tmp_path / "results")

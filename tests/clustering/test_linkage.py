@@ -9,6 +9,7 @@ from scipy.cluster.hierarchy import linkage as dense_linkage
 from scipy.sparse import csr_array
 from scipy.spatial.distance import squareform
 
+from mprd.clustering.kin import kin_of
 from mprd.clustering.linkage import _between, _merge, linkage, linkage_tree
 
 
@@ -185,7 +186,8 @@ def test_no_index_is_out_of_bounds():
     """Compiled code would read and write beyond an array without a word; Python does not."""
     distance = csr_array(([0.2, 0.2, 0.4, 0.4], ([0, 1, 1, 2], [1, 0, 2, 1])), shape=(3, 3))
     between = _between(distance, np.arange(3), 3)
-    given = between.indptr, between.indices, between.data, np.ones(3, np.int64), 0.0
+    free = kin_of(np.arange(3), None)
+    given = between.indptr, between.indices, between.data, np.ones(3, np.int64), 0.0, *free
     merges, heights = _merge.py_func(*given)
     compiled = _merge(*given)
     assert merges.tolist() == compiled[0].tolist() == [[0, 1], [2, 3]]

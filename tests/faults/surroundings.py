@@ -30,7 +30,7 @@ NOBODY = 65534
 FILES = 64
 _SECONDS = 120.0
 _OTHER_RUNS = ("recluster",)  # the run has no tree to cut
-_SERVED = ("answer", "audit")  # they serve a page until Ctrl-C
+_SERVED = ("answer", "audit", "browse")  # they serve a page until Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def arguments(words: tuple[str, ...], command: Any, product: Path) -> list[str]:
     for one in command.params:
         if one.name == "help" or not (one.required or one.name in known["optional"]):
             continue
-        value = known.get(one.name) or _by_type(one.type, product)
+        value = known.get(one.name) or _by_type(one, product)
         if one.param_type_name == "argument":
             last += value if isinstance(value, list) else [value]
         elif getattr(one, "is_flag", False):
@@ -175,10 +175,10 @@ def arguments(words: tuple[str, ...], command: Any, product: Path) -> list[str]:
     return [*given, *last, *known.get("also", ())]
 
 
-def _by_type(kind: Any, product: Path) -> str:
+def _by_type(parameter: Any, product: Path) -> str:
     """Return a value for a parameter that nobody thought of."""
-    if kind.name.startswith(("int", "float")):
-        return str(getattr(kind, "min", None) or 1)
+    if parameter.type_descriptor.annotation in (int, float):
+        return str(parameter.min or 1)
     return str(product / "results/judged/config.yaml")
 
 
@@ -257,7 +257,14 @@ def prepare(run: Path, images: Path, product: Path) -> None:
     """
     import numpy as np
 
+    from mprd.artifacts import INDEX, read_artifact
+    from mprd.decisions.entry import Decision, Kind
+    from mprd.decisions.log import DecisionLog
+
     shutil.copytree(run, product / "results/judged", symlinks=True)
+    log = DecisionLog(product / "results/judged/decisions.csv")
+    paths = read_artifact(product / "results/judged/index.h5", INDEX)["path"]
+    log.append(Decision(Kind.SAME, (str(paths[0]),), (str(paths[1]),)))
     shutil.copytree(images, product / "images")
     values = yaml.safe_load((run / "config.yaml").read_text())
     values |= {"results": str(product / "results"), "runs": {"judged": {}}}

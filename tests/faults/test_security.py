@@ -31,7 +31,11 @@ SOURCES = [*(ROOT / "mprd").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk")]
 # These compare the paths of an index with others, or print them; they open no image.
 NAMES_ONLY = [
     ROOT / f"mprd/{name}.py"
-    for name in ("inference/feature_files", "inference/run_times", "report/page/settings")
+    for name in (
+        "inference/feature_files",
+        "inference/run_times",
+        "report/page/settings",
+    )
 ]
 
 

@@ -21,7 +21,7 @@ function drawLarge(one) {
   const { row } = one, number = state.numbers[row];
   const facts = [...one.facts];
   facts.push(number < 0 ? ["cluster", "none: an outlier"]
-    : ["cluster", `${title(number)}, confidence ${state.confidence[row].toFixed(2)}`]);
+    : ["cluster", `${title(number)}, relation ${state.relation[row].toFixed(2)}`]);
   const list = element("dl");
   for (const [name, text] of facts) {
     list.append(element("dt", {}, name), element("dd", {}, text));

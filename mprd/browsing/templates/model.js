@@ -27,7 +27,7 @@ function take(found) {
   });
   // The least certain images come first: these are the ones to look at.
   for (const one of clusters.values()) {
-    one.rows.sort((a, b) => found.confidence[a] - found.confidence[b] || a - b);
+    one.rows.sort((a, b) => found.relation[a] - found.relation[b] || a - b);
   }
   changed();
 }

@@ -65,8 +65,8 @@ def _read_table(path: Path) -> "pd.DataFrame":
     if kind not in (".csv", ".parquet"):
         raise UserError(f"{path} is no folder of images and no manifest: use .csv or .parquet.")
     try:
-        _check_width(path)
         if kind == ".csv":
+            _check_width(path)
             table = pd.read_csv(
                 path,
                 dtype=str,
@@ -108,17 +108,12 @@ def _check_width(path: Path) -> None:
     Raises:
         ValueError: it has too many, or its first row has more cells than its header.
     """
-    if path.suffix.lower() == ".parquet":
-        from pyarrow.parquet import read_schema
-
-        widths = [len(read_schema(path).names)]
-    else:
-        with path.open(encoding=_encoding(path), newline="") as file:
-            lines = csv.reader(iter(lambda: file.readline(_LONGEST), ""))
-            try:
-                widths = [len(row) for row in itertools.islice(lines, 2)]
-            except csv.Error as error:
-                raise ValueError(str(error)) from None
+    with path.open(encoding=_encoding(path), newline="") as file:
+        lines = csv.reader(iter(lambda: file.readline(_LONGEST), ""))
+        try:
+            widths = [len(row) for row in itertools.islice(lines, 2)]
+        except csv.Error as error:
+            raise ValueError(str(error)) from None
     if max(widths, default=0) > _WIDEST:
         raise ValueError(f"it has {max(widths):,} columns or more; columns are {COLUMN_TEXT}")
 

@@ -113,7 +113,7 @@ def test_a_click_shows_a_picture_large(shown, width):
     assert large.locator("p").inner_text() == "crops/7.jpg", "the last of its row"
     page.keyboard.press("Escape")
     assert not large.is_visible()
-    assert page.evaluate("document.activeElement.dataset.row") == "7"
+    page.wait_for_function("document.activeElement.dataset.row === '7'")
     page.keyboard.press("Enter")
     assert large.is_visible(), "by the keyboard alone"
     assert page.evaluate("large.querySelector('img').src") == OneColour().addresses([7])[7]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,7 @@ def test_no_command_is_left_out():
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be nobody")
-def test_numba_where_neither_the_package_nor_a_home_can_be_written_to(tmp_path):
+def test_numba_where_neither_the_package_nor_a_home_can_be_written_to(request):
     """It compiles, keeps what it compiled in a folder of one's own, and says nothing."""
     code = (
         "import os, sys; sys.path[:0] = [sys.argv[1]]; import numba, scipy.sparse, sklearn.cluster;"
@@ -50,10 +51,9 @@ def test_numba_where_neither_the_package_nor_a_home_can_be_written_to(tmp_path):
     become = "import numba, pandas, h5py, pydantic, yaml, filelock, numpy.f2py, numpy.testing\n"
     become += "import scipy.sparse, sklearn.cluster\n"
     become += "import os; os.setgroups([]); os.setgid(54321); os.setuid(54321); "
-    temporary = tmp_path / "t"
-    temporary.mkdir()
-    for path in (*tmp_path.parents[:2], tmp_path, temporary):
-        path.chmod(0o777)
+    temporary = Path(tempfile.mkdtemp())  # the folders of pytest are open to its user only
+    temporary.chmod(0o777)
+    request.addfinalizer(lambda: shutil.rmtree(temporary))
     environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")}
     done = subprocess.run(
         [

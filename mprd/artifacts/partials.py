@@ -9,9 +9,7 @@ import zlib
 from pathlib import Path
 
 _NAME = re.compile(r"\..+\.(?:(?P<host>[0-9a-f]{8})-)?(?P<process>\d+)\.partial")
-_DAY = (
-    86_400.0  # seconds after which a writer on another machine, not seen to write, counts as gone
-)
+_DAY = 86_400.0  # seconds without a change after which a writer on another machine is gone
 
 
 def partial_path(path: Path) -> Path:

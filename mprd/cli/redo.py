@@ -2,6 +2,7 @@
 
 from mprd.artifacts import INDEX, read_artifact
 from mprd.artifacts.files import file_digest
+from mprd.cli.follow import layout_of
 from mprd.config import Config, Run, load_config
 from mprd.data.datasets.fingerprint import data_fingerprint
 from mprd.data.datasets.registry import load_reader, read_dataset
@@ -49,22 +50,19 @@ def require_same_images(run: Run) -> None:
         UserError: the config names another folder, and none of its images is among those of the
             results.
     """
-    layout, config = RunPlan(run, data_fingerprint, file_digest).layout, run.config
+    layout, config = layout_of(run), run.config
     if not (layout.config.is_file() and layout.index.is_file()):
         return
     before = load_config(layout.config).data
     if (before.dataset, before.root) == (config.data.dataset, config.data.root):
         return
-    if config.data.reader is not None:
-        load_reader(config.data.reader)
-    place = data_location(config)
-    listed = {one.path for one in read_dataset(config.data.dataset, place).records}
+    listed = _listed(config)
     indexed = read_artifact(layout.index, INDEX, ("path",))["path"]
     if listed and len(indexed) and not listed.intersection(indexed):
         raise UserError(
             f"{layout.folder} holds a run of other images: none of the {len(listed):,} images in "
-            f"{place} is among its {len(indexed):,}. Name the run otherwise (`runs` in the "
-            "config), or remove its folder."
+            f"{data_location(config)} is among its {len(indexed):,}. Name the run otherwise "
+            "(`runs` in the config), or remove its folder."
         )
 
 
@@ -113,6 +111,14 @@ def _cause(plan: RunPlan, job: Job, reason: str) -> str:
 
 def _images(layout: RunLayout, config: Config) -> str:
     """Return how many images there are and were."""
-    listed = len(read_dataset(config.data.dataset, data_location(config)).records)
+    listed = len(_listed(config))
     indexed = len(read_artifact(layout.index, INDEX, ("split",))["split"])
     return f"{CHANGED}the images: {listed:,} now, {indexed:,} in the results"
+
+
+def _listed(config: Config) -> set[str]:
+    """Return the paths of the images that a config names now."""
+    if config.data.reader is not None:
+        load_reader(config.data.reader)
+    listing = read_dataset(config.data.dataset, data_location(config))
+    return {one.path for one in listing.records}

@@ -4,6 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from mprd.data.datasets.path_labels import cameras_in_paths
+
 _SEPARATOR = "/_.-"
 # Most plain first. A name goes on to the next separator: spaces and brackets are part of it.
 PATTERNS = (
@@ -28,13 +30,17 @@ def guess_cameras(paths: Sequence[str]) -> str | None:
     for pattern in PATTERNS:
         if _is_clear(pattern, paths):
             plain = _plain(pattern, paths)
-            return plain if _found(plain, paths) == _found(pattern, paths) else pattern
+            return (
+                plain
+                if cameras_in_paths(plain, paths) == cameras_in_paths(pattern, paths)
+                else pattern
+            )
     return None
 
 
 def camera_names(pattern: str, paths: Sequence[str]) -> Counter[str]:
     """Return the names that a pattern finds, with the number of images of each."""
-    return Counter(name for name in _found(pattern, paths) if name is not None)
+    return Counter(name for name in cameras_in_paths(pattern, paths) if name is not None)
 
 
 def camera_doubts(pattern: str | None, paths: Sequence[str]) -> Iterator[str]:
@@ -47,9 +53,9 @@ def camera_doubts(pattern: str | None, paths: Sequence[str]) -> Iterator[str]:
     if pattern is None:
         yield from _nearly(paths)
         return
-    chosen = _found(pattern, paths)
+    chosen = cameras_in_paths(pattern, paths)
     for other in PATTERNS:
-        found = _found(other, paths)
+        found = cameras_in_paths(other, paths)
         differs = [
             n for n, both in enumerate(zip(chosen, found, strict=True)) if len(set(both)) > 1
         ]
@@ -103,8 +109,3 @@ def _whole_folder(pattern: str, path: str) -> str | None:
     if match is None or "/" not in path[match.start(1) :]:
         return None
     return path[path.rfind("/", 0, match.start(1)) + 1 : path.index("/", match.start(1))]
-
-
-def _found(pattern: str, paths: Sequence[str]) -> list[str | None]:
-    matches = (re.search(pattern, path) for path in paths)
-    return [None if match is None else match[1] for match in matches]

@@ -1,26 +1,12 @@
 """Each action by plain requests: what holds at once, what the log says, undo, contradictions."""
 
-import shutil
-
 import numpy as np
 import pytest
 
 from mprd.browsing.board import Run
 from mprd.browsing.halves import halves
 from mprd.decisions.log import DecisionLog, read_decisions
-from mprd.pipeline.layout import RunLayout
-from tests.browsing.people import act, browsing, clusters, state
-
-
-@pytest.fixture
-def run(bare_run, tmp_path):
-    return RunLayout(shutil.copytree(bare_run.folder, tmp_path / "run"))
-
-
-@pytest.fixture
-def page(run):
-    with browsing(run.folder) as server:
-        yield server
+from tests.browsing.people import act, clusters, state
 
 
 def two(found):
@@ -28,9 +14,9 @@ def two(found):
     return groups[:2]
 
 
-def test_a_merge_holds_at_once(page, run):
-    (a, first), (b, second) = two(state(page))
-    answer = act(page, "merge", clusters=[a, b])
+def test_a_merge_holds_at_once(server, run):
+    (a, first), (b, second) = two(state(server))
+    answer = act(server, "merge", clusters=[a, b])
     assert (
         clusters(answer["state"])[min(a, b) if len(first) == len(second) else a] == first | second
     )
@@ -38,113 +24,113 @@ def test_a_merge_holds_at_once(page, run):
     assert (one.kind, len(one.images) + len(one.others)) == ("merge", len(first | second))
 
 
-def test_images_split_off_and_move(page):
-    (a, first), (b, second) = two(state(page))
+def test_images_split_off_and_move(server):
+    (a, first), (b, second) = two(state(server))
     some = sorted(first)[:2]
-    after = clusters(act(page, "split", rows=some)["state"])
+    after = clusters(act(server, "split", rows=some)["state"])
     assert set(some) in after.values()
     assert after[a] == first - set(some)
     fresh = next(number for number, rows in after.items() if rows == set(some))
-    after = clusters(act(page, "move", rows=some[:1], to=b)["state"])
+    after = clusters(act(server, "move", rows=some[:1], to=b)["state"])
     assert after[b] == second | {some[0]}
     assert after[fresh] == {some[1]}
 
 
-def test_not_this_one(page):
-    (_, first), (b, second) = two(state(page))
+def test_not_this_one(server):
+    (_, first), (b, second) = two(state(server))
     some = sorted(first)[:2]
-    after = clusters(act(page, "not", rows=some)["state"])
+    after = clusters(act(server, "not", rows=some)["state"])
     assert [rows for rows in after.values() if rows & set(some)] == [{some[0]}, {some[1]}]
-    assert "not of" in act(page, "not", rows=[some[0]], to=b)["done"]
-    assert clusters(state(page))[b] == second
-    assert "problem" in act(page, "not", rows=[min(second)], to=b)
+    assert "not of" in act(server, "not", rows=[some[0]], to=b)["done"]
+    assert clusters(state(server))[b] == second
+    assert "problem" in act(server, "not", rows=[min(second)], to=b)
 
 
-def test_a_cluster_in_two(page, run):
-    (a, first), _ = two(state(page))
+def test_a_cluster_in_two(server, run):
+    (a, first), _ = two(state(server))
     one, other = halves(Run(run.folder), np.array(sorted(first)))
     assert len(one) >= len(other) > 0
-    after = clusters(act(page, "halve", clusters=[a])["state"])
+    after = clusters(act(server, "halve", clusters=[a])["state"])
     assert set(one.tolist()) in after.values()
     assert set(other.tolist()) in after.values()
 
 
-def test_names_and_confirmed(page):
-    (a, _), (b, _) = two(state(page))
-    found = act(page, "rename", clusters=[a], name="  Ann\n|<b> ")["state"]
+def test_names_and_confirmed(server):
+    (a, _), (b, _) = two(state(server))
+    found = act(server, "rename", clusters=[a], name="  Ann\n|<b> ")["state"]
     assert found["names"][found["known"].index(a)] == "Ann |<b>"
-    assert "has the name" in act(page, "rename", clusters=[b], name="Ann |<b>")["problem"]
-    assert "already" in act(page, "rename", clusters=[a], name="Ann |<b>")["problem"]
-    assert "at most" in act(page, "rename", clusters=[a], name="x" * 201)["problem"]
-    found = act(page, "confirm", clusters=[a])["state"]
+    assert "has the name" in act(server, "rename", clusters=[b], name="Ann |<b>")["problem"]
+    assert "already" in act(server, "rename", clusters=[a], name="Ann |<b>")["problem"]
+    assert "at most" in act(server, "rename", clusters=[a], name="x" * 201)["problem"]
+    found = act(server, "confirm", clusters=[a])["state"]
     assert [n for n, sure in zip(found["known"], found["confirmed"], strict=True) if sure] == [a]
-    found = act(page, "merge", clusters=[b, a])["state"]
+    found = act(server, "merge", clusters=[b, a])["state"]
     assert found["names"][found["known"].index(a)] == "Ann |<b>", "the named one goes on"
     assert not any(found["confirmed"]), "images joined it that nobody confirmed"
 
 
-def test_undo_and_redo_without_end(page):
-    seen = [state(page)]
+def test_undo_and_redo_without_end(server):
+    seen = [state(server)]
     for _ in range(4):
         (a, _), _ = two(seen[-1])
-        seen.append(act(page, "halve", clusters=[a])["state"])
+        seen.append(act(server, "halve", clusters=[a])["state"])
     for n in (3, 2, 1, 0):
-        assert act(page, "undo")["state"]["numbers"] == seen[n]["numbers"]
-    assert act(page, "undo")["problem"] == "There is nothing to undo."
+        assert act(server, "undo")["state"]["numbers"] == seen[n]["numbers"]
+    assert act(server, "undo")["problem"] == "There is nothing to undo."
     for n in (1, 2):
-        assert act(page, "redo")["state"]["numbers"] == seen[n]["numbers"]
-    assert act(page, "undo")["state"]["numbers"] == seen[1]["numbers"]
+        assert act(server, "redo")["state"]["numbers"] == seen[n]["numbers"]
+    assert act(server, "undo")["state"]["numbers"] == seen[1]["numbers"]
     for n in (2, 3, 4):
-        assert act(page, "redo")["state"]["numbers"] == seen[n]["numbers"]
-    assert act(page, "redo")["problem"] == "There is nothing to redo."
-    act(page, "undo")
-    act(page, "confirm", clusters=[two(seen[3])[0][0]])
-    assert state(page)["redo"] is None, "something new was decided since"
+        assert act(server, "redo")["state"]["numbers"] == seen[n]["numbers"]
+    assert act(server, "redo")["problem"] == "There is nothing to redo."
+    act(server, "undo")
+    act(server, "confirm", clusters=[two(seen[3])[0][0]])
+    assert state(server)["redo"] is None, "something new was decided since"
 
 
-def test_a_contradiction_is_shown_with_both_decisions(page, run):
-    (a, first), (b, second) = two(state(page))
-    paths = page.desk.run.paths
+def test_a_contradiction_is_shown_with_both_decisions(server, run):
+    (a, first), (b, second) = two(state(server))
+    paths = server.desk.run.paths
     from mprd.decisions.entry import Decision, Kind
 
     one = Decision(Kind.DIFFERENT, (paths[min(first)],), (paths[min(second)],))
     DecisionLog(run.decisions).append(one)
-    answer = act(page, "merge", clusters=[a, b])
+    answer = act(server, "merge", clusters=[a, b])
     assert len(read_decisions(run.decisions)) == 1
     ((entry, new),) = [clash["entries"] for clash in answer["clashes"]]
     assert (entry["entry"], new["entry"]) == (1, 0)
     assert "is not the same as" in entry["words"]
     assert "merge" in new["words"]
-    assert "problem" not in act(page, "retract", entry=1)
-    assert "problem" not in act(page, "merge", clusters=[a, b])
+    assert "problem" not in act(server, "retract", entry=1)
+    assert "problem" not in act(server, "merge", clusters=[a, b])
 
 
-def test_a_contradiction_in_the_log_is_shown(page, run):
+def test_a_contradiction_in_the_log_is_shown(server, run):
     from mprd.decisions.entry import Decision, Kind
 
-    x, y = page.desk.run.paths[:2]
+    x, y = server.desk.run.paths[:2]
     log = DecisionLog(run.decisions)
     log.extend([Decision(Kind.SAME, (x,), (y,)), Decision(Kind.DIFFERENT, (x,), (y,))])
-    (wrong,) = state(page)["contradictions"]
+    (wrong,) = state(server)["contradictions"]
     assert [one["entry"] for one in wrong["entries"]] == [1, 2]
-    assert act(page, "retract", entry=2)["state"]["contradictions"] == []
+    assert act(server, "retract", entry=2)["state"]["contradictions"] == []
 
 
-def test_what_was_decided_elsewhere_is_told(page, run):
-    (a, _), (b, _) = two(state(page))
-    old = state(page)["revision"]
-    DecisionLog(run.decisions).append(read_like_confirm(page, a))
-    answer = act(page, "merge", clusters=[a, b], revision=old)
+def test_what_was_decided_elsewhere_is_told(server, run):
+    (a, _), (b, _) = two(state(server))
+    old = state(server)["revision"]
+    DecisionLog(run.decisions).append(read_like_confirm(server, a))
+    answer = act(server, "merge", clusters=[a, b], revision=old)
     assert "decided meanwhile" in answer["problem"]
     assert any(answer["state"]["confirmed"])
     assert len(read_decisions(run.decisions)) == 1
 
 
-def read_like_confirm(page, number):
+def read_like_confirm(server, number):
     from mprd.decisions.entry import Decision, Kind
 
-    rows = page.desk.board.members(number)
-    return Decision(Kind.CONFIRM, tuple(page.desk.run.paths[row] for row in rows))
+    rows = server.desk.board.members(number)
+    return Decision(Kind.CONFIRM, tuple(server.desk.run.paths[row] for row in rows))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +157,7 @@ def read_like_confirm(page, number):
         {"action": "new", "rows": [0]},
     ],
 )
-def test_nonsense_changes_nothing(page, run, wish):
-    found = act(page, **wish)
+def test_nonsense_changes_nothing(server, run, wish):
+    found = act(server, **wish)
     assert found["problem"]
     assert read_decisions(run.decisions) == []

@@ -12,17 +12,11 @@ import pytest
 from mprd.artifacts import CLUSTERS, read_artifact
 from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.log import DecisionLog, in_effect, read_decisions
-from mprd.pipeline.layout import RunLayout
 from tests.browsing.people import browsing, clusters, state
 from tests.finished import HOSTILE
 from tests.judging.labels import write_labels
 
 READY = "html[data-ready]"
-
-
-@pytest.fixture
-def run(bare_run, tmp_path):
-    return RunLayout(shutil.copytree(bare_run.folder, tmp_path / "run"))
 
 
 @pytest.fixture

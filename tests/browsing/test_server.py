@@ -3,7 +3,6 @@
 import http.client
 import io
 import json
-import shutil
 import webbrowser
 from pathlib import Path
 
@@ -14,19 +13,7 @@ from mprd.artifacts import INDEX, read_artifact
 from mprd.decisions.log import read_decisions
 from mprd.errors import UserError
 from mprd.judging.opening import opened
-from mprd.pipeline.layout import RunLayout
 from tests.browsing.people import act, ask, browsing, state
-
-
-@pytest.fixture
-def run(bare_run, tmp_path):
-    return RunLayout(shutil.copytree(bare_run.folder, tmp_path / "run"))
-
-
-@pytest.fixture
-def server(run):
-    with browsing(run.folder) as one:
-        yield one
 
 
 def picture(server, path):

@@ -22,8 +22,7 @@ def with_cameras(listing: Listing, pattern: str) -> Listing:
         UserError: it fits no path.
     """
     paths = [record.path for record in listing.records]
-    matches = [re.search(pattern, path) for path in paths]
-    found = [None if match is None else match[1] for match in matches]
+    found = cameras_in_paths(pattern, paths)
     names = numbered(name for name in found if name is not None)
     if not names:
         raise UserError(
@@ -36,6 +35,12 @@ def with_cameras(listing: Listing, pattern: str) -> Listing:
     )
     notes = (*listing.notes, *second_cameras(pattern, paths))
     return replace(listing, records=records, camera_names=names, notes=notes)
+
+
+def cameras_in_paths(pattern: str, paths: Sequence[str]) -> list[str | None]:
+    """Return the camera that a pattern finds in each path, None where it fits nowhere."""
+    matches = (re.search(pattern, path) for path in paths)
+    return [None if match is None else match[1] for match in matches]
 
 
 def second_cameras(pattern: str, paths: Sequence[str]) -> list[str]:

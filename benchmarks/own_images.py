@@ -134,15 +134,15 @@ def pair_precision(labels: np.ndarray, folder: Folder) -> float:
     return mprd.pair_quality(labels, folder.identity).precision
 
 
-def quality(labels: np.ndarray, folder: Folder) -> tuple[float, float, float]:
+def quality(labels: np.ndarray, identity: np.ndarray) -> tuple[float, float, float]:
     """Return pair F1, adjusted Rand index and B-cubed F1; each outlier is a cluster of its own."""
     single = with_single_clusters(labels)
-    table = contingency_matrix(folder.identity, single).astype(float)
+    table = contingency_matrix(identity, single).astype(float)
     precision = (table**2 / table.sum(axis=0)).sum() / table.sum()
     recall = (table**2 / table.sum(axis=1, keepdims=True)).sum() / table.sum()
     cubed = 2 * precision * recall / (precision + recall)
-    pairs = mprd.pair_quality(labels, folder.identity)
-    return pairs.f1, adjusted_rand_score(folder.identity, single), float(cubed)
+    pairs = mprd.pair_quality(labels, identity)
+    return pairs.f1, adjusted_rand_score(identity, single), float(cubed)
 
 
 def embedder(file: Path | None) -> Embedder:
@@ -209,7 +209,7 @@ def main() -> None:
             folders = [Folder(features[where[r]], identity[r], camera[r], times[r]) for r in drawn]
             for name, method in METHODS.items():
                 begin = time.perf_counter()
-                score = np.array([quality(method(folder), folder) for folder in folders])
+                score = np.array([quality(method(folder), folder.identity) for folder in folders])
                 seconds = (time.perf_counter() - begin) / len(folders)
                 (f1, ari, cubed), spread = score.mean(axis=0), score[:, 0].std(ddof=0)
                 rows.append(

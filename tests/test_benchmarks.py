@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.main import get_command
 
 from mprd.cli import app
 from mprd.pipeline.layout import RunLayout
+from tests.stage_server import environment
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -247,17 +249,42 @@ def test_own_images(market, tmp_path, monkeypatch):
     options = ["--root", market, "--people", 3, "--draws", 2]
     rows = run_script("own_images", tmp_path, monkeypatch, *options)
     assert len(rows) == 7
-    from own_images import Folder, quality
+    from own_images import quality
 
     identity = np.array([0, 0, 0, 1, 1])
-    folder = Folder(np.eye(5), identity, np.zeros(5, int), np.zeros(5))
-    assert quality(identity, folder) == (1, 1, 1)
-    f1, ari, cubed = quality(np.array([0, 0, 1, 1, 1]), folder)
+    assert quality(identity, identity) == (1, 1, 1)
+    f1, ari, cubed = quality(np.array([0, 0, 1, 1, 1]), identity)
     # By hand: 4 pairs found, 4 wanted, 2 in both; B-cubed precision and recall are both
     # (2 * 1 + 1 * 1/3 + 2 * 2/3) / 5 and (2 * 2/3 + 1/3 + 2 * 1) / 5.
     assert f1 == pytest.approx(0.5)
     assert cubed == pytest.approx(11 / 15)
     assert 0 < ari < 0.5
+
+
+def test_own_folders_are_trained(market, tmp_path, monkeypatch):
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    options = ["--root", market, "--work", tmp_path, "--people", 6, "--draws", 1, "--epochs", 1]
+    before, after, choice = run_script("own_trained", tmp_path, monkeypatch, *options)
+    assert before["detail"] != after["detail"], "the trained network makes other clusters"
+    assert "no training" in choice["what"]
+    links = sorted((tmp_path / "p6-0").iterdir())
+    assert all(re.fullmatch(r"camera\d+_row\d+\.jpg", link.name) for link in links)
+    table = pd.read_csv(tmp_path / "results/p6-0-lite0/final/clusters.csv")
+    assert list(table["path"].sort_values()) == [link.name for link in links]
+    assert (
+        "identity" not in table or table["identity"].isna().all() or (table["identity"] < 0).all()
+    )
+
+
+def test_a_choice_is_right_if_it_is_close_to_the_better():
+    from own_trained import summary
+
+    f1 = np.array([[0.7, 0.71], [0.7, 0.8], [0.7, 0.5]])
+    scores = np.repeat(f1[:, :, None], 3, axis=2)
+    assert summary("lite0", 25, scores, 250)[2].result == "within 0.02 of the better in 2 of 3"
+    assert summary("lite0", 25, scores, 5000)[2].result == "within 0.02 of the better in 2 of 3"
+    assert not summary("lite0", 25, scores, 250)[2].met
 
 
 @pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem)

@@ -32,7 +32,7 @@ test-mutation: $(READY)  ## wrong code in the kernels: does a test fail? (two ho
 test-kills: $(READY)  ## kill runs at random moments and in each stage, resume, compare the bytes (half an hour)
 	PYTHONPATH=. $(BIN)/python -m tests.faults.kills
 
-test-fuzz: $(READY)  ## feed 200,000 damaged files to the readers (hours; --count for fewer; needs `make demo`)
+test-fuzz: $(READY)  ## feed damaged files to the readers (five minutes, or MPRD_FUZZ_SECONDS; needs `make demo`)
 	PYTHONPATH=. $(BIN)/python -m tests.faults.fuzz
 
 test-surroundings: $(READY)  ## every command in every surroundings: other users, full disks, odd folders (ten minutes)

@@ -35,7 +35,10 @@ def relay(command: list[str], logs: list[Path], look: Callable[[], None]) -> int
     """
     seen = sys.stdout.isatty()
     output, errors = (subprocess.PIPE, subprocess.STDOUT) if seen else (None, None)
-    child = subprocess.Popen(command, text=True, stdout=output, stderr=errors)
+    # A pipe for its input, which stays empty: it ends when this process does, however that ends.
+    child = subprocess.Popen(
+        command, text=True, stdin=subprocess.PIPE, stdout=output, stderr=errors
+    )
     try:
         if seen:
             _show(child, logs, look)

@@ -1,13 +1,19 @@
-"""Feed rubbish to every reader: `make test-fuzz`, 200,000 inputs; the suite runs a few hundred.
+"""Feed rubbish to every reader: `make test-fuzz`, five minutes; the suite runs a few hundred.
 
 Each input is a valid file with random changes: bytes flipped, cut, doubled, put elsewhere, or
 tokens that mean something to the format. Others are changed as somebody would who writes the
 checksums anew (`fuzz_made`). A reader may give a result or a `UserError`; anything else, more than
 some seconds, or more memory than a limit is a finding. Where bytes of an HDF5 file are changed and
-its checksum is right, HDF5 itself may crash or hang: that is counted.
+its checksum is right, HDF5 itself may crash or hang: that is counted. Requests to a local page may
+be answered or refused.
+
+Each kind of file has the same share of the time (MPRD_FUZZ_SECONDS, or --seconds).
 """
 
 import argparse
+import itertools
+import math
+import os
 import random
 import resource
 import signal
@@ -15,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -32,12 +38,15 @@ from mprd.gcn.weights import load_gcn
 from mprd.models.weights import load_network
 from mprd.models.weights_file import stored_architecture
 from mprd.report.inspect.describe import describe
+from tests.faults.fuzz_bytes import mutated
+from tests.faults.fuzz_http import page
 from tests.faults.fuzz_made import (
     Change,
     edited_hdf5,
     isolated,
     made_manifest,
     made_safetensors,
+    made_state,
     made_yaml,
     resealed_hdf5,
 )
@@ -48,53 +57,6 @@ MEMORY = 8 * 2**30
 _HDF5 = ("features", "index", "pixels", "clusters", "graph")
 Reader = Callable[[Path], object]
 Kinds = dict[str, tuple[Path, Reader]]
-
-TOKENS = {
-    ".yaml": [
-        b"!!python/object/apply:os.system ['true']",
-        b"epochs: 10000000000000000000000",
-        *(
-            b"&a [*a]",
-            b"<<: *x",
-            b"1e999",
-            b"~",
-            b"\t",
-            b"'",
-            b"{",
-            b"- ",
-            b": ",
-            b"null",
-            b"runs:",
-        ),
-    ],
-    ".csv": [b",", b'"', b"\r", b"\n", b"\0", b"nan", b"-1", b"1e309", b"\xff\xfe", b"../../x"],
-    ".json": [b"[" * 5000, b"NaN", b"1e999", b"null", b'"', b"{"],
-}
-ANY = [b"", b"\0" * 64, b"\xff" * 16, b"9" * 400]
-
-
-def mutated(whole: bytes, suffix: str, rng: random.Random) -> bytes:
-    """Return a changed copy."""
-    data = bytearray(whole)
-    for _ in range(rng.randint(1, 6)):
-        at = rng.randrange(len(data) + 1)
-        length = min(rng.choice((1, 2, 4, 16, 300)), len(data) - at)
-        kind = rng.randrange(6)
-        if kind == 0 and length:
-            for i in range(at, at + length):
-                data[i] = rng.randrange(256)
-        elif kind == 1:
-            del data[at : at + length]
-        elif kind == 2:
-            data[at:at] = data[at : at + length]
-        elif kind == 3 and data:
-            other = rng.randrange(len(data))
-            data[at:at] = data[other : other + length]
-        elif kind == 4:
-            data[at:at] = rng.choice(TOKENS.get(suffix, []) + ANY)
-        elif length:
-            data[at] ^= 1 << rng.randrange(8)
-    return bytes(data)
 
 
 def readers(run: Path, images: Path) -> Kinds:
@@ -139,6 +101,7 @@ MADE: dict[str, Change] = {
     **{f"{name}, resealed": resealed_hdf5 for name in _HDF5},
     "model, made": made_safetensors,
     "gcn, made": made_safetensors,
+    "state, made": made_state,
     "config, made": made_yaml,
     "sweep, made": made_yaml,
     "manifest, made": made_manifest,
@@ -157,7 +120,7 @@ def made_readers(run: Path, images: Path) -> Kinds:
     gcn = next(run.rglob("gcn*.safetensors"), None)
     if gcn is not None:
         kinds["gcn, made"] = gcn, lambda p: load_gcn(p, 192)
-    for name in ("config", "sweep", "manifest"):
+    for name in ("state", "config", "sweep", "manifest"):
         kinds[f"{name}, made"] = plain[name]
     return kinds
 
@@ -179,58 +142,84 @@ def _late(number: int, frame: FrameType | None) -> None:
     raise TimeoutError
 
 
-def fuzz(kinds: Kinds, count: int, seed: int) -> Counter:
-    """Read changed files in turn; return how often each kind gave a result and a sentence.
+def fuzz(
+    kinds: Kinds,
+    seed: int,
+    *,
+    each: int | None = None,
+    seconds: float = math.inf,
+    changes: Mapping[str, Change] = MADE,
+) -> Counter:
+    """Read changed files; return how often each kind gave a result and a sentence.
+
+    Args:
+        kinds: to read.
+        seed: of the changes, which do not depend on the other kinds.
+        each: inputs of a kind.
+        seconds: for all kinds, which share it evenly.
+        changes: of the kinds that are not changed by `mutated`.
 
     Raises:
         AssertionError: a reader did something else; the input is kept beside the message.
     """
     signal.signal(signal.SIGALRM, _late)
-    rng, outcomes = random.Random(seed), Counter()
-    contents = {name: path.read_bytes() for name, (path, _) in kinds.items()}
+    outcomes = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(count):
-            name = list(kinds)[number % len(kinds)]
-            path, reader = kinds[name]
-            # A manifest names images beside it.
-            here = path.parent if name.startswith("manifest") else Path(folder)
-            damaged = here / f"damaged{path.suffix}"
-            change = MADE.get(name)
-            whole = contents[name]
-            changed = change(whole, rng) if change else mutated(whole, path.suffix, rng)
-            damaged.write_bytes(changed)
-            apart = change in (edited_hdf5, resealed_hdf5)
-            signal.alarm(0 if apart else SECONDS)
-            try:
-                outcome = isolated(reader, damaged) if apart else reader(damaged) and ""
-                outcomes[name, outcome or "result"] += 1
-            except UserError:
-                outcomes[name, "sentence"] += 1
-            except BaseException as error:
-                kept = Path(tempfile.mkdtemp(prefix="mprd-fuzz-")) / damaged.name
-                damaged.rename(kept)
-                raise AssertionError(f"{name}: {type(error).__name__}: {error} ({kept})") from error
-            finally:
-                signal.alarm(0)
+        for name in kinds:
+            rng, end = random.Random(f"{seed} {name}"), time.monotonic() + seconds / len(kinds)
+            for number in itertools.count():
+                if number == each or time.monotonic() > end:
+                    break
+                change = changes.get(name, partial(mutated, suffix=kinds[name][0].suffix))
+                outcomes[name, _try(name, kinds, change, rng, Path(folder))] += 1
     return outcomes
+
+
+def _try(name: str, kinds: Kinds, change: Change, rng: random.Random, folder: Path) -> str:
+    """Read one changed file; return what came of it."""
+    path, reader = kinds[name]
+    # A manifest names images beside it.
+    damaged = (path.parent if name.startswith("manifest") else folder) / f"damaged{path.suffix}"
+    damaged.write_bytes(change(path.read_bytes(), rng))
+    apart = change in (edited_hdf5, resealed_hdf5)
+    signal.alarm(0 if apart else SECONDS)
+    try:
+        if apart:
+            return isolated(reader, damaged)
+        reader(damaged)
+        return "result"
+    except UserError:
+        return "sentence"
+    except BaseException as error:
+        kept = Path(tempfile.mkdtemp(prefix="mprd-fuzz-")) / damaged.name
+        damaged.rename(kept)
+        raise AssertionError(f"{name}: {type(error).__name__}: {error} ({kept})") from error
+    finally:
+        signal.alarm(0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, default=ROOT / "results/demo", help="a finished run")
-    parser.add_argument("--count", type=int, default=200_000)
+    parser.add_argument(
+        "--seconds", type=float, default=float(os.environ.get("MPRD_FUZZ_SECONDS") or 300)
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    with tempfile.TemporaryDirectory() as folder:
-        images = Path(folder)
-        draw_images(images)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        draw_images(folder)
         begin = time.perf_counter()
-        kinds = readers(options.run, images) | made_readers(options.run, images)
-        outcomes = fuzz(kinds, options.count, options.seed)
+        kinds = readers(options.run, folder) | made_readers(options.run, folder)
+        with page(options.run, folder) as served:
+            kinds["request"] = folder / "request", served.read
+            changes = MADE | {"request": served.request}
+            outcomes = fuzz(kinds, options.seed, seconds=options.seconds, changes=changes)
     for (name, outcome), count in sorted(outcomes.items()):
-        print(f"{count:8,d}  {name:12s} {outcome}")
-    print(f"{options.count:,} inputs in {time.perf_counter() - begin:.0f} s, no finding")
+        print(f"{count:8,d}  {name:20s} {outcome}")
+    taken = time.perf_counter() - begin
+    print(f"{outcomes.total():,} inputs of {len(kinds)} kinds in {taken:.0f} s, no finding")
 
 
 def draw_images(folder: Path) -> None:

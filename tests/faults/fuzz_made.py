@@ -13,6 +13,7 @@ import resource
 import signal
 import tempfile
 import traceback
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from mprd.artifacts import SCHEMAS, Schema
 from mprd.artifacts.checksums import SEAL_BYTES, _exempt, _head
 from mprd.artifacts.files import json_digest
 from mprd.errors import UserError
+from tests.faults.fuzz_bytes import mutated
 
 Change = Callable[[bytes, random.Random], bytes]
 SECONDS, MEMORY = 10, 2**30  # of one file
@@ -189,6 +191,21 @@ def made_safetensors(whole: bytes, rng: random.Random) -> bytes:
     header["digest"] = tensors_digest(tensors)
     header["checksum"] = json_digest(header)
     return save(tensors, {"mprd": json.dumps(header)})
+
+
+def made_state(whole: bytes, rng: random.Random) -> bytes:
+    """Change the parts of what `torch.save` wrote; the checksums of its archive are right."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(changed, "w") as new:
+        target = rng.choice([name for name in old.namelist() if rng.random() < 0.2] + ["data.pkl"])
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith(target):
+                content = mutated(content, rng)
+            if rng.random() < 0.95:
+                packed = zipfile.ZIP_DEFLATED if rng.random() < 0.1 else zipfile.ZIP_STORED
+                new.writestr(name, content, packed)
+    return changed.getvalue()
 
 
 def made_yaml(whole: bytes, rng: random.Random) -> bytes:

@@ -1,9 +1,9 @@
 """Kill a run at random moments, resume it as documented, compare the bytes: `make test-kills`.
 
 Each chain is one run from the start to the end. At random moments (in chains of odd seeds: within
-each stage in turn, if it is not over yet) a stage, Snakemake alone (its
-stage lives on), or everything is killed with SIGKILL, or Snakemake gets SIGTERM or Ctrl-C; then the
-lock is taken away and the same command goes on, beside the orphan if there is one. At the end all
+each stage in turn, if it is not over yet) a stage, `mprd run` (all below it ends, too), both it and
+Snakemake (their stage lives on), or everything is killed with SIGKILL, or Snakemake gets SIGTERM or
+Ctrl-C; then the same command goes on, beside the orphan if there is one. At the end all
 results must have the bytes of a run that nobody disturbed, nothing half-written may be left, and no
 file may have been made again but those of interrupted jobs.
 """
@@ -34,14 +34,14 @@ from tests.conftest import TINY, draw_market
 from tests.workflow.runs import GCN, contents
 
 ROOT = Path(__file__).parents[2]
-WAYS = ("stage", "snakemake", "everything", "terminate", "interrupt")
+WAYS = ("stage", "front", "snakemake", "everything", "terminate", "interrupt")
 # Their commands, in the order in which a run comes to them.
 STAGES = tuple(
     dict.fromkeys(one.command or one.name for one in TABLE if one.place is not Place.DATA)
 )
 RUN = Path("results/tiny")
 NOTES = {".running.json", "contents.json"}  # of a workflow on itself: they hold times
-_PATIENCE = 900  # seconds
+_PATIENCE, _SOON = 900, 20  # seconds
 
 
 @dataclass
@@ -129,6 +129,14 @@ def shoot(processes: list[psutil.Process]) -> None:
             process.kill()
 
 
+def require_gone(processes: list[psutil.Process]) -> None:
+    """Check that processes end soon; psutil would also wait for somebody to take note of it."""
+    end = time.monotonic() + _SOON
+    while living := [one for one in processes if lives(one)]:
+        assert time.monotonic() < end, living
+        time.sleep(0.05)
+
+
 def incomplete(folder: Path) -> set[str]:
     """Return the files that Snakemake knows to be unfinished."""
     names = (folder / ".snakemake/incomplete").glob("*")
@@ -149,10 +157,12 @@ def times(folder: Path) -> dict[str, int]:
 def kill(run: subprocess.Popen, way: str) -> str:
     """Kill in one way; return the stage that was running."""
     process = psutil.Process(run.pid)
-    running = stages(process)
+    running, others = stages(process), [one for one, _ in below(process)]
     stage = "+".join(sorted({name for _, name in running})) or "none"
     if way == "stage" and running:
         shoot([one for one, _ in running])
+    elif way == "front":
+        process.kill()
     elif way == "snakemake":
         shoot([*snakemakes(process), process])
     elif way == "terminate":
@@ -165,6 +175,8 @@ def kill(run: subprocess.Popen, way: str) -> str:
         run.wait(_PATIENCE)  # without one stage Snakemake goes on with what does not need it
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{way} in {stage}: the run did not end") from None
+    if way == "front":
+        require_gone(others)
     if way in ("terminate", "interrupt"):
         assert not any(lives(one) for one, _ in running), f"{way} in {stage}: a stage lives on"
     return stage

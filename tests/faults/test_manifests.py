@@ -1,5 +1,8 @@
 """Manifests as other programs write them: the obvious reading with a note, or a sentence."""
 
+import time
+
+import psutil
 import pytest
 from PIL import Image
 
@@ -58,3 +61,39 @@ def test_cells_that_say_nothing(images):
 def test_names_that_no_image_has(images, name):
     with pytest.raises(UserError):
         read_manifest(written(images, f"path\n{name}\n"))
+
+
+WIDE = {
+    "20,000 columns": "path," + ",".join(f"c{n}" for n in range(20_000)) + "\na.png\n",
+    "a million columns": "path" + ",c" * 10**6 + "\na.png\n",
+    "a million columns and no name": "," * 10**6 + "\na.png\n",
+    "long names": "path," + ",".join("x" * 1000 + str(n) for n in range(2000)) + "\na.png\n",
+    "names of several lines": "path," + ",".join(f'"x\n{n}"' for n in range(100_000)) + "\n",
+    "lines that end like on an old Mac": "path," + ",c" * 20_000 + "\ra.png\r",
+    "a row of a million cells": "path\na.png" + "," * 10**6 + "\n",
+    "a later row of a million cells": "path\na.png\n" + "," * 10**6 + "\n",
+    "no header at all": "\0" * 10**7,
+    "a quote that nothing closes": 'path\n"' + "x\n" * 10**6,
+    "101 columns": "path" + ",x" * 100 + "\na.png\n",
+    "an empty line for a header": "\npath\na.png\n",
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("text", WIDE.values(), ids=WIDE)
+def test_wide_manifests_are_refused_at_once(images, text, encoding):
+    path = written(images, text, encoding)
+    begin, before = time.perf_counter(), psutil.Process().memory_info().rss
+    with pytest.raises(UserError, match=r"m\.csv cannot be read: ") as refused:
+        read_manifest(path)
+    assert time.perf_counter() - begin < 2
+    assert psutil.Process().memory_info().rss - before < 2**27
+    assert len(str(refused.value)) < 500
+
+
+def test_a_parquet_file_of_many_columns(images):
+    """Its last bytes are the length of what describes the columns: 59 MB for 300,000 of them."""
+    path = images / "m.parquet"
+    path.write_bytes(b"PAR1" + (59_256_063).to_bytes(4, "little") + b"PAR1")
+    with pytest.raises(UserError, match="describes its columns in 59,256,063 bytes"):
+        read_manifest(path)

@@ -6,8 +6,9 @@ import itertools
 import math
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mprd.data.datasets import clock
 from mprd.data.datasets.base import SPLITS, ImageRecord, Listing, Split, TimeUnit, numbered
@@ -22,7 +23,8 @@ _UNKNOWN = ("", "-1", "-1.0")
 _NOTHING = ("nan", "na", "n/a", "none", "null")  # as other programs write an empty cell
 _WHOLE = re.compile(r"(\d+)(\.0+)?")  # a column with gaps often holds 3.0 for 3
 _LARGEST = 2**31 - 1
-_WIDEST, _LONGEST = 100, 2**16  # columns; characters of a line that are looked at
+_WIDEST, _LONGEST = 100, 2**16  # columns, and characters of the header and of the first row
+_FOOTER = 2**22  # bytes in which a Parquet file describes its columns
 
 
 def read_manifest(path: Path) -> Listing:
@@ -66,7 +68,7 @@ def _read_table(path: Path) -> "pd.DataFrame":
         raise UserError(f"{path} is no folder of images and no manifest: use .csv or .parquet.")
     try:
         if kind == ".csv":
-            _check_width(path)
+            _check_head(path)
             table = pd.read_csv(
                 path,
                 dtype=str,
@@ -77,6 +79,7 @@ def _read_table(path: Path) -> "pd.DataFrame":
             if not isinstance(table.index, pd.RangeIndex):
                 raise ValueError("its rows have more cells than its header")
         else:
+            _check_footer(path)
             table = pd.read_parquet(path)
     except ImportError as error:
         raise UserError(
@@ -87,7 +90,7 @@ def _read_table(path: Path) -> "pd.DataFrame":
             f"The manifest {path} is not UTF-8 (byte {error.start} is not). Save it as UTF-8."
         ) from None
     except (ValueError, OSError) as error:
-        raise UserError(f"The manifest {path} cannot be read: {error}") from error
+        raise UserError(f"The manifest {path} cannot be read: {str(error).strip()}.") from error
     _check_columns(path, table)
     table = table.map(lambda cell: "" if pd.isna(cell) else str(cell))
     names = table["path"]
@@ -102,20 +105,45 @@ def _read_table(path: Path) -> "pd.DataFrame":
     return table
 
 
-def _check_width(path: Path) -> None:
+def _check_head(path: Path) -> None:
     """Refuse a table of more columns than any manifest has; pandas would work on it for ever.
 
     Raises:
-        ValueError: it has too many, or its first row has more cells than its header.
+        ValueError: it has too many, or its first two rows are longer than those of any manifest.
     """
     with path.open(encoding=_encoding(path), newline="") as file:
-        lines = csv.reader(iter(lambda: file.readline(_LONGEST), ""))
+        rows = csv.reader(_pieces(file))
         try:
-            widths = [len(row) for row in itertools.islice(lines, 2)]
+            widths = [len(row) for row in itertools.islice(rows, 2)]
         except csv.Error as error:
             raise ValueError(str(error)) from None
+    if widths[:1] == [0]:
+        raise ValueError("its first line is empty: it names the columns")
     if max(widths, default=0) > _WIDEST:
-        raise ValueError(f"it has {max(widths):,} columns or more; columns are {COLUMN_TEXT}")
+        raise ValueError(f"it has {max(widths):,} columns; columns are {COLUMN_TEXT}")
+
+
+def _pieces(file: TextIO) -> Iterator[str]:
+    """Yield the lines of the header and of the first row, which may have several by quotes."""
+    left = _LONGEST
+    while line := file.readline(left + 1):
+        left -= len(line)
+        if left < 0:
+            raise ValueError(f"its first two rows have more than {_LONGEST:,} characters")
+        yield line
+
+
+def _check_footer(path: Path) -> None:
+    """Refuse a Parquet file of more columns than any manifest has.
+
+    Raises:
+        ValueError: the description of its columns is too long.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 8))
+        size = int.from_bytes(file.read(4), "little")
+    if size > _FOOTER:
+        raise ValueError(f"it describes its columns in {size:,} bytes; columns are {COLUMN_TEXT}")
 
 
 def _encoding(path: Path) -> str:

@@ -1,5 +1,6 @@
 """Artifacts: schemas, atomic writing, checked reading (`docs/artifacts.md` is normative)."""
 
+from mprd.artifacts.added_schema import ADDED
 from mprd.artifacts.checksums import content_digest, row_checksums
 from mprd.artifacts.files import atomic, read_json, require_file, sha256_file, write_json
 from mprd.artifacts.relation_schemas import COLLECTED, JUDGEMENTS, METADATA, RANKS, RELATIONS
@@ -28,6 +29,7 @@ from mprd.artifacts.store import (
 from mprd.artifacts.time_schemas import TRANSITIONS
 
 __all__ = [
+    "ADDED",
     "CLUSTERS",
     "COLLECTED",
     "FEATURES",

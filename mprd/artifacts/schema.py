@@ -1,5 +1,6 @@
 """What each HDF5 artifact holds: the single source for writer, reader, `inspect` and the docs."""
 
+from mprd.artifacts.added_schema import ADDED
 from mprd.artifacts.declaration import Array, Schema, graph_fault
 from mprd.artifacts.relation_schemas import COLLECTED, JUDGEMENTS, METADATA, RANKS, RELATIONS
 from mprd.artifacts.time_schemas import TRANSITIONS
@@ -231,5 +232,6 @@ SCHEMAS: dict[str, Schema] = {
         COLLECTED,
         RANKINGS,
         GALLERY,
+        ADDED,
     )
 }

@@ -79,7 +79,9 @@ def join_groups(cluster: np.ndarray, group: np.ndarray) -> np.ndarray:
     return connected_components(graph, directed=False)[1][cluster]
 
 
-def go_on(labels: np.ndarray, shown: np.ndarray, base: np.ndarray) -> np.ndarray:
+def go_on(
+    labels: np.ndarray, shown: np.ndarray, base: np.ndarray, following: int = 0
+) -> np.ndarray:
     """Return a number for each cluster: that which a person knows it by, as far as it goes on.
 
     Args:
@@ -87,11 +89,12 @@ def go_on(labels: np.ndarray, shown: np.ndarray, base: np.ndarray) -> np.ndarray
         shown: int (N,), numbers that were shown last, with the decisions since; -1 outlier.
         base: int (N,), numbers without any decision. A cluster that a decision had taken away, and
             that is back, has its old one.
+        following: least number of a new cluster.
 
     Returns:
         int32 (K,), all different.
     """
-    following = int(max(shown.max(initial=-1), base.max(initial=-1))) + 1
+    following = max(following, int(max(shown.max(initial=-1), base.max(initial=-1))) + 1)
     number = keep_numbers(labels, shown, following)
     new = np.flatnonzero(number >= following)
     if not len(new):

@@ -1,6 +1,6 @@
 """What people decided about the images of a run, as its clusters take it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,8 @@ from mprd.config import ClusterConfig
 from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.facts import Facts, facts_of
 from mprd.decisions.partition import edited
-from mprd.decisions.reading import decisions_on, is_log
+from mprd.decisions.reading import decisions_on, is_log, within
+from mprd.decisions.through import through
 from mprd.errors import UserError, say
 
 if TYPE_CHECKING:  # slow to load, and only linkage uses it
@@ -32,6 +33,7 @@ class Decided:
         constraints: the same for tracks.
         paths: of the images.
         tracks: of the images.
+        everything: the decisions that hold, on images that were added to the run, too.
     """
 
     decisions: list[Decision]
@@ -39,6 +41,7 @@ class Decided:
     constraints: Constraints
     paths: np.ndarray
     tracks: TrackGroups
+    everything: list[Decision]
 
     @property
     def names(self) -> np.ndarray:
@@ -73,20 +76,35 @@ class Decided:
         labels = decided_cut(*cut, self.constraints, self.tracks.sizes, self.alone)
         return labels, replace(tree, group=self.tracks.group)
 
-    def numbers(self, labels: np.ndarray, base: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    def numbers(
+        self,
+        labels: np.ndarray,
+        base: np.ndarray,
+        shown: Mapping[str, int],
+        following: int = 0,
+    ) -> np.ndarray:
         """Return a number for each cluster, int32 (K,).
 
         Args:
             labels: int (N,), with the decisions.
             base: int (N,), numbers without decisions.
-            shown: int (N,), numbers that were shown last.
+            shown: number of the cluster of each image that was shown last, added ones too; -1
+                outlier.
+            following: least number of a new cluster.
         """
-        rows = {str(path): n for n, path in enumerate(self.paths)}
-        return go_on(labels, edited(shown, rows, self.decisions), base)
+        paths = list(dict.fromkeys([*map(str, self.paths), *shown]))
+        rows = {path: n for n, path in enumerate(paths)}
+        before = np.array([shown.get(path, -1) for path in paths], np.int64)
+        after = edited(before, rows, self.everything, following)
+        return go_on(labels, after[: len(self.paths)], base, following)
 
 
 def read_decided(
-    given: Path | None, log: Path | None, images: np.ndarray, tracks: TrackGroups
+    given: Path | None,
+    log: Path | None,
+    images: np.ndarray,
+    tracks: TrackGroups,
+    added: Sequence[str] = (),
 ) -> Decided | None:
     """Read decisions on training images and draw their consequences for tracks.
 
@@ -95,6 +113,8 @@ def read_decided(
         log: of the run itself; images that are not there any more are passed over, with a note.
         images: paths of the training images.
         tracks: of these images; a decision on an image holds for its track.
+        added: paths of images that were added to the run: what is said of them counts as far as it
+            says something of its own images.
 
     Returns:
         The decisions; None: there are none.
@@ -111,12 +131,16 @@ def read_decided(
         if missing:
             raise UserError(f"{given} names {missing} images that are not training images here.")
         decisions += found
+    everything = list(decisions)
     if log is not None and log.is_file():
-        found, missing = decisions_on(log, paths)
+        found, missing = decisions_on(log, [*paths, *added])
         if missing:
             say(f"note: {missing} images of {log} are not in this run; they were passed over.")
-        decisions += found
-    return decided_on(decisions, images, tracks, given or log) if decisions else None
+        everything += found
+        decisions += [*within(found, paths), *through(found, paths)] if added else found
+    if not everything:
+        return None
+    return replace(decided_on(decisions, images, tracks, given or log), everything=everything)
 
 
 def decided_on(
@@ -145,7 +169,7 @@ def decided_on(
     pairs = np.array([[place[s.first], place[s.second]] for s in statements], np.int64)
     same = np.arange(len(statements)) < len(facts.links)
     constraints = _of_tracks(pairs, same, paths, tracks, source)
-    return Decided(list(decisions), facts, constraints, images, tracks)
+    return Decided(list(decisions), facts, constraints, images, tracks, list(decisions))
 
 
 def _pairs(path: Path, paths: list[str], tracks: TrackGroups) -> list[Decision]:

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     MOVE = "move"  # images that belong to the identity of the others, and to no earlier one
     NOT = "not"  # images of which none is the identity of the others
     CONFIRM = "confirm"  # the members of a cluster are one identity
+    NEW = "new"  # images that are one identity, and nobody else; not even of the others, if any
     RENAME = "rename"  # the identity of the images has the name `value`; "": none
     UNDO = "undo"  # the entry with the number `value` does not hold
 
@@ -36,6 +37,7 @@ _VERBS = {
     Kind.MOVE: "move {images} to {others}",
     Kind.NOT: "{images} is not of {others}",
     Kind.CONFIRM: "confirm {images}",
+    Kind.NEW: "{images} is a new individual, not {others}",
     Kind.RENAME: "call {images} {value!r}",
     Kind.UNDO: "undo entry {value}",
 }
@@ -71,8 +73,9 @@ class Decision(NamedTuple):
             >>> Decision(Kind.SAME, ("a.jpg",), ("b.jpg",), entry=3, who="Ann").words()
             'entry 3 (by Ann): a.jpg is the same as b.jpg'
         """
+        others = _listed(self.others) if self.others else "anyone known"
         said = _VERBS[self.kind].format(
-            images=_listed(self.images), others=_listed(self.others), value=self.value
+            images=_listed(self.images), others=others, value=self.value
         )
         about = [self.time[:16].replace("T", " "), self.who and f"by {self.who}"]
         known = ", ".join(filter(None, about))
@@ -88,7 +91,7 @@ def fault_of(decision: Decision) -> str:
         return "undo needs the number of an entry as its value, and no images." if wrong else ""
     if not images or not all((*images, *others)):
         return f"{kind} needs images."
-    if bool(others) != (kind in _TWO_SIDES):
+    if kind is not Kind.NEW and bool(others) != (kind in _TWO_SIDES):
         return f"{kind} needs {'images' if kind in _TWO_SIDES else 'nothing'} in others."
     if kind in PAIRS and (len(images), len(others)) != (1, 1):
         return f"{kind} is about one image and one other."

@@ -1,8 +1,8 @@
 """What follows from decisions: which images are one identity, which are not, and their names.
 
 A pair that a person judged (SAME, DIFFERENT) holds until it is taken back. What is said of a whole
-cluster (MERGE, CONFIRM, SPLIT, MOVE, NOT) holds for each of its images until something later is
-said of that image: who pulls a stranger out of a merged cluster does not contradict the merge.
+cluster (MERGE, CONFIRM, SPLIT, MOVE, NOT, NEW) holds for each of its images until something later
+is said of that image: who pulls a stranger out of a merged cluster does not contradict the merge.
 """
 
 from collections.abc import Iterable, Sequence
@@ -65,7 +65,8 @@ class Facts:
         links: pairs that are one identity; with what follows from them they are all such pairs.
         apart: pairs that are not, one for each two groups of linked images.
         names: path -> the name of its identity.
-        confirmed: paths of the images whose cluster was confirmed, and that were not taken out.
+        confirmed: paths of the images whose cluster was confirmed, or that are somebody new, and
+            that were not taken out.
         contradictions: decisions that cannot hold together; none: all hold.
     """
 
@@ -112,7 +113,7 @@ def facts_of(decisions: Sequence[Decision]) -> Facts:
     confirmed = {
         path
         for group in replay.groups
-        if group.decision.kind is Kind.CONFIRM
+        if group.decision.kind in (Kind.CONFIRM, Kind.NEW)
         for path in group.members
     }
     names = {path: name for path, name in replay.names.items() if name}

@@ -2,12 +2,12 @@
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from mprd.artifacts.disk import open_hdf5
-from mprd.decisions.entry import COLUMNS, Decision
+from mprd.decisions.entry import COLUMNS, Decision, Kind
 from mprd.decisions.log import in_effect, read_decisions
 
 
@@ -48,12 +48,34 @@ def matched(holding: Sequence[Decision], images: Sequence[str]) -> tuple[list[De
     """
     named = dict.fromkeys(name for one in holding for name in (*one.images, *one.others))
     place = places(list(named), images)
-    found = []
+    found = list[Decision]()
     for one in holding:
         sides = [tuple(place[n] for n in side if n in place) for side in (one.images, one.others)]
-        if sides[0] and bool(sides[1]) == bool(one.others):
-            found.append(one._replace(images=sides[0], others=sides[1]))
+        found += _with_sides(one, *sides)
     return found, len(named) - len(place)
+
+
+def within(decisions: Sequence[Decision], images: Iterable[str]) -> list[Decision]:
+    """Return what decisions say of some images, without the others.
+
+    Args:
+        decisions: on these images and others.
+        images: paths.
+    """
+    known = set(images)
+    found = list[Decision]()
+    for one in decisions:
+        sides = (tuple(n for n in side if n in known) for side in (one.images, one.others))
+        found += _with_sides(one, *sides)
+    return found
+
+
+def _with_sides(
+    one: Decision, images: tuple[str, ...], others: tuple[str, ...]
+) -> Iterator[Decision]:
+    """Yield a decision with the images that are left of it, if it still says anything."""
+    if images and (one.kind is Kind.NEW or bool(others) == bool(one.others)):
+        yield one._replace(images=images, others=others)
 
 
 def places(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:

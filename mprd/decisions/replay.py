@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from mprd.decisions.entry import Decision, Kind
 
-_JOINS = (Kind.MERGE, Kind.CONFIRM, Kind.SPLIT, Kind.MOVE)
-_PARTS = (Kind.SPLIT, Kind.NOT)
+_JOINS = (Kind.MERGE, Kind.CONFIRM, Kind.SPLIT, Kind.MOVE, Kind.NEW)
+_PARTS = (Kind.SPLIT, Kind.NOT, Kind.NEW)
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Replay:
             kept = []
             for group in self.of.get(path, []):
                 with_others = not others.isdisjoint(group.members)
-                if with_others != (one.kind is Kind.MOVE):
+                if one.kind is Kind.NEW or with_others != (one.kind is Kind.MOVE):
                     del group.members[path]
                 else:
                     kept.append(group)
@@ -97,13 +97,13 @@ class Replay:
         for path in one.images:
             if one.kind is Kind.MOVE:
                 self.names[path] = self.names.get(one.others[0], "")
-            elif self.names.get(path) in left:
+            elif one.kind is Kind.NEW or self.names.get(path) in left:
                 self.names.pop(path, None)
 
 
 def joined_by(one: Decision) -> tuple[str, ...]:
     """Return the images of which a decision says that they are one identity."""
-    if one.kind is Kind.SPLIT:
+    if one.kind in (Kind.SPLIT, Kind.NEW):
         return one.images
     return (*one.images, *one.others) if one.kind in (Kind.SAME, *_JOINS) else ()
 
@@ -131,6 +131,10 @@ def standing(decisions: Sequence[Decision]) -> list[Decision]:
             sides = [tuple(p for p in side if p in left) for side in (one.images, one.others)]
             if sides[0] and (sides[1] or not one.others):
                 found.append(one._replace(images=sides[0], others=sides[1]))
+        elif one.kind is Kind.NEW:
+            stay = tuple(path for path in one.images if path in members[id(one)])
+            if stay:
+                found.append(one._replace(images=stay))
         else:
             found.append(one)
     return found

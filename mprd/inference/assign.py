@@ -1,12 +1,10 @@
 """Give new images to the clusters of a run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array
 
 from mprd.artifacts import CLUSTERS, FEATURES, INDEX, read_artifact
 from mprd.clustering.numbering import numbers_of
@@ -14,102 +12,13 @@ from mprd.config import load_config
 from mprd.data.image_paths import named_images
 from mprd.data.index import camera_names, split_rows, trained_cameras
 from mprd.errors import UserError
-from mprd.graph.cameras import CameraStatistics
 from mprd.inference.embedder import load_model
 from mprd.inference.given_features import given_images, require_length
+from mprd.inference.known_clusters import Clusters, aligned, mean_evidence
 from mprd.inference.no_model import no_model
 from mprd.inference.run_times import RunTimes, Sightings, camera_in_path
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.registry import load_plugins
-
-_PAIRS = 2**21  # compared by time at once
-_BELOW = 1.2  # standard deviations below its mean member that a cluster takes an image
-_PRIOR = 6  # members that all clusters together count in the mean of one
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """The clusters of some images.
-
-    Attributes:
-        cluster: int32 (n,), -1: similar enough to no cluster, perhaps someone new.
-        similarity: float32 (n,), cosine to the mean of the nearest cluster, corrected or not.
-        margin: float32 (n,), how much less similar the second nearest cluster is.
-        nearest: int64 (n,), the nearest cluster.
-    """
-
-    cluster: np.ndarray
-    similarity: np.ndarray
-    margin: np.ndarray
-    nearest: np.ndarray
-
-
-class Clusters:
-    """Clusters of known features, as new images are compared with them.
-
-    Attributes:
-        means: float32 (K, D), unit rows.
-        least: float32 (K,), cosine that an image must reach to belong.
-    """
-
-    def __init__(self, features: np.ndarray, labels: np.ndarray) -> None:
-        """Take the mean of each cluster, and how similar its members are to it.
-
-        A member is compared with the mean of the others, as a new image will be. An image must be
-        as similar as the members are on average, less 1.2 standard deviations. A cluster has too
-        few members for a limit of its own, so the deviation is that of all clusters, and the mean
-        of a cluster is drawn towards the mean of all, as if it had six more members like that.
-
-        Args:
-            features: float32 (N, D), unit rows.
-            labels: int (N,), -1 outlier; at least one cluster of two.
-
-        Raises:
-            ValueError: no cluster has two images.
-        """
-        inside = np.flatnonzero(labels >= 0)
-        if not len(inside) or np.bincount(labels[inside]).max() < 2:
-            raise ValueError("there is no cluster of two images or more")
-        count = int(labels.max()) + 1
-        total = np.zeros((count, features.shape[1]))
-        np.add.at(total, labels[inside], features[inside])
-        self.means = _unit(total)
-        own = labels[inside]
-        sizes = np.bincount(own, minlength=count)
-        others = _unit(total[own] - features[inside])
-        near = (others * features[inside]).sum(axis=1)
-        near, own = near[sizes[own] > 1], own[sizes[own] > 1]
-        sizes, summed = np.bincount(own, minlength=count), np.bincount(own, near, count)
-        typical = (summed + _PRIOR * near.mean()) / (sizes + _PRIOR)
-        spread = near - (summed / np.maximum(sizes, 1))[own]
-        freedom = max(len(near) - int((sizes > 0).sum()), 1)
-        self.least = (typical - _BELOW * np.sqrt((spread**2).sum() / freedom)).astype(np.float32)
-
-    def assign(self, features: np.ndarray, correction: np.ndarray | None = None) -> Assignment:
-        """Compare images with all clusters.
-
-        Args:
-            features: float32 (n, D), unit rows.
-            correction: float (n, K), what to add to their similarities; None: nothing.
-        """
-        similarity = features @ self.means.T
-        if correction is not None:
-            similarity += correction
-        nearest = similarity.argmax(axis=1)
-        rows = np.arange(len(features))
-        best = similarity[rows, nearest]
-        similarity[rows, nearest] = -1
-        return Assignment(
-            cluster=np.where(best >= self.least[nearest], nearest, -1).astype(np.int32),
-            similarity=best.astype(np.float32),
-            margin=(best - similarity.max(axis=1)).astype(np.float32),
-            nearest=nearest,
-        )
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
 
 
 def assign_images(
@@ -181,14 +90,14 @@ def assign_images(
         members = known.astype(np.int64)
         old = Sightings(index["time"][rows], members, trained_cameras(index, members))
         learnt.say(new, old, "images", "images of the run")
-        evidence = _mean_evidence(learnt, new, old, clusters["labels"])
+        evidence = mean_evidence(learnt, new, old, clusters["labels"])
     if config.data.features is None:
         embedded = load_model(layout.final.model, device or config.device, config.precision).embed(
             paths
         )
     if config.graph.cameras != "none":
         standardize = config.graph.cameras == "standardize"
-        own, embedded = _aligned(own, known, embedded, camera, standardize=standardize)
+        own, embedded = aligned(own, known, embedded, camera, standardize=standardize)
     try:
         among = Clusters(own, clusters["labels"])
     except ValueError as error:
@@ -205,42 +114,3 @@ def assign_images(
     if evidence is not None:
         columns["evidence"] = evidence[np.arange(len(paths)), result.nearest]
     return pd.DataFrame(columns)
-
-
-def _mean_evidence(
-    times: RunTimes, new: Sightings, old: Sightings, labels: np.ndarray
-) -> np.ndarray:
-    """Return the mean evidence of images with those of each cluster, float32 (n, K).
-
-    Args:
-        times: of the run.
-        new: n images.
-        old: of the run's N training images.
-        labels: int (N,), -1 outlier.
-    """
-    inside = np.flatnonzero(labels >= 0)
-    sizes = np.bincount(labels[inside], minlength=1)
-    shape = len(labels), len(sizes)
-    share = csr_array((1 / sizes[labels[inside]], (inside, labels[inside])), shape=shape)
-    step = max(1, _PAIRS // max(len(labels), 1))
-    blocks = [slice(start, start + step) for start in range(0, len(new.times), step)]
-    means = [times.evidence(new, old, block) @ share for block in blocks]
-    return np.concatenate([np.empty((0, len(sizes))), *means]).astype(np.float32)
-
-
-def _aligned(
-    features: np.ndarray,
-    known: np.ndarray,
-    new: np.ndarray,
-    camera: np.ndarray,
-    *,
-    standardize: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return features of the run and of new images without what cameras share."""
-    by_camera = CameraStatistics.of_images(features, known, standardize=standardize)
-    together = CameraStatistics.of_images(features, np.zeros_like(known), standardize=standardize)
-    result = together.align(new, np.zeros_like(camera))
-    seen = np.isin(camera, by_camera.cameras) & (camera >= 0)
-    if seen.any():
-        result[seen] = by_camera.align(new[seen], camera[seen])
-    return by_camera.align(features, known), result

@@ -55,6 +55,7 @@ class FinalLayout(StepLayout):
     embeddings = File("embeddings.h5", "embeddings of all images by this model")
     table = File("clusters.csv", "clusters as a table: path, cluster, doubt, camera, identity")
 
+    added = File("added.h5", "images that came later, and their clusters (mprd add)")
     undecided = File(
         "clusters_undecided.csv", "their numbers without decisions.csv, which come back without it"
     )

@@ -8,12 +8,14 @@ import numpy as np
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.clustering.numbering import numbers_of
 from mprd.config import load_config
+from mprd.data.added import stored
 from mprd.data.index import split_rows
 from mprd.decisions.log import in_effect, read_decisions
 from mprd.errors import FINAL
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.run_lock import require_free
-from mprd.stages.cluster_csv import names_in, write_cluster_csv, write_undecided
+from mprd.stages.added_images import placed_again
+from mprd.stages.cluster_csv import write_final_csv, write_undecided
 from mprd.stages.run_stage import run_stage
 
 
@@ -66,12 +68,17 @@ def apply_decisions(run: Path) -> Applied:
     run_stage("cluster", layout, config, step=FINAL)
     new = read_artifact(layout.final.clusters, CLUSTERS)
     after, rows = numbers_of(new["labels"], new["number"]), split_rows(images, "train")
-    table = layout.final.table
-    write_cluster_csv(table, images, rows, after, new["membership"], names=names_in(new))
+    earlier = stored(layout.final)[0]
+    added = placed_again(layout, images, new, config)
+    write_final_csv(layout.final, images, rows, new, added)
     write_undecided(layout.final, images["path"][rows], new)
+    if len(added):
+        before = np.concatenate([before, earlier["number"]])
+        after = np.concatenate([after, added["number"]])
     log = layout.decisions
     count = len(in_effect(read_decisions(log))) if log.is_file() else 0
-    return Applied(count, _words(before), _words(after), int((before != after).sum()), table)
+    moved = int((before != after).sum())
+    return Applied(count, _words(before), _words(after), moved, layout.final.table)
 
 
 def _words(numbers: np.ndarray) -> str:

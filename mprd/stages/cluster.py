@@ -24,6 +24,7 @@ from mprd.clustering.stored_tree import tree_arrays
 from mprd.clustering.tracks import TrackGroups
 from mprd.clustering.widen_eps import GraphLabels, cluster_widening_eps, operating_point
 from mprd.config import ClusterConfig, Config
+from mprd.data.added import added_paths
 from mprd.data.index import split_rows
 from mprd.decisions.decided import read_decided
 from mprd.errors import UserError
@@ -103,7 +104,8 @@ def run_cluster(
         labels, independence = _reliable(source, labels, used, lineage, previous_clusters)
     near = counted_pairs(source.distance, source.radius, used)
     base, tree = labels[tracks.group], source.tree if used.method == "linkage" else None
-    decided = None if paths is None else read_decided(given, log, paths, tracks)
+    added = [] if log is None else added_paths(FinalLayout(out.parent))
+    decided = None if paths is None else read_decided(given, log, paths, tracks, added)
     if decided is not None and used.method == "linkage":
         labels, tree = decided.linked(source.distance, used)
     elif decided is not None:
@@ -125,7 +127,7 @@ def run_cluster(
         {
             "labels": labels,
             "sizes": sizes,
-            **known_as(labels, base, decided, earlier, paths, FinalLayout(out.parent).table),
+            **known_as(labels, base, decided, earlier, paths, FinalLayout(out.parent)),
             "membership": trust[tracks.group],
             **({} if tree is None else tree_arrays(tree)),
         },

@@ -7,10 +7,36 @@ import pandas as pd
 
 from mprd.artifacts import Artifact, atomic
 from mprd.clustering.membership import doubt_rank
+from mprd.clustering.numbering import numbers_of
+from mprd.data.added import Added
 from mprd.data.index import name_cameras, name_identities
 from mprd.errors import say
 from mprd.pipeline.layout import FinalLayout, log_prefix
 from mprd.stages.earlier_tables import earlier_table, keep_replaced
+
+
+def write_final_csv(
+    end: FinalLayout,
+    index: Artifact,
+    rows: np.ndarray,
+    clusters: Artifact,
+    added: Added,
+    *,
+    keep: bool = False,
+) -> None:
+    """Write `final/clusters.csv`: the images of a run, and behind them those that were added.
+
+    Args:
+        end: layout of the final clusters.
+        index: `index.h5`.
+        rows: int (N,), of the training images in the index.
+        clusters: `clusters.h5`.
+        added: images that were added.
+        keep: a table that is replaced stays, see `keep_replaced`.
+    """
+    numbers, names = numbers_of(clusters["labels"], clusters["number"]), names_in(clusters)
+    trust = clusters["membership"]
+    write_cluster_csv(end.table, index, rows, numbers, trust, names=names, keep=keep, added=added)
 
 
 def write_cluster_csv(
@@ -24,6 +50,7 @@ def write_cluster_csv(
     lock: bool = True,
     keep: bool = False,
     probability: np.ndarray | None = None,
+    added: Added | None = None,
 ) -> None:
     """Write path, cluster, doubt and camera of images.
 
@@ -40,22 +67,30 @@ def write_cluster_csv(
         lock: see `atomic`.
         keep: a table that is replaced stays, see `keep_replaced`.
         probability: float32 (N,), by an audit, NaN for outliers; None: no audit, and no column.
+        added: images behind them that were added to the run, marked by 1 in the column `added`;
+            None: there is no such column.
     """
-    doubt = pd.Series(doubt_rank(membership, numbers), dtype="Int64")
     table = pd.DataFrame(
-        {
-            "path": index["path"][rows],
-            "cluster": numbers,
-            "doubt": doubt.mask(numbers < 0),
-            "camera": name_cameras(index, rows),
-        }
+        {"path": index["path"][rows], "cluster": numbers, "camera": name_cameras(index, rows)}
     )
+    table["name"] = "" if names is None else names
+    table["identity"] = name_identities(index, rows)
+    table["added"] = 0
+    if added is not None and len(added):
+        more = {"path": added.paths, "cluster": added["number"], "camera": added["camera"]}
+        more |= {"name": added["name"], "identity": "", "added": 1}
+        table = pd.concat([table, pd.DataFrame(more)], ignore_index=True)
+        membership = np.concatenate([membership, added["membership"]])
+    else:
+        table = table.drop(columns="added")
+    numbers = table["cluster"].to_numpy()
+    doubt = pd.Series(doubt_rank(membership, numbers), dtype="Int64")
+    table.insert(2, "doubt", doubt.mask(numbers < 0))
     if probability is not None:
         table.insert(3, "probability", probability)
-    if names is not None and (names != "").any():
-        table["name"] = names
-    if (index["identity"][rows] >= 0).any():
-        table["identity"] = name_identities(index, rows)
+    for column in ("name", "identity"):
+        if (table[column] == "").all():
+            table = table.drop(columns=column)
     with atomic(out, lock=lock) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
         if keep and keep_replaced(out, temporary):

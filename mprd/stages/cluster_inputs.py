@@ -8,14 +8,14 @@ import numpy as np
 
 from mprd.clustering.decided import names_of
 from mprd.clustering.numbering import keep_numbers, numbers_of
+from mprd.data.added import next_number
 from mprd.decisions.decided import Decided
-from mprd.errors import UserError, say
+from mprd.decisions.seen import numbers_if_sound, read_numbers
+from mprd.errors import say
 from mprd.pipeline.layout import FinalLayout
 
 if TYPE_CHECKING:  # slow to load, and most runs have no earlier numbers
     import pandas as pd
-
-_LARGEST = 10**9  # number of a cluster, so that new ones behind it fit into the file
 
 
 def known_as(
@@ -24,7 +24,7 @@ def known_as(
     decided: Decided | None,
     earlier: "EarlierNumbers | None",
     paths: np.ndarray | None,
-    table: Path,
+    end: FinalLayout,
 ) -> dict[str, np.ndarray]:
     """Return `number` and `name` of each cluster, int32 (K,) and object (K,), as far as known.
 
@@ -36,17 +36,20 @@ def known_as(
         decided: decisions; None: there are none.
         earlier: numbers that the clusters had before, or None.
         paths: of the images; None: there is neither.
-        table: `clusters.csv` of the run, if it is there: the numbers that a person has seen.
+        end: its `clusters.csv`, if it is there, has the numbers that a person has seen.
     """
+    following = next_number(end)
     if decided is None or paths is None:
-        number = _numbers(labels, earlier, paths)
+        number = _numbers(labels, earlier, paths, following)
         if earlier is not None:
             earlier.tell(number)
         return {"number": number}
-    first = numbers_of(base, _numbers(base, earlier, paths))
-    shown = _numbers_if_sound(table)
-    last = first if shown is None else shown.reindex(paths, fill_value=-1).to_numpy()
-    number = decided.numbers(labels, first, last)
+    first = numbers_of(base, _numbers(base, earlier, paths, following))
+    shown = numbers_if_sound(end.table)
+    last = dict(zip(map(str, paths), first.tolist(), strict=True))
+    if shown is not None:
+        last = dict(zip(shown.index, shown.tolist(), strict=True))
+    number = decided.numbers(labels, first, last, following)
     if earlier is not None:
         earlier.tell(number)
     found = {"number": number, "undecided": first.astype(np.int32)}
@@ -66,12 +69,13 @@ class EarlierNumbers:
     table: Path
     known: "pd.Series"
 
-    def of(self, labels: np.ndarray, paths: np.ndarray) -> np.ndarray:
+    def of(self, labels: np.ndarray, paths: np.ndarray, following: int) -> np.ndarray:
         """Return what people call each cluster.
 
         Args:
             labels: int32 (N,), -1 outlier.
             paths: of the images.
+            following: least number of a new cluster.
 
         Returns:
             int32 (K,).
@@ -79,7 +83,7 @@ class EarlierNumbers:
         before = self.known.reindex(paths, fill_value=-1).to_numpy()
         if not self.known.index.isin(paths).any():
             say(f"Warning: {self.table} names none of these images; all numbers are new.")
-        return keep_numbers(labels, before, int(self.known.max()) + 1)
+        return keep_numbers(labels, before, max(following, int(self.known.max()) + 1))
 
     def tell(self, numbers: np.ndarray) -> None:
         """Print how many clusters keep their numbers.
@@ -107,46 +111,17 @@ def earlier_numbers(named: Path | None, end: FinalLayout) -> EarlierNumbers | No
     if named is not None:
         return EarlierNumbers(named, read_numbers(named))
     replaced = end.undecided if end.undecided.is_file() else end.table
-    known = _numbers_if_sound(replaced)
+    known = numbers_if_sound(replaced)
     return None if known is None else EarlierNumbers(replaced, known)
 
 
 def _numbers(
-    labels: np.ndarray, earlier: EarlierNumbers | None, paths: np.ndarray | None
+    labels: np.ndarray,
+    earlier: EarlierNumbers | None,
+    paths: np.ndarray | None,
+    following: int,
 ) -> np.ndarray:
     """Return what people call each cluster, int32 (K,): as before, else its label."""
     if earlier is None or paths is None:
         return np.arange(int(labels.max(initial=-1)) + 1, dtype=np.int32)
-    return earlier.of(labels, paths)
-
-
-def _numbers_if_sound(table: Path) -> "pd.Series | None":
-    """Return the numbers of a table that the run replaces; None: it is missing, or no table."""
-    if not table.is_file():
-        return None
-    try:
-        return read_numbers(table)
-    except UserError as error:
-        say(f"Warning: the clusters get new numbers. {error}")
-        return None
-
-
-def read_numbers(table: Path) -> "pd.Series":
-    """Return the number of the cluster of each image of a `clusters.csv`, by path.
-
-    Raises:
-        UserError: no such table.
-    """
-    import pandas as pd
-
-    from mprd.decisions.answers import read_csv
-
-    known = read_csv(table, ("path", "cluster"))
-    number = pd.to_numeric(known["cluster"], errors="coerce")
-    sound = (number % 1 == 0) & number.between(-1, _LARGEST)
-    if not len(known) or not sound.all() or known["path"].duplicated().any():
-        raise UserError(
-            f"{table} must give each path one whole number as its cluster, -1 to {_LARGEST:,}. "
-            "Name the final/clusters.csv of an earlier run in export.numbers."
-        )
-    return pd.Series(number.to_numpy(np.int64), index=pd.Index(known["path"]))
+    return earlier.of(labels, paths, following)

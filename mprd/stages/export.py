@@ -7,16 +7,16 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mprd.artifacts import CLUSTERS, FEATURES, INDEX, SPLITS, Artifact, write_artifact
-from mprd.clustering.numbering import numbers_of
 from mprd.config import Config
 from mprd.data.index import camera_names, split_rows
 from mprd.inference.feature_files import index_features
 from mprd.models.weights import add_card, read_architecture
 from mprd.pipeline.files import require_given
-from mprd.pipeline.layout import FinalLayout
+from mprd.pipeline.layout import FinalLayout, RunLayout
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.cluster_csv import names_in, write_cluster_csv, write_undecided
+from mprd.stages.added_images import placed_again
+from mprd.stages.cluster_csv import write_final_csv, write_undecided
 from mprd.stages.exclusive import exclusive
 from mprd.stages.network_inputs import embed_images
 from mprd.system import group
@@ -81,9 +81,8 @@ def run_export(
     )
     if model is not None:
         add_card(model, end.model, _card(model, images, found))
-    numbers = numbers_of(found["labels"], found["number"])
-    names, trust = names_in(found), found["membership"]
-    write_cluster_csv(end.table, images, train["row"], numbers, trust, names=names, keep=True)
+    added = placed_again(RunLayout(out.parent), images, found, config)
+    write_final_csv(end, images, train["row"], found, added, keep=True)
     write_undecided(end, images["path"][train["row"]], found)
 
 

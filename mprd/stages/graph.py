@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -10,17 +9,15 @@ from mprd.artifacts import FEATURES, GRAPH, INDEX, write_artifact
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config
 from mprd.errors import UserError
-from mprd.graph.approximate import approximate_knn
 from mprd.graph.cameras import align_cameras
 from mprd.graph.jaccard import jaccard_distance
-from mprd.graph.neighbors import knn
+from mprd.graph.nearest import nearest
 from mprd.graph.reciprocal import list_length
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
 from mprd.system.gpu import gpu_number
-from mprd.system.ram import MIB
 from mprd.system.threads import worker_count
 
 
@@ -71,7 +68,7 @@ def run_graph(
         if len(vectors) < 2:
             raise UserError(f"All images of {index} are of one track; a graph needs two tracks.")
     width = min(len(vectors), list_length(settings.k1, settings.k2))
-    similarities, neighbors, recall = _neighbors(vectors, width, config, threads)
+    similarities, neighbors, recall = nearest(vectors, width, config, threads)
     distance = jaccard_distance(
         vectors, neighbors, settings.k1, settings.k2, settings.eps_max, threads
     )
@@ -98,21 +95,6 @@ def _loads_torch(config: Config) -> bool:
     backend = config.graph.backend
     on_gpu = backend == "auto" and gpu_number(config.device) is not None
     return backend == "torch" or on_gpu or "torch" in sys.modules
-
-
-def _neighbors(
-    vectors: np.ndarray, width: int, config: Config, threads: int | None
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return similarities, neighbours, and the share of the true neighbours among them."""
-    settings = config.graph
-    where: dict[str, Any] = {"device": config.device, "threads": threads}
-    if settings.backend == "ivf":
-        found = approximate_knn(vectors, width, min_recall=settings.min_recall, **where)
-        print(f"recall@{width} {found[2]:.3f}, measured on a sample of the images")
-        return found
-    memory = settings.search_memory_mb * MIB
-    exact = knn(vectors, width, settings.backend, memory=memory, **where)
-    return *exact, 1.0
 
 
 def _known(cameras: np.ndarray, index: Path) -> np.ndarray:

@@ -18,6 +18,7 @@ from mprd.clustering.numbering import keep_numbers, numbers_of
 from mprd.clustering.stored_tree import stored_tree
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import load_config
+from mprd.data.added import added_paths
 from mprd.data.index import split_rows
 from mprd.decisions.decided import read_decided
 from mprd.errors import UserError
@@ -75,7 +76,13 @@ def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None)
     tracks = TrackGroups.of_tracks(images["track"][rows])
     labels = tree.cut(threshold, settings.min_size)[tracks.first]
     distance = run_distance(found, layout, config, tracks)
-    decided = read_decided(settings.constraints, layout.decisions, images["path"][rows], tracks)
+    decided = read_decided(
+        settings.constraints,
+        layout.decisions,
+        images["path"][rows],
+        tracks,
+        added_paths(layout.final),
+    )
     names = None
     if decided is not None:
         there = settings.model_copy(update={"threshold": threshold})

@@ -93,6 +93,9 @@ def test_names_follow_the_images():
         (("move", "a", "f"), [2, 0, 0, 1, 1, 2]),
         (("confirm", "abc"), [0, 0, 0, 1, 1, -1]),
         (("merge", "a", "?"), [0, 0, 0, 1, 1, -1]),
+        (("new", "f"), [0, 0, 0, 1, 1, 2]),
+        (("new", "af", "de"), [2, 0, 0, 1, 1, 2]),
+        (("new", "f", "?"), [0, 0, 0, 1, 1, 2]),
     ],
 )
 def test_edits_show_at_once(said, expected):
@@ -100,6 +103,28 @@ def test_edits_show_at_once(said, expected):
     found = edited(np.array([0, 0, 0, 1, 1, -1]), rows, log(said))
     assert found.tolist() == expected
     assert edited(found, rows, log(said)).tolist() == expected, "what holds changes nothing"
+
+
+def test_somebody_new_belongs_to_nobody():
+    said = log(("rename", "abc", "", "Anna"), ("merge", "abc", "d"), ("new", "bf", "acd"))
+    found = facts_of(said)
+    assert sorted(map(sorted, found.groups())) == [["a", "c", "d"], ["b", "f"]]
+    assert found.names == {"a": "Anna", "c": "Anna"}
+    assert found.confirmed == {"b", "f"}
+    (apart,) = found.apart
+    assert {apart.first, apart.second} & set("bf")
+    assert found.contradictions == []
+    assert facts_of(log(("new", "f"), ("new", "b"))).apart == [], "nobody was named"
+    words = said[2].words()
+    assert words == "entry 3: b, f is a new individual, not a, c and 1 more"
+    assert log(("new", "f"))[0].words() == "entry 1: f is a new individual, not anyone known"
+    # Another one takes an image of it back; a number that was never given is taken.
+    said = log(("new", "bf", "ac"), ("move", "f", "d"))
+    rows = {path: n for n, path in enumerate("abcdef")}
+    found = edited(np.array([0, 0, 0, 1, 1, -1]), rows, said, following=9)
+    assert found.tolist() == [0, 9, 0, 1, 1, 1]
+    assert edited(found, rows, said, following=10).tolist() == found.tolist()
+    assert facts_of(log(("same", "a", "b"), ("new", "b", "ac"))).contradictions
 
 
 def test_edits_of_edits_change_nothing():

@@ -16,7 +16,7 @@ from mprd.data.index import camera_names, split_rows
 from mprd.evidence.fusion import correction
 from mprd.evidence.transitions import learn_transitions
 from mprd.evidence.travel import stored_transitions
-from mprd.inference.assign import Clusters
+from mprd.inference.known_clusters import Clusters
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.location import data_location
 from mprd.stages.run_stage import run_stage

@@ -30,7 +30,7 @@ from mprd.data.image_paths import image_paths
 from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.gcn.calibration import at_prior, estimate_prior
-from mprd.inference.assign import Clusters
+from mprd.inference.known_clusters import Clusters
 from mprd.inference.threshold import suggest_threshold
 
 

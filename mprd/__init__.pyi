@@ -30,6 +30,8 @@ from .graph.neighbors import knn as knn
 from .inference.embedder import Embedder as Embedder
 from .inference.embedder import load_model as load_model
 from .inference.search import search as search
+from .inference.sightings import Sightings as Sightings
+from .inference.sightings import sightings as sightings
 from .retrieval.evaluation import Evaluation as Evaluation
 from .retrieval.evaluation import evaluate as evaluate
 from .retrieval.reranking import rerank as rerank

@@ -18,7 +18,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 # Each adds its commands, in this order.
 from mprd.cli import run, own, judge, decisions, browse, add, exchange  # isort: skip # noqa: F401
-from mprd.cli import look, use, features, tools, stages  # isort: skip # noqa: F401
+from mprd.cli import look, use, search, features, tools, stages  # isort: skip # noqa: F401
 from mprd.cli.app import app
 from mprd.cli.interrupts import Stopped, listening
 from mprd.errors import UserError, lack_of_memory, obstacle, say

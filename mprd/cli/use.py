@@ -9,47 +9,18 @@ from typing import Annotated
 import typer
 
 from mprd.cli.app import USE_PANEL, DeviceOption, OwnDeviceOption, PluginOption, app
-from mprd.data.leaving_out import OPTION, advise
+from mprd.cli.images import (
+    FeaturesOption,
+    Images,
+    JsonOption,
+    ManifestOption,
+    ModelFile,
+    SkipOption,
+    SomeImages,
+    TimesOption,
+    require_model,
+)
 from mprd.errors import UserError, say, visible
-
-ModelFile = Annotated[Path, typer.Option("--model", help="model.safetensors of a run.")]
-Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
-SomeImages = Annotated[
-    list[Path] | None, typer.Argument(help="Image files, or folders. Optional with --features.")
-]
-FeaturesOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--features",
-        help="Features of the images by another network, in place of a model: .npy, .safetensors "
-        "or HDF5, rows by path or in the order of the images.",
-    ),
-]
-
-
-def _advise(skip: bool) -> bool:
-    """Let messages about damaged images name this option."""
-    advise(OPTION)
-    return skip
-
-
-SkipOption = Annotated[
-    bool,
-    typer.Option(OPTION, callback=_advise, help="Leave out damaged images and name each of them."),
-]
-TimesOption = Annotated[
-    bool,
-    typer.Option(
-        "--times",
-        help="Let times speak, too, as the run has learnt them (use_time). Time and camera of an "
-        "image: by data.time and data.camera of the run, or --manifest.",
-    ),
-]
-ManifestOption = Annotated[
-    Path | None,
-    typer.Option(help="With --times: CSV or Parquet with path, camera, time or frame of images."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command(rich_help_panel=USE_PANEL)
@@ -99,77 +70,6 @@ def onnx(
 
     height, width, dim = export_onnx(model, out)
     say(f"{out}: images uint8 (batch, {height}, {width}, 3) -> embeddings float32 (batch, {dim})")
-
-
-@app.command(rich_help_panel=USE_PANEL)
-def search(
-    gallery: Annotated[
-        Path, typer.Option(help="Folder of images, .h5 of `mprd embed`, or embeddings.h5 of a run.")
-    ],
-    queries: SomeImages = None,
-    model: Annotated[Path | None, typer.Option(help="model.safetensors of a run.")] = None,
-    k: Annotated[int, typer.Option("--top", "-k", min=1, help="Matches per query.")] = 10,
-    at_least: Annotated[
-        float,
-        typer.Option(
-            min=-1, max=1, help="Hide matches below this similarity; see `mprd threshold`."
-        ),
-    ] = -1.0,
-    as_json: JsonOption = False,
-    html: Annotated[Path | None, typer.Option(help="HTML page with pictures to write.")] = None,
-    times: TimesOption = False,
-    manifest: ManifestOption = None,
-    skip_unreadable: SkipOption = False,
-    features: FeaturesOption = None,
-    device: DeviceOption = "auto",
-    plugin: PluginOption = None,
-) -> None:
-    """Find the gallery images that are most similar to each query.
-
-    This compares plain embeddings, as the evaluation does. `mprd assign` first removes what the
-    images of a camera share, as the clustering of the run does.
-
-    With --times, similarities are corrected by what the times of query and match say. A query
-    without a time, or of a camera that the run does not know, is compared by appearance only. The
-    model must lie in the folder of its run.
-
-    Example: mprd search q.jpg --model M.safetensors --gallery crops/ --html found.html
-    """
-    from mprd.artifacts import atomic
-    from mprd.inference.find import find_images
-
-    _require_times(manifest, times)
-    _require_model(features, skip_unreadable)
-    result = find_images(
-        model,
-        queries or [],
-        gallery,
-        k,
-        times=times,
-        manifest=manifest,
-        skip_unreadable=skip_unreadable,
-        features=features,
-        device=device,
-    )
-    if html is not None:
-        from mprd.report.page.search_page import search_page
-
-        if features is not None and not all(map(Path.is_file, result.queries + result.gallery)):
-            raise UserError("--html shows the images: name those of --features, too.")
-        shown = result.queries, result.gallery, result.similarity, result.index
-        with atomic(html, lock=False) as temporary:
-            temporary.write_text(search_page(*shown, at_least, timed=times), encoding="utf-8")
-    found = result.matches(at_least)
-    if as_json:
-        print(json.dumps(found, indent=2))
-        return
-    for query, matches in found.items():
-        say(query)
-        if not matches:
-            say(f"  no match of {at_least:g} or more")
-        for match in matches:
-            said = f"{match['evidence']:+.1f}  " if times else ""
-            say(f"  {match['similarity']:.3f}  {said}{match['path']}")
 
 
 @app.command(rich_help_panel=USE_PANEL)
@@ -247,7 +147,7 @@ def assign(
     from mprd.inference.assign import assign_images
 
     _require_times(manifest, times)
-    _require_model(features, skip_unreadable)
+    require_model(features, skip_unreadable)
     table = assign_images(
         run,
         images or [],
@@ -275,8 +175,3 @@ def _visible_text(value: object) -> object:
 def _require_times(manifest: Path | None, times: bool) -> None:
     if manifest is not None and not times:
         raise UserError("--manifest says when and where images were taken: add --times.")
-
-
-def _require_model(features: Path | None, skip_unreadable: bool) -> None:
-    if features is not None and skip_unreadable:
-        raise UserError("--features reads no image: leave --skip-unreadable out.")

@@ -86,3 +86,16 @@ def name_cameras(index: Artifact, rows: np.ndarray) -> np.ndarray:
         rows: int (n,).
     """
     return np.array([*camera_names(index), ""], dtype=object)[index["camera"][rows]]
+
+
+def name_tracks(index: Artifact, rows: np.ndarray) -> np.ndarray:
+    """Return the track of some rows of an `index.h5` by name, "" where unknown.
+
+    Args:
+        index: with the arrays `track` and `track_names`.
+        rows: int (n,).
+    """
+    track = index["track"][rows]
+    if len(index["track_names"]) <= track.max(initial=-1):
+        raise UserError(f"{index.path} does not name its tracks. {_AGAIN}")
+    return np.array([*index["track_names"], ""], dtype=object)[track]

@@ -8,6 +8,7 @@ import numpy as np
 
 _YEAR = 365.25 * 86_400  # seconds
 _DATES = 10 * _YEAR  # seconds above this are dates, not times since some start
+_FAR = 2e11  # and from here on, no dates that Python knows
 _FEW = 5  # images of a camera that may well be of one moment
 
 
@@ -84,9 +85,23 @@ def time_notes(
     ]
 
 
+def is_date(time: np.ndarray) -> np.ndarray:
+    """Return which times in seconds count from 1970, bool; the others count from any start."""
+    return (time > _DATES) & (time < _FAR)
+
+
+def iso_time(time: float, unit: str) -> str:
+    """Return a time for programs: `YYYY-MM-DDThh:mm:ssZ`, else the number; "" unknown."""
+    if time != time:
+        return ""
+    if unit == "seconds" and is_date(np.array(time)):
+        return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{time:.10g}"
+
+
 def time_words(time: float, unit: str) -> str:
     """Return a time for people: a date where it counts from 1970, else a number with its unit."""
-    if unit == "seconds" and _DATES < time < 2e11:
+    if unit == "seconds" and is_date(np.array(time)):
         return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S")
     number = f"{time:,.2f}".rstrip("0").rstrip(".")
     return f"frame {number}" if unit == "frames" else f"{number} s"

@@ -1,6 +1,5 @@
 """The final clusters of a run as identities, as other programs name them."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,11 @@ from mprd.clustering.numbering import numbers_of
 from mprd.config import load_config
 from mprd.data.images import indexed_images
 from mprd.data.index import name_cameras, split_rows
-from mprd.data.times import time_words
+from mprd.data.times import iso_time
 from mprd.decisions.facts import facts_of
 from mprd.decisions.log import read_decisions
 from mprd.decisions.reading import decisions_on, time_made
 from mprd.pipeline.finished import finished_run
-
-_DATE = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)")
 
 
 class Sighting(NamedTuple):
@@ -125,7 +122,5 @@ def identified(folder: Path) -> Identified:
 
 
 def _moment(time: float, unit: str) -> str:
-    if time != time:
-        return ""
-    found = _DATE.fullmatch(time_words(time, unit))
-    return f"{found[1]}T{found[2]}Z" if found else ""
+    found = iso_time(time, unit)
+    return found if found.endswith("Z") else ""

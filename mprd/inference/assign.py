@@ -10,13 +10,14 @@ from mprd.artifacts import CLUSTERS, FEATURES, INDEX, read_artifact
 from mprd.clustering.numbering import numbers_of
 from mprd.config import load_config
 from mprd.data.image_paths import named_images
-from mprd.data.index import camera_names, split_rows, trained_cameras
+from mprd.data.index import camera_names, split_rows
 from mprd.errors import UserError
 from mprd.inference.embedder import load_model
 from mprd.inference.given_features import given_images, require_length
 from mprd.inference.known_clusters import Clusters, aligned, mean_evidence
 from mprd.inference.no_model import no_model
-from mprd.inference.run_times import RunTimes, Sightings, camera_in_path
+from mprd.inference.run_times import RunTimes
+from mprd.inference.sightings import RunSightings, Sightings, camera_in_path, index_sightings
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.registry import load_plugins
 
@@ -45,7 +46,7 @@ def assign_images(
         images: files or folders; with features there may be none.
         skip_unreadable: leave out what cannot be decoded, with a note.
         times: let times speak, too; how many images have one is told on standard error.
-        manifest: with times: see `RunTimes`.
+        manifest: with times: see `RunSightings`.
         features: file with features of the new images, for a run with `data.features`; without
             images its paths name them.
         device: where images are embedded: auto, cpu, cuda or cuda:N; None: as the run says.
@@ -56,12 +57,13 @@ def assign_images(
         cluster's images; 0: none).
 
     Raises:
-        UserError: the run is not finished, or an image cannot be read; with times, as `RunTimes`.
+        UserError: the run is not finished, or an image cannot be read; with times, as `RunTimes`
+            and `RunSightings`.
     """
     layout = finished_run(run)
     config = load_config(layout.config)
     load_plugins(config)
-    learnt = RunTimes(layout, manifest) if times else None
+    learnt = RunTimes(layout) if times else None
     index = read_artifact(layout.index, INDEX)
     rows = split_rows(index, "train")
     known = index["camera"][rows]
@@ -85,10 +87,8 @@ def assign_images(
         found = [camera_in_path(name, config.data.camera) for _, name in named]
         camera = np.array([names.index(name) if name in names else -1 for name in found], np.int64)
     else:
-        new = learnt.sightings(named)
+        new, old = RunSightings(layout, manifest).of(named), index_sightings(index, rows)
         camera = new.cameras
-        members = known.astype(np.int64)
-        old = Sightings(index["time"][rows], members, trained_cameras(index, members))
         learnt.say(new, old, "images", "images of the run")
         evidence = mean_evidence(learnt, new, old, clusters["labels"])
     if config.data.features is None:

@@ -84,13 +84,16 @@ class Embedder:
             blocks.append(self._embed_batch(embed, pixels))
         return np.concatenate(blocks) if blocks else np.empty((0, self.dim), np.float32)
 
-    def search(self, query: Images, gallery: Images, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, query: Images, gallery: Images, k: int = 10, *, among: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the k gallery images most similar to each query image.
 
         Args:
             query: images as for `embed`, or their features, float32 (Q, D).
             gallery: likewise; embed a gallery once and give its features to search it often.
             k: matches per query.
+            among: bool (G,), gallery images to search among; None: all.
 
         Returns:
             Similarity (cosine) float32 (Q, k) and gallery row int64 (Q, k), best first.
@@ -98,7 +101,7 @@ class Embedder:
         Raises:
             UserError: a path cannot be read as an image.
         """
-        return search(self._features(query), self._features(gallery), k)
+        return search(self._features(query), self._features(gallery), k, among=among)
 
     def _features(self, images: Images) -> np.ndarray:
         """Return features as they are, images embedded."""

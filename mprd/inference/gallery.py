@@ -43,7 +43,15 @@ def make_gallery(
     Raises:
         UserError: an image or folder is missing or cannot be read.
     """
-    named = named_images(images, skip_unreadable=skip_unreadable)
+    return embedded_gallery(model, named_images(images, skip_unreadable=skip_unreadable))
+
+
+def embedded_gallery(model: Embedder, named: Sequence[tuple[Path, Path]]) -> Gallery:
+    """Embed images of `named_images`.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
     paths = [path.resolve() for path, _ in named]
     return Gallery(model.embed(paths), paths, [name for _, name in named])
 

@@ -4,6 +4,7 @@ A path may hold wildcards: `RunLayout(Path("results/{run}")).epoch("{epoch}").cl
 Snakemake rule writes.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from mprd.errors import EPOCHS, FINAL, UserError, why_no_folder
@@ -222,17 +223,23 @@ def _lines(folder: Folder) -> list[tuple[Path, str]]:
     return [(folder.folder / file.name, file.holds) for file in folder.declared()]
 
 
+def runs_above(file: Path) -> Iterator[RunLayout]:
+    """Yield the layouts of the runs that a file lies in, the nearest first."""
+    for folder in file.absolute().parents:
+        if RunLayout(folder).config.is_file():
+            yield RunLayout(folder)
+
+
 def run_around(file: Path) -> RunLayout:
     """Return the layout of the run that a file lies in.
 
     Raises:
         UserError: it lies in none.
     """
-    for folder in file.absolute().parents:
-        if RunLayout(folder).config.is_file():
-            return RunLayout(folder)
+    for run in runs_above(file):
+        return run
     raise UserError(
-        f"{file} lies in no folder of a run, which tells what was learnt of times. Name the "
+        f"{file} lies in no folder of a run, which knows cameras and times. Name the "
         "final/model.safetensors of a run, or with --features its final/embeddings.h5."
     )
 

@@ -144,7 +144,7 @@ def test_dates(judged_run, monkeypatch, tmp_path):
     from mprd.exchange import identified as module
     from mprd.exchange.tables import write_camtrap, write_wildbook
 
-    monkeypatch.setattr(module, "time_words", lambda time, unit: "2024-03-05 07:08:09")
+    monkeypatch.setattr(module, "iso_time", lambda time, unit: "2024-03-05T07:08:09Z")
     found = identified(judged_run.folder)
     write_wildbook(found, tmp_path)
     row = table(tmp_path / "wildbook.csv")[0]

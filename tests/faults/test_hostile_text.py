@@ -23,6 +23,8 @@ from mprd.clustering.numbering import numbers_of
 from mprd.config import merge, validate
 from mprd.data.index import split_rows
 from mprd.errors import UserError, say, visible
+from mprd.inference.find import Found
+from mprd.inference.sightings import Sightings
 from mprd.pipeline.layout import RunLayout
 from mprd.report.page.search_page import search_page
 from mprd.report.plain import plain
@@ -184,7 +186,10 @@ def test_a_listing_and_a_search_page(tmp_path, capsys, name):
     caught = capsys.readouterr()
     assert visible(ATTACKS[name]) in caught.out
     assert not hidden(caught.out + caught.err)
-    page = search_page([image], [image], np.ones((1, 1)), np.zeros((1, 1), int))
+    one = np.full(1, np.nan), np.zeros(1, int), np.zeros(1, int)
+    seen = Sightings(*one, [ATTACKS[name]], [ATTACKS[name]], "")
+    near = np.ones((1, 1)), np.zeros((1, 1), int)
+    page = search_page(Found([image], [image], *near, None, seen, seen))
     assert not hidden(page.replace("\t", ""))
 
 

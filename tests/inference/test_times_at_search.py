@@ -179,7 +179,7 @@ def test_a_search_is_the_best_of_corrected_similarities(walking_run, index, lear
     # Without the option nothing has changed; with it the gallery can be a run's embeddings.
     plain = json.loads(cli("search", *files, *options)[1])
     assert plain != json.loads(said)
-    assert set(plain[str(files[0])][0]) == {"path", "similarity"}
+    assert set(plain[str(files[0])][0]) == {"path", "similarity", "camera", "time", "track"}
     options[3] = walking_run.final.embeddings
     code, every, err = cli("search", *files, *options, "--times")
     assert (code, f"of {len(index['path'])} gallery images" in err) == (0, True)
@@ -209,11 +209,14 @@ def test_a_query_without_time_or_of_an_unknown_camera(walking_run, index, cli, t
         assert all(m["evidence"] == 0 for m in timed[str(file)]) == (number > 0)
     assert "used for 0 of 3 queries" in cli("search", *options, "--times")[2]
     for more, message in (
-        (given, "add --times"),
-        (["--times", "--manifest", tmp_path / "s.csv"], "are seconds, those of the run frames"),
+        (["assign", *files, "--run", walking_run.folder, *given], "add --times"),
+        (
+            ["search", *options, "--times", "--manifest", tmp_path / "s.csv"],
+            "are seconds, those of the run frames",
+        ),
     ):
         (tmp_path / "s.csv").write_text("path,time\n0.png,12\n")
-        code, _, err = cli("search", *options, *more)
+        code, _, err = cli(*more)
         assert (code, message in err) == (2, True), err
 
 

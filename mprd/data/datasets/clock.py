@@ -52,6 +52,15 @@ def by_format(text: str, form: str) -> float:
     return _since(when, _EPOCH if _YEARS.search(form) else _FIRST)
 
 
+def moment(text: str) -> float:
+    """Return seconds since the beginning of 1970 of a date in ISO 8601; UTC without a zone.
+
+    Raises:
+        ValueError: it is no such date.
+    """
+    return _since(datetime.fromisoformat(text), _EPOCH)
+
+
 def column(cells: Iterable[tuple[int, str]], where: str) -> list[float]:
     """Return the times of a column, all in seconds; an empty cell is NaN.
 

@@ -91,6 +91,11 @@ def time_in_path(path: str, pattern: str, form: str) -> float:
     return math.nan if text is None else _time(text, form, path)
 
 
+def track_in_path(path: str, pattern: str) -> str:
+    """Return the name of the track that a pattern finds in a path, "" if it fits nowhere."""
+    return _text(re.search(pattern, path)) or ""
+
+
 def with_tracks(listing: Listing, pattern: str) -> Listing:
     """Return a listing with the tracks that a pattern finds in the paths.
 

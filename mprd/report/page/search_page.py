@@ -1,11 +1,11 @@
 """The result of a search as a page with pictures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from mprd.data.images import decode
+from mprd.inference.find import Found, facts
+from mprd.inference.sightings import Sightings
 from mprd.report.page.blocks import Picture, Section, Strip, Strips
 from mprd.report.page.render import render
 from mprd.report.page.thumbnails import picture_address
@@ -29,36 +29,49 @@ class FileThumbnails:
         return {row: picture_address(decode(self._paths[row]), height) for row in sorted(set(rows))}
 
 
-def search_page(
-    queries: Sequence[Path],
-    gallery: Sequence[Path],
-    similarity: np.ndarray,
-    index: np.ndarray,
-    at_least: float = -1.0,
-    *,
-    timed: bool = False,
-) -> str:
+def search_page(found: Found, at_least: float = -1.0) -> str:
     """Return a page with a row for each query.
 
     Args:
-        queries: Q image files.
-        gallery: G image files.
-        similarity: float (Q, k).
-        index: int (Q, k), rows of the gallery.
+        found: of `find_images`.
         at_least: less similar images are not shown.
-        timed: similarities are corrected by times.
     """
+    queries, gallery = found.queries, found.gallery
+    sides = [facts(side, n) for side, n in _images(found)]
+    names = sorted({one.get("camera", "") for one in sides} - {""})
+
+    def picture(number: int, path: Path, note: str, mark: str = "") -> Picture:
+        known = {name: value for name, value in sides[number].items() if value}
+        name = known.get("camera", "")
+        return Picture(
+            row=number,
+            camera=names.index(name) if name else -1,
+            camera_name=name,
+            title=", ".join([str(path), *(f"{fact} {value}" for fact, value in known.items())]),
+            note=" ".join([note, *([known["time"]] if "time" in known else [])]),
+            mark=mark,
+            path=str(path),
+            facts=tuple(known.items()),
+        )
+
     strips = []
     for number, query in enumerate(queries):
-        pictures = [Picture(number, -1, "", str(query), "query", "query")]
-        for near, row in zip(similarity[number], index[number].tolist(), strict=True):
+        pictures = [picture(number, query, "query", "query")]
+        matches = zip(found.similarity[number], found.index[number].tolist(), strict=True)
+        for near, row in matches:
             if near < at_least:
                 break
-            title = str(gallery[row])
-            pictures.append(Picture(len(queries) + row, -1, "", title, f"{near:.2f}"))
+            pictures.append(picture(len(queries) + row, gallery[row], f"{near:.2f}"))
         none = "" if len(pictures) > 1 else f": no match of {at_least:g} or more"
         strips.append(Strip(query.name + none, pictures))
-    corrected = ", corrected by the times of the two images" if timed else ""
+    corrected = "" if found.evidence is None else ", corrected by the times of the two images"
     text = f"Below each image: its cosine similarity to the query{corrected}."
     section = Section("results", "Results", text, (Strips("", strips),))
     return render("mprd: search", [section], FileThumbnails([*queries, *gallery]))
+
+
+def _images(found: Found) -> Iterator[tuple[Sightings | None, int]]:
+    """Yield what is known of the queries, then of the gallery."""
+    for seen, images in ((found.seen, found.queries), (found.others, found.gallery)):
+        for number in range(len(images)):
+            yield seen, number

@@ -7,10 +7,11 @@ import pandas as pd
 
 from mprd.artifacts import Artifact, atomic
 from mprd.clustering.membership import doubt_rank
+from mprd.clustering.numbering import numbers_of
 from mprd.data.index import name_cameras, name_identities
 from mprd.errors import say
 from mprd.pipeline.layout import FinalLayout, log_prefix
-from mprd.stages.earlier_tables import earlier_table, keep_replaced
+from mprd.stages.earlier_tables import derived_tables, earlier_table, keep_replaced
 
 
 def write_cluster_csv(
@@ -59,7 +60,29 @@ def write_cluster_csv(
     with atomic(out, lock=lock) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
         if keep and keep_replaced(out, temporary):
-            say(f"{log_prefix(out)}the clusters before are in {earlier_table(out, 1)}")
+            kept = earlier_table(out, 1)
+            more = ", ".join(path.name for path in derived_tables(kept))
+            also = f", and what was made of them in {more}" if more else ""
+            say(f"{log_prefix(out)}the clusters before are in {kept}{also}")
+
+
+def write_final_tables(
+    end: FinalLayout, index: Artifact, rows: np.ndarray, clusters: Artifact
+) -> None:
+    """Write `clusters.csv` of a run, and its numbers without decisions, where people made some.
+
+    A table that differs from the one it replaces leaves that as `clusters.1.csv`.
+
+    Args:
+        end: layout of the final clusters.
+        index: `index.h5`.
+        rows: int (N,), of the training images in the index.
+        clusters: `clusters.h5`.
+    """
+    numbers = numbers_of(clusters["labels"], clusters["number"])
+    names, trust = names_in(clusters), clusters["membership"]
+    write_cluster_csv(end.table, index, rows, numbers, trust, names=names, keep=True)
+    _write_undecided(end, index["path"][rows], clusters)
 
 
 def names_in(clusters: Artifact) -> np.ndarray | None:
@@ -73,7 +96,7 @@ def names_in(clusters: Artifact) -> np.ndarray | None:
     return np.append(clusters["name"].astype(object), "")[clusters["labels"]]
 
 
-def write_undecided(end: FinalLayout, paths: np.ndarray, clusters: Artifact) -> None:
+def _write_undecided(end: FinalLayout, paths: np.ndarray, clusters: Artifact) -> None:
     """Write the numbers without decisions beside the table; without decisions none are kept.
 
     Args:

@@ -7,7 +7,6 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mprd.artifacts import CLUSTERS, FEATURES, INDEX, SPLITS, Artifact, write_artifact
-from mprd.clustering.numbering import numbers_of
 from mprd.config import Config
 from mprd.data.index import camera_names, split_rows
 from mprd.inference.feature_files import index_features
@@ -16,7 +15,7 @@ from mprd.pipeline.files import require_given
 from mprd.pipeline.layout import FinalLayout
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.settings import stage_settings
-from mprd.stages.cluster_csv import names_in, write_cluster_csv, write_undecided
+from mprd.stages.cluster_csv import write_final_tables
 from mprd.stages.exclusive import exclusive
 from mprd.stages.network_inputs import embed_images
 from mprd.system import group
@@ -81,10 +80,7 @@ def run_export(
     )
     if model is not None:
         add_card(model, end.model, _card(model, images, found))
-    numbers = numbers_of(found["labels"], found["number"])
-    names, trust = names_in(found), found["membership"]
-    write_cluster_csv(end.table, images, train["row"], numbers, trust, names=names, keep=True)
-    write_undecided(end, images["path"][train["row"]], found)
+    write_final_tables(end, images, train["row"], found)
 
 
 def _made_from(lineage: Lineage, features: Artifact) -> dict[str, str]:

@@ -141,6 +141,21 @@ def is_full(error: OSError) -> bool:
     return not error.errno or _REMEDIES.get(error.errno) == _SPACE
 
 
+def many(count: int, one: str, more: str = "") -> str:
+    """Return a count with its noun.
+
+    Args:
+        count: at least 0.
+        one: the noun, or a noun and what follows it.
+        more: its plural; "": with an `s`.
+
+    Example:
+        >>> many(1, "image"), many(2000, "image"), many(0, "identity", "identities")
+        ('1 image', '2,000 images', '0 identities')
+    """
+    return f"{count:,} {one if count == 1 else more or f'{one}s'}"
+
+
 def nearest_words(word: str, known: Iterable[str], count: int = 2) -> list[str]:
     """Return the known words that are like a word, the nearest first."""
     return get_close_matches(word, list(known), n=count)

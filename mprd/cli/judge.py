@@ -97,6 +97,7 @@ def audit(
 
     Example: mprd audit results/crops
     """
+    from mprd.artifacts.places import require_writable
     from mprd.judging.audit_file import audit_words
     from mprd.judging.audit_session import audit_session
     from mprd.pipeline.layout import RunLayout
@@ -105,6 +106,8 @@ def audit(
     layout = RunLayout(run)
     session = audit_session(run, count, device, start=start)
     if session.current is not None:
+        require_writable(session.out.parent)  # before a person judges anything
+        require_writable((layout.start_table if start else layout.final.table).parent)
         _judge(session, layout, port, browser=browser)
     say(f"{run}: {audit_words(layout, start=start)}")
     table = write_audited_csv(layout, start=start)

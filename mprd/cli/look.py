@@ -107,11 +107,11 @@ def status(
 def _stale(file: Path, folder: Path) -> dict[str, str]:
     """Return the files of a run that a config makes out of date, and why."""
     from mprd.artifacts.files import file_digest
+    from mprd.cli.redo import stale_because
     from mprd.config import Run, expand_runs, load_config, read_yaml
     from mprd.data.datasets.fingerprint import data_fingerprint
     from mprd.pipeline.plan import RunPlan
     from mprd.pipeline.registry import check_names
-    from mprd.pipeline.stale import stale_files
 
     if file == _OF_THE_RUN:
         config = load_config(run_of(folder).config)
@@ -119,11 +119,11 @@ def _stale(file: Path, folder: Path) -> dict[str, str]:
         here = config.model_copy(update={"results": place.parent})
         check_names(here)
         run = Run(place.name, "", here.seed, here)
-        return stale_files(RunPlan(run, data_fingerprint, file_digest))
+        return stale_because(RunPlan(run, data_fingerprint, file_digest))
     for run in expand_runs(read_yaml(file), str(file)):
         if (run.config.results / run.name).resolve() == folder.resolve():
             check_names(run.config)
-            return stale_files(RunPlan(run, data_fingerprint, file_digest))
+            return stale_because(RunPlan(run, data_fingerprint, file_digest))
     raise UserError(
         f"{file} makes no file in {folder}: it has other runs, or another results folder (it is "
         "read as by a run started here)."

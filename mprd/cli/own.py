@@ -117,10 +117,11 @@ def _new(
 
 def _new_without_network(out: Path, found: "Survey", features: Path) -> list[str]:
     """Write a config with features of another network, and return what to say last."""
-    from mprd.inference.given_features import given_images
+    from mprd.inference.feature_files import matched_features
     from mprd.starter.recipe import write_features_config
 
-    rows, dim = given_images(features, [found.root])[1].shape
+    places = [(found.root / path).resolve() for path in found.paths]
+    rows, dim = matched_features(features, found.paths, places).shape
     write_features_config(out, found, features)
     return [
         f"features in {features}: {rows:,} images, {dim} dimensions",
@@ -147,6 +148,9 @@ def _say_found(found: "Survey") -> None:
     if found.track:
         say(f"tracks in their paths: {found.tracks:,}; check that each shows one object")
     if found.unreadable:
-        say(f"mprd will leave out unreadable images, such as '{found.unreadable[0]}'")
+        say(
+            f"{len(found.unreadable):,} of {found.looked_at:,} images looked at cannot be read, "
+            f"such as '{found.unreadable[0]}': mprd will leave out such images"
+        )
     if found.images < _FEW:
         say(f"{found.images} images are few. Below {_FEW}, expect poor clusters.")

@@ -1,7 +1,9 @@
 """What `mprd run` makes again of a run that has results, and why, before it begins."""
 
+from pathlib import Path
+
 from mprd.artifacts import INDEX, read_artifact
-from mprd.artifacts.files import file_digest
+from mprd.artifacts.files import file_digest, sha256_file
 from mprd.cli.follow import layout_of
 from mprd.config import Config, Run, load_config
 from mprd.data.datasets.fingerprint import data_fingerprint
@@ -14,7 +16,7 @@ from mprd.pipeline.plan import RunPlan
 from mprd.pipeline.provenance import CHANGED, differences, is_shared
 from mprd.pipeline.settings import stage_settings
 from mprd.pipeline.stages import STAGES
-from mprd.pipeline.stale import stale_jobs
+from mprd.pipeline.stale import stale_files, stale_jobs
 
 
 def redone(run: Run) -> list[str]:
@@ -41,6 +43,19 @@ def redone(run: Run) -> list[str]:
     ):
         lines.append(f"  the clusters keep their numbers of {plan.layout.final.table}")
     return lines
+
+
+def stale_because(plan: RunPlan) -> dict[str, str]:
+    """Return the files of a run that are there and would be made again, and why.
+
+    As `stale_files`, but what changed behind the files that runs share is named, too.
+
+    Args:
+        plan: of the run, by the config that it would go on with.
+    """
+    reasons = stale_jobs(plan)
+    causes = {job: _cause(plan, job, why) for job, why in reasons.items() if job[0] == "link"}
+    return stale_files(plan, reasons | {job: why for job, why in causes.items() if why})
 
 
 def require_same_images(run: Run) -> None:
@@ -110,10 +125,25 @@ def _cause(plan: RunPlan, job: Job, reason: str) -> str:
 
 
 def _images(layout: RunLayout, config: Config) -> str:
-    """Return how many images there are and were."""
-    listed = len(_listed(config))
-    indexed = len(read_artifact(layout.index, INDEX, ("split",))["split"])
-    return f"{CHANGED}the images: {listed:,} now, {indexed:,} in the results"
+    """Return how many images there are and were, and which came, went and changed.
+
+    Only images that are newer than the index are read.
+    """
+    listed, index = _listed(config), read_artifact(layout.index, INDEX, ("path", "sha256"))
+    known = dict(zip(index["path"].tolist(), index["sha256"].tolist(), strict=True))
+    root, made = Path(str(index.attributes["root"])), layout.index.stat().st_mtime
+    newer = [one for one in known.keys() & listed if (root / one).stat().st_mtime > made]
+    counts = {
+        # Those that were left out as unreadable are there, but in no index.
+        "added": len(listed - known.keys()) - int(index.attributes["num_skipped"]),
+        "removed": len(known.keys() - listed),
+        "changed": sum(sha256_file(root / one) != known[one] for one in newer),
+    }
+    said = [f"{count:,} {what}" for what, count in counts.items() if count > 0]
+    if not said:  # the code that indexes them is recorded in no file
+        return f"{CHANGED}the code of mprd, or the times of the images, whose contents are the same"
+    what = ", ".join(said)
+    return f"{CHANGED}the images: {len(listed):,} now, {len(known):,} in the results ({what})"
 
 
 def _listed(config: Config) -> set[str]:

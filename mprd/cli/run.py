@@ -56,6 +56,7 @@ def run(
     from mprd.cli.console import begun, failures, is_mistake, relay
     from mprd.cli.ending import last_words
     from mprd.cli.follow import following, layout_of
+    from mprd.cli.given_config import require_config
     from mprd.cli.redo import redone, require_same_images
     from mprd.config import expand_runs, merge, read_yaml
     from mprd.pipeline.location import require_other, require_plain
@@ -70,6 +71,7 @@ def run(
         without_traceback,
     )
 
+    require_config(config)
     runs = expand_runs(merge(read_yaml(config), overrides(context.args)), str(config))
     for one in runs:  # Snakemake, told to be quiet, would not say what is wrong
         check_names(one.config)

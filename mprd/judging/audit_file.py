@@ -12,7 +12,7 @@ import numpy as np
 from mprd.artifacts import CLUSTERS, Artifact, atomic, read_artifact
 from mprd.clustering.audit import AuditPairs
 from mprd.clustering.audit_estimate import AuditEstimate, Estimate, audit_estimate
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
 
 _INSIDE, _BETWEEN = "inside", "between"
@@ -180,7 +180,8 @@ def audit_words(run: RunLayout, *, start: bool = False) -> str:
         return "the audit tells nothing: too many pairs could not be told"
     return (
         f"audited: pair precision {_words(found.precision)}, recall {_words(found.recall)}, by "
-        f"{found.answers} answers (95 % intervals), clusters {rows[0].clusters}"
+        f"{many(found.answers, 'answer')} (95 % intervals), for the clusters with the digest "
+        f"{rows[0].clusters}"
     )
 
 

@@ -380,7 +380,7 @@ STAGES = (
         help="Write the clusters of the start features as a table, before anything is trained.",
         place=Place.RUN,
         reads=(_INDEX, Read("clusters", at=At.FIRST)),
-        writes=(Write("start_table"),),
+        writes=(Write("start_table", looks_back=True),),
         when=TRAINS,
     ),
     Stage(

@@ -1,19 +1,22 @@
 """Which files of a run a config would make again, and why; nothing is run for the answer."""
 
+from collections.abc import Mapping
+
 from mprd.pipeline.freshness import Job, JobFiles
 from mprd.pipeline.plan import RunPlan
 
 
-def stale_files(plan: RunPlan) -> dict[str, str]:
+def stale_files(plan: RunPlan, reasons: Mapping[Job, str] | None = None) -> dict[str, str]:
     """Return the files of a run that are there and would be made again, and why.
 
     Args:
         plan: of the run, by the config that it would go on with.
+        reasons: of the jobs that would run; None: as `stale_jobs` finds them.
     """
     jobs = plan.freshness.jobs
     return {
         str(path): why
-        for job, why in stale_jobs(plan).items()
+        for job, why in (stale_jobs(plan) if reasons is None else reasons).items()
         for path in jobs[job].writes
         if path.is_file() and plan.layout.folder in path.parents
     }

@@ -250,7 +250,7 @@ def _write(layout: RunLayout, config: Config, added: Added) -> Added:
     following = free_number(layout, clusters, stored(layout.final)[0])
     whole = Added(arrays, following, len(tracks.first))
     done = place(layout, index, clusters, whole, config)
-    write_final_csv(layout.final, index, rows, clusters, done, keep=True)
+    write_final_csv(layout.final, index, rows, clusters, done)
     return done
 
 

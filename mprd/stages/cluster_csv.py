@@ -12,19 +12,15 @@ from mprd.data.added import Added
 from mprd.data.index import name_cameras, name_identities
 from mprd.errors import say
 from mprd.pipeline.layout import FinalLayout, log_prefix
-from mprd.stages.earlier_tables import earlier_table, keep_replaced
+from mprd.stages.earlier_tables import derived_tables, earlier_table, keep_replaced
 
 
 def write_final_csv(
-    end: FinalLayout,
-    index: Artifact,
-    rows: np.ndarray,
-    clusters: Artifact,
-    added: Added,
-    *,
-    keep: bool = False,
+    end: FinalLayout, index: Artifact, rows: np.ndarray, clusters: Artifact, added: Added
 ) -> None:
     """Write `final/clusters.csv`: the images of a run, and behind them those that were added.
+
+    A table that differs from the one it replaces leaves that as `clusters.1.csv`.
 
     Args:
         end: layout of the final clusters.
@@ -32,11 +28,10 @@ def write_final_csv(
         rows: int (N,), of the training images in the index.
         clusters: `clusters.h5`.
         added: images that were added.
-        keep: a table that is replaced stays, see `keep_replaced`.
     """
     numbers, names = numbers_of(clusters["labels"], clusters["number"]), names_in(clusters)
     trust = clusters["membership"]
-    write_cluster_csv(end.table, index, rows, numbers, trust, names=names, keep=keep, added=added)
+    write_cluster_csv(end.table, index, rows, numbers, trust, names=names, keep=True, added=added)
 
 
 def write_cluster_csv(
@@ -94,7 +89,26 @@ def write_cluster_csv(
     with atomic(out, lock=lock) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
         if keep and keep_replaced(out, temporary):
-            say(f"{log_prefix(out)}the clusters before are in {earlier_table(out, 1)}")
+            kept = earlier_table(out, 1)
+            more = ", ".join(path.name for path in derived_tables(kept))
+            also = f", and what was made of them in {more}" if more else ""
+            say(f"{log_prefix(out)}the clusters before are in {kept}{also}")
+
+
+def write_final_tables(
+    end: FinalLayout, index: Artifact, rows: np.ndarray, clusters: Artifact, added: Added
+) -> None:
+    """Write `clusters.csv` of a run, and its numbers without decisions, where people made some.
+
+    Args:
+        end: layout of the final clusters.
+        index: `index.h5`.
+        rows: int (N,), of the training images in the index.
+        clusters: `clusters.h5`.
+        added: images that were added.
+    """
+    write_final_csv(end, index, rows, clusters, added)
+    _write_undecided(end, index["path"][rows], clusters)
 
 
 def names_in(clusters: Artifact) -> np.ndarray | None:
@@ -108,7 +122,7 @@ def names_in(clusters: Artifact) -> np.ndarray | None:
     return np.append(clusters["name"].astype(object), "")[clusters["labels"]]
 
 
-def write_undecided(end: FinalLayout, paths: np.ndarray, clusters: Artifact) -> None:
+def _write_undecided(end: FinalLayout, paths: np.ndarray, clusters: Artifact) -> None:
     """Write the numbers without decisions beside the table; without decisions none are kept.
 
     Args:

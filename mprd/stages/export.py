@@ -16,7 +16,7 @@ from mprd.pipeline.layout import FinalLayout, RunLayout
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.added_images import placed_again
-from mprd.stages.cluster_csv import write_final_csv, write_undecided
+from mprd.stages.cluster_csv import write_final_tables
 from mprd.stages.exclusive import exclusive
 from mprd.stages.network_inputs import embed_images
 from mprd.system import group
@@ -82,8 +82,7 @@ def run_export(
     if model is not None:
         add_card(model, end.model, _card(model, images, found))
     added = placed_again(RunLayout(out.parent), images, found, config)
-    write_final_csv(end, images, train["row"], found, added, keep=True)
-    write_undecided(end, images["path"][train["row"]], found)
+    write_final_tables(end, images, train["row"], found, added)
 
 
 def _made_from(lineage: Lineage, features: Artifact) -> dict[str, str]:

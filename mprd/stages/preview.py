@@ -28,7 +28,8 @@ def run_preview(*, index: Path, clusters: Path, out: Path, config: Config) -> No
     images = lineage.read("index", index, INDEX)
     found = lineage.read("clusters", clusters, CLUSTERS)
     numbers = numbers_of(found["labels"], found["number"])
-    write_cluster_csv(out, images, split_rows(images, "train"), numbers, found["membership"])
+    rows, trust = split_rows(images, "train"), found["membership"]
+    write_cluster_csv(out, images, rows, numbers, trust, keep=True)
     print(
         f"{out.absolute().parents[1].name}: clusters of the start features: "
         f"{len(found['sizes'])} clusters, {found.attributes['num_outliers']} outliers of "

@@ -54,7 +54,8 @@ def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None)
     Args:
         run: folder of a run with `cluster.method: linkage`.
         cut: threshold, or which way to move from the run's, see `neighboring_cut`.
-        out: CSV to write; None: beside the run's `clusters.csv`, which stays.
+        out: CSV to write; None: beside the run's `clusters.csv`, which stays. The run's own
+            one in its place stays as `clusters.1.csv`.
 
     Raises:
         UserError: another method, no final clusters, files of different runs, a threshold out of
@@ -96,7 +97,8 @@ def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None)
     name = str(cut) if isinstance(cut, Direction) else f"{cut:g}"
     out = out or layout.final.recut(name)
     named = None if names is None else np.append(names, "")[labels]
-    write_cluster_csv(out, images, rows, numbers, trust, names=named, lock=False)
+    is_own = out.resolve() == layout.final.table.resolve()
+    write_cluster_csv(out, images, rows, numbers, trust, names=named, lock=False, keep=is_own)
     return Recut(
         before=_words(found["labels"], own),
         after=_words(labels, threshold),

@@ -1,18 +1,18 @@
 """What can be seen of a folder of images without a label and without training."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mprd.data.datasets import read_dataset
-from mprd.data.datasets.base import numbered, without_unlisted
+from mprd.data.datasets.base import Listing, numbered, without_unlisted
 from mprd.data.datasets.clock import FRAMES
 from mprd.data.datasets.folder import read_crops
 from mprd.data.datasets.path_labels import second_cameras
+from mprd.data.datasets.registry import labelled
 from mprd.data.images import image_size
 from mprd.data.times import range_words, time_notes, time_ranges
 from mprd.errors import UserError, why_no_folder
@@ -28,14 +28,15 @@ class Survey:
 
     Attributes:
         root: the folder.
-        images: their number.
+        paths: of its images, sorted.
         height: median height of the files, pixels.
         width: median width.
         aspect: median of height / width.
         kinds: suffix -> number of files.
         cameras: name -> number of images, empty if none are found.
         pattern: that finds them, or None.
-        unreadable: paths among those sampled that are no images.
+        looked_at: images whose size was read.
+        unreadable: paths among these that are no images.
         times: how times are written in the paths, or None.
         ranges: the times of each camera, if any are found.
         time_notes: what looks wrong with them.
@@ -45,13 +46,14 @@ class Survey:
     """
 
     root: Path
-    images: int
+    paths: tuple[str, ...]
     height: int
     width: int
     aspect: float
     kinds: dict[str, int]
     cameras: Mapping[str, int]
     pattern: str | None
+    looked_at: int
     unreadable: tuple[str, ...]
     times: TimeShape | None = None
     ranges: tuple[str, ...] = ()
@@ -59,6 +61,11 @@ class Survey:
     track: str | None = None
     tracks: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> int:
+        """Number of images."""
+        return len(self.paths)
 
     @property
     def fewest(self) -> int:
@@ -90,7 +97,7 @@ def survey(root: Path) -> Survey:
     found = Counter() if pattern is None else camera_names(pattern, paths)
     return Survey(
         root=root,
-        images=len(paths),
+        paths=tuple(paths),
         height=int(np.median(height)),
         width=int(np.median(width)),
         aspect=float(np.median(height / width)),
@@ -102,22 +109,23 @@ def survey(root: Path) -> Survey:
             *([] if pattern is None else second_cameras(pattern, paths)),
             *camera_doubts(pattern, paths),
         ),
+        looked_at=len(spread),
         unreadable=tuple(unreadable),
-        **_moments(root, paths, pattern),
+        **_moments(listing, pattern),
     )
 
 
-def _moments(root: Path, paths: Sequence[str], camera: str | None) -> dict[str, Any]:
+def _moments(listing: Listing, camera: str | None) -> dict[str, Any]:
     """Return what a survey says of times and tracks."""
+    paths = [record.path for record in listing.records]
     times, track = guess_times(paths), guess_tracks(paths, camera)
-    listing = read_dataset(
+    listing = labelled(
         "folder",
-        root,
+        listing,
         camera,
         time=times.pattern if times else None,
         time_format=times.form if times else FRAMES,
         track=track,
-        skip_unlisted=True,
     )
     time = np.array([record.time for record in listing.records])
     cameras = np.array([record.camera for record in listing.records])

@@ -1,7 +1,10 @@
 """Images come to a folder that has results: what is done again, and people keep their numbers."""
 
+import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +73,7 @@ def test_the_clusters_of_old_people_keep_their_numbers(crops):
     shoot(crops, [f"0-{shot}" for shot in range(10)] + [f"{p}-{s}" for p in (2, 4) for s in "ab"])
     printed = run(crops)
     line = next(line for line in printed.splitlines() if "makes again" in line)
-    assert "changed: the images: 54 now, 40 in the results" in line
+    assert "changed: the images: 54 now, 40 in the results (14 added)" in line
     assert "crops: makes again index, pixels, features, graph, cluster, export, table," in line
     assert "the clusters keep their numbers of results/crops/final/clusters.csv" in printed
     assert "5 of 6 clusters keep their numbers" in printed
@@ -84,6 +87,33 @@ def test_the_clusters_of_old_people_keep_their_numbers(crops):
     assert "makes again" not in printed
     assert "Nothing to do" in printed
     assert not table.with_name("clusters.2.csv").exists()
+
+
+def test_what_became_of_the_images_is_told(crops, cli, monkeypatch):
+    monkeypatch.chdir(crops)
+
+    def why():
+        code, out, err = cli("status", "results/crops", "--stale", "crops.yaml", "--json")
+        assert code == 0, err
+        stale = json.loads(out)["stale"]
+        assert "final/clusters.csv" not in stale or len(set(stale.values())) > 1
+        return stale.get("results/crops/index.h5")
+
+    assert why() is None
+    gone, other = crops / "crops/1-0.png", crops / "crops/1-1.png"
+    content, place = other.read_bytes(), crops / "elsewhere.png"
+    gone.rename(place)
+    later = time.time() + 5
+    Image.new("RGB", (20, 40)).save(other)
+    os.utime(other, (later, later))
+    Image.new("RGB", (20, 40)).save(crops / "crops/new.png")
+    words = "changed: the images: 54 now, 54 in the results (1 added, 1 removed, 1 changed)"
+    assert why() == words
+    (crops / "crops/new.png").unlink()
+    place.rename(gone)
+    other.write_bytes(content)
+    os.utime(other, (later, later))
+    assert why().endswith("or the times of the images, whose contents are the same")
 
 
 def test_a_changed_setting_is_named(crops, monkeypatch):

@@ -1,8 +1,10 @@
 """What `mprd run` says: while it works, at its end, and when it fails."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,6 +12,7 @@ import yaml
 from mprd.cli import main
 from mprd.cli.console import begun, failures, is_mistake
 from mprd.config import merge
+from mprd.pipeline.layout import RunLayout
 from tests.stage_server import environment
 
 RUN = [sys.executable, "-m", "mprd.cli", "run"]
@@ -200,3 +203,20 @@ def test_a_run_whose_folder_is_a_file(tiny_yaml, tmp_path):
     code, _, err = run(tmp_path, tiny_yaml.name)
     assert code == 2
     assert "Cannot write into results/tiny: a file has its name" in err
+
+
+def test_a_folder_in_place_of_a_config(bare_run, tmp_path, cli, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = RunLayout(Path("results/bare"))
+    run.folder.mkdir(parents=True)
+    code, _, err = cli("run", "results/bare")
+    assert (code, "write a config with `mprd new results/bare`" in err) == (2, True), err
+    shutil.copy(bare_run.config, run.config)
+    for given in ("results/bare", "results"):
+        code, _, err = cli("run", given)
+        assert code == 2
+        assert f"{given} is a folder of results, not a config. Go on with `mprd run CONFIG`" in err
+        assert f"{run.config} lists all settings of the run." in err
+    Path("broken.yaml").write_text("{")
+    Path("mine.yaml").write_text("runs: {bare: {}}")
+    assert "Go on with `mprd run mine.yaml`. " in cli("run", "results/bare")[2]

@@ -1,6 +1,7 @@
 """`mprd audit`: pairs of a run, answers on disk, and where the result shows."""
 
 import csv
+import errno
 import re
 import shutil
 
@@ -74,6 +75,7 @@ def test_an_audit_goes_on_and_ends(run):
     words = audit_words(run)
     assert f"pair precision {found.precision.value:.2f} (" in words
     assert "by 50 answers" in words
+    assert words.endswith(f"for the clusters with the digest {read_audit(run.audit)[0].clusters}")
     assert run_status(run.folder).audit == words
     said = CliRunner().invoke(app, ["audit", str(run.folder), "--no-browser"]).output
     assert words in said, "nothing is left to ask"
@@ -84,6 +86,22 @@ def test_an_audit_goes_on_and_ends(run):
     mean = np.average(table["probability"][inside], weights=mates[inside])
     assert mean == pytest.approx(np.average(found.rates, weights=found.sizes), abs=2e-3)
     assert table["probability"].isna().equals(~inside)
+
+
+def test_a_run_that_cannot_be_written_to_shows_no_page(run, cli, monkeypatch):
+    def refuse(**_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    judge(run, most=7)
+    shown = []
+    monkeypatch.setattr("mprd.cli.judge._judge", lambda *a, **k: shown.append(a))
+    assert cli("audit", run.folder, "--no-browser")[0] == 0
+    assert len(shown) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr("mprd.artifacts.places.tempfile.TemporaryFile", refuse)
+        code, _, err = cli("audit", run.folder, "--no-browser")
+    assert (code, f"Cannot write into {run.folder}: Read-only" in err) == (2, True), err
+    assert len(shown) == 1
 
 
 def test_every_pair_judged_is_the_truth(run):

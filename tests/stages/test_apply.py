@@ -12,7 +12,9 @@ from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.log import DecisionLog
 from mprd.errors import FINAL
 from mprd.pipeline.layout import RunLayout
+from mprd.stages.report import run_report
 from mprd.stages.run_stage import run_stage
+from mprd.stages.table import run_table
 from tests.stages.pipeline import changed
 
 
@@ -141,3 +143,56 @@ def test_the_run_comes_to_the_same_clusters(done):
     assert set(one[list(members(before, second))]) == {first}
     labels = read_artifact(done.final.clusters, CLUSTERS)["labels"]
     assert labels.max() + 1 == len(np.unique(one[one >= 0]))
+
+
+def test_the_table_before_stays_and_what_was_made_of_it_goes_with_it(cli, done):
+    before, old = clusters(done), done.final.table.read_bytes()
+    audited = done.final.table.with_name("clusters_audited.csv")
+    audited.write_text("of the clusters before")
+    DecisionLog(done.decisions).append(
+        Decision(Kind.MERGE, *(members(before, n) for n in sorted(set(before) - {-1})[:2]))
+    )
+    code, said, err = cli("apply", done.folder)
+    assert code == 0, err
+    kept = done.final.folder / "clusters.1.csv"
+    assert f"the clusters before are in {kept}" in said
+    assert "what was made of them in clusters.1_audited.csv" in said
+    assert kept.read_bytes() == old != done.final.table.read_bytes()
+    assert not audited.exists()
+    moved = done.final.folder / "clusters.1_audited.csv"
+    assert moved.read_text() == "of the clusters before"
+    audited.write_text("of these clusters")
+    assert cli("apply", done.folder)[0] == 0
+    assert audited.is_file(), "an equal table replaces nothing"
+
+
+def test_the_report_shows_what_was_applied(cli, bare_run, tmp_path):
+    run = RunLayout(shutil.copytree(bare_run.folder, tmp_path / "run", symlinks=True))
+    before = clusters(run)
+    two = [members(before, n) for n in sorted(set(before) - {-1})[:2]]
+    DecisionLog(run.decisions).append(Decision(Kind.MERGE, *two))
+    code, said, err = cli("apply", run.folder)
+    assert (code, run.report.exists()) == (0, False), err
+    run_report(run=run.folder, out=run.report)
+    old, metrics = run.report.read_bytes(), run.table.read_bytes()
+    DecisionLog(run.decisions).undo(1)
+    code, said, err = cli("apply", run.folder)
+    assert code == 0, err
+    assert said.splitlines()[-1].endswith(f"{run.report} shows them.")
+    assert run.report.read_bytes() != old
+    assert run.report.stat().st_mtime_ns >= run.final.table.stat().st_mtime_ns
+    assert run.table.read_bytes() == metrics, "they tell of the epochs"
+
+
+def test_the_metrics_of_a_run_without_epochs_are_those_of_its_clusters(cli, bare_run, tmp_path):
+    run = RunLayout(shutil.copytree(bare_run.folder, tmp_path / "run", symlinks=True))
+    run.config.write_text(dump_yaml(changed(load_config(run.config), epochs=0)))
+    before = clusters(run)
+    run_table(run=run.folder, out=run.table)
+    assert pd.read_csv(run.table)["clusters"].iloc[-1] == before.max() + 1
+    run_report(run=run.folder, out=run.report)
+    two = [members(before, n) for n in sorted(set(before) - {-1})[:2]]
+    DecisionLog(run.decisions).append(Decision(Kind.MERGE, *two))
+    code, _, err = cli("apply", run.folder)
+    assert code == 0, err
+    assert pd.read_csv(run.table)["clusters"].iloc[-1] == clusters(run)[lambda n: n >= 0].nunique()

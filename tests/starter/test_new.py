@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from mprd.cli.app import app
 from mprd.clustering.from_features import features_config
 from mprd.config import load_config
+from mprd.data.datasets.walk import walk
 from mprd.errors import UserError
 from mprd.models.backbones.registry import Architecture
 from mprd.pipeline.idle import idle_settings
@@ -42,11 +43,12 @@ def found(images: int = 250, aspect: float = 2.0, cameras: int = 0, fewest: int 
     size = {"height": 128, "width": 64, "aspect": aspect}
     return Survey(
         Path("x"),
-        images,
+        tuple(map(str, range(images))),
         kinds={},
         cameras=names,
         pattern=None,
         **size,
+        looked_at=images,
         unreadable=(),
     )
 
@@ -143,8 +145,25 @@ def test_a_survey(tmp_path):
     assert (seen.images, seen.height, seen.width, seen.aspect) == (12, 16, 8, 2.0)
     assert seen.cameras == {"a": 6, "b": 6}
     assert seen.kinds == {".png": 10, ".jpg": 2}
-    assert seen.unreadable == ("cam_a/bad.jpg",)
+    assert (seen.looked_at, seen.unreadable) == (12, ("cam_a/bad.jpg",))
     assert seen.fewest == 6
+
+
+def test_a_folder_is_walked_once_and_unreadable_images_are_counted(tmp_path, cli, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw(tmp_path / "crops", [f"cam_{c}/{n}.png" for c in "ab" for n in range(30)])
+    for n in range(3):
+        (tmp_path / f"crops/cam_a/bad{n}.jpg").write_text("no image")
+    np.save("f.npy", np.eye(63, 8, dtype=np.float32) + 1)
+    walked = []
+    monkeypatch.setattr(
+        "mprd.data.datasets.folder.walk", lambda root: walked.append(root) or walk(root)
+    )
+    code, said, err = cli("new", "crops", "--features", "f.npy")
+    assert code == 0, err
+    assert len(walked) == 1
+    assert "features in f.npy: 63 images, 8 dimensions" in said
+    assert "3 of 63 images looked at cannot be read, such as 'cam_a/bad0.jpg'" in said
 
 
 def test_no_folder_no_images(tmp_path):

@@ -146,6 +146,31 @@ def read_dataset(
     result = _reader(name).read(root)
     listing = result if isinstance(result, Listing) else Listing(root, tuple(result))
     listing = without_unlisted(listing, skip=skip_unlisted)
+    return labelled(name, listing, camera, time=time, time_format=time_format, track=track)
+
+
+def labelled(
+    name: str,
+    listing: Listing,
+    camera: str | None = None,
+    *,
+    time: str | None = None,
+    time_format: str = FRAMES,
+    track: str | None = None,
+) -> Listing:
+    """Return a listing with what patterns find in its paths, sorted by split and path.
+
+    Args:
+        name: of the data set.
+        listing: as the reader made it.
+        camera: this and the following as in `read_dataset`.
+        time: pattern.
+        time_format: see there.
+        track: pattern.
+
+    Raises:
+        UserError: paths that do not fit.
+    """
     if camera is not None:
         listing = with_cameras(listing, camera)
     if time is not None:

@@ -7,9 +7,37 @@ from pathlib import Path
 from mprd.errors import many
 
 MPRD = Path(__file__).parents[1] / "mprd"
-NOUNS = """answers clusters cores columns decisions dimensions entries epochs files folders groups
-identities images lines outliers pairs paths people processes queries questions rows runs steps
-tensors times tracks values weights""".split()
+NOUNS = [
+    "answers",
+    "clusters",
+    "cores",
+    "columns",
+    "decisions",
+    "dimensions",
+    "entries",
+    "epochs",
+    "files",
+    "folders",
+    "groups",
+    "identities",
+    "images",
+    "lines",
+    "outliers",
+    "pairs",
+    "paths",
+    "people",
+    "processes",
+    "queries",
+    "questions",
+    "rows",
+    "runs",
+    "steps",
+    "tensors",
+    "times",
+    "tracks",
+    "values",
+    "weights",
+]
 _PLURAL = re.compile(rf" (?:[a-z]+ )?({'|'.join(NOUNS)})\b(?! (an?|the) )")
 _OF_ALL = re.compile(r"(of|than|with|within|below|first|its|all|at) (the |its |all )?$", re.I)
 # Always two or more, or a length that is said to a programmer.

@@ -17,7 +17,7 @@ from mprd.inference.given_features import given_images, require_length
 from mprd.inference.known_clusters import Clusters, aligned, mean_evidence
 from mprd.inference.no_model import no_model
 from mprd.inference.run_times import RunTimes
-from mprd.inference.sightings import RunSightings, Sightings, camera_in_path, index_sightings
+from mprd.inference.sightings import RunSightings, camera_in_path, index_sightings
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.registry import load_plugins
 

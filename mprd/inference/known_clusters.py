@@ -6,7 +6,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mprd.graph.cameras import CameraStatistics
-from mprd.inference.run_times import RunTimes, Sightings
+from mprd.inference.run_times import RunTimes
+from mprd.inference.sightings import Sightings
 
 _PAIRS = 2**21  # compared by time at once
 _BELOW = 1.2  # standard deviations below its mean member that a cluster takes an image

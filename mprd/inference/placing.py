@@ -24,7 +24,8 @@ from mprd.decisions.facts import Facts, facts_of
 from mprd.decisions.partition import edited
 from mprd.errors import UserError
 from mprd.inference.known_clusters import Clusters, aligned, mean_evidence
-from mprd.inference.run_times import RunTimes, Sightings
+from mprd.inference.run_times import RunTimes
+from mprd.inference.sightings import Sightings
 from mprd.inference.strangers import as_used, own_clusters
 from mprd.system.csr import entry_rows
 
@@ -183,7 +184,9 @@ class Placing:
         ).astype(np.int64)
         if rows is not None:
             times, cameras = times[rows], cameras[rows]
-        return Sightings(times, cameras, trained_cameras(index, cameras))
+        unnamed, unit = [""] * len(times), str(index.attributes["time_unit"])
+        trained = trained_cameras(index, cameras)
+        return Sightings(times, cameras, trained, unnamed, unnamed, unit)
 
     def _between(self, rows: np.ndarray) -> csr_array:
         """Return the distances of some added images to each other."""

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mprd.inference.run_times import RunTimes, Sightings
+from mprd.inference.run_times import RunTimes
+from mprd.inference.sightings import Sightings
 
 _PAIRS = 2**21  # compared at once
 

@@ -90,8 +90,8 @@ def write_cluster_csv(
         table.to_csv(temporary, index=False, float_format="%.3f")
         if keep and keep_replaced(out, temporary):
             kept = earlier_table(out, 1)
-            more = ", ".join(path.name for path in derived_tables(kept))
-            also = f", and what was made of them in {more}" if more else ""
+            derived = ", ".join(path.name for path in derived_tables(kept))
+            also = f", and what was made of them in {derived}" if derived else ""
             say(f"{log_prefix(out)}the clusters before are in {kept}{also}")
 
 

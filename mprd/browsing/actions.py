@@ -159,9 +159,14 @@ def _confirm(wish: _Wish) -> Decision:
 
 
 def _belongs(wish: _Wish) -> Decision:
-    """Return what confirms an image in the cluster that it is in, or moves it there."""
+    """Return what confirms an image in the cluster that it is in, or moves it there.
+
+    Of added images in this cluster that wait themselves nothing is said, if it has others.
+    """
     rows = wish.rows
     others = np.setdiff1d(wish.board.members(wish.to), rows)
+    sure = np.setdiff1d(others, wish.board.waiting)
+    others = sure if len(sure) else others
     if not len(others):
         return Decision(Kind.CONFIRM, wish.paths(rows))
     return Decision(Kind.MOVE, wish.paths(rows), wish.paths(others))

@@ -103,17 +103,18 @@ class Placing:
             raise UserError(f"Decisions contradict each other: {facts.contradictions[0].words()}")
         count = len(self._own)
         before = self._added["undecided"]
-        undecided = self._numbered(self._labels(facts_of([])), before, before, following)
         seen = np.array([shown.get(path, -1) for path in self.paths], np.int64)
         rows = {path: n for n, path in enumerate(self.paths)}
-        following = max(following, int(undecided.max(initial=-1)) + 1)
-        seen = edited(seen, rows, decisions, following)[count:]
+        seen = edited(seen, rows, decisions, self._added.following)  # as pages show it
+        following = max(following, int(seen.max(initial=-1)) + 1)
+        undecided = self._numbered(self._labels(facts_of([])), before, before, following)
         number = undecided
         if decisions:
-            number = self._numbered(self._labels(facts), seen, undecided, following)
+            number = self._numbered(self._labels(facts), seen[count:], undecided, following)
         columns = {"number": number, "undecided": undecided, "name": self._names(number, facts)}
         columns["membership"] = self._membership(number)
-        return columns, max(following, int(number.max(initial=-1)) + 1)
+        largest = max(int(one.max(initial=-1)) for one in (number, undecided))
+        return columns, max(following, largest + 1)
 
     def _labels(self, facts: Facts) -> np.ndarray:
         """Return clusters of the added images: position of a known number, or behind them."""

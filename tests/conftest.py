@@ -140,4 +140,4 @@ def no_plugins() -> Iterator[None]:
         kind.added.clear()
 
 
-pytest_plugins = ["tests.finished"]
+pytest_plugins = ["tests.finished", "tests.later"]

@@ -158,10 +158,26 @@ def _confirm(wish: _Wish) -> Decision:
     return Decision(Kind.CONFIRM, wish.paths(wish.board.members(wish.clusters[0])))
 
 
+def _belongs(wish: _Wish) -> Decision:
+    """Return what confirms an image in the cluster that it is in, or moves it there.
+
+    Of added images in this cluster that wait themselves nothing is said, if it has others.
+    """
+    rows = wish.rows
+    others = np.setdiff1d(wish.board.members(wish.to), rows)
+    sure = np.setdiff1d(others, wish.board.waiting)
+    others = sure if len(sure) else others
+    if not len(others):
+        return Decision(Kind.CONFIRM, wish.paths(rows))
+    return Decision(Kind.MOVE, wish.paths(rows), wish.paths(others))
+
+
 def _new(wish: _Wish) -> Decision:
-    if (wish.board.numbers[wish.rows] >= 0).any():
-        raise NotPossible("Only an outlier becomes a cluster of its own. Split the image off.")
-    return Decision(Kind.CONFIRM, wish.paths(wish.rows))
+    """Return what makes images somebody new, who is in none of the clusters near them."""
+    rows = wish.rows
+    near = [number for row in rows.tolist() for number in wish.board.near_numbers(row)]
+    found = np.flatnonzero(np.isin(wish.board.numbers, near))
+    return Decision(Kind.NEW, wish.paths(rows), wish.paths(np.setdiff1d(found, rows)))
 
 
 def _rename(wish: _Wish) -> Decision:
@@ -184,6 +200,7 @@ _ACTIONS = {
     "split": _split,
     "halve": _halve,
     "move": _move,
+    "belongs": _belongs,
     "not": _not,
     "confirm": _confirm,
     "new": _new,

@@ -1,109 +1,25 @@
 """The clusters of a run with the decisions so far: what the page of `mprd browse` shows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.browsing.history import redone_next, undone_next
 from mprd.browsing.near import Near, near_clusters
+from mprd.browsing.run import Run
 from mprd.clustering.decided import names_of
-from mprd.clustering.graph_matrix import relation_of
 from mprd.clustering.membership import membership
-from mprd.clustering.numbering import numbers_of
-from mprd.clustering.tracks import TrackGroups
-from mprd.config import load_config
-from mprd.data.index import camera_names, name_identities, split_rows
-from mprd.data.times import time_words
 from mprd.decisions.entry import Decision
 from mprd.decisions.facts import Contradiction, Facts, facts_of
 from mprd.decisions.log import DecisionLog, in_effect
 from mprd.decisions.partition import edited
-from mprd.decisions.reading import matched, time_made
-from mprd.evidence.run_distance import run_distance
-from mprd.pipeline.finished import finished_run
+from mprd.decisions.reading import matched
 from mprd.report.page.doubt import doubt
 
 _NEAREST, _NEIGHBOURS = 3, 12
-
-
-class Run:
-    """What does not change while a person decides.
-
-    Attributes:
-        clusters: `final/clusters.h5`.
-        paths: of the training images, in rows 0..N-1, which all arrays share.
-        rows: index row of each.
-        tracks: of the images.
-        distance: (G, G), of tracks, that the clusters were made from.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """Read a finished run.
-
-        Raises:
-            UserError: it is not finished, or its files are of different runs.
-        """
-        self.layout = finished_run(folder)
-        self.seen = self.layout.final.clusters.stat().st_mtime_ns
-        self.clusters = read_artifact(self.layout.final.clusters, CLUSTERS)
-        self.index = read_artifact(self.layout.index, INDEX)
-        self.rows = split_rows(self.index, "train")
-        self.paths = [str(path) for path in self.index["path"][self.rows]]
-        self.place = {path: row for row, path in enumerate(self.paths)}
-        self.tracks = TrackGroups.of_tracks(self.index["track"][self.rows])
-        config = load_config(self.layout.config)
-        self.distance = run_distance(self.clusters, self.layout, config, self.tracks)
-
-    @property
-    def is_old(self) -> bool:
-        """Whether the clusters were made again since, as by `mprd apply`."""
-        return self.layout.final.clusters.stat().st_mtime_ns != self.seen
-
-    @cached_property
-    def relation(self) -> csr_array:
-        """1 - distance, (G, G)."""
-        return relation_of(self.distance)
-
-    @cached_property
-    def made(self) -> str:
-        """When the clusters were made, as times of decisions are written."""
-        return time_made(self.layout.final.clusters)
-
-    def facts(self) -> dict[str, Any]:
-        """Return what the page has to know of all images, once."""
-        time = self.index["time"][self.rows].astype(float)
-        camera = self.index["camera"][self.rows]
-        unit = str(self.index.attributes["time_unit"])
-        known = np.unique(time[~np.isnan(time)]).tolist()
-        ends = [time_words(one, unit) for one in (*known[:1], *known[-1:])]
-        return {
-            "paths": self.paths,
-            "camera": camera.tolist(),
-            "cameras": camera_names(self.index),
-            "time": [None if value != value else value for value in time.tolist()],
-            "dated": bool(ends) and ends[0][:1].isdigit() and ":" in ends[0],
-            "ends": ends,
-            "track": self.tracks.group.tolist(),
-        }
-
-    def words(self, row: int) -> Iterator[tuple[str, str]]:
-        """Yield camera, time and identity of an image, where they are known."""
-        index, there = self.index, int(self.rows[row])
-        if (camera := int(index["camera"][there])) >= 0:
-            yield "camera", camera_names(index)[camera]
-        if (time := float(index["time"][there])) == time:
-            yield "time", time_words(time, str(index.attributes["time_unit"]))
-        if index["identity"][there] >= 0:
-            yield "identity", str(name_identities(index, np.array([there]))[0])
-        mates = int(self.tracks.sizes[self.tracks.group[row]])
-        if mates > 1:
-            yield "track", f"{mates} images, which stay together"
 
 
 @dataclass(frozen=True)
@@ -129,15 +45,14 @@ class Board:
         """Return the clusters as they are now."""
         entries = log.entries
         decisions, _ = matched(in_effect(entries), run.paths)
-        before = numbers_of(run.clusters["labels"], run.clusters["number"])
-        numbers = edited(before, run.place, decisions)
+        numbers = edited(run.numbers, run.place, decisions, run.added.following)
         return cls(run, entries, decisions, facts_of(decisions), numbers)
 
     @property
     def revision(self) -> str:
         """Tells this moment from others."""
         last = self.entries[-1].entry if self.entries else 0
-        return f"{last}-{self.run.seen}"
+        return f"{last}-{'-'.join(map(str, self.run.seen))}"
 
     def members(self, number: int) -> np.ndarray:
         """Return the rows of a cluster."""
@@ -162,10 +77,22 @@ class Board:
 
     @cached_property
     def near(self) -> Near:
-        """The nearest clusters of outliers, and of clusters."""
+        """The nearest clusters of outliers, of added images that wait, and of clusters."""
         apart = [(self.run.place[s.first], self.run.place[s.second]) for s in self.facts.apart]
         foes = np.array(apart, np.int64).reshape(-1, 2)
-        return near_clusters(self.run.relation, self.labels, self.run.tracks, _NEAREST, foes)
+        asked = np.concatenate([np.flatnonzero(self.labels < 0), self.waiting])
+        return near_clusters(
+            self.run.relation, self.labels, self.run.tracks, _NEAREST, foes, np.unique(asked)
+        )
+
+    @cached_property
+    def waiting(self) -> np.ndarray:
+        """Rows of the added images whose identity nobody confirmed yet, ascending."""
+        said = self.facts.confirmed.union(*self.facts.groups())
+        first = len(self.run.rows)
+        return np.array(
+            [first + n for n, path in enumerate(self.run.added.paths) if path not in said], np.int64
+        )
 
     @property
     def names(self) -> np.ndarray:
@@ -188,6 +115,7 @@ class Board:
         waiting = [one for one in log if one.time > self.run.made]
         return {
             "revision": self.revision,
+            "version": self.run.version,
             "numbers": self.numbers.tolist(),
             "relation": self.relation.round(3).tolist(),
             "known": self.known.tolist(),
@@ -195,14 +123,8 @@ class Board:
             "names": self.names.tolist(),
             "confirmed": self.confirmed.tolist(),
             "near": self._numbered(self.near.of_clusters),
-            "outliers": {
-                str(row): near
-                for row, near in zip(
-                    np.flatnonzero(self.labels < 0).tolist(),
-                    self._numbered(self.near.of_outliers),
-                    strict=True,
-                )
-            },
+            "outliers": self._near_of(np.flatnonzero(self.labels < 0)),
+            "added": self._near_of(self.waiting),
             "undo": undo and {"entry": undo.entry, "words": undo.words()},
             "redo": redo and {"entry": redo.entry, "words": redo.words()},
             "decisions": len(in_effect(log)),
@@ -226,6 +148,25 @@ class Board:
                 for n in order[:_NEIGHBOURS]
             ],
         }
+
+    def near_numbers(self, row: int) -> list[int]:
+        """Return the clusters that a picture is shown with: its own, and the nearest ones."""
+        own = int(self.numbers[row])
+        near = self.near.of_images.get(row)
+        if near is None:
+            near = self.near.of_clusters[int(self.labels[row])]
+        return [*([own] if own >= 0 else []), *(int(self.known[k]) for k, _ in near)]
+
+    def _near_of(self, rows: np.ndarray) -> dict[str, list[tuple[int, float]]]:
+        """Return the nearest clusters of images, its own among them."""
+        found = {}
+        for row in rows.tolist():
+            near = self._numbered([self.near.of_images[row]])[0]
+            own = int(self.numbers[row])
+            if own >= 0 and own not in dict(near):
+                near = [(own, round(float(self.relation[row]), 3)), *near[: _NEAREST - 1]]
+            found[str(row)] = near
+        return found
 
     def _numbered(self, near: list[list[tuple[int, float]]]) -> list[list[tuple[int, float]]]:
         return [[(int(self.known[k]), round(value, 3)) for k, value in one] for one in near]

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from mprd.browsing.actions import NotPossible, decision_for
-from mprd.browsing.board import Board, Run, said
+from mprd.browsing.board import Board, said
 from mprd.browsing.history import redone_next, undone_next
+from mprd.browsing.run import Run
 from mprd.decisions.facts import clashes
 from mprd.decisions.log import DecisionLog, in_effect
 from mprd.errors import UserError

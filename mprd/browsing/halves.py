@@ -3,7 +3,7 @@
 import numpy as np
 
 from mprd.artifacts.tree_arrays import TREE
-from mprd.browsing.board import Run
+from mprd.browsing.run import Run
 from mprd.clustering.linkage import LinkageTree, linkage_tree
 from mprd.clustering.stored_tree import stored_tree
 
@@ -23,8 +23,8 @@ def halves(run: Run, members: np.ndarray) -> tuple[np.ndarray, np.ndarray] | Non
     if len(groups) < 2:
         return None
     side = None
-    if set(TREE) <= set(run.clusters.arrays):
-        tree = stored_tree(run.clusters)
+    tree = stored_tree(run.clusters) if set(TREE) <= set(run.clusters.arrays) else None
+    if tree is not None and members[-1] < len(tree.group):  # it knows no added images
         side = _last_join(tree, np.unique(tree.group[members]))
         side = side if side is None else np.isin(tree.group[members], side)
     if side is None:

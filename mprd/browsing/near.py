@@ -14,11 +14,11 @@ class Near(NamedTuple):
 
     Attributes:
         of_clusters: for each cluster.
-        of_outliers: for each outlier, ascending.
+        of_images: for each image that was asked for, by its row.
     """
 
     of_clusters: list[list[tuple[int, float]]]
-    of_outliers: list[list[tuple[int, float]]]
+    of_images: dict[int, list[tuple[int, float]]]
 
 
 def near_clusters(
@@ -27,6 +27,7 @@ def near_clusters(
     tracks: TrackGroups,
     count: int,
     apart: np.ndarray,
+    asked: np.ndarray,
 ) -> Near:
     """Return the nearest clusters, as far as a stored pair leads to one.
 
@@ -36,6 +37,7 @@ def near_clusters(
         tracks: of the images.
         count: most clusters for each.
         apart: int (n, 2), rows that are said to be different; clusters with them are left out.
+        asked: int (m,), rows; an image does not count in the mean of its own cluster.
     """
     own = labels[tracks.first]
     inside = np.flatnonzero(own >= 0)
@@ -48,17 +50,38 @@ def near_clusters(
         (between.data / np.repeat(sizes, np.diff(between.indptr)), between.indices, between.indptr),
         shape=between.shape,
     )
-    outliers = np.flatnonzero(labels < 0)
-    place = {row: n for n, row in enumerate(outliers.tolist())}
+    place = {row: n for n, row in enumerate(asked.tolist())}
     both = np.concatenate([apart, apart[:, ::-1]])
     foes = both[labels[both[:, 1]] >= 0].tolist()
     of_clusters = {(int(labels[a]), int(labels[b])) for a, b in foes if labels[a] >= 0}
-    of_outliers = {(place[a], int(labels[b])) for a, b in foes if a in place}
+    of_images = {(place[a], int(labels[b])) for a, b in foes if a in place}
     itself = {(k, k) for k in range(shape[1])}
+    itself_too = relation.diagonal()[tracks.group[asked]] * tracks.sizes[tracks.group[asked]]
+    rows = _of_others(total[tracks.group[asked]].tocsr(), sizes, labels[asked], itself_too)
+    found = _most(rows, sizes, count, of_images)
     return Near(
         _most(between, sizes, count, of_clusters | itself),
-        _most(total[tracks.group[outliers]], sizes, count, of_outliers),
+        dict(zip(asked.tolist(), found, strict=True)),
     )
+
+
+def _of_others(
+    total: csr_array, sizes: np.ndarray, own: np.ndarray, itself: np.ndarray
+) -> csr_array:
+    """Return the sums over clusters so that over all images of a cluster they are means of others.
+
+    Args:
+        total: (m, K), sums of the relations of images.
+        sizes: float (K,), images of each cluster.
+        own: int (m,), the cluster of each image, -1 outlier.
+        itself: float (m,), what the image (its track) adds to the sum of its own cluster.
+    """
+    row = entry_rows(total.indptr)
+    here = total.indices == own[row]
+    whole = sizes[total.indices[here]]
+    total.data[here] = np.maximum(total.data[here] - itself[row[here]], 0)
+    total.data[here] *= whole / np.maximum(whole - 1, 1)
+    return total
 
 
 def _most(

@@ -4,9 +4,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from mprd.browsing.board import Run
+from PIL import Image
+
+from mprd.browsing.run import Run
 from mprd.config import load_config
-from mprd.data.images import decode, indexed_images
+from mprd.data.images import decode, resize
 from mprd.errors import UserError
 from mprd.report.page.thumbnails import Thumbnails, webp
 
@@ -27,7 +29,7 @@ class Pictures:
         self._thumbnails = Thumbnails(run.layout.pixels)
         self._kept: OrderedDict[tuple[bool, int], bytes] = OrderedDict()
         config = load_config(run.layout.config)
-        self._files, self._bits = indexed_images(run.index, config), config.data.bits
+        self._files, self._sums, self._bits = run.files, run.sums, config.data.bits
         self._size, self._lock = 0, threading.Lock()
 
     @property
@@ -44,14 +46,17 @@ class Pictures:
         return self._once((True, row), lambda: self._of_file(row))
 
     def _of_file(self, row: int) -> bytes:
-        index, there = self._run.index, int(self._run.rows[row])
         try:
-            image = decode(self._files[there], str(index["sha256"][there]), self._bits)
+            image = decode(self._files[row], self._sums[row], self._bits)
         except UserError:  # moved or changed since
             return self._stored(row, _LARGE)
         return webp(image, _LARGE)
 
     def _stored(self, row: int, height: int) -> bytes:
+        if row >= len(self._run.rows):  # an added image: only its file has it
+            shape = self._thumbnails.shape
+            pixels = resize(decode(self._files[row], self._sums[row], self._bits), *shape)
+            return webp(Image.fromarray(pixels), height)
         with self._lock:  # one reader of the file
             ((_, image),) = self._thumbnails.images(self._run.rows[[row]])
         return webp(image, height)

@@ -29,7 +29,8 @@ class BrowseServer(LocalServer):
             port: 0: any that is free.
         """
         super().__init__(port)
-        self.desk, self._pictures = desk, Pictures(desk.run)
+        self.desk = desk
+        self._shown = desk.run, Pictures(desk.run)
         environment = Environment(loader=PackageLoader("mprd.browsing"), autoescape=True)
         self._page = environment.get_template("browse.html.j2")
         folder = files("mprd.browsing") / "templates"
@@ -67,6 +68,15 @@ class BrowseServer(LocalServer):
         if kind == "large":
             return Reply(self._pictures.large(row), _WEBP, headers=_FOREVER)
         raise Refused(HTTPStatus.NOT_FOUND)
+
+    @property
+    def _pictures(self) -> Pictures:
+        """The pictures of the images that the run has now."""
+        run, (shown, pictures) = self.desk.run, self._shown
+        if run.version != shown.version:  # images were added meanwhile
+            pictures = Pictures(run)
+            self._shown = run, pictures
+        return pictures
 
     def _act(self, body: bytes) -> Reply:
         try:

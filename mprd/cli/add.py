@@ -41,7 +41,8 @@ def add(
         if images or features:
             raise UserError("--undo takes back the last images: name no others.")
         gone, left = undo_added(run)
-        say(f"{gone:,} added images taken back, {left:,} added before stay.")
+        images_gone = f"{gone:,} added image{'' if gone == 1 else 's'}"
+        say(f"{images_gone} taken back, {left:,} that came before stay.")
         return
     if features is not None and skip_unreadable:
         raise UserError("--features reads no image: leave --skip-unreadable out.")

@@ -105,6 +105,8 @@ def read_decided(
     images: np.ndarray,
     tracks: TrackGroups,
     added: Sequence[str] = (),
+    *,
+    labels: np.ndarray,
 ) -> Decided | None:
     """Read decisions on training images and draw their consequences for tracks.
 
@@ -115,6 +117,7 @@ def read_decided(
         tracks: of these images; a decision on an image holds for its track.
         added: paths of images that were added to the run: what is said of them counts as far as it
             says something of its own images.
+        labels: int (N,), clusters without decisions, -1 outlier.
 
     Returns:
         The decisions; None: there are none.
@@ -137,7 +140,8 @@ def read_decided(
         if missing:
             say(f"note: {missing} images of {log} are not in this run; they were passed over.")
         everything += found
-        decisions += [*within(found, paths), *through(found, paths)] if added else found
+        clusters = dict(zip(paths, labels.tolist(), strict=True))
+        decisions += [*within(found, paths), *through(found, clusters)] if added else found
     if not everything:
         return None
     return replace(decided_on(decisions, images, tracks, given or log), everything=everything)

@@ -5,8 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.clustering.numbering import numbers_of
+from mprd.data.added import read_added
 from mprd.data.index import split_rows
 from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.facts import Facts, facts_of
@@ -53,13 +56,16 @@ def import_identities(run: Path, table: Path) -> Imported:
     """
     layout = finished_run(run)
     index = read_artifact(layout.index, INDEX)
-    paths = [str(path) for path in index["path"][split_rows(index, "train")]]
-    given, missing = _given(table, paths)
     clusters = read_artifact(layout.final.clusters, CLUSTERS)
+    added = read_added(layout, clusters)
+    paths = [*(str(path) for path in index["path"][split_rows(index, "train")]), *added.paths]
+    given, missing = _given(table, paths)
     log = DecisionLog(layout.decisions, layout.folder / "answers.csv")
     holding = matched(in_effect(log.entries), paths)[0]
     rows = {path: row for row, path in enumerate(paths)}
-    shown = edited(numbers_of(clusters["labels"], clusters["number"]), rows, holding)
+    own = numbers_of(clusters["labels"], clusters["number"])
+    before = np.concatenate([own, added["number"]])
+    shown = edited(before, rows, holding, added.following)
     facts = facts_of(holding)
     new = _decisions(given, {path: int(shown[row]) for path, row in rows.items()}, facts)
     known = {one.chain for one in facts.contradictions}

@@ -10,6 +10,7 @@ import numpy as np
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.clustering.numbering import numbers_of
 from mprd.config import load_config
+from mprd.data.added import read_added
 from mprd.data.images import indexed_images
 from mprd.data.index import name_cameras, split_rows
 from mprd.data.times import iso_time
@@ -47,7 +48,7 @@ class Sighting(NamedTuple):
 
 @dataclass(frozen=True)
 class Identified:
-    """All training images of a run, in the order of its index.
+    """All training images of a run, in the order of its index, and the images that were added.
 
     Attributes:
         run: name of the run.
@@ -77,25 +78,26 @@ def identified(folder: Path) -> Identified:
     """
     layout = finished_run(folder)
     clusters = read_artifact(layout.final.clusters, CLUSTERS)
-    index = read_artifact(layout.index, INDEX)
+    index, added = read_artifact(layout.index, INDEX), read_added(layout, clusters)
     rows = split_rows(index, "train")
-    numbers = numbers_of(clusters["labels"], clusters["number"])
+    own = numbers_of(clusters["labels"], clusters["number"])
+    numbers = np.concatenate([own, added["number"]])
     given = clusters.arrays.get("name", np.full(len(clusters["number"]), "", object))
     names = np.append(given.astype(object), "")[clusters["labels"]]
-    paths = [str(path) for path in index["path"][rows]]
+    paths = [*(str(path) for path in index["path"][rows]), *added.paths]
     sure, waiting = set[str](), 0
     if layout.decisions.is_file():
         facts = facts_of(decisions_on(layout.decisions, paths)[0])
         sure = facts.confirmed | set(facts.names)
         made = time_made(layout.final.clusters)
         waiting = sum(one.time > made for one in read_decisions(layout.decisions))
-    files, unit = indexed_images(index, load_config(layout.config)), index.attributes["time_unit"]
+    listed, unit = indexed_images(index, load_config(layout.config)), index.attributes["time_unit"]
     return Identified(
         layout.folder.resolve().name,
         [
             Sighting(
                 path=path,
-                file=files[row],
+                file=file,
                 identity=str(name) or (f"cluster_{number}" if number >= 0 else ""),
                 cluster=int(number),
                 relation=round(float(relation), 3),
@@ -104,16 +106,17 @@ def identified(folder: Path) -> Identified:
                 size=(int(width), int(height)),
                 sure=path in sure,
             )
-            for row, path, name, number, relation, camera, time, width, height in zip(
-                rows.tolist(),
+            for file, path, name, number, relation, camera, time, width, height in zip(
+                [*(listed[row] for row in rows.tolist()), *added.files(index)],
                 paths,
-                names,
+                np.concatenate([names, added["name"]]),
                 numbers,
-                clusters["membership"],
-                name_cameras(index, rows),
-                index["time"][rows],
-                index["width"][rows],
-                index["height"][rows],
+                np.concatenate([clusters["membership"], added["membership"]]),
+                np.concatenate([name_cameras(index, rows), added["camera"]]),
+                *(
+                    np.concatenate([index[key][rows], added[key]])
+                    for key in ("time", "width", "height")
+                ),
                 strict=True,
             )
         ],

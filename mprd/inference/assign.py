@@ -9,6 +9,7 @@ import pandas as pd
 from mprd.artifacts import CLUSTERS, FEATURES, INDEX, read_artifact
 from mprd.clustering.numbering import numbers_of
 from mprd.config import load_config
+from mprd.data.added import read_added
 from mprd.data.image_paths import named_images
 from mprd.data.index import camera_names, split_rows
 from mprd.errors import UserError
@@ -33,6 +34,8 @@ def assign_images(
     device: str | None = None,
 ) -> pd.DataFrame:
     """Assign new images to the clusters of a run. The clusters keep their numbers.
+
+    Images that were added to the run (`mprd add`) are members of its clusters.
 
     Embeddings are compared as the run compares them: without what the images of a camera share, if
     the run knows cameras. The run's `data.camera` finds the camera of a new image. If the run does
@@ -66,9 +69,14 @@ def assign_images(
     learnt = RunTimes(layout) if times else None
     index = read_artifact(layout.index, INDEX)
     rows = split_rows(index, "train")
-    known = index["camera"][rows]
-    own = read_artifact(layout.final.features, FEATURES)["features"]
     clusters = read_artifact(layout.final.clusters, CLUSTERS)
+    later, names = read_added(layout, clusters), camera_names(index)
+    known = np.concatenate([index["camera"][rows], later.cameras(names)])
+    own = read_artifact(layout.final.features, FEATURES)["features"]
+    own = np.concatenate([own, later["features"]]) if len(later) else own
+    number = np.concatenate([numbers_of(clusters["labels"], clusters["number"]), later["number"]])
+    numbers, labels = np.unique(np.append(number, -1), return_inverse=True)
+    numbers, labels = numbers[1:], labels[:-1] - 1
     if config.data.features is not None:
         if features is None:
             raise no_model(run)
@@ -81,16 +89,15 @@ def assign_images(
     else:
         named = named_images(images, skip_unreadable=skip_unreadable)
     paths = [path for path, _ in named]
-    names = camera_names(index)
     evidence = None
     if learnt is None:
         found = [camera_in_path(name, config.data.camera) for _, name in named]
         camera = np.array([names.index(name) if name in names else -1 for name in found], np.int64)
     else:
-        new, old = RunSightings(layout, manifest).of(named), index_sightings(index, rows)
+        new, old = RunSightings(layout, manifest).of(named), index_sightings(index, rows, later)
         camera = new.cameras
         learnt.say(new, old, "images", "images of the run")
-        evidence = mean_evidence(learnt, new, old, clusters["labels"])
+        evidence = mean_evidence(learnt, new, old, labels)
     if config.data.features is None:
         embedded = load_model(layout.final.model, device or config.device, config.precision).embed(
             paths
@@ -99,14 +106,14 @@ def assign_images(
         standardize = config.graph.cameras == "standardize"
         own, embedded = aligned(own, known, embedded, camera, standardize=standardize)
     try:
-        among = Clusters(own, clusters["labels"])
+        among = Clusters(own, labels)
     except ValueError as error:
         raise UserError(f"{layout.final.clusters}: {error}, so nothing can be assigned.") from None
     correction = None if learnt is None or evidence is None else learnt.correction(evidence)
     result = among.assign(embedded, correction)
     columns = {
         "path": [str(path) for path in paths],
-        "cluster": numbers_of(result.cluster, clusters["number"]),
+        "cluster": numbers_of(result.cluster, numbers.astype(np.int32)),
         "similarity": result.similarity,
         "margin": result.margin,
         "camera": [names[number] if number >= 0 else "" for number in camera],

@@ -1,13 +1,22 @@
 """Galleries: images with their embeddings, made once and searched often."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import FEATURES, GALLERY, INDEX, Artifact, read_artifact, write_artifact
+from mprd.artifacts import (
+    CLUSTERS,
+    FEATURES,
+    GALLERY,
+    INDEX,
+    Artifact,
+    read_artifact,
+    write_artifact,
+)
 from mprd.config import load_config
+from mprd.data.added import read_added
 from mprd.data.image_paths import named_images
 from mprd.data.images import indexed_images
 from mprd.errors import UserError
@@ -66,14 +75,23 @@ def write_gallery(gallery: Gallery, model: Embedder, out: Path) -> None:
 
 
 def embedded_images(path: Path) -> tuple[Artifact, list[Path]]:
-    """Read `final/embeddings.h5` of a run, and return it with the image files of its rows."""
+    """Read `final/embeddings.h5` of a run, and return it with the image files of its rows.
+
+    Images that were added to the run are among them, the last rows.
+    """
     artifact, run = read_artifact(path, FEATURES), RunLayout(path.resolve().parents[1])
     index = read_artifact(run.index, INDEX)
     if artifact.inputs.get("index") != index.digest:
         raise UserError(f"{path} was not made of the images of {run.index}. Run `mprd run` again.")
     config = load_config(run.config if run.config.is_file() else None)
     files = indexed_images(index, config)
-    return artifact, [files[row] for row in artifact["row"]]
+    found = [files[row] for row in artifact["row"]]
+    if not run.final.added.is_file():
+        return artifact, found
+    added = read_added(run, read_artifact(run.final.clusters, CLUSTERS))
+    features = np.concatenate([artifact["features"], added["features"]])
+    whole = replace(artifact, arrays={**artifact.arrays, "features": features})
+    return whole, [*found, *added.files(index)]
 
 
 def read_gallery(path: Path, model: Embedder) -> Gallery:

@@ -18,14 +18,14 @@ from mprd.clustering.numbering import numbers_of
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config
 from mprd.data.added import Added
-from mprd.data.index import camera_names, split_rows, trained_cameras
+from mprd.data.index import camera_names, split_rows
 from mprd.decisions.entry import Decision
 from mprd.decisions.facts import Facts, facts_of
 from mprd.decisions.partition import edited
 from mprd.errors import UserError
 from mprd.inference.known_clusters import Clusters, aligned, mean_evidence
 from mprd.inference.run_times import RunTimes
-from mprd.inference.sightings import Sightings
+from mprd.inference.sightings import Sightings, index_sightings
 from mprd.inference.strangers import as_used, own_clusters
 from mprd.system.csr import entry_rows
 
@@ -104,17 +104,18 @@ class Placing:
             raise UserError(f"Decisions contradict each other: {facts.contradictions[0].words()}")
         count = len(self._own)
         before = self._added["undecided"]
-        undecided = self._numbered(self._labels(facts_of([])), before, before, following)
         seen = np.array([shown.get(path, -1) for path in self.paths], np.int64)
         rows = {path: n for n, path in enumerate(self.paths)}
-        following = max(following, int(undecided.max(initial=-1)) + 1)
-        seen = edited(seen, rows, decisions, following)[count:]
+        seen = edited(seen, rows, decisions, self._added.following)  # as pages show it
+        following = max(following, int(seen.max(initial=-1)) + 1)
+        undecided = self._numbered(self._labels(facts_of([])), before, before, following)
         number = undecided
         if decisions:
-            number = self._numbered(self._labels(facts), seen, undecided, following)
+            number = self._numbered(self._labels(facts), seen[count:], undecided, following)
         columns = {"number": number, "undecided": undecided, "name": self._names(number, facts)}
         columns["membership"] = self._membership(number)
-        return columns, max(following, int(number.max(initial=-1)) + 1)
+        largest = max(int(one.max(initial=-1)) for one in (number, undecided))
+        return columns, max(following, largest + 1)
 
     def _labels(self, facts: Facts) -> np.ndarray:
         """Return clusters of the added images: position of a known number, or behind them."""
@@ -177,16 +178,8 @@ class Placing:
 
     def _sightings(self, rows: np.ndarray | None) -> Sightings:
         """Return when and where images were taken; None: all."""
-        index, added = self._index, self._added
-        times = np.concatenate([index["time"][self._rows], added["time"]])
-        cameras = np.concatenate(
-            [index["camera"][self._rows], added.cameras(camera_names(index))]
-        ).astype(np.int64)
-        if rows is not None:
-            times, cameras = times[rows], cameras[rows]
-        unnamed, unit = [""] * len(times), str(index.attributes["time_unit"])
-        trained = trained_cameras(index, cameras)
-        return Sightings(times, cameras, trained, unnamed, unnamed, unit)
+        every = index_sightings(self._index, self._rows, self._added)
+        return every if rows is None else every.of(rows)
 
     def _between(self, rows: np.ndarray) -> csr_array:
         """Return the distances of some added images to each other."""

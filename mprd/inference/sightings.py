@@ -11,6 +11,7 @@ import numpy as np
 from mprd.artifacts import INDEX, Artifact, read_artifact
 from mprd.config import load_config
 from mprd.config.data import EXIF
+from mprd.data.added import Added
 from mprd.data.datasets.manifest import read_manifest
 from mprd.data.datasets.path_labels import time_in_path, track_in_path
 from mprd.data.images import time_taken
@@ -205,22 +206,23 @@ def sightings(
     return found.of([(Path(path), Path(path)) for path in images])
 
 
-def index_sightings(index: Artifact, rows: np.ndarray) -> Sightings:
-    """Return when and where images of an `index.h5` were taken.
+def index_sightings(index: Artifact, rows: np.ndarray, added: Added | None = None) -> Sightings:
+    """Return when and where images of a run were taken.
 
     Args:
-        index: of a run.
-        rows: int (n,).
+        index: of the run.
+        rows: int (n,), images of the index.
+        added: images that were added to the run, behind them; None: leave them out.
     """
-    cameras = index["camera"][rows].astype(np.int64)
-    return Sightings(
-        index["time"][rows],
-        cameras,
-        trained_cameras(index, cameras),
-        name_cameras(index, rows).tolist(),
-        name_tracks(index, rows).tolist(),
-        str(index.attributes["time_unit"]),
-    )
+    cameras, times = index["camera"][rows].astype(np.int64), index["time"][rows]
+    places, tracks = name_cameras(index, rows).tolist(), name_tracks(index, rows).tolist()
+    if added is not None and len(added):
+        cameras = np.concatenate([cameras, added.cameras(camera_names(index))])
+        times = np.concatenate([times, added["time"]])
+        places += added["camera"].tolist()
+        tracks += [""] * len(added)
+    unit = str(index.attributes["time_unit"])
+    return Sightings(times, cameras, trained_cameras(index, cameras), places, tracks, unit)
 
 
 def camera_in_path(path: Path, pattern: str | None) -> str:

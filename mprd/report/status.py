@@ -14,6 +14,7 @@ from rich.table import Table
 from mprd.artifacts import CLUSTERS, read_artifact, read_json
 from mprd.artifacts.files import file_digest
 from mprd.config import Config, load_config
+from mprd.data.added import waiting
 from mprd.errors import FINAL
 from mprd.judging.audit_file import audit_words
 from mprd.pipeline.files import Step, files_written
@@ -66,6 +67,8 @@ class RunStatus:
         clusters_of: what a run without epochs clusters.
         audit: whether the final clusters were audited, and the result; None: there are none.
         start_audit: the same for those before training; None: nobody began.
+        added: images that were added to the finished run.
+        added_wait: of these, those that wait for `mprd add`: the run was made again since.
         seconds_left: for the epochs that are missing, by the pace of the last ones; None: unknown.
     """
 
@@ -79,6 +82,8 @@ class RunStatus:
     clusters_of: str
     audit: str | None
     start_audit: str | None
+    added: int
+    added_wait: int
     seconds_left: float | None
 
     @property
@@ -96,6 +101,7 @@ def run_status(folder: Path) -> RunStatus:
     layout = run_of(folder)
     config = load_config(layout.config)
     numbers = range(FIRST_EPOCH, config.epochs + 1)
+    added, wait = waiting(layout) if layout.final.clusters.is_file() else (0, 0)
     by_place = {place: [one for one in STAGES if one.place is place] for place in Place}
     return RunStatus(
         name=folder.resolve().name,
@@ -118,6 +124,8 @@ def run_status(folder: Path) -> RunStatus:
         clusters_of="data.features" if config.data.features else "the start, no training",
         audit=audit_words(layout) if layout.final.clusters.is_file() else None,
         start_audit=_start_audit(layout),
+        added=added,
+        added_wait=wait,
         seconds_left=seconds_left(layout, config),
     )
 
@@ -243,6 +251,9 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
         counts = ", ".join(f"{found.final[key]:,} {word}" for key, word in _COUNTS.items())
         images = f"of {found.final['images']:,} images"
         console.print(f"at the end: {counts} {images}{_health(found.final)}", highlight=False)
+    if found.added:
+        rest = f"; {found.added_wait:,} of them wait for `mprd add`" if found.added_wait else ""
+        console.print(f"added since (mprd add): {found.added:,} images{rest}", highlight=False)
     audits = {"clusters before training": found.start_audit, "clusters": found.audit}
     for what, said in audits.items():
         if said is not None:

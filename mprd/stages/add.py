@@ -25,7 +25,7 @@ from mprd.pipeline.finished import finished_run
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.registry import load_plugins
 from mprd.pipeline.run_lock import require_free
-from mprd.stages.added_images import free_number, place
+from mprd.stages.added_images import place
 from mprd.stages.cluster_csv import write_final_csv
 
 _PAIRS = ("indptr", "indices", "data")
@@ -247,8 +247,7 @@ def _write(layout: RunLayout, config: Config, added: Added) -> Added:
     compared = Compared.of(index, own, added, config)
     pairs = pairs_of(compared.known, tracks, compared.new, config)
     arrays = {**added.arrays, **dict(zip(_PAIRS, pairs, strict=True))}
-    following = free_number(layout, clusters, stored(layout.final)[0])
-    whole = Added(arrays, following, len(tracks.first))
+    whole = Added(arrays, added.following, len(tracks.first))
     done = place(layout, index, clusters, whole, config)
     write_final_csv(layout.final, index, rows, clusters, done)
     return done

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from mprd.artifacts import FEATURES, Artifact, read_artifact
 from mprd.clustering.numbering import numbers_of
 from mprd.config import Config
@@ -11,7 +9,6 @@ from mprd.data.added import Added, made_from, nobody, stored, waiting_words
 from mprd.data.index import split_rows
 from mprd.decisions.entry import Decision
 from mprd.decisions.log import in_effect, read_decisions
-from mprd.decisions.partition import edited
 from mprd.decisions.reading import matched
 from mprd.decisions.seen import numbers_if_sound, read_numbers
 from mprd.errors import UserError, say
@@ -56,10 +53,6 @@ def place(
     placing = Placing(index, clusters, added, compared, config, times)
     decisions = decisions_of(run, placing.paths)
     shown, following = _shown(run, index, clusters, added), free_number(run, clusters, added)
-    rows = {path: n for n, path in enumerate(placing.paths)}
-    seen = np.array([shown.get(path, -1) for path in placing.paths], np.int64)
-    pending = edited(seen, rows, decisions, following)
-    following = max(following, int(pending.max(initial=-1)) + 1)
     columns, following = placing.placed(decisions, shown, following)
     done = Added({**added.arrays, **columns}, following, added.places)
     done.write(run, made_from(clusters))

@@ -105,7 +105,9 @@ def run_cluster(
     near = counted_pairs(source.distance, source.radius, used)
     base, tree = labels[tracks.group], source.tree if used.method == "linkage" else None
     added = [] if log is None else added_paths(FinalLayout(out.parent))
-    decided = None if paths is None else read_decided(given, log, paths, tracks, added)
+    decided = None
+    if paths is not None:
+        decided = read_decided(given, log, paths, tracks, added, labels=base)
     if decided is not None and used.method == "linkage":
         labels, tree = decided.linked(source.distance, used)
     elif decided is not None:

@@ -83,6 +83,7 @@ def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None)
         images["path"][rows],
         tracks,
         added_paths(layout.final),
+        labels=labels[tracks.group],
     )
     names = None
     if decided is not None:

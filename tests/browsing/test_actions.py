@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mprd.browsing.board import Run
 from mprd.browsing.halves import halves
+from mprd.browsing.run import Run
 from mprd.decisions.log import DecisionLog, read_decisions
 from tests.browsing.people import act, clusters, state
 
@@ -154,7 +154,7 @@ def read_like_confirm(server, number):
         {"action": "different", "clusters": [0]},
         {"action": "retract", "entry": 7},
         {"action": "retract", "entry": {}},
-        {"action": "new", "rows": [0]},
+        {"action": "new", "rows": []},
     ],
 )
 def test_nonsense_changes_nothing(server, run, wish):

@@ -242,12 +242,12 @@ def test_outliers(run, tab):
         assert page.locator("article").count() == len(state(server)["outliers"])
         assert 1 <= page.locator("article").first.locator(".target").count() <= 3
         press(page, "1", "move")
-        page.locator("article").first.get_by_role("button", name="New identity").click()
-        says(page, "confirm")
+        page.locator("article").first.get_by_role("button", name="No match").click()
+        says(page, "is a new individual, not ")
         press(page, "u", "Taken back")
         page.locator("article").first.get_by_role("button", name="not this one").first.click()
         says(page, "is not of")
-    assert kinds(run) == ["move", "confirm", "undo", "not"]
+    assert kinds(run) == ["move", "new", "undo", "not"]
 
 
 def test_filters(server, tab):

@@ -11,8 +11,9 @@ from PIL import Image
 from scipy.sparse import coo_array
 
 from mprd.browsing import desk, server
-from mprd.browsing.board import Run
+from mprd.browsing.run import Run
 from mprd.clustering.tracks import TrackGroups
+from mprd.data.added import nobody
 from tests.browsing.people import act
 
 CLUSTERS, IMAGES = 1000, 10_000
@@ -29,9 +30,10 @@ class Many(Run):
         self.layout = SimpleNamespace(
             folder=folder,
             decisions=folder / "decisions.csv",
-            final=SimpleNamespace(clusters=table),
+            final=SimpleNamespace(clusters=table, added=folder / "added.h5"),
         )
-        self.seen = table.stat().st_mtime_ns
+        self.seen = self._state()
+        self.added, self.cameras, self.version = nobody(), [str(n + 1) for n in range(6)], "1"
         self.clusters = {"labels": labels, "number": np.arange(CLUSTERS)}
         self.index = SimpleNamespace(attributes={"camera_names": "[]", "time_unit": "seconds"})
         arrays = {"camera": rng.integers(0, 6, IMAGES), "time": rng.random(IMAGES) * 1e6}

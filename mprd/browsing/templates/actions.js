@@ -53,9 +53,10 @@ export const split = () => need(chosen.rows.size, () => perform({ action: "split
 export const not = () => need(chosen.rows.size, () => perform({ action: "not", rows: rows() }));
 export const move = (to = number()) => need(chosen.rows.size && to !== null,
   () => perform({ action: "move", rows: rows(), to }));
-export const belongs = (row, to) => perform({ action: "move", rows: [row], to });
+export const belongs = (row, to) => perform({ action: "belongs", rows: [row], to });
 export const never = (row, to) => perform({ action: "not", rows: [row], to });
 export const fresh = row => perform({ action: "new", rows: [row] });
+export const nobody = () => need(chosen.rows.size, () => perform({ action: "new", rows: rows() }));
 export const undo = () => state.undo && perform({ action: "undo" });
 export const redo = () => state.redo && perform({ action: "redo" });
 export const retract = entry => perform({ action: "retract", entry });

@@ -1,5 +1,5 @@
 // One cluster, or one outlier with its nearest clusters, as elements. Names are text, never HTML.
-import { images, state, clusters, title } from "./model.js";
+import { images, state, clusters, isAdded, title } from "./model.js";
 
 export const chosen = { rows: new Set(), clusters: new Set() };
 export const current = { key: null, place: 0, among: [] }; // among: clusters that become one
@@ -27,17 +27,21 @@ function room(one) {
   return one.rows.length > most ? Math.max(1, most - 1) : one.rows.length;
 }
 
+export const isOne = key => key?.[0] === "o" || key?.[0] === "a"; // an outlier, an added image
+export const nearOf = key => state[key[0] === "o" ? "outliers" : "added"][key.slice(1)];
+
 export function heightOf(key) {
-  if (key[0] === "o") return head() + tall() + PAD + GAP;
+  if (isOne(key)) return head() + tall() + PAD + GAP;
   const one = clusters.get(Number(key.slice(1)));
   const shown = room(one) + (room(one) < one.rows.length ? 1 : 0);
   const lines = Math.ceil(shown / columns());
   return head() + lines * (tall() + GAP) + (one.near.length ? CHIPS : 0) + PAD;
 }
 
+export const small = row => `small/${row}?${images.version}`;
 const imageOf = (row, className) => {
   const made = element("img", { className, alt: images.paths[row], draggable: false });
-  made.src = `small/${row}`;
+  made.src = small(row);
   return made;
 };
 
@@ -54,6 +58,7 @@ export function picture(row, extra = "") {
   });
   made.append(box);
   if (camera && images.cameras.length > 1) made.append(element("span", { className: "camera" }, camera));
+  if (isAdded(row)) made.append(element("span", { className: "new" }, "added"));
   made.classList.toggle("on", chosen.rows.has(row));
   return made;
 }
@@ -114,11 +119,13 @@ function clusterCard(one) {
   return parts;
 }
 
-function outlierCard(row) {
-  const near = state.outliers[row];
+function imageCard(row, near) {
+  const number = state.numbers[row];
   const line = element("div", { className: "line" },
-    element("h2", {}, images.paths[row]), element("div", { className: "buttons" },
-      button("new", "New identity", "It is somebody that no cluster shows")));
+    element("h2", {}, images.paths[row]),
+    element("span", { className: "about" }, number < 0 ? "in no cluster" : `in ${title(number)}`),
+    element("div", { className: "buttons" },
+      button("new", "No match (0)", "It is somebody that no cluster shows: a new individual")));
   const strip = element("div", { className: "strip outlier" }, picture(row), ...near.map(
     ([number, relation], n) => element("div", { className: "target" },
       element("div", { className: "few" }, ...clusters.get(number).rows.slice(-3).reverse().map(
@@ -141,12 +148,12 @@ export function draw(key, before) {
   const is = key[0], number = Number(key.slice(1));
   const one = is === "c" ? clusters.get(number) : null;
   const mine = one ? one.rows.filter(row => chosen.rows.has(row)) : [chosen.rows.has(number)];
-  const near = one ? one.near : state.outliers[number];
+  const near = one ? one.near : nearOf(key);
   const place = current.key === key ? current.place : -1;
   const sign = JSON.stringify([one?.rows, one?.name, one?.confirmed, one?.doubt, mine, open.has(number),
-    near, near.map(([other]) => [title(other), middle(other)]), chosen.clusters.has(number), place, tall(), inner()]);
+    near, near.map(([other]) => [title(other), middle(other)]), one ? 0 : state.numbers[number], chosen.clusters.has(number), place, tall(), inner()]);
   if (before?.sign === sign) return before;
-  const made = element("article", { dataset: { key, number } }, ...(one ? clusterCard(one) : outlierCard(number)));
+  const made = element("article", { dataset: { key, number } }, ...(one ? clusterCard(one) : imageCard(number, near)));
   made.sign = sign;
   made.style.height = `${heightOf(key) - 10}px`;
   made.classList.toggle("current", place >= 0);
@@ -156,7 +163,7 @@ export function draw(key, before) {
 }
 
 export const pictures = key => {
-  if (key[0] === "o") return [Number(key.slice(1))];
+  if (isOne(key)) return [Number(key.slice(1))];
   const one = clusters.get(Number(key.slice(1)));
   return one.rows.slice(0, room(one));
 };

@@ -1,6 +1,6 @@
 // Dialogs: a picture large, two clusters side by side, a name, a contradiction, the keys.
 import { images, state, clusters, title } from "./model.js";
-import { chain, element } from "./card.js";
+import { chain, element, small } from "./card.js";
 
 const large = document.getElementById("large");
 const ask = document.getElementById("ask");
@@ -30,7 +30,7 @@ function drawLarge(one) {
   for (const [other, relation] of one.neighbours) {
     const there = state.numbers[other] === number && number >= 0;
     const made = element("button", { className: there ? "same" : "", title: images.paths[other] },
-      element("img", { src: `small/${other}`, alt: images.paths[other] }),
+      element("img", { src: small(other), alt: images.paths[other] }),
       element("small", {}, `${relation.toFixed(2)} · ${state.numbers[other] < 0 ? "outlier" : title(state.numbers[other])}`));
     made.onclick = () => showLarge([other], other);
     near.append(made);
@@ -40,7 +40,7 @@ function drawLarge(one) {
     disabled: !(place + by in strip), onclick: () => showLarge(strip, strip[place + by]),
   }, by < 0 ? "← Previous" : "Next →");
   large.replaceChildren(
-    element("img", { className: "big", src: `large/${row}`, alt: one.path }),
+    element("img", { className: "big", src: `large/${row}?${images.version}`, alt: one.path }),
     element("p", { className: "path" }, one.path), list,
     element("div", { className: "row" }, step(-1), step(1),
       element("button", { onclick: () => { large.close(); goTo(row); } }, "Show in its place"),
@@ -72,7 +72,7 @@ const answer = (value, text, properties = {}) => element("button", { value, ...p
 const side = number => element("div", { className: "side" },
   element("h3", {}, title(number)),
   element("div", { className: "many" }, ...clusters.get(number).rows.slice(-24).reverse().map(row => element(
-    "img", { src: `small/${row}`, alt: images.paths[row], title: images.paths[row] }))),
+    "img", { src: small(row), alt: images.paths[row], title: images.paths[row] }))),
   element("small", {}, clusters.get(number).rows.length > 24 ? "the 24 surest pictures" : ""));
 
 export async function compare(one, other) {

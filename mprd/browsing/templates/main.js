@@ -1,7 +1,7 @@
 // Puts the page together: tabs, mouse, keys, and what is shown after each change.
-import { images, state, clusters, load, onChange, outliers, title, watch } from "./model.js";
-import { chain, chosen, current, draw, element, heightOf, open, pictures } from "./card.js";
-import { filtered, setTab, setUpFilter, shownClusters, shownOutliers, sortAgain, tab, takePlace } from "./view.js";
+import { images, state, clusters, added, load, onChange, outliers, title, watch } from "./model.js";
+import { chain, chosen, current, draw, element, heightOf, isOne, nearOf, open, pictures } from "./card.js";
+import { filtered, setTab, setUpFilter, shownClusters, shownImages, sortAgain, tab, takePlace } from "./view.js";
 import { isOpen, keys, onGo, showLarge } from "./dialogs.js";
 import * as actions from "./actions.js";
 import { List } from "./list.js";
@@ -18,15 +18,18 @@ function show() {
     takePlace(before, stays);
     current.key = `c${stays}`;
   }
-  const of = tab === "clusters" ? shownClusters(Number(current.key?.slice(1))) : shownOutliers();
+  const of = tab === "clusters" ? shownClusters(Number(current.key?.slice(1))) : shownImages();
   const found = of.map(number => tab[0] + number);
   if (!found.includes(current.key)) follow(found);
   current.place = current.key ? Math.max(0, Math.min(current.place, pictures(current.key).length - 1)) : 0;
   list.show(found);
   field("empty").hidden = found.length > 0;
-  field("empty").textContent = filtered() ? "Nothing fits the filter." : `There are no ${tab}.`;
+  const none = tab === "added" ? "You confirmed all added images." : `There are no ${tab}.`;
+  field("empty").textContent = filtered() ? "Nothing fits the filter." : none;
   field("tab-clusters").querySelector("b").textContent = clusters.size;
   field("tab-outliers").querySelector("b").textContent = outliers().length;
+  field("tab-added").querySelector("b").textContent = added().length;
+  field("tab-added").hidden = !images.added;
   for (const name of ["undo", "redo"]) {
     field(name).disabled = !state[name];
     field(name).title = state[name] ? `${name}: ${state[name].words}` : `nothing to ${name}`;
@@ -54,7 +57,8 @@ function showChosen() {
   if (rows) {
     parts.push(element("b", {}, `${rows} picture${rows === 1 ? "" : "s"}`),
       make("split", "Split off (s)", "They are one other identity"),
-      make("not", "Not this one (n)", "Each of them leaves its cluster"));
+      make("not", "Not this one (n)", "Each of them leaves its cluster"),
+      make("nobody", "No match (0)", "Together they are one new individual"));
     const here = current.key?.[0] === "c" ? Number(current.key.slice(1)) : -1;
     if (here >= 0 && [...chosen.rows].some(row => state.numbers[row] !== here)) {
       parts.push(make("move", `Move to ${title(here)} (g)`, "To the cluster with the frame"));
@@ -100,10 +104,11 @@ function go(row) {
 }
 onGo(go);
 
+const TABS = ["clusters", "outliers", "added"];
 function switchTo(name) {
   if (tab === name) return;
   setTab(name);
-  for (const one of ["clusters", "outliers"]) field(`tab-${one}`).ariaSelected = String(one === name);
+  for (const one of TABS) field(`tab-${one}`).ariaSelected = String(one === name);
   Object.assign(current, { key: null, place: 0 });
   scrollTo({ top: 0 });
   show();
@@ -121,7 +126,7 @@ const CARD = {
   never: (row, { other }) => actions.never(row, Number(other)),
 };
 const PAGE = {
-  split: actions.split, not: actions.not, move: actions.move, merge: actions.merge,
+  split: actions.split, not: actions.not, move: actions.move, merge: actions.merge, nobody: actions.nobody,
   clear: () => { chosen.rows.clear(); chosen.clusters.clear(); show(); },
 };
 
@@ -160,7 +165,7 @@ const here = () => pictures(current.key)[current.place];
 const one = () => Number(current.key.slice(1));
 const inClusters = done => () => current.key?.[0] === "c" && done();
 const belongs = n => () => {
-  const near = current.key?.[0] === "o" && state.outliers[one()][n];
+  const near = isOne(current.key) && nearOf(current.key)[n];
   if (near) actions.belongs(one(), near[0]);
 };
 const KEYS = {
@@ -172,6 +177,7 @@ const KEYS = {
   h: inClusters(() => actions.halve()), s: actions.split, n: actions.not,
   g: inClusters(() => actions.move()), r: inClusters(() => actions.rename()),
   1: belongs(0), 2: belongs(1), 3: belongs(2),
+  0: () => (isOne(current.key) && !chosen.rows.size ? actions.fresh(one()) : actions.nobody()),
   u: actions.undo, U: actions.redo, "?": keys, Escape: PAGE.clear,
 };
 
@@ -230,7 +236,7 @@ field("filters").onclick = () => {
   field("filter").hidden = !field("filter").hidden;
   field("filters").ariaExpanded = String(!field("filter").hidden);
 };
-for (const name of ["clusters", "outliers"]) field(`tab-${name}`).onclick = () => switchTo(name);
+for (const name of TABS) field(`tab-${name}`).onclick = () => switchTo(name);
 field("undo").onclick = actions.undo;
 field("redo").onclick = actions.redo;
 field("apply").onclick = actions.apply;

@@ -13,6 +13,7 @@ export async function load() {
 }
 
 function take(found) {
+  if (state && found.version !== images.version) location.reload(); // images were added
   state = found;
   const known = found.known;
   clusters = new Map(known.map((number, n) => [number, {
@@ -33,6 +34,8 @@ function take(found) {
 }
 
 export const outliers = () => Object.keys(state.outliers).map(Number);
+export const added = () => Object.keys(state.added).map(Number); // not confirmed yet
+export const isAdded = row => row >= images.paths.length - images.added;
 export const title = number => {
   const name = clusters.get(number)?.name;
   return name ? `${name} (${number})` : `cluster ${number}`;

@@ -1,5 +1,6 @@
 // Which clusters or outliers are shown, and in which order.
-import { images, state, clusters, outliers } from "./model.js";
+import { images, state, clusters, added, isAdded, outliers } from "./model.js";
+import { nearOf } from "./card.js";
 
 const field = id => document.getElementById(id);
 const value = id => field(id).value.trim();
@@ -13,6 +14,7 @@ export function setUpFilter(changed) {
     field("camera").append(option);
   });
   field("camera").parentElement.hidden = images.cameras.length < 2;
+  field("new").parentElement.hidden = !images.added;
   const timed = images.time.some(time => time !== null);
   for (const id of ["from", "to"]) {
     field(id).parentElement.hidden = !timed;
@@ -34,10 +36,12 @@ const moment = id => {
 
 function rowFits() {
   const camera = value("camera"), from = moment("from"), to = moment("to");
-  if (camera === "" && from === null && to === null) return null;
+  const late = value("new");
+  if (camera === "" && from === null && to === null && !late) return null;
   return row => {
     const time = images.time[row];
-    return (camera === "" || images.camera[row] === Number(camera))
+    return (!late || (isAdded(row) && (late === "all" || row in state.added)))
+      && (camera === "" || images.camera[row] === Number(camera))
       && (from === null || (time !== null && time >= from))
       && (to === null || (time !== null && time <= to));
   };
@@ -58,7 +62,7 @@ function clusterFits() {
     && (!fits || one.rows.some(fits));
 }
 
-export const filtered = () => ["camera", "from", "to", "least", "most", "doubt", "sure", "find"]
+export const filtered = () => ["camera", "new", "from", "to", "least", "most", "doubt", "sure", "find"]
   .some(id => value(id));
 
 const KEYS = {
@@ -94,10 +98,11 @@ export function takePlace(gone, stays) {
 
 export const sortAgain = () => { order = []; };
 
-export function shownOutliers() {
+// Outliers, or added images that nobody confirmed: one row each, the nearest to a cluster first.
+export function shownImages() {
   const fits = rowFits(), text = value("find").toLowerCase();
-  const nearest = row => state.outliers[row][0]?.[1] ?? -1;
-  return outliers()
+  const nearest = row => nearOf(`${tab[0]}${row}`)[0]?.[1] ?? -1;
+  return (tab === "outliers" ? outliers() : added())
     .filter(row => (!fits || fits(row)) && (!text || found(text, [row])))
     .sort((a, b) => nearest(b) - nearest(a) || a - b);
 }

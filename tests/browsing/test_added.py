@@ -1,0 +1,135 @@
+"""Images that were added, on the page: shown for confirmation, with their nearest clusters."""
+
+import json
+
+import pytest
+
+from mprd.decisions.log import read_decisions
+from mprd.stages.add import add_images, undo_added
+from mprd.stages.apply import apply_decisions
+from tests.browsing.people import act, ask, browsing, clusters, state
+from tests.browsing.test_browse_page import kinds, press, says, tab  # noqa: F401
+from tests.later import PEOPLE, shoot
+
+KNOWN = PEOPLE * 6
+
+
+@pytest.fixture
+def server(later):
+    add_images(later.folder, [later.folder.parent / "new"])
+    with browsing(later.folder, lambda: apply_decisions(later.folder).words()) as one:
+        yield one
+
+
+def rows_of(server, who):
+    return [n for n, path in enumerate(server.desk.run.paths) if f"-{who}-" in path]
+
+
+def test_each_waits_with_its_nearest_clusters(server, later):
+    found = state(server)
+    assert list(map(int, found["added"])) == list(range(KNOWN, KNOWN + 12))
+    for row, near in found["added"].items():
+        own = found["numbers"][int(row)]
+        assert 1 <= len(near) <= 3
+        assert own in dict(near), "its own cluster is among them"
+        assert near[0][0] == own, "it is the nearest one"
+        assert 0 < near[0][1] <= 1
+    row = rows_of(server, 0)[-1]
+    own = found["numbers"][row]
+    answer = act(server, "belongs", rows=[row], to=own)
+    assert str(row) not in answer["state"]["added"]
+    assert answer["state"]["numbers"] == found["numbers"]
+    (one,) = read_decisions(later.decisions)
+    assert (one.kind, one.images) == ("move", (server.desk.run.paths[row],))
+    assert str(row) in act(server, "undo")["state"]["added"]
+    for kind in ("small", "large", "image"):
+        assert ask(server, "GET", f"{kind}/{row}")[0] == 200
+    assert ["added", "by call 1 of mprd add"] in facts(server, row)
+
+
+def facts(server, row):
+    return json.loads(ask(server, "GET", f"image/{row}")[1])["facts"]
+
+
+def test_no_match_is_somebody_new(server, later):
+    before = state(server)["numbers"]
+    some = rows_of(server, 20)[:2]
+    found = act(server, "new", rows=some)["state"]
+    fresh = {found["numbers"][row] for row in some}
+    assert len(fresh) == 1
+    assert min(fresh) > max(before), "a number that does not exist yet"
+    (one,) = read_decisions(later.decisions)
+    assert one.kind == "new"
+    assert sorted(one.images) == sorted(server.desk.run.paths[row] for row in some)
+    assert server.desk.run.paths[rows_of(server, 20)[2]] in one.others
+    # A second one, and the clusters that follow.
+    other = rows_of(server, 0)[0]
+    found = act(server, "new", rows=[other])["state"]
+    assert found["numbers"][other] == max(fresh) + 1
+    act(server, "rename", clusters=[found["numbers"][other]], name="Eve")
+    shown = clusters(state(server))
+    assert "hold in" in act(server, "apply")["done"]
+    after = state(server)
+    assert clusters(after)[max(fresh)] >= shown[max(fresh)]
+    assert clusters(after)[max(fresh) + 1] == {other}
+    assert after["names"][after["known"].index(max(fresh) + 1)] == "Eve"
+    assert after["waiting"] == 0
+
+
+def test_images_that_come_while_the_page_is_open(server, later):
+    before = state(server)
+    shoot(later.folder.parent / "more", 22, range(3))
+    add_images(later.folder, [later.folder.parent / "more"])
+    found = state(server)
+    assert len(found["numbers"]) == len(before["numbers"]) + 3
+    assert found["version"] != before["version"]
+    assert ask(server, "GET", f"small/{KNOWN + 14}")[0] == 200
+    undo_added(later.folder)
+    assert state(server)["version"] == before["version"]
+    assert ask(server, "GET", f"small/{KNOWN + 14}")[0] == 404
+    (later.folder.parent / "new/c1-0-10.png").unlink()
+    row = server.desk.run.paths.index(str(later.folder.parent / "new/c1-0-10.png"))
+    assert ask(server, "GET", f"large/{row}")[0] in (409, 200)
+    act(server, "halve", clusters=[state(server)["numbers"][row]])
+    assert read_decisions(later.decisions)[0].kind == "split"
+
+
+def test_the_added_ones_by_keys_and_filter(server, later, tab):  # noqa: F811
+    page = tab(server.address)
+    assert page.locator("#tab-added b").inner_text() == "12"
+    page.click("#tab-added")
+    assert page.locator("article").count() > 3
+    first = page.locator("article.current")
+    assert first.locator(".new").count() >= 1
+    assert 1 <= first.locator(".target").count() <= 3
+    press(page, "1", "move")
+    left = page.locator("#tab-added b").inner_text()
+    assert left in ("9", "11"), "of strangers among themselves one says it of all"
+    press(page, "0", "is a new individual, not ")
+    assert int(page.locator("#tab-added b").inner_text()) == int(left) - 1
+    press(page, "u", "Taken back")
+    page.locator("article.current").get_by_role("button", name="No match").click()
+    says(page, "is a new individual")
+    page.click("#tab-clusters")
+    page.click("#filters")
+    page.select_option("#new", "all")
+    cards = page.locator("article").count()
+    page.select_option("#new", "open")
+    assert 0 < page.locator("article").count() <= cards
+    page.select_option("#new", "")
+    page.locator(".picture .choose").first.click()
+    page.locator("#chosen").get_by_role("button", name="No match").click()
+    says(page, "is a new individual")
+    assert kinds(later) == ["move", "new", "undo", "new", "new"]
+    # More come: the page shows them by itself.
+    shoot(later.folder.parent / "more", 22, range(3))
+    add_images(later.folder, [later.folder.parent / "more"])
+    more = str(len(state(server)["added"]))
+    page.wait_for_function(
+        "n => document.querySelector('#tab-added b').textContent === n", arg=more
+    )
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    assert page.locator("#tab-added b").inner_text() == more
+    page.click("#apply")
+    says(page, "hold in")

@@ -16,9 +16,10 @@ from mprd.clustering.decided import names_of
 from mprd.clustering.graph_matrix import relation_of
 from mprd.clustering.membership import membership
 from mprd.clustering.numbering import numbers_of
+from mprd.clustering.sides import Sides
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import load_config
-from mprd.data.index import camera_names, name_identities, split_rows
+from mprd.data.index import camera_names, name_identities, name_sides, side_codes, split_rows
 from mprd.data.times import time_words
 from mprd.decisions.entry import Decision
 from mprd.decisions.facts import Contradiction, Facts, facts_of
@@ -58,7 +59,8 @@ class Run:
         self.place = {path: row for row, path in enumerate(self.paths)}
         self.tracks = TrackGroups.of_tracks(self.index["track"][self.rows])
         config = load_config(self.layout.config)
-        self.distance = run_distance(self.clusters, self.layout, config, self.tracks)
+        sides = Sides.of_tracks(side_codes(self.index, self.rows), self.tracks)
+        self.distance = run_distance(self.clusters, self.layout, config, self.tracks, sides)
 
     @property
     def is_old(self) -> bool:
@@ -93,12 +95,14 @@ class Run:
         }
 
     def words(self, row: int) -> Iterator[tuple[str, str]]:
-        """Yield camera, time and identity of an image, where they are known."""
+        """Yield camera, time, side and identity of an image, where they are known."""
         index, there = self.index, int(self.rows[row])
         if (camera := int(index["camera"][there])) >= 0:
             yield "camera", camera_names(index)[camera]
         if (time := float(index["time"][there])) == time:
             yield "time", time_words(time, str(index.attributes["time_unit"]))
+        if side := name_sides(index, np.array([there]))[0]:
+            yield "side", str(side)
         if index["identity"][there] >= 0:
             yield "identity", str(name_identities(index, np.array([there]))[0])
         mates = int(self.tracks.sizes[self.tracks.group[row]])

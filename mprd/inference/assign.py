@@ -86,16 +86,24 @@ class Clusters:
         freedom = max(len(near) - int((sizes > 0).sum()), 1)
         self.least = (typical - _BELOW * np.sqrt((spread**2).sum() / freedom)).astype(np.float32)
 
-    def assign(self, features: np.ndarray, correction: np.ndarray | None = None) -> Assignment:
+    def assign(
+        self,
+        features: np.ndarray,
+        correction: np.ndarray | None = None,
+        apart: np.ndarray | None = None,
+    ) -> Assignment:
         """Compare images with all clusters.
 
         Args:
             features: float32 (n, D), unit rows.
             correction: float (n, K), what to add to their similarities; None: nothing.
+            apart: bool (n, K), clusters that an image cannot belong to; None: none.
         """
         similarity = features @ self.means.T
         if correction is not None:
             similarity += correction
+        if apart is not None:
+            similarity[apart] = -1
         nearest = similarity.argmax(axis=1)
         rows = np.arange(len(features))
         best = similarity[rows, nearest]
@@ -128,6 +136,8 @@ def assign_images(
     Embeddings are compared as the run compares them: without what the images of a camera share, if
     the run knows cameras. The run's `data.camera` finds the camera of a new image. If the run does
     not know that camera, the image is compared without what all images share.
+
+    A cluster of left flanks takes no image of a right one, where the run knows sides.
 
     With times, the similarity to a cluster is corrected by the mean evidence of the image's time
     and camera with those of the cluster's images; the similarity that it must reach stays.
@@ -173,12 +183,14 @@ def assign_images(
         named = named_images(images, skip_unreadable=skip_unreadable)
     paths = [path for path, _ in named]
     names = camera_names(index)
-    evidence = None
+    evidence = apart = None
+    if learnt is not None or "side" in index.arrays:
+        new, old = RunSightings(layout, manifest).of(named), index_sightings(index, rows)
+        apart = _other_side(new, old, clusters["labels"])
     if learnt is None:
         found = [camera_in_path(name, config.data.camera) for _, name in named]
         camera = np.array([names.index(name) if name in names else -1 for name in found], np.int64)
     else:
-        new, old = RunSightings(layout, manifest).of(named), index_sightings(index, rows)
         camera = new.cameras
         learnt.say(new, old, "images", "images of the run")
         evidence = _mean_evidence(learnt, new, old, clusters["labels"])
@@ -194,7 +206,7 @@ def assign_images(
     except ValueError as error:
         raise UserError(f"{layout.final.clusters}: {error}, so nothing can be assigned.") from None
     correction = None if learnt is None or evidence is None else learnt.correction(evidence)
-    result = among.assign(embedded, correction)
+    result = among.assign(embedded, correction, apart)
     columns = {
         "path": [str(path) for path in paths],
         "cluster": numbers_of(result.cluster, clusters["number"]),
@@ -205,6 +217,21 @@ def assign_images(
     if evidence is not None:
         columns["evidence"] = evidence[np.arange(len(paths)), result.nearest]
     return pd.DataFrame(columns)
+
+
+def _other_side(new: Sightings, old: Sightings, labels: np.ndarray) -> np.ndarray:
+    """Return which clusters show another side of an animal than an image, bool (n, K).
+
+    A cluster that shows several, because a person joined it, may be that of any image.
+    """
+    count = int(labels.max(initial=-1)) + 1
+    shown: list[set[str]] = [set() for _ in range(count)]
+    for label, side in zip(labels.tolist(), old.sides, strict=True):
+        if label >= 0 and side:
+            shown[label].add(side)
+    only = np.array([next(iter(one)) if len(one) == 1 else "" for one in shown], object)
+    own = np.array(new.sides, object)[:, None]
+    return (own != "") & (only != "") & (own != only)
 
 
 def _mean_evidence(

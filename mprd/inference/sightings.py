@@ -12,9 +12,9 @@ from mprd.artifacts import INDEX, Artifact, read_artifact
 from mprd.config import load_config
 from mprd.config.data import EXIF
 from mprd.data.datasets.manifest import read_manifest
-from mprd.data.datasets.path_labels import time_in_path, track_in_path
+from mprd.data.datasets.path_labels import side_in_path, time_in_path, track_in_path
 from mprd.data.images import time_taken
-from mprd.data.index import camera_names, name_cameras, name_tracks, trained_cameras
+from mprd.data.index import camera_names, name_cameras, name_sides, name_tracks, trained_cameras
 from mprd.data.windows import Window
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout, run_of
@@ -24,6 +24,7 @@ class _Seen(NamedTuple):
     camera: str
     time: float
     track: str
+    side: str
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Sightings:
         trained: int64 (n,), the same, -1 where the run has no training image of the camera.
         places: name of the camera of each image, "" unknown; the run need not know it.
         tracks: name of the track of each image, "" unknown.
+        sides: name of the side of the animal that each image shows, "" unknown.
         unit: of the times: seconds, frames, or "" if the run has none.
     """
 
@@ -44,12 +46,22 @@ class Sightings:
     trained: np.ndarray
     places: Sequence[str]
     tracks: Sequence[str]
+    sides: Sequence[str]
     unit: str
 
     @property
     def told(self) -> np.ndarray:
         """Which images have a time and a camera that the run knows, bool (n,)."""
         return np.isfinite(self.times) & (self.trained >= 0)
+
+    def apart(self, others: "Sightings") -> np.ndarray:
+        """Return which pairs show two known sides of an animal, bool (n, m): no answers.
+
+        Args:
+            others: m images.
+        """
+        one, other = np.array(self.sides, object)[:, None], np.array(others.sides, object)
+        return (one != "") & (other != "") & (one != other)
 
     def rows(
         self,
@@ -94,6 +106,7 @@ class Sightings:
             self.trained[rows],
             [self.places[row] for row in rows.tolist()],
             [self.tracks[row] for row in rows.tolist()],
+            [self.sides[row] for row in rows.tolist()],
             self.unit,
         )
 
@@ -111,8 +124,8 @@ class RunSightings:
 
         Args:
             run: with its config and index.
-            manifest: CSV with path, camera, time or frame, and track of images; they are taken
-                from it first.
+            manifest: CSV with path, camera, time or frame, track and side of images; they are
+                taken from it first.
 
         Raises:
             UserError: the manifest cannot be read, or its times have another unit.
@@ -126,6 +139,7 @@ class RunSightings:
             name_cameras(self.index, every).tolist(),
             self.index["time"].tolist(),
             name_tracks(self.index, every).tolist(),
+            name_sides(self.index, every).tolist(),
             strict=True,
         )
         root, paths = self.index.attributes["root"], self.index["path"]
@@ -145,7 +159,9 @@ class RunSightings:
         self.unit = self.unit or listing.time_unit
         names = [*listing.camera_names, ""]
         return {
-            str((listing.root / one.path).resolve()): _Seen(names[one.camera], one.time, one.track)
+            str((listing.root / one.path).resolve()): _Seen(
+                names[one.camera], one.time, one.track, one.side
+            )
             for one in listing.records
         }
 
@@ -153,7 +169,7 @@ class RunSightings:
         """Return when and where images were taken.
 
         As the manifest says, else as the run's index lists them, else as the run's `data.camera`,
-        `data.time` and `data.track` find it.
+        `data.time`, `data.track` and `data.side` find it.
 
         Args:
             images: files, each with the path in which patterns are looked for.
@@ -171,17 +187,19 @@ class RunSightings:
             trained_cameras(self.index, numbers),
             [one.camera for one in found],
             [one.track for one in found],
+            [one.side for one in found],
             self.unit,
         )
 
     def _found(self, path: Path, name: Path) -> _Seen:
         data, time = self._data, float("nan")
         if data.time == EXIF:
-            time = time_taken(path)
+            time = time_taken(path) if path.is_file() else time  # features may have no image
         elif data.time is not None:
             time = time_in_path(name.as_posix(), data.time, data.time_format)
         track = "" if data.track is None else track_in_path(name.as_posix(), data.track)
-        return _Seen(camera_in_path(name, data.camera), time, track)
+        side = "" if data.side is None else side_in_path(name.as_posix(), data.side)
+        return _Seen(camera_in_path(name, data.camera), time, track, side)
 
 
 def sightings(
@@ -192,7 +210,7 @@ def sightings(
     Args:
         run: folder of a run, which may list the images, or has patterns for their paths.
         images: files, in the order of their features.
-        manifest: CSV with the columns path, camera, time or frame, and track; it comes first.
+        manifest: CSV with the columns path, camera, time or frame, track, side; it comes first.
 
     Raises:
         UserError: no folder of a run, or the manifest cannot be read.
@@ -219,6 +237,7 @@ def index_sightings(index: Artifact, rows: np.ndarray) -> Sightings:
         trained_cameras(index, cameras),
         name_cameras(index, rows).tolist(),
         name_tracks(index, rows).tolist(),
+        name_sides(index, rows).tolist(),
         str(index.attributes["time_unit"]),
     )
 

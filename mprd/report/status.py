@@ -16,6 +16,7 @@ from mprd.artifacts.files import file_digest
 from mprd.config import Config, load_config
 from mprd.errors import FINAL
 from mprd.judging.audit_file import audit_words
+from mprd.judging.count import count_words
 from mprd.pipeline.files import Step, files_written
 from mprd.pipeline.freshness import Freshness
 from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, epoch_name, run_of
@@ -66,6 +67,7 @@ class RunStatus:
         clusters_of: what a run without epochs clusters.
         audit: whether the final clusters were audited, and the result; None: there are none.
         start_audit: the same for those before training; None: nobody began.
+        count: of individuals; None: nobody began.
         seconds_left: for the epochs that are missing, by the pace of the last ones; None: unknown.
     """
 
@@ -79,6 +81,7 @@ class RunStatus:
     clusters_of: str
     audit: str | None
     start_audit: str | None
+    count: str | None
     seconds_left: float | None
 
     @property
@@ -118,6 +121,7 @@ def run_status(folder: Path) -> RunStatus:
         clusters_of="data.features" if config.data.features else "the start, no training",
         audit=audit_words(layout) if layout.final.clusters.is_file() else None,
         start_audit=_start_audit(layout),
+        count=count_words(layout),
         seconds_left=seconds_left(layout, config),
     )
 
@@ -247,6 +251,8 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
     for what, said in audits.items():
         if said is not None:
             console.print(plain(f"{what}: {said}"), soft_wrap=True)
+    if found.count is not None:
+        console.print(plain(f"individuals: {found.count}"), soft_wrap=True)
     if stale is not None:
         console.print(f"stale: {len(stale) or 'nothing'}")
         for path, why in stale.items():

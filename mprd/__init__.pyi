@@ -9,6 +9,11 @@ from .clustering.audit import AuditPairs as AuditPairs
 from .clustering.audit import audit_pairs as audit_pairs
 from .clustering.audit_estimate import AuditEstimate as AuditEstimate
 from .clustering.audit_estimate import audit_estimate as audit_estimate
+from .clustering.counting import CountSample as CountSample
+from .clustering.counting import count_estimate as count_estimate
+from .clustering.counting import count_sample as count_sample
+from .clustering.counting import unit_value as unit_value
+from .clustering.counting import units_of as units_of
 from .clustering.dbscan import dbscan as dbscan
 from .clustering.from_features import FeatureClusters as FeatureClusters
 from .clustering.from_features import cluster_features as cluster_features

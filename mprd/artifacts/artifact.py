@@ -46,7 +46,11 @@ class Artifact:
             keys: data sets; None: all that are not streamed.
         """
         wanted = keys or [key for key in self.arrays if not self.schema.arrays[key].streamed]
+        wanted = [key for key in wanted if key in self.arrays or not self._optional(key)]
         return replace(self, arrays={key: self.arrays[key].copy() for key in wanted})
+
+    def _optional(self, key: str) -> bool:
+        return self.schema.arrays[key].optional
 
 
 def as_read(

@@ -40,6 +40,14 @@ INDEX = Schema(
             "str", ("I",), "names of the identities 0, 1, ...; none: they have numbers only"
         ),
         "track_names": Array("str", ("T",), "names of the tracks 0, 1, ..."),
+        "side": Array(
+            "int8",
+            ("n",),
+            "side of the animal that the image shows, where sides are known; -1 unknown",
+            minimum=-1,
+            optional=True,
+        ),
+        "side_names": Array("str", ("Z",), "names of the sides 0, 1, ...", optional=True),
     },
     {
         "dataset": "name of the data set",

@@ -154,7 +154,7 @@ def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = Non
     Args:
         path: the file.
         schema: what it must be.
-        keys: data sets to read; default all that are there and not streamed.
+        keys: data sets to read, as far as they are there; default all that are not streamed.
 
     Raises:
         UserError: missing, not HDF5, another schema or version, or contents that break it.
@@ -165,7 +165,8 @@ def read_artifact(path: Path, schema: Schema, keys: tuple[str, ...] | None = Non
         return held.part(keys)
     identity = file_identity(path)
     with _opened(path, schema) as (file, sizes), unreadable(path, again):
-        wanted = keys or tuple(k for k, a in schema.arrays.items() if k in file and not a.streamed)
+        wanted = keys or tuple(k for k, a in schema.arrays.items() if not a.streamed)
+        wanted = tuple(k for k in wanted if k in file or not schema.arrays[k].optional)
         arrays = {key: read_values(file[key], schema.arrays[key], path) for key in wanted}
         for key in wanted:
             check_values(arrays[key], schema.arrays[key], sizes, f"{path}: {key}", again)

@@ -12,11 +12,12 @@ from scipy.sparse import csr_array
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.clustering.graph_matrix import relation_of
 from mprd.clustering.numbering import numbers_of
+from mprd.clustering.sides import Sides
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import load_config
 from mprd.data.added import read_added
 from mprd.data.images import indexed_images
-from mprd.data.index import camera_names, name_identities, split_rows
+from mprd.data.index import camera_names, name_identities, name_sides, side_codes, split_rows
 from mprd.data.times import time_words
 from mprd.decisions.reading import time_made
 from mprd.evidence.run_distance import run_distance
@@ -57,7 +58,8 @@ class Run:
         self.cameras = list(dict.fromkeys([*known, *filter(None, self.added["camera"])]))
         tracks = TrackGroups.of_tracks(self.index["track"][self.rows])
         config = load_config(self.layout.config)
-        distance = run_distance(self.clusters, self.layout, config, tracks)
+        sides = Sides.of_tracks(side_codes(self.index, self.rows), tracks)
+        distance = run_distance(self.clusters, self.layout, config, tracks, sides)
         self.tracks = _with_single(tracks, len(self.added))
         self.distance = _with_pairs(distance, self.added.pairs) if len(self.added) else distance
 
@@ -135,7 +137,7 @@ class Run:
         }
 
     def words(self, row: int) -> Iterator[tuple[str, str]]:
-        """Yield camera, time and identity of an image, where they are known."""
+        """Yield camera, time, side and identity of an image, where they are known."""
         if (camera := int(self.camera[row])) >= 0:
             yield "camera", self.cameras[camera]
         if (time := float(self.time[row])) == time:
@@ -144,6 +146,8 @@ class Run:
             yield "added", f"by call {self.added['batch'][row - len(self.rows)]} of mprd add"
             return
         there = int(self.rows[row])
+        if side := name_sides(self.index, np.array([there]))[0]:
+            yield "side", str(side)
         if self.index["identity"][there] >= 0:
             yield "identity", str(name_identities(self.index, np.array([there]))[0])
         mates = int(self.tracks.sizes[self.tracks.group[row]])

@@ -19,6 +19,7 @@ class Format(StrEnum):
     FIFTYONE = "fiftyone"
     WILDBOOK = "wildbook"
     CAMTRAP = "camtrap-dp"
+    BOXMOT = "boxmot"
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)
@@ -30,10 +31,11 @@ def export_to(
         bool, typer.Option("--copy", help="With folders: copies of the images, not links.")
     ] = False,
 ) -> None:
-    """Take the identities of a run to other programs.
+    """Take the identities of a run, or its network, to other programs.
 
     An identity has the name that you gave it, else that of its cluster. Decisions count once they
-    are applied (`mprd apply`).
+    are applied (`mprd apply`). The format boxmot is no list of identities: it writes the weights of
+    an OSNet for BoxMOT.
 
     Example: mprd export-to results/crops folders --out people
     """
@@ -42,9 +44,14 @@ def export_to(
 
     if copy and format is not Format.FOLDERS:
         raise UserError("--copy goes with folders only: other formats hold no images.")
-    found = identified(run)
+    found = None if format is Format.BOXMOT else identified(run)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty. Name another folder with --out.")
+    if found is None:
+        from mprd.exchange.boxmot import write_boxmot
+
+        say(f"{out}: {write_boxmot(run, out)}")
+        return
     out.mkdir(parents=True, exist_ok=True)
     writers = {
         Format.CSV: tables.write_csv,

@@ -115,6 +115,37 @@ def audit(
         say(f"clusters with the probability of each image: {table}")
 
 
+@app.command(rich_help_panel=RESULTS_PANEL)
+def count(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    checks: Annotated[
+        int, typer.Option(min=15, help="Clusters and outliers to check in a new count.")
+    ] = 40,
+    side: Annotated[
+        str, typer.Option(help="Count only what this side of the animals shows (data.side).")
+    ] = "",
+) -> None:
+    """Estimate how many individuals the images show, with a 95 % interval.
+
+    Names clusters and outliers that are drawn at random: check each of them in `mprd browse`. Split
+    off what does not belong, merge what is the same individual, then confirm. A second call tells
+    what is left, and at the end the number. It counts what the images show, not what lives there.
+
+    Example: mprd count results/crops
+    """
+    from mprd.judging.count import begin_count, where_to_look
+    from mprd.pipeline.layout import RunLayout
+
+    found = begin_count(run, checks, side)
+    say(f"{run}: {found.words()}")
+    if found.open:
+        say(
+            f"Check these in `mprd browse {run}` (Filter, Find; outliers have paths): put each "
+            "right, merge it with every other cluster of the individual, and confirm it:"
+        )
+        say(where_to_look(RunLayout(run), found.open))
+
+
 def _judge(
     session: "Asking",
     layout: "RunLayout",

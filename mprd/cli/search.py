@@ -21,7 +21,8 @@ from mprd.errors import UserError, say
 PlacesOption = Annotated[
     Path | None,
     typer.Option(
-        "--manifest", help="CSV or Parquet with path, camera, time or frame, and track of images."
+        "--manifest",
+        help="CSV or Parquet with path, camera, time or frame, track and side of images.",
     ),
 ]
 _SPAN = "Date (ISO 8601, UTC without a zone), time of day, or number in the run's unit."
@@ -70,8 +71,9 @@ def search(
     without a time, or of a camera that the run does not know, is compared by appearance only. The
     model must lie in the folder of its run.
 
-    A model in the folder of its run also tells camera, time and track of images, as the run lists
-    them or its patterns find them in paths, and matches and queries can be chosen by them.
+    A model in the folder of its run also tells camera, time, track and side of images, as the run
+    lists them or its patterns find them in paths. Queries and matches can be chosen by camera and
+    time. A right flank is no match for a left one.
 
     Example: mprd search q.jpg --model M.safetensors --gallery crops/ --html found.html
 
@@ -118,6 +120,6 @@ def search(
             say(f"  no match of {at_least:g} or more")
         for match in matches:
             said = f"{match['evidence']:+.1f}  " if times else ""
-            known = [match[key] for key in ("camera", "time", "track") if match.get(key)]
+            known = [match[key] for key in ("camera", "time", "track", "side") if match.get(key)]
             place = f"  ({', '.join(known)})" if known else ""
             say(f"  {match['similarity']:.3f}  {said}{match['path']}{place}")

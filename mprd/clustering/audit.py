@@ -18,6 +18,7 @@ from itertools import pairwise
 import numpy as np
 
 from mprd.clustering.numbering import with_single_clusters
+from mprd.clustering.sides import Sides
 from mprd.clustering.tracks import TrackGroups
 from mprd.graph.neighbors import knn
 from mprd.system.checks import check_features, check_integers
@@ -71,6 +72,7 @@ def audit_pairs(
     seed: int = 0,
     device: str = "auto",
     tracks: np.ndarray | None = None,
+    sides: np.ndarray | None = None,
 ) -> AuditPairs:
     """Draw the pairs that a person judges to measure a clustering.
 
@@ -81,10 +83,12 @@ def audit_pairs(
         seed: of the draw.
         device: of the search for similar images: auto, cpu, cuda or cuda:N.
         tracks: int (N,), -1 none; images of one track have one label. None: there are no tracks.
+        sides: int (N,), the side of an animal that each image shows, -1 unknown: pairs of two sides
+            are neither drawn nor counted. None: all are unknown.
 
     Raises:
-        ValueError: no such labels, features or tracks, a track with two labels, too small a count,
-            or no two images of different tracks share a cluster.
+        ValueError: no such labels, features, tracks or sides, a track with two labels, too small a
+            count, or no two images of different tracks share a cluster.
     """
     features = check_features(features)
     labels = check_integers(labels, len(features), "labels")
@@ -101,30 +105,37 @@ def audit_pairs(
     if groups.shared:
         features = groups.means(features)
     cluster = np.unique(with_single_clusters(labels[groups.first]), return_inverse=True)[1]
-    sizes = np.bincount(cluster)
-    within = int((sizes * (sizes - 1) // 2).sum())
+    shown = none if sides is None else check_integers(sides, len(labels), "sides")
+    side = Sides.of_tracks(shown, groups)
+    within = side.pairs_inside(cluster)
     if not within:
         units = "tracks" if groups.shared else "images"
         raise ValueError(f"no two {units} share a cluster: there is no precision to measure.")
-    inside, between = _strata(cluster, features, within, device)
+    inside, between = _strata(cluster, side, features, within, device)
     shares = _split(count, inside, between)
     rng = np.random.default_rng(seed)
     strata = [*inside, *between]
     drawn = np.concatenate([one.draw(rng, n) for one, n in zip(strata, shares, strict=True)])
     order = rng.permutation(sum(shares))
     return AuditPairs(
-        pairs=np.sort(_images(drawn[order], groups, rng), axis=1),
+        pairs=np.sort(_images(drawn[order], groups, Sides(shown), rng), axis=1),
         stratum=np.repeat(np.arange(len(strata)), shares)[order],
         sizes=np.array([one.size for one in strata], np.int64),
         inside=len(inside),
     )
 
 
-def _images(pairs: np.ndarray, groups: TrackGroups, rng: np.random.Generator) -> np.ndarray:
-    """Return a random image of each group of some pairs, int64 (n, 2)."""
+def _images(
+    pairs: np.ndarray, groups: TrackGroups, shown: Sides, rng: np.random.Generator
+) -> np.ndarray:
+    """Return a random image of each group of some pairs, int64 (n, 2), not of two sides."""
     order = np.argsort(groups.group, kind="stable")
     begin = np.cumsum(groups.sizes) - groups.sizes
-    return order[begin[pairs] + rng.integers(0, groups.sizes[pairs])]
+    found = order[begin[pairs] + rng.integers(0, groups.sizes[pairs])]
+    while (wrong := np.flatnonzero(shown.apart(found[:, 0], found[:, 1]))).size:
+        again = pairs[wrong]
+        found[wrong] = order[begin[again] + rng.integers(0, groups.sizes[again])]
+    return found
 
 
 def _split(count: int, inside: list[_Stratum], between: list[_Stratum]) -> list[int]:
@@ -151,11 +162,11 @@ def _shares(count: int, rooms: list[int]) -> list[int]:
 
 
 def _strata(
-    cluster: np.ndarray, features: np.ndarray, within: int, device: str
+    cluster: np.ndarray, sides: Sides, features: np.ndarray, within: int, device: str
 ) -> tuple[list[_Stratum], list[_Stratum]]:
     """Return the strata inside clusters, and those between them, from near to far."""
     count = len(cluster)
-    every = count * (count - 1) // 2
+    every = sides.pairs_inside(np.zeros(count, np.int64))
     if count <= _ALL_PAIRS:
         near = np.stack(np.triu_indices(count, 1), axis=1)
     else:
@@ -163,14 +174,14 @@ def _strata(
         ends = np.stack([np.repeat(index[:, 0], _NEIGHBORS), index[:, 1:].ravel()], axis=1)
         near = np.unique(np.sort(ends.astype(np.int64), axis=1), axis=0)
     near = near[cluster[near[:, 0]] != cluster[near[:, 1]]]
+    near = near[~sides.apart(near[:, 0], near[:, 1])]
     if within <= _MOST_LISTED:
         pairs = ranked_inside(cluster, features)
+        pairs = pairs[~sides.apart(pairs[:, 0], pairs[:, 1])]
         cuts = np.linspace(0, within, _HALVES + 1).round().astype(int)
         inside = [_listed(pairs[a:b]) for a, b in pairwise(cuts) if b > a]
     else:
-        inside = [
-            _Stratum(within, lambda rng, n: _inside(cluster, rng.choice(within, n, replace=False)))
-        ]
+        inside = [_Stratum(within, lambda rng, n: _some_inside(cluster, sides, rng, n))]
     near = _ranked(near, features)
     left = every - within - len(near)
     between, begin, size = [], 0, max(1, round(_FIRST * count))
@@ -182,7 +193,7 @@ def _strata(
         begin, size = end, 2 * size
     if left:
         keys = np.sort(near[:, 0] * count + near[:, 1])
-        between.append(_Stratum(left, lambda rng, n: _far(cluster, keys, rng, n)))
+        between.append(_Stratum(left, lambda rng, n: _far(cluster, sides, keys, rng, n)))
     return inside, between
 
 
@@ -229,11 +240,28 @@ def _inside(cluster: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     return np.stack([order[begin[second] + ranks - earlier], order[second]], axis=1)
 
 
-def _far(cluster: np.ndarray, near: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
+def _some_inside(
+    cluster: np.ndarray, sides: Sides, rng: np.random.Generator, count: int
+) -> np.ndarray:
+    """Return random different pairs inside clusters that do not show two sides."""
+    sizes = np.bincount(cluster)
+    every, wanted = int((sizes * (sizes - 1) // 2).sum()), count
+    while True:
+        pairs = _inside(cluster, rng.choice(every, wanted, replace=False))
+        pairs = pairs[~sides.apart(pairs[:, 0], pairs[:, 1])]
+        if len(pairs) >= count or wanted == every:
+            return pairs[:count]
+        wanted = min(2 * wanted, every)
+
+
+def _far(
+    cluster: np.ndarray, sides: Sides, near: np.ndarray, rng: np.random.Generator, count: int
+) -> np.ndarray:
     """Return pairs of different clusters that are not near, each equally likely.
 
     Args:
         cluster: int (N,).
+        sides: of the rows; pairs of two sides are left out.
         near: int64, row x N + row of the near pairs of different clusters, ascending.
         rng: source of the draw.
         count: different pairs to draw.
@@ -248,6 +276,8 @@ def _far(cluster: np.ndarray, near: np.ndarray, rng: np.random.Generator, count:
         own = cluster[first]
         other = rng.integers(0, images - sizes[own])
         other = order[other + np.where(other >= begin[own], sizes[own], 0)]
+        kept = ~sides.apart(first, other)
+        first, other = first[kept], other[kept]
         key = np.minimum(first, other) * images + np.maximum(first, other)
         found = np.concatenate([found, key[~np.isin(key, near)]])
         _, at = np.unique(found, return_index=True)

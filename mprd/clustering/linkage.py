@@ -24,6 +24,8 @@ from scipy.sparse.csgraph import connected_components
 from mprd.clustering.constraints import Constraints
 from mprd.clustering.kin import find, hostile, join_kin, kin_of
 from mprd.clustering.numbering import number_clusters
+from mprd.clustering.sides import Sides
+from mprd.clustering.tracks import TrackGroups
 from mprd.config import ClusterConfig
 from mprd.system.checks import check_distances, check_integers
 
@@ -104,6 +106,7 @@ def linkage_tree(
     highest: float = 1.0,
     group: np.ndarray | None = None,
     constraints: Constraints | None = None,
+    sides: np.ndarray | None = None,
 ) -> LinkageTree:
     """Return the merges of average linkage up to a mean distance.
 
@@ -118,9 +121,11 @@ def linkage_tree(
             are numbered by their first row.
         constraints: of the rows. Clusters that are different identities are not joined, nor those
             that are one identity with such; joining what is one identity is left to the caller.
+        sides: int (N,), the side of an animal that each row shows, -1 unknown: clusters that show
+            two sides are not joined. A group that shows several counts as unknown. None: all are.
 
     Raises:
-        ValueError: no square CSR matrix of distances up to 1, or groups of another length.
+        ValueError: no square CSR matrix of distances up to 1, or groups or sides of another length.
     """
     distance = check_distances(distance)
     if distance.nnz and distance.data.max() > 1:
@@ -134,7 +139,12 @@ def linkage_tree(
     between = _between(distance, group, len(sizes))
     floor = max(1 - highest, 0.0)
     kin = kin_of(group, constraints)
-    merges, heights = _merge(between.indptr, between.indices, between.data, sizes, floor, *kin)
+    shown = np.full(len(sizes), -1, np.int64)
+    if sides is not None:
+        told = check_integers(sides, count, "sides")
+        shown = Sides.of_tracks(told, TrackGroups.of_tracks(group)).of
+    csr = between.indptr, between.indices, between.data
+    merges, heights = _merge(*csr, sizes, shown, floor, *kin)
     return LinkageTree(merges, heights, group)
 
 
@@ -216,6 +226,7 @@ def _merge(
     indices: np.ndarray,
     sums: np.ndarray,
     start_sizes: np.ndarray,
+    shown: np.ndarray,
     floor: float,
     kin: np.ndarray,
     first_foe: np.ndarray,
@@ -227,6 +238,7 @@ def _merge(
     Args:
         indptr, indices, sums: CSR (G, G), sums of similarities between the first clusters.
         start_sizes: int64 (G,).
+        shown: int64 (G,), side, -1 unknown.
         floor: least mean similarity; 0 joins all that have any.
         kin, first_foe, next_foe, foe: of `kin_of`.
 
@@ -244,7 +256,7 @@ def _merge(
             head[slot], tail[slot] = indptr[slot], indptr[slot + 1] - 1
             following[tail[slot]] = -1
     parent, sizes, label = np.arange(count).astype(np.int32), start_sizes.copy(), np.arange(count)
-    place = np.full(count, -1, np.int32)
+    side, place = shown.copy(), np.full(count, -1, np.int32)
     best, most = np.full(count, -1, np.int32), np.zeros(count)
     best_label = np.full(count, -1, np.int64)
     lists = (head, following, neighbor, total, parent, sizes, label, place)
@@ -263,7 +275,9 @@ def _merge(
         if label[slot] != number or -similarity != most[slot]:
             continue  # another entry has taken the place of this one
         other = best[slot]
-        if label[other] == best_label[slot] and hostile(slot, other, kin, first_foe, next_foe, foe):
+        parted = side[slot] >= 0 and side[other] >= 0 and side[slot] != side[other]
+        parted = parted or hostile(slot, other, kin, first_foe, next_foe, foe)
+        if label[other] == best_label[slot] and parted:
             _part(slot, other, head, following, neighbor, total, parent)
         elif label[other] == best_label[slot]:
             join_kin(slot, other, kin, first_foe, next_foe)
@@ -272,6 +286,7 @@ def _merge(
             heights[step] = max(1 + similarity, heights[step - 1] if step else 0.0)
             parent[other] = slot
             sizes[slot] += sizes[other]
+            side[slot] = max(side[slot], side[other])
             if tail[slot] == -1:
                 head[slot] = head[other]
             else:

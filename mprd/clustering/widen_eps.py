@@ -10,7 +10,9 @@ from scipy.sparse import csr_array
 
 from mprd.artifacts import Artifact
 from mprd.clustering.from_pairs import cluster_pairs, counted_pairs
+from mprd.clustering.graph_matrix import relation_of
 from mprd.clustering.numbering import number_clusters
+from mprd.clustering.sides import Sides
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import ClusterConfig
 from mprd.errors import UserError
@@ -30,6 +32,7 @@ class GraphLabels:
     Attributes:
         graph: `graph.h5`.
         tracks: the images of each row.
+        sides: that the rows show; pairs of two sides are not stored here.
         jaccard: its distances, (G, G).
         distance: of the stored pairs, by Jaccard or as judged, corrected by times.
         radius: float (nnz,), what eps is compared with: Jaccard distances, corrected likewise.
@@ -39,6 +42,7 @@ class GraphLabels:
 
     graph: Artifact
     tracks: TrackGroups
+    sides: Sides
     jaccard: csr_array
     distance: csr_array
     radius: np.ndarray
@@ -67,7 +71,7 @@ class GraphLabels:
         """The merges of average linkage, all of them; its rows are images."""
         from mprd.clustering.linkage import linkage_tree
 
-        return replace(linkage_tree(self.distance), group=self.tracks.group)
+        return replace(linkage_tree(self.distance, sides=self.sides.of), group=self.tracks.group)
 
     def labels(self, settings: ClusterConfig) -> tuple[np.ndarray, ClusterConfig]:
         """Return labels int32 (G,), and the settings with the gamma used.
@@ -78,6 +82,12 @@ class GraphLabels:
             labels = self.tree.cut(settings.threshold, settings.min_size)
             return labels[self.tracks.first], settings
         near = counted_pairs(self.distance, self.radius, settings)
+        labels, used = self._by_pairs(near, settings)
+        return self.sides.part(labels, relation_of(near), self.tracks.sizes), used
+
+    def _by_pairs(
+        self, near: csr_array, settings: ClusterConfig
+    ) -> tuple[np.ndarray, ClusterConfig]:
         if not self.tracks.shared:
             return cluster_pairs(near, self.confident, settings)
         one = settings.model_copy(update={"min_size": 1})

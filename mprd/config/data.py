@@ -80,6 +80,12 @@ class DataConfig(Section):
         "one camera saw of one object without a break; null: tracks are unknown, or as the "
         "manifest says",
     )
+    side: str | None = Field(
+        None,
+        description="own images: regular expression whose one group finds the side of the animal "
+        "in the path of an image, such as `_(left|right)`. Images of two known sides never share a "
+        "cluster; `unknown` is no side; null: sides are unknown, or as the manifest says",
+    )
     allow_outside: bool = Field(
         False,
         description="allow images outside the folder of the manifest (absolute paths, or `..`)",
@@ -106,14 +112,14 @@ class DataConfig(Section):
         default_factory=SyntheticConfig, description="settings of the synthetic data set"
     )
 
-    @field_validator("camera")
+    @field_validator("camera", "side")
     @classmethod
-    def _one_group(cls, pattern: str | None) -> str | None:
+    def _one_group(cls, pattern: str | None, info: ValidationInfo) -> str | None:
         groups = 1 if pattern is None else _groups(pattern)
         if groups != 1:
             raise ValueError(
-                f"{pattern!r} has {groups} groups; put the camera's name, and nothing else, in "
-                "parentheses"
+                f"{pattern!r} has {groups} groups; put the {info.field_name}'s name, and nothing "
+                "else, in parentheses"
             )
         return pattern
 

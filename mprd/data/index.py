@@ -99,3 +99,28 @@ def name_tracks(index: Artifact, rows: np.ndarray) -> np.ndarray:
     if len(index["track_names"]) <= track.max(initial=-1):
         raise UserError(f"{index.path} does not name its tracks. {_AGAIN}")
     return np.array([*index["track_names"], ""], dtype=object)[track]
+
+
+def side_codes(index: Artifact, rows: np.ndarray) -> np.ndarray:
+    """Return the side of an animal that some rows of an `index.h5` show, int64 (n,), -1 unknown.
+
+    Args:
+        index: with the array `side`, if it has one.
+        rows: int (n,).
+    """
+    if "side" not in index.arrays:
+        return np.full(len(rows), -1, np.int64)
+    return index["side"][rows].astype(np.int64)
+
+
+def name_sides(index: Artifact, rows: np.ndarray) -> np.ndarray:
+    """Return the side that some rows of an `index.h5` show by name, "" where unknown.
+
+    Args:
+        index: with the arrays `side` and `side_names`, if it has them.
+        rows: int (n,).
+    """
+    side, names = side_codes(index, rows), list(index.arrays.get("side_names", ()))
+    if len(names) <= side.max(initial=-1):
+        raise UserError(f"{index.path} does not name its sides. {_AGAIN}")
+    return np.array([*names, ""], dtype=object)[side]

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 
 from mprd.clustering.constraints import Constraints, ContradictionError
 from mprd.clustering.decided import constrained, decided_cut, go_on
+from mprd.clustering.sides import Sides
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import ClusterConfig
 from mprd.decisions.entry import Decision, Kind
@@ -61,17 +62,20 @@ class Decided:
         return constrained(labels, relation, self.constraints, self.tracks.sizes, self.alone)
 
     def linked(
-        self, distance: csr_array, settings: ClusterConfig
+        self, distance: csr_array, settings: ClusterConfig, sides: Sides
     ) -> tuple[np.ndarray, "LinkageTree"]:
         """Return average linkage under the decisions: labels int (G,), and the tree of the images.
+
+        Clusters of two sides are joined only where a person said so.
 
         Args:
             distance: (G, G), of tracks.
             settings: threshold and min_size.
+            sides: of the tracks.
         """
         from mprd.clustering.linkage import linkage_tree
 
-        tree = linkage_tree(distance, constraints=self.constraints)
+        tree = linkage_tree(distance, constraints=self.constraints, sides=sides.of)
         cut = tree, settings.threshold, settings.min_size
         labels = decided_cut(*cut, self.constraints, self.tracks.sizes, self.alone)
         return labels, replace(tree, group=self.tracks.group)

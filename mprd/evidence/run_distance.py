@@ -6,6 +6,7 @@ from scipy.sparse import csr_array
 
 from mprd.artifacts import GRAPH, JUDGEMENTS, TRANSITIONS, Artifact, Schema, read_artifact
 from mprd.clustering.graph_matrix import graph_distance, judged_distance
+from mprd.clustering.sides import Sides
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config
 from mprd.errors import UserError
@@ -14,9 +15,12 @@ from mprd.pipeline.layout import RunLayout
 
 
 def run_distance(
-    clusters: Artifact, layout: RunLayout, config: Config, tracks: TrackGroups
+    clusters: Artifact, layout: RunLayout, config: Config, tracks: TrackGroups, sides: Sides
 ) -> csr_array:
-    """Return the distances that the final clusters were made from, (G, G)."""
+    """Return the distances that the final clusters were made from, (G, G).
+
+    Pairs of tracks that show two sides are left out.
+    """
     final = layout.final
     graph = of_the_run(clusters, "graph", final.graph, GRAPH)
     judged = evidence = None
@@ -27,7 +31,7 @@ def run_distance(
         found = of_the_run(clusters, "transitions", final.transitions, TRANSITIONS)
         evidence = found["evidence"]
     jaccard = tracks.between(graph_distance(graph))
-    return compared_distances(jaccard, judged, evidence, config.time)[0]
+    return sides.between(compared_distances(jaccard, judged, evidence, config.time)[0])
 
 
 def of_the_run(clusters: Artifact, name: str, path: Path, schema: Schema) -> Artifact:

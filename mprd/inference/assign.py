@@ -15,7 +15,7 @@ from mprd.data.index import camera_names, split_rows
 from mprd.errors import UserError
 from mprd.inference.embedder import load_model
 from mprd.inference.given_features import given_images, require_length
-from mprd.inference.known_clusters import Clusters, aligned, mean_evidence
+from mprd.inference.known_clusters import Clusters, aligned, mean_evidence, other_side
 from mprd.inference.no_model import no_model
 from mprd.inference.run_times import RunTimes
 from mprd.inference.sightings import RunSightings, camera_in_path, index_sightings
@@ -40,6 +40,8 @@ def assign_images(
     Embeddings are compared as the run compares them: without what the images of a camera share, if
     the run knows cameras. The run's `data.camera` finds the camera of a new image. If the run does
     not know that camera, the image is compared without what all images share.
+
+    A cluster of left flanks takes no image of a right one, where the run knows sides.
 
     With times, the similarity to a cluster is corrected by the mean evidence of the image's time
     and camera with those of the cluster's images; the similarity that it must reach stays.
@@ -89,12 +91,15 @@ def assign_images(
     else:
         named = named_images(images, skip_unreadable=skip_unreadable)
     paths = [path for path, _ in named]
-    evidence = None
+    evidence = apart = None
+    if learnt is not None or "side" in index.arrays:
+        new = RunSightings(layout, manifest).of(named)
+        old = index_sightings(index, rows, later)
+        apart = other_side(new, old, labels)
     if learnt is None:
         found = [camera_in_path(name, config.data.camera) for _, name in named]
         camera = np.array([names.index(name) if name in names else -1 for name in found], np.int64)
     else:
-        new, old = RunSightings(layout, manifest).of(named), index_sightings(index, rows, later)
         camera = new.cameras
         learnt.say(new, old, "images", "images of the run")
         evidence = mean_evidence(learnt, new, old, labels)
@@ -110,7 +115,7 @@ def assign_images(
     except ValueError as error:
         raise UserError(f"{layout.final.clusters}: {error}, so nothing can be assigned.") from None
     correction = None if learnt is None or evidence is None else learnt.correction(evidence)
-    result = among.assign(embedded, correction)
+    result = among.assign(embedded, correction, apart)
     columns = {
         "path": [str(path) for path in paths],
         "cluster": numbers_of(result.cluster, numbers.astype(np.int32)),

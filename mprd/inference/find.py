@@ -88,7 +88,7 @@ class Found:
     def matches(self, at_least: float = -1.0) -> dict[str, list[dict[str, Any]]]:
         """Return path, similarity and (with times) evidence of the matches of each query.
 
-        Where a run knows them, also camera, time and track, "" unknown.
+        Where a run knows them, also camera, time, track and side, "" unknown.
 
         Args:
             at_least: less similar ones are left out.
@@ -125,11 +125,16 @@ class Found:
 
 
 def facts(seen: Sightings | None, row: int) -> dict[str, str]:
-    """Return camera, time and track of an image, "" unknown; nothing where no run knows them."""
+    """Return what is known of an image, "" unknown; nothing where no run knows it."""
     if seen is None:
         return {}
     time = iso_time(float(seen.times[row]), seen.unit)
-    return {"camera": seen.places[row], "time": time, "track": seen.tracks[row]}
+    return {
+        "camera": seen.places[row],
+        "time": time,
+        "track": seen.tracks[row],
+        "side": seen.sides[row],
+    }
 
 
 def find_images(
@@ -200,11 +205,32 @@ def find_images(
         among = Gallery(among.features[rows], [p for p, _ in images], [n for _, n in images])
     files = [path for path, _ in named]
     if learnt is None or seen is None or others is None:
-        near = search(embedded, among.features, k)
+        near = _by_side(embedded, among.features, k, seen, others)
         return Found(files, among.paths, *near, None, seen, others)
     learnt.say(seen, others, "queries", "gallery images")
     found = search_with_times(embedded, among.features, learnt, seen, others, k)
     return Found(files, among.paths, *found, seen, others)
+
+
+def _by_side(
+    query: np.ndarray, gallery: np.ndarray, k: int, seen: Sightings | None, others: Sightings | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best matches as `search`; a left flank is no answer to a right one.
+
+    A query of a known side may have fewer matches than others; the rest has the similarity -inf.
+    """
+    if seen is None or others is None or not any(seen.sides) or not any(others.sides):
+        return search(query, gallery, k)
+    k = min(k, len(gallery))
+    similarity = np.full((len(query), k), -np.inf, np.float32)
+    index = np.zeros((len(query), k), np.int64)
+    shown, there = np.array(seen.sides, object), np.array(others.sides, object)
+    for side in sorted(set(seen.sides)):
+        rows = np.flatnonzero(shown == side)
+        among = np.isin(there, ["", side]) if side else np.ones(len(gallery), bool)
+        near, found = search(query[rows], gallery, k, among=among)
+        similarity[rows, : near.shape[1]], index[rows, : near.shape[1]] = near, found
+    return similarity, index
 
 
 class _Chosen:

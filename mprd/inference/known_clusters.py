@@ -72,16 +72,24 @@ class Clusters:
         freedom = max(len(near) - int((sizes > 0).sum()), 1)
         self.least = (typical - _BELOW * np.sqrt((spread**2).sum() / freedom)).astype(np.float32)
 
-    def assign(self, features: np.ndarray, correction: np.ndarray | None = None) -> Assignment:
+    def assign(
+        self,
+        features: np.ndarray,
+        correction: np.ndarray | None = None,
+        apart: np.ndarray | None = None,
+    ) -> Assignment:
         """Compare images with all clusters.
 
         Args:
             features: float32 (n, D), unit rows.
             correction: float (n, K), what to add to their similarities; None: nothing.
+            apart: bool (n, K), clusters that an image cannot belong to; None: none.
         """
         similarity = features @ self.means.T
         if correction is not None:
             similarity += correction
+        if apart is not None:
+            similarity[apart] = -1
         nearest = similarity.argmax(axis=1)
         rows = np.arange(len(features))
         best = similarity[rows, nearest]
@@ -97,6 +105,26 @@ class Clusters:
 def _unit(rows: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+
+
+def other_side(new: Sightings, old: Sightings, labels: np.ndarray) -> np.ndarray:
+    """Return which clusters show another side of an animal than an image, bool (n, K).
+
+    A cluster that shows several, because a person joined it, may be that of any image.
+
+    Args:
+        new: n images.
+        old: those of the clusters, N.
+        labels: int (N,), 0..K-1, -1 outlier.
+    """
+    count = int(labels.max(initial=-1)) + 1
+    shown: list[set[str]] = [set() for _ in range(count)]
+    for label, side in zip(labels.tolist(), old.sides, strict=True):
+        if label >= 0 and side:
+            shown[label].add(side)
+    only = np.array([next(iter(one)) if len(one) == 1 else "" for one in shown], object)
+    own = np.array(new.sides, object)[:, None]
+    return (own != "") & (only != "") & (own != only)
 
 
 def mean_evidence(

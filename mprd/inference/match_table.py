@@ -7,8 +7,8 @@ from mprd.artifacts import atomic
 from mprd.inference.find import Found
 
 COLUMNS = (
-    *("query", "query_camera", "query_time", "query_track", "rank"),
-    *("path", "similarity", "evidence", "camera", "time", "track"),
+    *("query", "query_camera", "query_time", "query_track", "query_side", "rank"),
+    *("path", "similarity", "evidence", "camera", "time", "track", "side"),
 )
 
 

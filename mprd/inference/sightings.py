@@ -13,9 +13,9 @@ from mprd.config import load_config
 from mprd.config.data import EXIF
 from mprd.data.added import Added
 from mprd.data.datasets.manifest import read_manifest
-from mprd.data.datasets.path_labels import time_in_path, track_in_path
+from mprd.data.datasets.path_labels import side_in_path, time_in_path, track_in_path
 from mprd.data.images import time_taken
-from mprd.data.index import camera_names, name_cameras, name_tracks, trained_cameras
+from mprd.data.index import camera_names, name_cameras, name_sides, name_tracks, trained_cameras
 from mprd.data.windows import Window
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout, run_of
@@ -25,6 +25,7 @@ class _Seen(NamedTuple):
     camera: str
     time: float
     track: str
+    side: str
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Sightings:
         trained: int64 (n,), the same, -1 where the run has no training image of the camera.
         places: name of the camera of each image, "" unknown; the run need not know it.
         tracks: name of the track of each image, "" unknown.
+        sides: name of the side of the animal that each image shows, "" unknown.
         unit: of the times: seconds, frames, or "" if the run has none.
     """
 
@@ -45,12 +47,22 @@ class Sightings:
     trained: np.ndarray
     places: Sequence[str]
     tracks: Sequence[str]
+    sides: Sequence[str]
     unit: str
 
     @property
     def told(self) -> np.ndarray:
         """Which images have a time and a camera that the run knows, bool (n,)."""
         return np.isfinite(self.times) & (self.trained >= 0)
+
+    def apart(self, others: "Sightings") -> np.ndarray:
+        """Return which pairs show two known sides of an animal, bool (n, m): no answers.
+
+        Args:
+            others: m images.
+        """
+        one, other = np.array(self.sides, object)[:, None], np.array(others.sides, object)
+        return (one != "") & (other != "") & (one != other)
 
     def rows(
         self,
@@ -95,6 +107,7 @@ class Sightings:
             self.trained[rows],
             [self.places[row] for row in rows.tolist()],
             [self.tracks[row] for row in rows.tolist()],
+            [self.sides[row] for row in rows.tolist()],
             self.unit,
         )
 
@@ -112,8 +125,8 @@ class RunSightings:
 
         Args:
             run: with its config and index.
-            manifest: CSV with path, camera, time or frame, and track of images; they are taken
-                from it first.
+            manifest: CSV with path, camera, time or frame, track and side of images; they are
+                taken from it first.
 
         Raises:
             UserError: the manifest cannot be read, or its times have another unit.
@@ -127,6 +140,7 @@ class RunSightings:
             name_cameras(self.index, every).tolist(),
             self.index["time"].tolist(),
             name_tracks(self.index, every).tolist(),
+            name_sides(self.index, every).tolist(),
             strict=True,
         )
         root, paths = self.index.attributes["root"], self.index["path"]
@@ -146,7 +160,9 @@ class RunSightings:
         self.unit = self.unit or listing.time_unit
         names = [*listing.camera_names, ""]
         return {
-            str((listing.root / one.path).resolve()): _Seen(names[one.camera], one.time, one.track)
+            str((listing.root / one.path).resolve()): _Seen(
+                names[one.camera], one.time, one.track, one.side
+            )
             for one in listing.records
         }
 
@@ -154,7 +170,7 @@ class RunSightings:
         """Return when and where images were taken.
 
         As the manifest says, else as the run's index lists them, else as the run's `data.camera`,
-        `data.time` and `data.track` find it.
+        `data.time`, `data.track` and `data.side` find it.
 
         Args:
             images: files, each with the path in which patterns are looked for.
@@ -172,17 +188,19 @@ class RunSightings:
             trained_cameras(self.index, numbers),
             [one.camera for one in found],
             [one.track for one in found],
+            [one.side for one in found],
             self.unit,
         )
 
     def _found(self, path: Path, name: Path) -> _Seen:
         data, time = self._data, float("nan")
         if data.time == EXIF:
-            time = time_taken(path)
+            time = time_taken(path) if path.is_file() else time  # features may have no image
         elif data.time is not None:
             time = time_in_path(name.as_posix(), data.time, data.time_format)
         track = "" if data.track is None else track_in_path(name.as_posix(), data.track)
-        return _Seen(camera_in_path(name, data.camera), time, track)
+        side = "" if data.side is None else side_in_path(name.as_posix(), data.side)
+        return _Seen(camera_in_path(name, data.camera), time, track, side)
 
 
 def sightings(
@@ -193,7 +211,7 @@ def sightings(
     Args:
         run: folder of a run, which may list the images, or has patterns for their paths.
         images: files, in the order of their features.
-        manifest: CSV with the columns path, camera, time or frame, and track; it comes first.
+        manifest: CSV with the columns path, camera, time or frame, track, side; it comes first.
 
     Raises:
         UserError: no folder of a run, or the manifest cannot be read.
@@ -216,13 +234,15 @@ def index_sightings(index: Artifact, rows: np.ndarray, added: Added | None = Non
     """
     cameras, times = index["camera"][rows].astype(np.int64), index["time"][rows]
     places, tracks = name_cameras(index, rows).tolist(), name_tracks(index, rows).tolist()
+    sides = name_sides(index, rows).tolist()
     if added is not None and len(added):
         cameras = np.concatenate([cameras, added.cameras(camera_names(index))])
         times = np.concatenate([times, added["time"]])
         places += added["camera"].tolist()
         tracks += [""] * len(added)
+        sides += [""] * len(added)
     unit = str(index.attributes["time_unit"])
-    return Sightings(times, cameras, trained_cameras(index, cameras), places, tracks, unit)
+    return Sightings(times, cameras, trained_cameras(index, cameras), places, tracks, sides, unit)
 
 
 def camera_in_path(path: Path, pattern: str | None) -> str:

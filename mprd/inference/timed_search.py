@@ -18,6 +18,8 @@ def search_with_times(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the k gallery images to which each query has the largest corrected similarity.
 
+    That of two known sides of an animal is -inf.
+
     Args:
         query: float32 (Q, D), unit rows.
         gallery: float32 (G, D), unit rows.
@@ -38,6 +40,7 @@ def search_with_times(
         block = slice(start, start + step)
         said = times.evidence(seen, gallery_seen, block)
         near = query[block] @ gallery.T + times.correction(said)
+        near[seen.of(np.arange(len(query))[block]).apart(gallery_seen)] = -np.inf
         index[block] = np.argsort(-near, axis=1, kind="stable")[:, :k]
         similarity[block] = np.take_along_axis(near, index[block], axis=1)
         evidence[block] = np.take_along_axis(said, index[block], axis=1)

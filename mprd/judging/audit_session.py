@@ -8,7 +8,7 @@ import numpy as np
 from mprd.artifacts import CLUSTERS, FEATURES, INDEX, Artifact, read_artifact
 from mprd.clustering.audit import audit_pairs
 from mprd.config import load_config
-from mprd.data.index import name_cameras, split_rows
+from mprd.data.index import name_cameras, side_codes, split_rows
 from mprd.errors import UserError
 from mprd.graph.cameras import align_cameras
 from mprd.judging.audit_file import (
@@ -88,11 +88,12 @@ def audit_session(
                 config.seed,
                 device or config.device,
                 index["track"][train],
+                side_codes(index, train),
             )
         except ValueError as error:
             raise UserError(f"{run} cannot be audited: {error}") from None
         if rows:
-            measured.file.rename(_free(measured.file))
+            measured.file.rename(free_name(measured.file))
         rows = rows_of_audit(drawn, index["path"][train], digest)
         write_audit(measured.file, rows)
     return AuditSession(rows, _shown(rows, index, train), measured.file)
@@ -135,7 +136,7 @@ def _shown(rows: Sequence[AuditRow], index: Artifact, train: np.ndarray) -> list
     return found
 
 
-def _free(path: Path) -> Path:
+def free_name(path: Path) -> Path:
     """Return the first name beside a file that is free: `audit.1.csv`, ..."""
     number = 1
     while (other := path.with_suffix(f".{number}.csv")).exists():

@@ -7,9 +7,10 @@ import numpy as np
 
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.clustering.graph_matrix import relation_of
+from mprd.clustering.sides import Sides
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import load_config
-from mprd.data.index import name_cameras, split_rows
+from mprd.data.index import name_cameras, side_codes, split_rows
 from mprd.decisions.decided import Decided, decided_on
 from mprd.decisions.entry import PAIRS, Decision, Kind
 from mprd.decisions.reading import decisions_on
@@ -42,7 +43,10 @@ class Planner:
         self._paths = index["path"][self._rows]
         self._cameras = name_cameras(index, self._rows)
         self._tracks = TrackGroups.of_tracks(index["track"][self._rows])
-        self._distance = run_distance(clusters, layout, self._config, self._tracks)
+        self._side_codes = side_codes(index, self._rows)
+        self._sides = Sides.of_tracks(self._side_codes, self._tracks)
+        known = self._config, self._tracks, self._sides
+        self._distance = run_distance(clusters, layout, *known)
         self._relation = relation_of(self._distance)
         self._labels = clusters["labels"][self._tracks.first]
         self._facts: dict[frozenset[str], np.ndarray] = {}
@@ -72,6 +76,7 @@ class Planner:
             self._curve(decisions),
             threshold,
             self._tracks.sizes,
+            self._side_codes[self._tracks.first],
         )
         shown = [self._shown(one) for one in found]
         return [one for one in shown if frozenset(one.paths) not in asked][:count]
@@ -79,7 +84,7 @@ class Planner:
     def _clusters(self, decided: Decided) -> np.ndarray:
         """Return the clusters of the tracks, with the decisions."""
         if self._config.cluster.method == "linkage":
-            return decided.linked(self._distance, self._config.cluster)[0]
+            return decided.linked(self._distance, self._config.cluster, self._sides)[0]
         return decided.hold(self._labels, self._relation)
 
     def _answers(self, decisions: Sequence[Decision]) -> Answers:

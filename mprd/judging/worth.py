@@ -21,6 +21,7 @@ from scipy.sparse import csr_array
 
 from mprd.clustering.constraints import Constraints
 from mprd.clustering.numbering import with_single_clusters
+from mprd.clustering.sides import Sides
 from mprd.judging.groups import Answers, Known, halves, pairs_of_clusters
 
 # Of the curve: at the threshold, per unit of distance below it, per log of n1 x n2 of two clusters.
@@ -89,6 +90,7 @@ def worthwhile(
     curve: Curve,
     threshold: float,
     sizes: np.ndarray | None = None,
+    sides: np.ndarray | None = None,
 ) -> list[Question]:
     """Return the pairs that are most worth asking about, the most worthwhile first.
 
@@ -104,7 +106,10 @@ def worthwhile(
         curve: tells how likely groups are one identity.
         threshold: mean distance at which that is uncertain, before anything is answered.
         sizes: int (N,), images that each row stands for; None: one each.
+        sides: int (N,), the side that the image of each row shows, -1 unknown: no left one is
+            shown beside a right one. None: all are unknown.
     """
+    apart = Sides(np.full(len(labels), -1) if sides is None else sides).apart
     cluster = with_single_clusters(labels)
     images = np.ones(len(labels)) if sizes is None else sizes.astype(float)
     known = Known(constraints, answers)
@@ -127,7 +132,7 @@ def worthwhile(
         sides = groups[n].sides()
         names = {int(cluster[side[0]]) for side in sides}
         ends = [_middle(side[~np.isin(side, known.used(*sides))], relation) for side in sides]
-        if names & taken or -1 in ends:
+        if names & taken or -1 in ends or apart(*np.array(ends)[:, None])[0]:
             continue
         taken |= names
         moves = int(min(images[side].sum() for side in sides))

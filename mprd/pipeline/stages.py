@@ -135,6 +135,7 @@ STAGES = (
             "data.camera",
             "data.time",
             "data.track",
+            "data.side",
             Setting(("data.time_format",), TIMES_IN_PATHS),
             "data.allow_outside",
             "data.on_bad_image",

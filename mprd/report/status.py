@@ -17,6 +17,7 @@ from mprd.config import Config, load_config
 from mprd.data.added import waiting
 from mprd.errors import FINAL
 from mprd.judging.audit_file import audit_words
+from mprd.judging.count import count_words
 from mprd.pipeline.files import Step, files_written
 from mprd.pipeline.freshness import Freshness
 from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, epoch_name, run_of
@@ -69,6 +70,7 @@ class RunStatus:
         start_audit: the same for those before training; None: nobody began.
         added: images that were added to the finished run.
         added_wait: of these, those that wait for `mprd add`: the run was made again since.
+        count: of individuals; None: nobody began.
         seconds_left: for the epochs that are missing, by the pace of the last ones; None: unknown.
     """
 
@@ -84,6 +86,7 @@ class RunStatus:
     start_audit: str | None
     added: int
     added_wait: int
+    count: str | None
     seconds_left: float | None
 
     @property
@@ -126,6 +129,7 @@ def run_status(folder: Path) -> RunStatus:
         start_audit=_start_audit(layout),
         added=added,
         added_wait=wait,
+        count=count_words(layout),
         seconds_left=seconds_left(layout, config),
     )
 
@@ -258,6 +262,8 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
     for what, said in audits.items():
         if said is not None:
             console.print(plain(f"{what}: {said}"), soft_wrap=True)
+    if found.count is not None:
+        console.print(plain(f"individuals: {found.count}"), soft_wrap=True)
     if stale is not None:
         console.print(f"stale: {len(stale) or 'nothing'}")
         for path, why in stale.items():

@@ -8,7 +8,7 @@ from mprd.artifacts import CLUSTERS, FEATURES, INDEX, read_artifact
 from mprd.clustering.audited import audited_probability
 from mprd.clustering.numbering import numbers_of
 from mprd.config import load_config
-from mprd.data.index import split_rows
+from mprd.data.index import side_codes, split_rows
 from mprd.graph.cameras import align_cameras
 from mprd.judging.audit_file import audited, finished_audit
 from mprd.pipeline.layout import RunLayout
@@ -40,7 +40,8 @@ def write_audited_csv(run: RunLayout, *, start: bool = False) -> Path | None:
     compared = align_cameras(features, index["camera"][rows], cameras)
     out = (run.start_table if start else run.final.table).with_name("clusters_audited.csv")
     numbers = numbers_of(labels, found["number"])
-    probability = audited_probability(labels, compared, estimate)
+    blocks = index["track"][rows], side_codes(index, rows)
+    probability = audited_probability(labels, compared, estimate, *blocks)
     names = names_in(found)
     write_cluster_csv(
         out, index, rows, numbers, trust, names=names, lock=False, probability=probability

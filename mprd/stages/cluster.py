@@ -20,12 +20,13 @@ from mprd.clustering.health import health_score
 from mprd.clustering.membership import membership
 from mprd.clustering.operating_point import confident_pairs, share_together
 from mprd.clustering.self_paced import self_paced
+from mprd.clustering.sides import Sides
 from mprd.clustering.stored_tree import tree_arrays
 from mprd.clustering.tracks import TrackGroups
 from mprd.clustering.widen_eps import GraphLabels, cluster_widening_eps, operating_point
 from mprd.config import ClusterConfig, Config
 from mprd.data.added import added_paths
-from mprd.data.index import split_rows
+from mprd.data.index import side_codes, split_rows
 from mprd.decisions.decided import read_decided
 from mprd.errors import UserError
 from mprd.evidence.fusion import compared_distances
@@ -90,14 +91,17 @@ def run_cluster(
     given = settings.constraints if _constrained(final, provisional, settings) else None
     log = decisions if final and not provisional else None
     named = earlier is not None or given is not None or log is not None
-    keys = ("split", "identity", "camera", "track", *(("path",) if named else ()))
+    keys = ("split", "identity", "camera", "track", "side", *(("path",) if named else ()))
     images = lineage.read("index", index, INDEX, keys)
     rows = split_rows(images, "train")
     cameras, paths = images["camera"][rows], images["path"][rows] if named else None
     neighbors = lineage.read("graph", graph, GRAPH, ("neighbors", "indptr", "indices", "data"))
     _require_rows(len(neighbors["indptr"]) - 1, len(rows), graph, index)
     tracks = TrackGroups.of_tracks(images["track"][rows])
-    source = _pairs(lineage, neighbors, tracks, cameras, config, judgements, transitions, out=out)
+    sides = Sides.of_tracks(side_codes(images, rows), tracks)
+    source = _pairs(
+        lineage, neighbors, tracks, sides, cameras, config, judgements, transitions, out=out
+    )
     labels, used = cluster_widening_eps(source, settings, training=not final)
     independence = float("nan")
     if not final and used.self_paced:
@@ -109,7 +113,7 @@ def run_cluster(
     if paths is not None:
         decided = read_decided(given, log, paths, tracks, added, labels=base)
     if decided is not None and used.method == "linkage":
-        labels, tree = decided.linked(source.distance, used)
+        labels, tree = decided.linked(source.distance, used, sides)
     elif decided is not None:
         labels = decided.hold(labels, relation_of(near))
     if decided is not None and given is not None:
@@ -159,6 +163,7 @@ def _pairs(
     lineage: Lineage,
     neighbors: Artifact,
     tracks: TrackGroups,
+    sides: Sides,
     cameras: np.ndarray,
     config: Config,
     judgements: Path | None,
@@ -172,6 +177,7 @@ def _pairs(
         lineage: of the stage, with index and graph.
         neighbors: `graph.h5`.
         tracks: images that share a place in it.
+        sides: that the tracks show: pairs of two sides are left out.
         cameras: int (N,), of the training images.
         config: of the run.
         judgements: `judgements.h5`, or None.
@@ -196,7 +202,9 @@ def _pairs(
     distance, near_by = compared_distances(jaccard, judged, evidence, config.time)
     lists = tracks.between_lists(neighbors["neighbors"])
     confident = confident_pairs(lists, cameras[tracks.first])
-    return GraphLabels(neighbors, tracks, jaccard, distance, near_by.data, confident, out)
+    confident = confident[~sides.apart(confident[:, 0], confident[:, 1])]
+    jaccard, distance, near_by = map(sides.between, (jaccard, distance, near_by))
+    return GraphLabels(neighbors, tracks, sides, jaccard, distance, near_by.data, confident, out)
 
 
 def _require_rows(stored: int, listed: int, graph: Path, index: Path) -> None:

@@ -15,6 +15,7 @@ from mprd.config import Config
 from mprd.config.data import EXIF
 from mprd.data.cameras import camera_lines
 from mprd.data.datasets import ImageRecord, Listing, load_reader, read_dataset
+from mprd.data.datasets.base import numbered
 from mprd.data.images import bits_used, decode, image_size, require_inside, time_taken
 from mprd.data.times import time_notes
 from mprd.errors import UserError, say
@@ -92,7 +93,7 @@ def run_index(
         raise UserError(f"{listing.root} holds no readable image.")
     if exif:
         records = _with_exif(records, facts, listing.root)
-    columns = _columns(records, facts) | _tracks(records)
+    columns = _columns(records, facts) | _tracks(records) | _sides(records)
     unit = "seconds" if exif else listing.time_unit
     notes = (
         *_copies(records, facts),
@@ -101,6 +102,8 @@ def run_index(
     )
     for note in notes:
         say(note)
+    if "side" in columns:
+        say(_side_line(columns))
     for line in camera_lines(columns["camera"], listing.camera_names):
         say(line)
     counts = {s: sum(record.split == s for record in records) for s in SPLITS}
@@ -133,6 +136,7 @@ def _listing(config: Config, data_dir: Path) -> Listing:
         time=pattern,
         time_format="frames" if pattern is None else data.time_format,
         track=data.track,
+        side=data.side,
         skip_unlisted=data.on_bad_image == "skip",
     )
 
@@ -248,3 +252,29 @@ def _tracks(records: list[ImageRecord]) -> dict[str, np.ndarray]:
         "track": np.array([codes.get(record.track, -1) for record in records], np.int32),
         "track_names": np.array(names, dtype=object),
     }
+
+
+def _sides(records: list[ImageRecord]) -> dict[str, np.ndarray]:
+    """Return the side of each image, in the order of their names, and the names; or nothing."""
+    names = numbered(record.side for record in records if record.side)
+    most = np.iinfo(np.int8).max
+    if len(names) > most:
+        raise UserError(
+            f"The images name {len(names):,} sides, first '{names[0]}'; at most {most} are told "
+            "apart. Let data.side (or the manifest's column) find the side and no more."
+        )
+    if not names:
+        return {}
+    codes = {name: code for code, name in enumerate(names)}
+    return {
+        "side": np.array([codes.get(record.side, -1) for record in records], np.int8),
+        "side_names": np.array(names, dtype=object),
+    }
+
+
+def _side_line(columns: dict[str, np.ndarray]) -> str:
+    counts = np.bincount(columns["side"][columns["side"] >= 0])
+    named = zip(columns["side_names"], counts, strict=True)
+    unknown = int((columns["side"] < 0).sum())
+    words = [*(f"{name} ({count:,})" for name, count in named), f"unknown ({unknown:,})"]
+    return f"images by side: {', '.join(words if unknown else words[:-1])}"

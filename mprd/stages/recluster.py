@@ -15,11 +15,12 @@ from mprd.clustering.decided import names_of
 from mprd.clustering.linkage import LinkageTree
 from mprd.clustering.membership import membership
 from mprd.clustering.numbering import keep_numbers, numbers_of
+from mprd.clustering.sides import Sides
 from mprd.clustering.stored_tree import stored_tree
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import load_config
 from mprd.data.added import added_paths
-from mprd.data.index import split_rows
+from mprd.data.index import side_codes, split_rows
 from mprd.decisions.decided import read_decided
 from mprd.errors import UserError
 from mprd.evidence.run_distance import of_the_run, run_distance
@@ -76,7 +77,8 @@ def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None)
     rows = split_rows(images, "train")
     tracks = TrackGroups.of_tracks(images["track"][rows])
     labels = tree.cut(threshold, settings.min_size)[tracks.first]
-    distance = run_distance(found, layout, config, tracks)
+    sides = Sides.of_tracks(side_codes(images, rows), tracks)
+    distance = run_distance(found, layout, config, tracks, sides)
     decided = read_decided(
         settings.constraints,
         layout.decisions,
@@ -88,7 +90,7 @@ def cut_elsewhere(*, run: Path, cut: float | Direction, out: Path | None = None)
     names = None
     if decided is not None:
         there = settings.model_copy(update={"threshold": threshold})
-        labels = decided.linked(distance, there)[0]
+        labels = decided.linked(distance, there, sides)[0]
         names = names_of(labels[tracks.group], decided.names)
     trust = membership(distance, labels, tracks.sizes)[tracks.group]
     labels = labels[tracks.group]

@@ -186,8 +186,16 @@ def test_no_index_is_out_of_bounds():
     """Compiled code would read and write beyond an array without a word; Python does not."""
     distance = csr_array(([0.2, 0.2, 0.4, 0.4], ([0, 1, 1, 2], [1, 0, 2, 1])), shape=(3, 3))
     between = _between(distance, np.arange(3), 3)
-    free = kin_of(np.arange(3), None)
-    given = between.indptr, between.indices, between.data, np.ones(3, np.int64), 0.0, *free
+    free, free_side = kin_of(np.arange(3), None), np.full(3, -1)
+    given = (
+        between.indptr,
+        between.indices,
+        between.data,
+        np.ones(3, np.int64),
+        free_side,
+        0.0,
+        *free,
+    )
     merges, heights = _merge.py_func(*given)
     compiled = _merge(*given)
     assert merges.tolist() == compiled[0].tolist() == [[0, 1], [2, 3]]

@@ -47,6 +47,10 @@ OF_INTEGERS = {
     "center_cameras": lambda v: mprd.center_cameras(FEATURES, v),
     "audit_pairs, labels": lambda v: mprd.audit_pairs(v, FEATURES),
     "audit_pairs, tracks": lambda v: mprd.audit_pairs(IDS // 2, FEATURES, tracks=v),
+    "audit_pairs, sides": lambda v: mprd.audit_pairs(IDS, FEATURES, sides=v),
+    "count_sample, tracks": lambda v: mprd.count_sample(IDS - 1, tracks=v),
+    "units_of, tracks": lambda v: mprd.units_of(IDS - 1, v),
+    "linkage_tree, sides": lambda v: mprd.linkage_tree(DISTANCE, sides=v),
     "linkage_tree, group": lambda v: mprd.linkage_tree(DISTANCE, group=v),
     "learn_transitions, cameras": lambda v: mprd.learn_transitions(TIMES, v, DISTANCE),
     "cluster_health, labels": lambda v: mprd.cluster_health(DISTANCE, v, NEIGHBORS, CAMERAS),
@@ -59,8 +63,8 @@ OF_INTEGERS = {
 def test_nothing_public_is_forgotten():
     """Functions of `mprd` that take arrays; the others take files, whose checks are elsewhere."""
     asked = {name.partition(",")[0] for name in (*OF_FEATURES, *OF_DISTANCES, *OF_INTEGERS)}
-    takes_files = {"image_paths", "load_model"}
-    below = {"audit_estimate", "time_evidence"}
+    takes_files = {"image_paths", "load_model", "sightings"}
+    below = {"audit_estimate", "time_evidence", "count_estimate", "unit_value"}
     functions = {
         name for name in mprd.__all__ if callable(getattr(mprd, name)) and name[0].islower()
     }

@@ -179,7 +179,7 @@ def test_a_search_is_the_best_of_corrected_similarities(walking_run, index, lear
     # Without the option nothing has changed; with it the gallery can be a run's embeddings.
     plain = json.loads(cli("search", *files, *options)[1])
     assert plain != json.loads(said)
-    assert set(plain[str(files[0])][0]) == {"path", "similarity", "camera", "time", "track"}
+    assert set(plain[str(files[0])][0]) == {"path", "similarity", "camera", "time", "track", "side"}
     options[3] = walking_run.final.embeddings
     code, every, err = cli("search", *files, *options, "--times")
     assert (code, f"of {len(index['path'])} gallery images" in err) == (0, True)

@@ -51,14 +51,18 @@ const found = (text, rows) => rows.some(row => images.paths[row].toLowerCase().i
 
 const isNumber = text => /^\d+$/.test(text) && clusters.has(Number(text));
 
+const words = text => text.toLowerCase().split("|").map(one => one.trim()).filter(Boolean);
+
+const isCalled = (one, text) => one.name.toLowerCase().includes(text)
+  || (isNumber(text) ? String(one.number) === text : found(text, one.rows));
+
 function clusterFits() {
   const fits = rowFits(), least = Number(value("least")) || 0;
   const most = Number(value("most")) || Infinity, doubt = Number(value("doubt")) || 0;
-  const sure = value("sure"), text = value("find").toLowerCase();
+  const sure = value("sure"), terms = words(value("find"));
   return one => one.rows.length >= least && one.rows.length <= most && one.doubt >= doubt
     && (!sure || one.confirmed === (sure === "yes"))
-    && (!text || one.name.toLowerCase().includes(text)
-      || (isNumber(text) ? String(one.number) === text : found(text, one.rows)))
+    && (!terms.length || terms.some(text => isCalled(one, text)))
     && (!fits || one.rows.some(fits));
 }
 
@@ -100,9 +104,9 @@ export const sortAgain = () => { order = []; };
 
 // Outliers, or added images that nobody confirmed: one row each, the nearest to a cluster first.
 export function shownImages() {
-  const fits = rowFits(), text = value("find").toLowerCase();
+  const fits = rowFits(), terms = words(value("find"));
   const nearest = row => nearOf(`${tab[0]}${row}`)[0]?.[1] ?? -1;
   return (tab === "outliers" ? outliers() : added())
-    .filter(row => (!fits || fits(row)) && (!text || found(text, [row])))
+    .filter(row => (!fits || fits(row)) && (!terms.length || terms.some(text => found(text, [row]))))
     .sort((a, b) => nearest(b) - nearest(a) || a - b);
 }

@@ -32,6 +32,7 @@ class ImageRecord:
         time: when it was taken, in the unit of the listing; NaN when unknown.
         track: name of the track that it belongs to, "" when unknown. A track is what one camera saw
             of one object without a break; a name stands for one track in the whole listing.
+        side: of the animal that it shows, such as left or right, "" when unknown.
     """
 
     path: str
@@ -40,6 +41,7 @@ class ImageRecord:
     camera: int = -1
     time: float = math.nan
     track: str = ""
+    side: str = ""
 
     def __eq__(self, other: object) -> bool:
         """Tell whether all fields are equal; two unknown times are."""
@@ -51,7 +53,7 @@ class ImageRecord:
 
     def _key(self) -> tuple[object, ...]:
         time = None if math.isnan(self.time) else self.time
-        return self.path, self.split, self.identity, self.camera, time, self.track
+        return self.path, self.split, self.identity, self.camera, time, self.track, self.side
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,11 @@ def _check_record(record: object, where: str) -> None:
             f"The reader of the {where} gave '{record.path}' the track {record.track!r}: it must "
             'be a str, "" for unknown.'
         )
+    if not isinstance(record.side, str):
+        raise UserError(
+            f"The reader of the {where} gave '{record.path}' the side {record.side!r}: it must be "
+            'a str, "" for unknown.'
+        )
     if record.split == "query" and record.identity < 0:
         raise UserError(
             f"The {where} has the query image '{record.path}' without an identity, so no answer "
@@ -198,6 +205,11 @@ def without_unlisted(listing: Listing, *, skip: bool) -> Listing:
         )
     note = f"Left out {count} folders or files that cannot be listed, first '{path}' ({why})."
     return replace(listing, notes=(*listing.notes, note))
+
+
+def known_side(name: str) -> str:
+    """Return the name of a side, "" where it says that the side is unknown."""
+    return "" if name.lower() == "unknown" else name
 
 
 def numbered(names: Iterable[str]) -> tuple[str, ...]:

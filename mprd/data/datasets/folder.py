@@ -22,7 +22,7 @@ _NAMED = 8  # kinds of files that are no images
     tree=f"""
         a folder of images, nested or not ({_KINDS})
         or a manifest, .csv or .parquet, with the columns
-        path[,split][,identity][,camera][,time or frame][,track]
+        path[,split][,identity][,camera][,time or frame][,track][,side]
     """,
 )
 def read_folder(root: Path) -> Listing:

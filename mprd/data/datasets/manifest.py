@@ -11,14 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mprd.data.datasets import clock
-from mprd.data.datasets.base import SPLITS, ImageRecord, Listing, Split, TimeUnit, numbered
+from mprd.data.datasets.base import (
+    SPLITS,
+    ImageRecord,
+    Listing,
+    Split,
+    TimeUnit,
+    known_side,
+    numbered,
+)
 from mprd.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("path", "split", "identity", "camera", "time", "frame", "track")
-COLUMN_TEXT = "path[,split][,identity][,camera][,time or frame][,track]"
+COLUMNS = ("path", "split", "identity", "camera", "time", "frame", "track", "side")
+COLUMN_TEXT = "path[,split][,identity][,camera][,time or frame][,track][,side]"
 _UNKNOWN = ("", "-1", "-1.0")
 _NOTHING = ("nan", "na", "n/a", "none", "null")  # as other programs write an empty cell
 _WHOLE = re.compile(r"(\d+)(\.0+)?")  # a column with gaps often holds 3.0 for 3
@@ -33,7 +41,8 @@ def read_manifest(path: Path) -> Listing:
     Without a split column every image is a train image. An empty cell or -1 is an unknown
     identity or camera. Whole numbers stay as identities; other identities are numbered in sorted
     order, and so are cameras; the names of both are kept. `time` holds dates (ISO 8601) or seconds,
-    `frame` numbers of frames, `track` names of tracks; empty or -1 is unknown.
+    `frame` numbers of frames, `track` names of tracks, `side` names of sides; empty or -1 is
+    unknown.
 
     Raises:
         UserError: the file cannot be read or holds no rows; a column or split is unknown; an
@@ -54,7 +63,9 @@ def read_manifest(path: Path) -> Listing:
     cameras, names = _cameras(table.get("camera"), len(table))
     times, unit = _times(path, table)
     tracks = _known(table["track"]) if "track" in table else [""] * len(table)
-    fields = zip(paths, splits, identities, cameras, times, tracks, strict=True)
+    sides = _known(table["side"]) if "side" in table else [""] * len(table)
+    sides = list(map(known_side, sides))
+    fields = zip(paths, splits, identities, cameras, times, tracks, sides, strict=True)
     records = tuple(ImageRecord(*values) for values in fields)
     return Listing(path.parent, records, tuple(notes), names, people, unit)
 

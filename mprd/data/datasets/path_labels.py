@@ -1,11 +1,11 @@
-"""Cameras, times and tracks that are written in the paths of images."""
+"""Cameras, times, tracks and sides that are written in the paths of images."""
 
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mprd.data.datasets.base import Listing, numbered
+from mprd.data.datasets.base import Listing, known_side, numbered
 from mprd.data.datasets.clock import FRAMES, SECONDS, by_format, number
 from mprd.errors import UserError
 
@@ -112,6 +112,29 @@ def with_tracks(listing: Listing, pattern: str) -> Listing:
         for record, text in zip(listing.records, found, strict=True)
     )
     return replace(listing, records=records)
+
+
+def with_sides(listing: Listing, pattern: str) -> Listing:
+    """Return a listing with the sides that a pattern finds in the paths.
+
+    Args:
+        listing: of images.
+        pattern: regular expression with one group, the side; `unknown` is no side.
+
+    Raises:
+        UserError: it fits no path.
+    """
+    found = _found(listing, pattern, "data.side")
+    records = tuple(
+        replace(record, side=known_side(text or ""))
+        for record, text in zip(listing.records, found, strict=True)
+    )
+    return replace(listing, records=records)
+
+
+def side_in_path(path: str, pattern: str) -> str:
+    """Return the side that a pattern finds in a path, "" if it fits nowhere."""
+    return known_side(_text(re.search(pattern, path)) or "")
 
 
 def _found(listing: Listing, pattern: str, key: str) -> list[str | None]:

@@ -12,7 +12,7 @@ from mprd.data.datasets.base import (
     without_unlisted,
 )
 from mprd.data.datasets.clock import FRAMES
-from mprd.data.datasets.path_labels import with_cameras, with_times, with_tracks
+from mprd.data.datasets.path_labels import with_cameras, with_sides, with_times, with_tracks
 from mprd.errors import UserError, broken_link, did_you_mean
 from mprd.pipeline.pieces import spelling_key
 from mprd.pipeline.registry import Registry, load_plugin
@@ -125,6 +125,7 @@ def read_dataset(
     time: str | None = None,
     time_format: str = FRAMES,
     track: str | None = None,
+    side: str | None = None,
     skip_unlisted: bool = False,
 ) -> Listing:
     """List the images of a data set, sorted by split and path.
@@ -136,6 +137,7 @@ def read_dataset(
         time: pattern that finds the time; None: as the reader says.
         time_format: how a time in a path is written: frames, seconds, or a `strptime` format.
         track: pattern that finds the track; None: as the reader says.
+        side: pattern that finds the side of the animal; None: as the reader says.
         skip_unlisted: leave out folders and files that cannot be listed, with a note.
 
     Raises:
@@ -146,7 +148,9 @@ def read_dataset(
     result = _reader(name).read(root)
     listing = result if isinstance(result, Listing) else Listing(root, tuple(result))
     listing = without_unlisted(listing, skip=skip_unlisted)
-    return labelled(name, listing, camera, time=time, time_format=time_format, track=track)
+    return labelled(
+        name, listing, camera, time=time, time_format=time_format, track=track, side=side
+    )
 
 
 def labelled(
@@ -157,6 +161,7 @@ def labelled(
     time: str | None = None,
     time_format: str = FRAMES,
     track: str | None = None,
+    side: str | None = None,
 ) -> Listing:
     """Return a listing with what patterns find in its paths, sorted by split and path.
 
@@ -167,6 +172,7 @@ def labelled(
         time: pattern.
         time_format: see there.
         track: pattern.
+        side: pattern.
 
     Raises:
         UserError: paths that do not fit.
@@ -177,6 +183,8 @@ def labelled(
         listing = with_times(listing, time, time_format)
     if track is not None:
         listing = with_tracks(listing, track)
+    if side is not None:
+        listing = with_sides(listing, side)
     return finish(canonical_name(name), listing)
 
 

@@ -1,4 +1,4 @@
-"""What an `index.h5` says about times and tracks."""
+"""What an `index.h5` says about times, tracks and sides."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from mprd.data.times import range_words, time_ranges
 
 
 def index_facts(file: h5py.File) -> dict[str, Any]:
-    """Return how many images have a time, the range of each camera, and the number of tracks.
+    """Return how many images have a time, the range of each camera, tracks, and sides.
 
     Args:
         file: an open `index.h5`.
@@ -21,6 +21,10 @@ def index_facts(file: h5py.File) -> dict[str, Any]:
         "images with a time": f"{known:,} of {len(time):,}",
         "tracks": f"{len(file['track_names']):,}, of {int((track >= 0).sum()):,} images",
     }
+    if "side" in file:
+        named, side = file["side_names"].asstr()[:], file["side"][:]
+        sides = [f"{name} ({(side == n).sum():,})" for n, name in enumerate(named)]
+        facts["sides"] = ", ".join([*sides, f"unknown ({(side < 0).sum():,})"])
     if known:
         names = json.loads(file.attrs["camera_names"])
         for one in time_ranges(time, camera, names):

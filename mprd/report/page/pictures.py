@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mprd.data.index import name_identities
+from mprd.data.index import name_identities, name_sides
 from mprd.data.times import time_words
 from mprd.report.page.blocks import Picture
 from mprd.report.page.run_data import RunData
@@ -58,12 +58,14 @@ def _picture(run: RunData, row: int, note: str, mark: str, more: list[tuple[str,
 
 
 def _facts(run: RunData, row: int) -> Iterator[tuple[str, str]]:
-    """Yield camera, time and identity of an image where they are known."""
+    """Yield camera, time, side and identity of an image where they are known."""
     index = run.index
     if (camera := int(index["camera"][row])) >= 0:
         yield "camera", run.camera_names[camera]
     if (time := float(index["time"][row])) == time:
         yield "time", time_words(time, str(index.attributes["time_unit"]))
+    if side := name_sides(index, np.array([row]))[0]:
+        yield "side", str(side)
     if index["identity"][row] >= 0:
         yield "identity", str(name_identities(index, np.array([row]))[0])
 

@@ -25,6 +25,7 @@ from mprd.decisions.facts import Contradiction, Facts, facts_of
 from mprd.decisions.log import DecisionLog, in_effect
 from mprd.decisions.partition import edited
 from mprd.decisions.reading import matched, time_made
+from mprd.errors import many
 from mprd.evidence.run_distance import run_distance
 from mprd.pipeline.finished import finished_run
 from mprd.report.page.doubt import doubt
@@ -103,7 +104,7 @@ class Run:
             yield "identity", str(name_identities(index, np.array([there]))[0])
         mates = int(self.tracks.sizes[self.tracks.group[row]])
         if mates > 1:
-            yield "track", f"{mates} images, which stay together"
+            yield "track", f"{many(mates, 'image')}, which stay together"
 
 
 @dataclass(frozen=True)

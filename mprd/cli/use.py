@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from mprd.cli.app import USE_PANEL, DeviceOption, OwnDeviceOption, PluginOption, app
+from mprd.cli.pages import require_files, write_page
 from mprd.data.leaving_out import OPTION, advise
-from mprd.errors import UserError, say, visible
+from mprd.errors import UserError, many, say, visible
 
 ModelFile = Annotated[Path, typer.Option("--model", help="model.safetensors of a run.")]
 Images = Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
@@ -49,6 +50,9 @@ ManifestOption = Annotated[
     Path | None,
     typer.Option(help="With --times: CSV or Parquet with path, camera, time or frame of images."),
 ]
+HtmlOption = Annotated[
+    Path | None, typer.Option("--html", help="HTML page with pictures to write.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -79,7 +83,7 @@ def embed(
         write_gallery(gallery, embedder, out)
     else:
         write_array(gallery.features, out)
-    say(f"{len(gallery.paths):,} images, {embedder.dim} dimensions: {out}")
+    say(f"{many(len(gallery.paths), 'image')}, {many(embedder.dim, 'dimension')}: {out}")
 
 
 @app.command(rich_help_panel=USE_PANEL)
@@ -116,7 +120,7 @@ def search(
         ),
     ] = -1.0,
     as_json: JsonOption = False,
-    html: Annotated[Path | None, typer.Option(help="HTML page with pictures to write.")] = None,
+    html: HtmlOption = None,
     times: TimesOption = False,
     manifest: ManifestOption = None,
     skip_unreadable: SkipOption = False,
@@ -135,7 +139,6 @@ def search(
 
     Example: mprd search q.jpg --model M.safetensors --gallery crops/ --html found.html
     """
-    from mprd.artifacts import atomic
     from mprd.inference.find import find_images
 
     _require_times(manifest, times)
@@ -154,11 +157,9 @@ def search(
     if html is not None:
         from mprd.report.page.search_page import search_page
 
-        if features is not None and not all(map(Path.is_file, result.queries + result.gallery)):
-            raise UserError("--html shows the images: name those of --features, too.")
+        require_files(result.queries + result.gallery)
         shown = result.queries, result.gallery, result.similarity, result.index
-        with atomic(html, lock=False) as temporary:
-            temporary.write_text(search_page(*shown, at_least, timed=times), encoding="utf-8")
+        write_page(search_page(*shown, at_least, timed=times), html)
     found = result.matches(at_least)
     if as_json:
         print(json.dumps(found, indent=2))
@@ -200,7 +201,7 @@ def threshold(
     if math.isnan(found.similarity):
         raise UserError(
             f"No threshold reaches a precision of {precision:.2f}, according to {found.judge} on "
-            f"{found.pairs:,} pairs. Ask for a lower --precision, or judge more pairs with "
+            f"{many(found.pairs, 'pair')}. Ask for a lower --precision, or judge more pairs with "
             "`mprd answer`."
         )
     if as_json:
@@ -209,16 +210,16 @@ def threshold(
     print(f"Threshold: {found.similarity:.3f}")
     if found.promised is None or found.found is None:
         print(
-            f"This is the opinion of {found.judge}, a network, on {found.pairs:,} pairs of images "
-            "that nobody has checked. How many pairs above it are right is not known: judge "
+            f"This is the opinion of {found.judge}, a network, on {many(found.pairs, 'pair')} of "
+            "images that nobody has checked. How many pairs above it are right is not known: judge "
             f"some (`mprd answer --run {run}`) and name the file with --pairs."
         )
         return
     print(
         f"{found.promised:.0%} of the pairs at or above it show one identity.\n"
         f"{found.found:.0%} of all pairs that show one identity are at or above it.\n"
-        f"Both shares are estimates by {found.judge} on {found.pairs:,} pairs of training images. "
-        "Among new identities the threshold finds fewer pairs."
+        f"Both shares are estimates by {found.judge} on {many(found.pairs, 'pair')} of training "
+        "images. Among new identities the threshold finds fewer pairs."
     )
 
 
@@ -231,6 +232,7 @@ def assign(
     times: TimesOption = False,
     manifest: ManifestOption = None,
     skip_unreadable: SkipOption = False,
+    html: HtmlOption = None,
     device: OwnDeviceOption = None,
 ) -> None:
     """Assign new images to the clusters of a finished run.
@@ -241,14 +243,16 @@ def assign(
     With --times, the similarity to a cluster is corrected by what the times of the image and of the
     cluster's images say.
 
-    Example: mprd assign new/ --run results/own --out new.csv
+    --html shows each new image beside the surest members of the three clusters nearest to it.
+
+    Example: mprd assign new/ --run results/own --out new.csv --html new.html
     """
     from mprd.artifacts import atomic
     from mprd.inference.assign import assign_images
 
     _require_times(manifest, times)
     _require_model(features, skip_unreadable)
-    table = assign_images(
+    found = assign_images(
         run,
         images or [],
         skip_unreadable=skip_unreadable,
@@ -257,6 +261,15 @@ def assign(
         features=features,
         device=device,
     )
+    table = found.table
+    if html is not None:
+        from mprd.pipeline.layout import RunLayout
+        from mprd.report.page.assign_page import assign_page
+
+        require_files(found.files)
+        near = found.result.near, found.result.near_similarity
+        page = assign_page(RunLayout(run), found.files, table["cluster"].tolist(), *near)
+        write_page(page, html)
     if out is None:
         shown = table.map(_visible_text) if sys.stdout.isatty() else table
         print(shown.to_csv(index=False, float_format="%.3f"), end="")
@@ -264,7 +277,7 @@ def assign(
     with atomic(out, lock=False) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
     known = int((table["cluster"] >= 0).sum())
-    say(f"{known} of {len(table)} images belong to a known cluster: {out}")
+    say(f"{known:,} of {many(len(table), 'image')} in known clusters: {out}")
 
 
 def _visible_text(value: object) -> object:

@@ -8,8 +8,9 @@ import pandas as pd
 from mprd.decisions.entry import Kind
 from mprd.decisions.log import in_effect, read_decisions
 from mprd.decisions.reading import is_log
-from mprd.errors import UserError, why_no_file
+from mprd.errors import UserError, many, why_no_file
 
+_LARGEST = 10**9  # number of a cluster, so that new ones behind it fit into the file
 _AUDIT_COLUMN = "stratum"  # tells the file of an audit from other answers
 _WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -87,6 +88,23 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
+def read_numbers(table: Path) -> pd.Series:
+    """Return the number of the cluster of each image of a `clusters.csv`, by path.
+
+    Raises:
+        UserError: no such table.
+    """
+    known = read_csv(table, ("path", "cluster"))
+    number = pd.to_numeric(known["cluster"], errors="coerce")
+    sound = (number % 1 == 0) & number.between(-1, _LARGEST)
+    if not len(known) or not sound.all() or known["path"].duplicated().any():
+        raise UserError(
+            f"{table} must give each path one whole number as its cluster, -1 to {_LARGEST:,}. "
+            "Name the final/clusters.csv of a run."
+        )
+    return pd.Series(number.to_numpy(np.int64), index=pd.Index(known["path"]))
+
+
 def rows_of(paths: pd.Series, rows: dict[str, int], source: Path) -> np.ndarray:
     """Return the training row of each path, int64.
 
@@ -97,6 +115,7 @@ def rows_of(paths: pd.Series, rows: dict[str, int], source: Path) -> np.ndarray:
     if unknown:
         raise UserError(
             f"{source}: {unknown[0]} is not a training image of the index "
-            f"({len(unknown)} such paths). Write paths as `mprd inspect index.h5` shows them."
+            f"({many(len(unknown), 'such path')}). Write paths as `mprd inspect index.h5` shows "
+            "them."
         )
     return np.array([rows[path] for path in paths], np.int64)

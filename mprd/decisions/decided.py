@@ -16,7 +16,7 @@ from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.facts import Facts, facts_of
 from mprd.decisions.partition import edited
 from mprd.decisions.reading import decisions_on, is_log
-from mprd.errors import UserError, say
+from mprd.errors import UserError, many, say
 
 if TYPE_CHECKING:  # slow to load, and only linkage uses it
     from mprd.clustering.linkage import LinkageTree
@@ -109,12 +109,14 @@ def read_decided(
     elif given is not None:
         found, missing = decisions_on(given, paths)
         if missing:
-            raise UserError(f"{given} names {missing} images that are not training images here.")
+            raise UserError(
+                f"{given} names {many(missing, 'image')} not among the training images here."
+            )
         decisions += found
     if log is not None and log.is_file():
         found, missing = decisions_on(log, paths)
         if missing:
-            say(f"note: {missing} images of {log} are not in this run; they were passed over.")
+            say(f"note: passed over {many(missing, 'image')} of {log} not in this run.")
         decisions += found
     return decided_on(decisions, images, tracks, given or log) if decisions else None
 

@@ -37,7 +37,7 @@ class Imported(NamedTuple):
     log: Path
 
 
-def import_identities(run: Path, table: Path) -> Imported:
+def import_identities(run: Path, table: Path, who: str = "") -> Imported:
     """Write identities that were given elsewhere as decisions of a run, all or none.
 
     Images of one identity become one, with its name, and are parted from the table's other
@@ -46,6 +46,7 @@ def import_identities(run: Path, table: Path) -> Imported:
     Args:
         run: folder of a finished run.
         table: CSV with the columns path and identity.
+        who: gave them; "" unknown.
 
     Raises:
         UserError: the run is not finished, the table cannot be read, names an image twice, or
@@ -56,7 +57,7 @@ def import_identities(run: Path, table: Path) -> Imported:
     paths = [str(path) for path in index["path"][split_rows(index, "train")]]
     given, missing = _given(table, paths)
     clusters = read_artifact(layout.final.clusters, CLUSTERS)
-    log = DecisionLog(layout.decisions, layout.folder / "answers.csv")
+    log = DecisionLog(layout.decisions, layout.folder / "answers.csv", who)
     holding = matched(in_effect(log.entries), paths)[0]
     rows = {path: row for row, path in enumerate(paths)}
     shown = edited(numbers_of(clusters["labels"], clusters["number"]), rows, holding)

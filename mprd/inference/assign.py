@@ -24,6 +24,7 @@ from mprd.pipeline.registry import load_plugins
 
 _PAIRS = 2**21  # compared by time at once
 _BELOW = 1.2  # standard deviations below its mean member that a cluster takes an image
+_NEAR = 3  # clusters that are shown beside an image
 _PRIOR = 6  # members that all clusters together count in the mean of one
 
 
@@ -36,12 +37,31 @@ class Assignment:
         similarity: float32 (n,), cosine to the mean of the nearest cluster, corrected or not.
         margin: float32 (n,), how much less similar the second nearest cluster is.
         nearest: int64 (n,), the nearest cluster.
+        near: int64 (n, c), the nearest clusters, best first, at most three.
+        near_similarity: float32 (n, c), to these.
     """
 
     cluster: np.ndarray
     similarity: np.ndarray
     margin: np.ndarray
     nearest: np.ndarray
+    near: np.ndarray
+    near_similarity: np.ndarray
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """New images with the clusters that they are assigned to.
+
+    Attributes:
+        table: see `assign_images`.
+        files: of the images.
+        result: the clusters, by label.
+    """
+
+    table: pd.DataFrame
+    files: list[Path]
+    result: Assignment
 
 
 class Clusters:
@@ -95,6 +115,8 @@ class Clusters:
         similarity = features @ self.means.T
         if correction is not None:
             similarity += correction
+        near = np.argsort(-similarity, axis=1, kind="stable")[:, :_NEAR]
+        near_similarity = np.take_along_axis(similarity, near, axis=1).astype(np.float32)
         nearest = similarity.argmax(axis=1)
         rows = np.arange(len(features))
         best = similarity[rows, nearest]
@@ -104,6 +126,8 @@ class Clusters:
             similarity=best.astype(np.float32),
             margin=(best - similarity.max(axis=1)).astype(np.float32),
             nearest=nearest,
+            near=near,
+            near_similarity=near_similarity,
         )
 
 
@@ -121,7 +145,7 @@ def assign_images(
     manifest: Path | None = None,
     features: Path | None = None,
     device: str | None = None,
-) -> pd.DataFrame:
+) -> Assigned:
     """Assign new images to the clusters of a run. The clusters keep their numbers.
 
     Embeddings are compared as the run compares them: without what the images of a camera share, if
@@ -142,9 +166,9 @@ def assign_images(
         device: where images are embedded: auto, cpu, cuda or cuda:N; None: as the run says.
 
     Returns:
-        Columns path, cluster (-1: perhaps someone new), similarity (cosine to the cluster's mean),
-        margin (to the next cluster) and camera; with times also evidence (mean log ratio with the
-        cluster's images; 0: none).
+        The columns of the table: path, cluster (-1: perhaps someone new), similarity (cosine to
+        the cluster's mean), margin (to the next cluster) and camera; with times also evidence (mean
+        log ratio with the cluster's images; 0: none).
 
     Raises:
         UserError: the run is not finished, or an image cannot be read; with times, as `RunTimes`.
@@ -204,7 +228,7 @@ def assign_images(
     }
     if evidence is not None:
         columns["evidence"] = evidence[np.arange(len(paths)), result.nearest]
-    return pd.DataFrame(columns)
+    return Assigned(pd.DataFrame(columns), paths, result)
 
 
 def _mean_evidence(

@@ -26,7 +26,7 @@ from mprd.clustering.widen_eps import GraphLabels, cluster_widening_eps, operati
 from mprd.config import ClusterConfig, Config
 from mprd.data.index import split_rows
 from mprd.decisions.decided import read_decided
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 from mprd.evidence.fusion import compared_distances
 from mprd.pipeline.conditions import COMMUNITY, LINKAGE, RADIUS
 from mprd.pipeline.files import require_given
@@ -116,7 +116,8 @@ def run_cluster(
     labels = labels[tracks.group]
     sizes, outliers = np.bincount(labels[labels >= 0]).astype(np.int32), int((labels < 0).sum())
     print(
-        f"{log_prefix(out)}{len(sizes)} {_kind(out)}, {outliers} outliers of {len(labels)} images "
+        f"{log_prefix(out)}{len(sizes)} {_kind(out)}, {many(outliers, 'outlier')} of "
+        f"{many(len(labels), 'image')} "
         f"at {operating_point(used)}; {together:.2f} of the confident pairs together"
     )
     write_artifact(
@@ -198,7 +199,7 @@ def _pairs(
 def _require_rows(stored: int, listed: int, graph: Path, index: Path) -> None:
     if stored != listed:
         raise UserError(
-            f"{graph} covers {stored} images, the train split of {index} has {listed}. "
+            f"{graph} covers {many(stored, 'image')}, the train split of {index} has {listed}. "
             "Make the features of the train split with `mprd features`."
         )
 

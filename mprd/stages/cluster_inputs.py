@@ -15,8 +15,6 @@ from mprd.pipeline.layout import FinalLayout
 if TYPE_CHECKING:  # slow to load, and most runs have no earlier numbers
     import pandas as pd
 
-_LARGEST = 10**9  # number of a cluster, so that new ones behind it fit into the file
-
 
 def known_as(
     labels: np.ndarray,
@@ -104,6 +102,8 @@ def earlier_numbers(named: Path | None, end: FinalLayout) -> EarlierNumbers | No
     Raises:
         UserError: the named file is no table of clusters.
     """
+    from mprd.decisions.answers import read_numbers  # pandas is slow to load
+
     if named is not None:
         return EarlierNumbers(named, read_numbers(named))
     replaced = end.undecided if end.undecided.is_file() else end.table
@@ -122,6 +122,8 @@ def _numbers(
 
 def _numbers_if_sound(table: Path) -> "pd.Series | None":
     """Return the numbers of a table that the run replaces; None: it is missing, or no table."""
+    from mprd.decisions.answers import read_numbers
+
     if not table.is_file():
         return None
     try:
@@ -129,24 +131,3 @@ def _numbers_if_sound(table: Path) -> "pd.Series | None":
     except UserError as error:
         say(f"Warning: the clusters get new numbers. {error}")
         return None
-
-
-def read_numbers(table: Path) -> "pd.Series":
-    """Return the number of the cluster of each image of a `clusters.csv`, by path.
-
-    Raises:
-        UserError: no such table.
-    """
-    import pandas as pd
-
-    from mprd.decisions.answers import read_csv
-
-    known = read_csv(table, ("path", "cluster"))
-    number = pd.to_numeric(known["cluster"], errors="coerce")
-    sound = (number % 1 == 0) & number.between(-1, _LARGEST)
-    if not len(known) or not sound.all() or known["path"].duplicated().any():
-        raise UserError(
-            f"{table} must give each path one whole number as its cluster, -1 to {_LARGEST:,}. "
-            "Name the final/clusters.csv of an earlier run in export.numbers."
-        )
-    return pd.Series(number.to_numpy(np.int64), index=pd.Index(known["path"]))

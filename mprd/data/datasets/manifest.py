@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mprd.data.datasets import clock
 from mprd.data.datasets.base import SPLITS, ImageRecord, Listing, Split, TimeUnit, numbered
-from mprd.errors import UserError, did_you_mean
+from mprd.errors import UserError, did_you_mean, many
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +115,7 @@ def _check_width(path: Path) -> None:
         except csv.Error as error:
             raise ValueError(str(error)) from None
     if max(widths, default=0) > _WIDEST:
-        raise ValueError(f"it has {max(widths):,} columns or more; columns are {COLUMN_TEXT}")
+        raise ValueError(f"it has {many(max(widths), 'column')} or more; columns are {COLUMN_TEXT}")
 
 
 def _encoding(path: Path) -> str:
@@ -150,7 +150,7 @@ def _image_paths(path: Path, table: "pd.DataFrame") -> tuple[list[str], list[str
     turned = {row: cell for row, cell in back if not os.path.isfile(path.parent / cell)}
     for row, cell in turned.items():
         table.loc[row, "path"] = cell.replace("\\", "/")
-    notes = [f"{len(turned)} paths are written with \\; they are read with /."] if turned else []
+    notes = [f"{many(len(turned), 'path')} with \\: read with /."] if turned else []
     cells = table["path"].items()
     missing = [(row, cell) for row, cell in cells if not os.path.isfile(path.parent / cell)]
     if missing:

@@ -36,7 +36,7 @@ class Clustering:
             rows: int (n,).
         """
         kept, labels = np.unique(self.labels[rows], return_inverse=True)
-        labels = labels - int(kept[:1] == -1) if len(kept) else labels
+        labels = labels - int((kept < 0).any())
         assert self.paths is not None
         return Clustering(self.source, labels, self.number[kept[kept >= 0]], self.paths[rows])
 

@@ -24,19 +24,20 @@ class Desk:
         log: that every decision is in before its action returns.
     """
 
-    def __init__(self, folder: Path, apply: Callable[[], str]) -> None:
+    def __init__(self, folder: Path, apply: Callable[[], str], who: str = "") -> None:
         """Open.
 
         Args:
             folder: of a finished run.
             apply: lets the decisions hold in its clusters, and returns what came of it.
+            who: decides; "" unknown.
 
         Raises:
             UserError: the run is not finished, or its log cannot be read.
         """
         self.run = Run(folder)
         layout = self.run.layout
-        self.log = DecisionLog(layout.decisions, layout.folder / "answers.csv")
+        self.log = DecisionLog(layout.decisions, layout.folder / "answers.csv", who)
         self._apply, self._lock = apply, threading.RLock()
         self._board = Board.of(self.run, self.log)
 

@@ -20,6 +20,7 @@ from mprd.data.images import indexed_images
 from mprd.data.index import camera_names, name_identities, name_sides, side_codes, split_rows
 from mprd.data.times import time_words
 from mprd.decisions.reading import time_made
+from mprd.errors import many
 from mprd.evidence.run_distance import run_distance
 from mprd.pipeline.finished import finished_run
 from mprd.system.csr import entry_rows
@@ -152,7 +153,7 @@ class Run:
             yield "identity", str(name_identities(self.index, np.array([there]))[0])
         mates = int(self.tracks.sizes[self.tracks.group[row]])
         if mates > 1:
-            yield "track", f"{mates} images, which stay together"
+            yield "track", f"{many(mates, 'image')}, which stay together"
 
 
 def _with_single(tracks: TrackGroups, count: int) -> TrackGroups:

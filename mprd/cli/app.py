@@ -60,6 +60,13 @@ OwnDeviceOption = Annotated[
     typer.Option("--device", help="auto, cpu, cuda or cuda:N. Default: that of the config."),
 ]
 
+WhoOption = Annotated[
+    str,
+    typer.Option(
+        "--as", envvar="MPRD_WHO", metavar="NAME", help="Who decides: kept with each decision."
+    ),
+]
+
 
 def _load(files: list[Path] | None) -> list[Path] | None:
     from mprd.pipeline.registry import load_plugin

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from mprd.cli.app import RESULTS_PANEL, app
-from mprd.errors import say
+from mprd.cli.app import RESULTS_PANEL, WhoOption, app
+from mprd.errors import many, say
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)
@@ -14,6 +14,7 @@ def browse(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    who: WhoOption = "",
 ) -> None:
     """Look at all clusters on a local page, and put them right.
 
@@ -27,20 +28,21 @@ def browse(
     from mprd.browsing.server import BrowseServer
     from mprd.cli.pages import show_page
     from mprd.decisions.log import in_effect
+    from mprd.report.next_step import apply_next
     from mprd.stages.apply import apply_decisions
 
-    desk = Desk(run, lambda: apply_decisions(run).words())
+    desk = Desk(run, lambda: apply_decisions(run).words(), who)
     for note in desk.log.notes:
         say(f"note: {note}")
     clusters = len(desk.board.known)
     show_page(
         lambda free: BrowseServer(desk, free),
         port,
-        f"{clusters:,} clusters",
+        many(clusters, "cluster"),
         desk.run.layout.folder,
         browser=browser,
     )
     count = len(in_effect(desk.log.entries))
-    say(f"{count:,} decision{'' if count == 1 else 's'} in {desk.log.path}")
+    say(f"{many(count, 'decision')} in {desk.log.path}")
     if count:
-        say(f"Next, let them hold in the clusters: mprd apply {run}")
+        say(apply_next(run))

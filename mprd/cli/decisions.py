@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from mprd.cli.app import RESULTS_PANEL, app
-from mprd.errors import say
+from mprd.cli.app import RESULTS_PANEL, WhoOption, app
+from mprd.errors import many, say
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)
@@ -16,6 +16,7 @@ def decisions(
         list[int] | None,
         typer.Option(min=1, help="Number of an entry to take back; may be given several times."),
     ] = None,
+    who: WhoOption = "",
 ) -> None:
     """List the decisions of a run, or take some back.
 
@@ -27,12 +28,13 @@ def decisions(
     from mprd.decisions.facts import facts_of
     from mprd.decisions.log import DecisionLog, holding, in_effect
     from mprd.pipeline.layout import run_of
+    from mprd.report.next_step import apply_next
 
     layout = run_of(run)
     if not layout.decisions.is_file():
         say(f"{run} has no decisions yet: mprd browse {run}, or mprd answer --run {run}")
         return
-    log = DecisionLog(layout.decisions)
+    log = DecisionLog(layout.decisions, who=who)
     for note in log.notes:
         say(f"note: {note}")
     for entry in undo or ():
@@ -46,5 +48,4 @@ def decisions(
     for clash in facts_of(in_effect(entries)).contradictions:
         say(f"contradiction: {clash.words()}")
     count = len(in_effect(entries))
-    many = f"{count:,} decision{'' if count == 1 else 's'}"
-    say(f"{many} in effect; to let them hold in the clusters: mprd apply {run}")
+    say(f"{many(count, 'decision')} in effect", apply_next(run))

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from mprd.cli.follow import layout_of
 from mprd.config import Run
+from mprd.errors import many
 from mprd.judging.audit_file import audit_words
 from mprd.pipeline.layout import RunLayout, comparison, summary_table
-from mprd.report.next_step import next_step
+from mprd.report.next_step import better_start, next_step
 
 _OUTLIER = "-1"
 
@@ -40,7 +41,11 @@ def last_words(runs: Sequence[Run], asked: Sequence[str], *, ran: bool) -> list[
     together = [path for path in (comparison(results), summary_table(results)) if path.is_file()]
     if len(runs) > 1 and together:
         lines.append(f"All runs side by side: {' and '.join(map(str, together))}")
-    return lines + [_next(run) for run in finished[:1]]
+    for run in finished[:1]:
+        labelled = _is_labelled(run)
+        lines += filter(None, ["" if labelled else better_start(run)])
+        lines.append(": ".join(next_step(run, labelled=labelled)))
+    return lines
 
 
 def _counts(table: Path) -> str:
@@ -49,19 +54,10 @@ def _counts(table: Path) -> str:
         sizes = Counter(row["cluster"] for row in csv.DictReader(file))
     outliers = sizes.pop(_OUTLIER, 0)
     images = sizes.total() + outliers
-    return f"{_many(len(sizes), 'cluster')}, {_many(outliers, 'outlier')} of {images:,} images"
+    return f"{many(len(sizes), 'cluster')}, {many(outliers, 'outlier')} of {images:,} images"
 
 
 def _is_labelled(run: RunLayout) -> bool:
     """Tell whether some identities are known."""
     with run.final.table.open(encoding="utf-8", newline="") as file:
         return "identity" in next(csv.reader(file))
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
-def _next(run: RunLayout) -> str:
-    """Return the next useful command with its words."""
-    return ": ".join(next_step(run, labelled=_is_labelled(run)))

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mprd.cli.app import RESULTS_PANEL, app
-from mprd.errors import UserError, say
+from mprd.cli.app import RESULTS_PANEL, WhoOption, app
+from mprd.errors import UserError, many, say
 
 
 class Format(StrEnum):
@@ -66,17 +66,22 @@ def export_to(
         said = writers[format](found, out)
     known = sum(one.identity != "" for one in found.sightings)
     say(
-        f"{out}: {len(found.identities):,} identities, {known:,} of {len(found.sightings):,} images"
+        f"{out}: {many(len(found.identities), 'identity', 'identities')}, "
+        f"{known:,} of {many(len(found.sightings), 'image')}"
     )
     say(f"  {said}")
     if found.waiting:
-        say(f"note: {found.waiting:,} decisions are not applied yet: mprd apply {run}")
+        say(
+            f"note: {many(found.waiting, 'decision is', 'decisions are')} not applied yet: mprd "
+            f"apply {run}"
+        )
 
 
 @app.command("import", rich_help_panel=RESULTS_PANEL)
 def import_(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     table: Annotated[Path, typer.Argument(help="CSV with the columns path and identity.")],
+    who: WhoOption = "",
 ) -> None:
     """Take identities that were given elsewhere as decisions.
 
@@ -86,13 +91,14 @@ def import_(
     Example: mprd import results/crops identities.csv
     """
     from mprd.exchange.given import import_identities
+    from mprd.report.next_step import apply_next
 
-    done = import_identities(run, table)
+    done = import_identities(run, table, who)
     say(
-        f"{done.identities:,} identities of {done.images:,} images: {done.decisions:,} decisions "
-        f"in {done.log}"
+        f"{many(done.identities, 'identity', 'identities')} of {many(done.images, 'image')}: "
+        f"{many(done.decisions, 'decision')} in {done.log}"
     )
     if done.missing:
-        say(f"note: {done.missing:,} images of {table} are not in this run; they were left out.")
+        say(f"note: left out {many(done.missing, 'image')} of {table} not in this run.")
     if done.decisions:
-        say(f"Next, let them hold in the clusters: mprd apply {run}")
+        say(apply_next(run))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mprd.cli.app import USE_PANEL, OwnDeviceOption, ThreadsOption, app
-from mprd.errors import UserError, say
+from mprd.errors import UserError, many, say
 from mprd.system.threads import worker_count
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def cluster_features(
     where = None if cameras is None else _integers(cameras)
     if where is not None and array.ndim == 2 and len(where) != len(array):
         raise UserError(
-            f"{cameras} has {len(where):,} cameras, {features} has {len(array):,} rows. "
+            f"{cameras} has {len(where):,} cameras, {features} has {many(len(array), 'row')}. "
             "Give one camera for each row, -1 where it is unknown."
         )
     settings = _settings(config, per_identity, threshold, where)
@@ -71,7 +71,8 @@ def cluster_features(
     with atomic(out, lock=False) as temporary:
         table.to_csv(temporary, index=False)
     say(
-        f"{found.labels.max() + 1} clusters, {(found.labels < 0).sum()} outliers of "
+        f"{many(found.labels.max() + 1, 'cluster')}, "
+        f"{many((found.labels < 0).sum(), 'outlier')} of "
         f"{len(found.labels)}: {out}"
     )
 

@@ -45,6 +45,9 @@ ManifestOption = Annotated[
     Path | None,
     typer.Option(help="With --times: CSV or Parquet with path, camera, time or frame of images."),
 ]
+HtmlOption = Annotated[
+    Path | None, typer.Option("--html", help="HTML page with pictures to write.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mprd.cli.app import RESULTS_PANEL, OwnDeviceOption, app
-from mprd.errors import UserError, say
+from mprd.cli.app import RESULTS_PANEL, OwnDeviceOption, WhoOption, app
+from mprd.errors import UserError, many, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ def answer(
     count: Annotated[int, typer.Option(min=1, help="Largest number of pairs to ask about.")] = 100,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    who: WhoOption = "",
 ) -> None:
     """Judge pairs on a local page.
 
@@ -36,10 +37,12 @@ def answer(
     from mprd.judging.questions import Planner
     from mprd.judging.session import Session
     from mprd.pipeline.layout import RunLayout
+    from mprd.report.next_step import apply_next
     from mprd.stages.apply import apply_decisions
 
     layout, planner = RunLayout(run), Planner(run)
-    log = DecisionLog(out or layout.decisions, layout.folder / "answers.csv" if not out else None)
+    before = layout.folder / "answers.csv" if not out else None
+    log = DecisionLog(out or layout.decisions, before, who)
     for note in log.notes:
         say(f"note: {note}")
     session = Session(planner.next(log.path, count), log, lambda n: planner.next(log.path, n))
@@ -55,7 +58,7 @@ def answer(
 
     _judge(session, layout, port, browser=browser, apply=None if out else hold)
     if not out and len(log.entries) > held:
-        say(f"Next, let them hold in the clusters: mprd apply {run}")
+        say(apply_next(run))
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)
@@ -165,8 +168,8 @@ def _judge(
             session, lambda row: pictures.addresses([row], 512)[row], free, apply
         ),
         port,
-        f"{len(session.questions)} pairs",
+        many(len(session.questions), "pair"),
         layout.folder,
         browser=browser,
     )
-    say(f"{session.answered} answers in {session.out}")
+    say(f"{many(session.answered, 'answer')} in {session.out}")

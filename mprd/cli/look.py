@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 
 from mprd.cli.app import RESULTS_PANEL, START_PANEL, app
 from mprd.errors import UserError, say
-from mprd.pipeline.layout import EpochLayout, run_of
+from mprd.pipeline.layout import run_of
 
 _OF_THE_RUN = Path("(the config of the run)")
 _KINDS = (".h5", ".safetensors", ".json", ".csv", ".pt")
@@ -132,27 +132,37 @@ def _stale(file: Path, folder: Path) -> dict[str, str]:
 
 @app.command(rich_help_panel=RESULTS_PANEL)
 def diff(
-    a: Annotated[Path, typer.Argument(help="clusters.h5, or the folder of an epoch.")],
+    a: Annotated[
+        Path,
+        typer.Argument(help="Folder of a run or an epoch, clusters.h5, or a table path,cluster."),
+    ],
     b: Annotated[Path, typer.Argument(help="Another of the same images.")],
+    csv: Annotated[
+        Path | None, typer.Option(help="CSV to write: path, cluster_a, cluster_b, moved.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Tell what became of clusters.
 
-    Merged, split, dissolved, new, and images that moved.
+    Merged, split, dissolved, new, and images that moved; pair precision and recall, and the
+    adjusted Rand index. Of a run its final clusters count. Images that only one has are left out.
 
-    Example: mprd diff results/a/final/clusters.h5 results/b/final/clusters.h5
+    Example: mprd diff results/a results/b --csv changes.csv
     """
     from dataclasses import asdict
 
-    from mprd.report.inspect.difference import compare_files
+    from mprd.report.inspect.clustering import read_clustering
+    from mprd.report.inspect.difference import compare_clusterings, write_changes
     from mprd.report.inspect.show import show_difference
 
-    a, b = (EpochLayout(path).clusters if path.is_dir() else path for path in (a, b))
-    found = compare_files(a, b)
+    one, other = map(read_clustering, (a, b))
+    found = compare_clusterings(one, other)
+    if csv is not None:
+        write_changes(one, other, csv)
     if as_json:
         print(json.dumps(asdict(found), indent=2))
     else:
-        show_difference(found, a, b)
+        show_difference(found, one.source, other.source)
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)

@@ -7,7 +7,7 @@ import typer
 
 from mprd.cli.app import START_PANEL, app
 from mprd.data.leaving_out import advise
-from mprd.errors import UserError, say
+from mprd.errors import UserError, many, say
 from mprd.system.threads import worker_count
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def _new(
         write_untrained_config(out, found, size, lasts, choice.why, start)
     return [
         *([str(start)] if start else []),
-        f"{cores} CPU cores, {usable() / 2**30:.0f} GiB free{', a GPU' if gpu else ''}",
-        f"{found.images:,} images: {choice.why}"
+        f"{many(cores, 'CPU core')}, {usable() / 2**30:.0f} GiB free{', a GPU' if gpu else ''}",
+        f"{many(found.images, 'image')}: {choice.why}"
         + ("" if choice.epochs else "; mprd new --train trains all the same"),
         "",
         f"Wrote {out}. Check it, then run: mprd run {out}  (about {lasts})",
@@ -124,7 +124,7 @@ def _new_without_network(out: Path, found: "Survey", features: Path) -> list[str
     rows, dim = matched_features(features, found.paths, places).shape
     write_features_config(out, found, features)
     return [
-        f"features in {features}: {rows:,} images, {dim} dimensions",
+        f"features in {features}: {many(rows, 'image')}, {many(dim, 'dimension')}",
         "",
         f"Wrote {out}. Check it, then run: mprd run {out}  (nothing is trained)",
     ]
@@ -135,7 +135,7 @@ def _say_found(found: "Survey") -> None:
     named = [f"{name} ({images:,})" for name, images in found.cameras.items()]
     cameras = f"{len(named)}, with images: {', '.join(named)}" if named else "not found"
     kinds = ", ".join(f"{count:,} {kind[1:]}" for kind, count in sorted(found.kinds.items()))
-    say(f"{found.images:,} images ({kinds}), median size {found.height}x{found.width} pixels")
+    say(f"{many(found.images, 'image')} ({kinds}), median size {found.height}x{found.width} pixels")
     say(f"cameras in their paths: {cameras}")
     for note in found.notes:
         say(f"  {note}")
@@ -153,4 +153,4 @@ def _say_found(found: "Survey") -> None:
             f"such as '{found.unreadable[0]}': mprd will leave out such images"
         )
     if found.images < _FEW:
-        say(f"{found.images} images are few. Below {_FEW}, expect poor clusters.")
+        say(f"That is few: {many(found.images, 'image')}. Below {_FEW}, expect poor clusters.")

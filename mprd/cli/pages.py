@@ -1,6 +1,6 @@
-"""Local pages, from their start to Ctrl-C."""
+"""Local pages, from their start to Ctrl-C; and pages as files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,3 +43,21 @@ def show_page(
                 server.serve_forever()
         except Stopped:
             say("")
+
+
+def require_files(images: Sequence[Path]) -> None:
+    """Check that images can be shown: rows of features may have names of no files.
+
+    Raises:
+        UserError: one is no file.
+    """
+    if not all(map(Path.is_file, images)):
+        raise UserError("--html shows the images: name those of --features, too.")
+
+
+def write_page(page: str, out: Path) -> None:
+    """Write a page for a user."""
+    from mprd.artifacts import atomic
+
+    with atomic(out, lock=False) as temporary:
+        temporary.write_text(page, encoding="utf-8")

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from mprd.cli.app import START_PANEL, app
-from mprd.errors import UserError, say
+from mprd.errors import UserError, many, say
 
 if TYPE_CHECKING:
     from mprd.config import Run
@@ -91,8 +91,8 @@ def run(
         quiet = ["--quiet", "all"]
         for one in runs:
             folder, epochs = layout_of(one).folder, one.config.epochs
-            many = f"{epochs} epoch{'' if epochs == 1 else 's'}" if epochs else "no training"
-            say(f"{one.name}: {many}, into {folder} (more: mprd status {folder})")
+            what = many(epochs, "epoch") if epochs else "no training"
+            say(f"{one.name}: {what}, into {folder} (more: mprd status {folder})")
             if asked == ():
                 for line in redone(one):
                     say(line, flush=True)

@@ -10,13 +10,15 @@ import typer
 from mprd.cli.app import USE_PANEL, DeviceOption, PluginOption, app
 from mprd.cli.images import (
     FeaturesOption,
+    HtmlOption,
     JsonOption,
     SkipOption,
     SomeImages,
     TimesOption,
     require_model,
 )
-from mprd.errors import UserError, say
+from mprd.cli.pages import require_files, write_page
+from mprd.errors import say
 
 PlacesOption = Annotated[
     Path | None,
@@ -54,7 +56,7 @@ def search(
     before: Annotated[str, typer.Option(help="Only matches before then.")] = "",
     as_json: JsonOption = False,
     out: Annotated[Path | None, typer.Option(help="CSV to write.")] = None,
-    html: Annotated[Path | None, typer.Option(help="HTML page with pictures to write.")] = None,
+    html: HtmlOption = None,
     times: TimesOption = False,
     manifest: PlacesOption = None,
     skip_unreadable: SkipOption = False,
@@ -80,7 +82,6 @@ def search(
     Example: mprd search crops/ --query-camera A --camera B --after 14:00 --before 15:00 --model M
     --gallery crops/
     """
-    from mprd.artifacts import atomic
     from mprd.inference.find import Where, find_images
 
     require_model(features, skip_unreadable)
@@ -100,10 +101,8 @@ def search(
     if html is not None:
         from mprd.report.page.search_page import search_page
 
-        if features is not None and not all(map(Path.is_file, result.queries + result.gallery)):
-            raise UserError("--html shows the images: name those of --features, too.")
-        with atomic(html, lock=False) as temporary:
-            temporary.write_text(search_page(result, at_least), encoding="utf-8")
+        require_files(result.queries + result.gallery)
+        write_page(search_page(result, at_least), html)
     if out is not None:
         from mprd.inference.match_table import write_matches
 

@@ -15,7 +15,7 @@ from mprd.cli.app import (
     OutOption,
     app,
 )
-from mprd.errors import UserError, say
+from mprd.errors import UserError, many, say
 from mprd.pipeline.layout import RunLayout, describe, run_of
 
 config_app = typer.Typer(
@@ -147,7 +147,10 @@ def config_check(file: Annotated[Path, typer.Argument(help="Config file (YAML)."
             canonical_name(run.config.data.dataset)
         for sentence in missing_files(run.config):
             say(f"note: {sentence}")
-        say(f"{run.name}: seed {run.seed}, {run.config.epochs} epochs, {run.config.data.dataset}")
+        say(
+            f"{run.name}: seed {run.seed}, {many(run.config.epochs, 'epoch')}, "
+            f"{run.config.data.dataset}"
+        )
 
 
 @config_app.command("reference")

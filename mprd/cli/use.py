@@ -11,6 +11,7 @@ import typer
 from mprd.cli.app import USE_PANEL, DeviceOption, OwnDeviceOption, PluginOption, app
 from mprd.cli.images import (
     FeaturesOption,
+    HtmlOption,
     Images,
     JsonOption,
     ManifestOption,
@@ -20,7 +21,8 @@ from mprd.cli.images import (
     TimesOption,
     require_model,
 )
-from mprd.errors import UserError, say, visible
+from mprd.cli.pages import require_files, write_page
+from mprd.errors import UserError, many, say, visible
 
 
 @app.command(rich_help_panel=USE_PANEL)
@@ -50,7 +52,7 @@ def embed(
         write_gallery(gallery, embedder, out)
     else:
         write_array(gallery.features, out)
-    say(f"{len(gallery.paths):,} images, {embedder.dim} dimensions: {out}")
+    say(f"{many(len(gallery.paths), 'image')}, {many(embedder.dim, 'dimension')}: {out}")
 
 
 @app.command(rich_help_panel=USE_PANEL)
@@ -100,7 +102,7 @@ def threshold(
     if math.isnan(found.similarity):
         raise UserError(
             f"No threshold reaches a precision of {precision:.2f}, according to {found.judge} on "
-            f"{found.pairs:,} pairs. Ask for a lower --precision, or judge more pairs with "
+            f"{many(found.pairs, 'pair')}. Ask for a lower --precision, or judge more pairs with "
             "`mprd answer`."
         )
     if as_json:
@@ -109,16 +111,16 @@ def threshold(
     print(f"Threshold: {found.similarity:.3f}")
     if found.promised is None or found.found is None:
         print(
-            f"This is the opinion of {found.judge}, a network, on {found.pairs:,} pairs of images "
-            "that nobody has checked. How many pairs above it are right is not known: judge "
+            f"This is the opinion of {found.judge}, a network, on {many(found.pairs, 'pair')} of "
+            "images that nobody has checked. How many pairs above it are right is not known: judge "
             f"some (`mprd answer --run {run}`) and name the file with --pairs."
         )
         return
     print(
         f"{found.promised:.0%} of the pairs at or above it show one identity.\n"
         f"{found.found:.0%} of all pairs that show one identity are at or above it.\n"
-        f"Both shares are estimates by {found.judge} on {found.pairs:,} pairs of training images. "
-        "Among new identities the threshold finds fewer pairs."
+        f"Both shares are estimates by {found.judge} on {many(found.pairs, 'pair')} of training "
+        "images. Among new identities the threshold finds fewer pairs."
     )
 
 
@@ -131,6 +133,7 @@ def assign(
     times: TimesOption = False,
     manifest: ManifestOption = None,
     skip_unreadable: SkipOption = False,
+    html: HtmlOption = None,
     device: OwnDeviceOption = None,
 ) -> None:
     """Assign new images to the clusters of a finished run.
@@ -141,14 +144,16 @@ def assign(
     With --times, the similarity to a cluster is corrected by what the times of the image and of the
     cluster's images say.
 
-    Example: mprd assign new/ --run results/own --out new.csv
+    --html shows each new image beside the surest members of the three clusters nearest to it.
+
+    Example: mprd assign new/ --run results/own --out new.csv --html new.html
     """
     from mprd.artifacts import atomic
     from mprd.inference.assign import assign_images
 
     _require_times(manifest, times)
     require_model(features, skip_unreadable)
-    table = assign_images(
+    found = assign_images(
         run,
         images or [],
         skip_unreadable=skip_unreadable,
@@ -157,6 +162,13 @@ def assign(
         features=features,
         device=device,
     )
+    table = found.table
+    if html is not None:
+        from mprd.pipeline.layout import RunLayout
+        from mprd.report.page.assign_page import assign_page
+
+        require_files(found.files)
+        write_page(assign_page(RunLayout(run), found), html)
     if out is None:
         shown = table.map(_visible_text) if sys.stdout.isatty() else table
         print(shown.to_csv(index=False, float_format="%.3f"), end="")
@@ -164,7 +176,7 @@ def assign(
     with atomic(out, lock=False) as temporary:
         table.to_csv(temporary, index=False, float_format="%.3f")
     known = int((table["cluster"] >= 0).sum())
-    say(f"{known} of {len(table)} images belong to a known cluster: {out}")
+    say(f"{known:,} of {many(len(table), 'image')} in known clusters: {out}")
 
 
 def _visible_text(value: object) -> object:

@@ -15,7 +15,7 @@ from mprd.clustering.numbering import number_clusters
 from mprd.clustering.sides import Sides
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import ClusterConfig
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 
 if TYPE_CHECKING:  # slow to load, and only linkage uses it
     from mprd.clustering.linkage import LinkageTree
@@ -126,12 +126,12 @@ def cluster_widening_eps(
             print(f"Warning: {_found(count, settings)}.")
             return labels, used
         wider = min(settings.eps + settings.widen_step, source.eps_max)
-        print(f"Warning: {count} clusters at eps {settings.eps:g}; widening to {wider:g}.")
+        print(f"Warning: {many(count, 'cluster')} at eps {settings.eps:g}; widening to {wider:g}.")
         settings = settings.model_copy(update={"eps": wider})
 
 
 def _found(count: int, settings: ClusterConfig) -> str:
-    clusters = "1 cluster" if count == 1 else f"{count} clusters"
+    clusters = many(count, "cluster")
     return f"{settings.method} found {clusters} at {operating_point(settings)}"
 
 

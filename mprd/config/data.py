@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from mprd.config.section import Probability, Section
+from mprd.errors import many
 
 EXIF = "exif"  # data.time: the time stands in the image file
 
@@ -118,8 +119,8 @@ class DataConfig(Section):
         groups = 1 if pattern is None else _groups(pattern)
         if groups != 1:
             raise ValueError(
-                f"{pattern!r} has {groups} groups; put the {info.field_name}'s name, and nothing "
-                "else, in parentheses"
+                f"{pattern!r} has {many(groups, 'group')}; put the {info.field_name}'s name, and "
+                "nothing else, in parentheses"
             )
         return pattern
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from mprd.errors import many
+
 _YEAR = 365.25 * 86_400  # seconds
 _DATES = 10 * _YEAR  # seconds above this are dates, not times since some start
 _FAR = 2e11  # and from here on, no dates that Python knows
@@ -110,9 +112,10 @@ def time_words(time: float, unit: str) -> str:
 def range_words(one: TimeRange, unit: str) -> str:
     """Return the range of a camera for people."""
     if not one.timed:
-        return f"no times ({one.images:,} images)"
-    some = f"{one.timed:,}" if one.timed == one.images else f"{one.timed:,} of {one.images:,}"
-    return f"{time_words(one.first, unit)} to {time_words(one.last, unit)} ({some} images)"
+        return f"no times ({many(one.images, 'image')})"
+    some = many(one.images, "image")
+    some = some if one.timed == one.images else f"{one.timed:,} of {some}"
+    return f"{time_words(one.first, unit)} to {time_words(one.last, unit)} ({some})"
 
 
 def _missing(ranges: list[TimeRange], missing: int, total: int) -> Iterator[str]:
@@ -136,9 +139,10 @@ def _not_set(ranges: list[TimeRange], camera: np.ndarray, unset: np.ndarray) -> 
     for one in ranges:
         count = int(unset[camera == one.camera].sum())
         if count:
+            dates = "dates" if count == 1 else "date"
             yield (
-                f"Warning: {count:,} images of {_cameras([one.name])} date from 1970 or earlier, "
-                "as of a clock that was not set. Leave their times empty, or correct them."
+                f"Warning: {many(count, 'image')} of {_cameras([one.name])} {dates} from 1970 or "
+                "earlier, as of a clock that was not set. Leave their times empty, or correct them."
             )
 
 

@@ -8,8 +8,9 @@ import pandas as pd
 from mprd.decisions.entry import Kind
 from mprd.decisions.log import in_effect, read_decisions
 from mprd.decisions.reading import is_log
-from mprd.errors import UserError, why_no_file
+from mprd.errors import UserError, many, why_no_file
 
+_LARGEST = 10**9  # number of a cluster, so that new ones behind it fit into the file
 _AUDIT_COLUMN = "stratum"  # tells the file of an audit from other answers
 _WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -97,6 +98,7 @@ def rows_of(paths: pd.Series, rows: dict[str, int], source: Path) -> np.ndarray:
     if unknown:
         raise UserError(
             f"{source}: {unknown[0]} is not a training image of the index "
-            f"({len(unknown)} such paths). Write paths as `mprd inspect index.h5` shows them."
+            f"({many(len(unknown), 'such path')}). Write paths as `mprd inspect index.h5` shows "
+            "them."
         )
     return np.array([rows[path] for path in paths], np.int64)

@@ -18,7 +18,7 @@ from mprd.decisions.facts import Facts, facts_of
 from mprd.decisions.partition import edited
 from mprd.decisions.reading import decisions_on, is_log, within
 from mprd.decisions.through import through
-from mprd.errors import UserError, say
+from mprd.errors import UserError, many, say
 
 if TYPE_CHECKING:  # slow to load, and only linkage uses it
     from mprd.clustering.linkage import LinkageTree
@@ -136,13 +136,15 @@ def read_decided(
     elif given is not None:
         found, missing = decisions_on(given, paths)
         if missing:
-            raise UserError(f"{given} names {missing} images that are not training images here.")
+            raise UserError(
+                f"{given} names {many(missing, 'image')} not among the training images here."
+            )
         decisions += found
     everything = list(decisions)
     if log is not None and log.is_file():
         found, missing = decisions_on(log, [*paths, *added])
         if missing:
-            say(f"note: {missing} images of {log} are not in this run; they were passed over.")
+            say(f"note: passed over {many(missing, 'image')} of {log} not in this run.")
         everything += found
         clusters = dict(zip(paths, labels.tolist(), strict=True))
         decisions += [*within(found, paths), *through(found, clusters)] if added else found

@@ -15,7 +15,7 @@ from filelock import FileLock
 from mprd.artifacts.files import atomic
 from mprd.artifacts.places import make_folder
 from mprd.decisions.entry import COLUMNS, Decision, Kind, cells_of, decision_of, fault_of
-from mprd.errors import UserError, why_no_file
+from mprd.errors import UserError, many, why_no_file
 
 _PAIRS = ("path_a", "path_b", "same")  # the columns of an older mprd
 _ANSWERS = {"1": Kind.SAME, "true": Kind.SAME, "yes": Kind.SAME, "": Kind.UNSURE}
@@ -35,18 +35,19 @@ class DecisionLog:
         notes: what was mended when the file was read, as sentences.
     """
 
-    def __init__(self, path: Path, before: Path | None = None) -> None:
+    def __init__(self, path: Path, before: Path | None = None, who: str = "") -> None:
         """Open a log, or begin one.
 
         Args:
             path: of the file; one with the pairs of an older mprd is turned into a log, and the
                 old one is kept beside it as `<name>.old`.
             before: answers of an older mprd, with which a new log begins, if they are there.
+            who: decides, in new entries that do not say it themselves.
 
         Raises:
             UserError: the file holds something else; the folder cannot be written to.
         """
-        self.path, self.notes = path, list[str]()
+        self.path, self._who, self.notes = path, who, list[str]()
         self._threads = threading.RLock()
         make_folder(path.parent)
         self._lock = FileLock(path.absolute().with_name(f".{path.name}.lock"), thread_local=False)
@@ -83,12 +84,11 @@ class DecisionLog:
         """Write several decisions at once, all or none; as `append`."""
         return self._append(decisions)
 
-    def undo(self, entry: int, who: str = "") -> Decision | None:
+    def undo(self, entry: int) -> Decision | None:
         """Take an entry back; to redo, take back the entry that this returns.
 
         Args:
             entry: its number.
-            who: takes it back.
 
         Returns:
             The new entry; None: the entry does not hold any more, nothing was written.
@@ -102,7 +102,7 @@ class DecisionLog:
                 raise UserError(f"{self.path} has no entry {entry}.")
             if entry not in {one.entry for one in holding(self._entries)}:
                 return None
-            return self._append([Decision(Kind.UNDO, value=str(entry), who=who)])[0]
+            return self._append([Decision(Kind.UNDO, value=str(entry))])[0]
 
     def _append(self, decisions: Sequence[Decision]) -> list[Decision]:
         for decision in decisions:
@@ -110,10 +110,10 @@ class DecisionLog:
                 raise UserError(f"{self.path}: {fault}")
         with self._alone():
             self._mend()
-            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            now, source = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), str(self.path)
             last = self._entries[-1].entry if self._entries else 0
             new = [
-                one._replace(entry=last + n, time=now, source=str(self.path))
+                one._replace(entry=last + n, who=one.who or self._who, time=now, source=source)
                 for n, one in enumerate(decisions, 1)
             ]
             self._write(_lines([cells_of(one) for one in new]))
@@ -150,7 +150,7 @@ class DecisionLog:
             with atomic(old.with_name(f"{old.name}.old"), lock=False) as temporary:
                 temporary.write_bytes(old.read_bytes())
         self._make(entries)
-        self.notes.append(f"{len(entries)} answers of {old.name} are now in {self.path}.")
+        self.notes.append(f"{many(len(entries), 'answer')} of {old.name} moved into {self.path}.")
 
     def _make(self, entries: list[Decision]) -> None:
         with atomic(self.path, lock=False) as temporary:

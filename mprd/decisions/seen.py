@@ -40,6 +40,6 @@ def read_numbers(table: Path) -> "pd.Series":
     if not len(known) or not sound.all() or known["path"].duplicated().any():
         raise UserError(
             f"{table} must give each path one whole number as its cluster, -1 to {_LARGEST:,}. "
-            "Name the final/clusters.csv of an earlier run in export.numbers."
+            "Name the final/clusters.csv of a run."
         )
     return pd.Series(number.to_numpy(np.int64), index=pd.Index(known["path"]))

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 from mprd.exchange.identified import Identified
 
 OUTLIERS = "_outliers"
@@ -45,7 +45,7 @@ def write_folders(found: Identified, out: Path, *, copy: bool) -> str:
                 f"{target} cannot be a link ({error.strerror}). Add --copy, which copies images."
             ) from None
     kind = "copies" if copy else "links"
-    return f"{len(folders) - 1:,} folders, one for each identity, with {kind} of its images"
+    return f"{many(len(folders) - 1, 'folder')}, one for each identity, with {kind} of its images"
 
 
 def different(names: Iterable[str]) -> Iterator[str]:

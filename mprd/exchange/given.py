@@ -40,7 +40,7 @@ class Imported(NamedTuple):
     log: Path
 
 
-def import_identities(run: Path, table: Path) -> Imported:
+def import_identities(run: Path, table: Path, who: str = "") -> Imported:
     """Write identities that were given elsewhere as decisions of a run, all or none.
 
     Images of one identity become one, with its name, and are parted from the table's other
@@ -49,6 +49,7 @@ def import_identities(run: Path, table: Path) -> Imported:
     Args:
         run: folder of a finished run.
         table: CSV with the columns path and identity.
+        who: gave them; "" unknown.
 
     Raises:
         UserError: the run is not finished, the table cannot be read, names an image twice, or
@@ -60,7 +61,7 @@ def import_identities(run: Path, table: Path) -> Imported:
     added = read_added(layout, clusters)
     paths = [*(str(path) for path in index["path"][split_rows(index, "train")]), *added.paths]
     given, missing = _given(table, paths)
-    log = DecisionLog(layout.decisions, layout.folder / "answers.csv")
+    log = DecisionLog(layout.decisions, layout.folder / "answers.csv", who)
     holding = matched(in_effect(log.entries), paths)[0]
     rows = {path: row for row, path in enumerate(paths)}
     own = numbers_of(clusters["labels"], clusters["number"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mprd import __version__
 from mprd.artifacts import atomic
+from mprd.errors import many
 from mprd.exchange.identified import Identified, Sighting
 
 _WILDBOOK = (
@@ -112,7 +113,11 @@ def write_camtrap(found: Identified, out: Path) -> str:
     )
     _write(out / "observations.csv", _CAMTRAP, rows)
     missing = sum(not (one.moment and one.camera) for one in found.sightings)
-    lacks = f"; {missing:,} rows lack the time or the camera, which it requires" if missing else ""
+    lacks = (
+        f"; it requires time and camera, which {many(missing, 'row lacks', 'rows lack')}"
+        if missing
+        else ""
+    )
     return f"observations.csv: deployments and media are named by camera and path{lacks}"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mprd.decisions.answers import read_answers, read_csv, rows_of
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 
 _HARD_NEGATIVES = 4  # images of others that each image of `source: labels` is paired with
 
@@ -165,7 +165,7 @@ def read_judgements(path: Path, rows: dict[str, int]) -> tuple[np.ndarray, Metad
     if not same.any() or same.all():
         kind = "different" if not same.any() else "same"
         raise UserError(
-            f"{path} holds {len(same)} judged pairs"
+            f"{path} holds {many(len(same), 'judged pair')}"
             + (f", all `{kind}`" if len(same) else "")
             + ". Judge pairs of both kinds (1 and 0)."
         )

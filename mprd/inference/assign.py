@@ -1,6 +1,7 @@
 """Give new images to the clusters of a run."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,29 @@ from mprd.data.index import camera_names, split_rows
 from mprd.errors import UserError
 from mprd.inference.embedder import load_model
 from mprd.inference.given_features import given_images, require_length
-from mprd.inference.known_clusters import Clusters, aligned, mean_evidence, other_side
+from mprd.inference.known_clusters import Assignment, Clusters, aligned, mean_evidence, other_side
 from mprd.inference.no_model import no_model
 from mprd.inference.run_times import RunTimes
 from mprd.inference.sightings import RunSightings, camera_in_path, index_sightings
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.registry import load_plugins
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """New images with the clusters that they are assigned to.
+
+    Attributes:
+        table: see `assign_images`.
+        files: of the images.
+        result: the clusters, by label.
+        numbers: int (K,), of the cluster of each label.
+    """
+
+    table: pd.DataFrame
+    files: list[Path]
+    result: Assignment
+    numbers: np.ndarray
 
 
 def assign_images(
@@ -32,7 +50,7 @@ def assign_images(
     manifest: Path | None = None,
     features: Path | None = None,
     device: str | None = None,
-) -> pd.DataFrame:
+) -> Assigned:
     """Assign new images to the clusters of a run. The clusters keep their numbers.
 
     Images that were added to the run (`mprd add`) are members of its clusters.
@@ -57,9 +75,9 @@ def assign_images(
         device: where images are embedded: auto, cpu, cuda or cuda:N; None: as the run says.
 
     Returns:
-        Columns path, cluster (-1: perhaps someone new), similarity (cosine to the cluster's mean),
-        margin (to the next cluster) and camera; with times also evidence (mean log ratio with the
-        cluster's images; 0: none).
+        The columns of the table: path, cluster (-1: perhaps someone new), similarity (cosine to
+        the cluster's mean), margin (to the next cluster) and camera; with times also evidence (mean
+        log ratio with the cluster's images; 0: none).
 
     Raises:
         UserError: the run is not finished, or an image cannot be read; with times, as `RunTimes`
@@ -125,4 +143,4 @@ def assign_images(
     }
     if evidence is not None:
         columns["evidence"] = evidence[np.arange(len(paths)), result.nearest]
-    return pd.DataFrame(columns)
+    return Assigned(pd.DataFrame(columns), paths, result, numbers)

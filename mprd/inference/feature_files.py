@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from mprd.artifacts import FEATURES, INDEX, Artifact, atomic, read_artifact
 from mprd.artifacts.plain_hdf5 import open_plain, text_attribute, unreadable
 from mprd.config.data import names_beside
-from mprd.errors import UserError, say, why_no_file
+from mprd.errors import UserError, many, say, why_no_file
 from mprd.pipeline.layout import RunLayout
 from mprd.system.checks import unit_rows
 
@@ -73,7 +73,9 @@ def image_names(path: Path, rows: int) -> list[str] | None:
     if names is None and beside.is_file():
         names, where = _lines(beside), beside
     if names is not None and len(names) != rows:
-        raise UserError(f"{where} has {len(names):,} paths for {rows:,} rows of features.")
+        raise UserError(
+            f"{where} has {many(len(names), 'path')} for {many(rows, 'row')} of features."
+        )
     return names
 
 
@@ -99,7 +101,8 @@ def matched_features(file: Path, names: Sequence[str], places: Sequence[Path]) -
     if own is None:
         if len(features) != len(names):
             raise UserError(
-                f"{file} has {len(features):,} rows and no paths, for {len(names):,} images. Give "
+                f"{file} has {many(len(features), 'row')} and no paths, for "
+                f"{many(len(names), 'image')}. Give "
                 f"one row for each image, in their order, or a path for each row, as lines of "
                 f"{names_beside(file)}."
             )
@@ -123,7 +126,7 @@ def _rows_of(
         else:
             rows[number] = row
     missing = np.flatnonzero(rows < 0)
-    more = f"{len(others):,} rows of other images, such as '{others[0]}'" if others else ""
+    more = f"{many(len(others), 'row')} of other images, such as '{others[0]}'" if others else ""
     if len(missing):
         raise UserError(
             f"{file} has no row for {len(missing):,} of {len(names):,} images, such as "

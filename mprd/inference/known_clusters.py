@@ -11,6 +11,7 @@ from mprd.inference.sightings import Sightings
 
 _PAIRS = 2**21  # compared by time at once
 _BELOW = 1.2  # standard deviations below its mean member that a cluster takes an image
+_NEAR = 3  # clusters that are shown beside an image
 _PRIOR = 6  # members that all clusters together count in the mean of one
 
 
@@ -23,12 +24,16 @@ class Assignment:
         similarity: float32 (n,), cosine to the mean of the nearest cluster, corrected or not.
         margin: float32 (n,), how much less similar the second nearest cluster is.
         nearest: int64 (n,), the nearest cluster.
+        near: int64 (n, c), the nearest clusters, best first, at most three.
+        near_similarity: float32 (n, c), to these.
     """
 
     cluster: np.ndarray
     similarity: np.ndarray
     margin: np.ndarray
     nearest: np.ndarray
+    near: np.ndarray
+    near_similarity: np.ndarray
 
 
 class Clusters:
@@ -90,6 +95,8 @@ class Clusters:
             similarity += correction
         if apart is not None:
             similarity[apart] = -1
+        near = np.argsort(-similarity, axis=1, kind="stable")[:, :_NEAR]
+        near_similarity = np.take_along_axis(similarity, near, axis=1).astype(np.float32)
         nearest = similarity.argmax(axis=1)
         rows = np.arange(len(features))
         best = similarity[rows, nearest]
@@ -99,6 +106,8 @@ class Clusters:
             similarity=best.astype(np.float32),
             margin=(best - similarity.max(axis=1)).astype(np.float32),
             nearest=nearest,
+            near=near,
+            near_similarity=near_similarity,
         )
 
 

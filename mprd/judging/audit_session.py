@@ -85,7 +85,7 @@ def audit_session(
                 clusters["labels"],
                 compared,
                 count,
-                config.seed,
+                config.seed + int(digest, 16),  # other clusters, other pairs
                 device or config.device,
                 index["track"][train],
                 side_codes(index, train),

@@ -114,6 +114,25 @@ class ReidNetwork(nn.Module):
         return F.normalize(self.neck(pooled), dim=1)
 
 
+def architecture_of(config: Config, height: int, width: int) -> Architecture:
+    """Return what a network is built from, but for an input of its own.
+
+    Args:
+        config: `model` and `data.bits` are read.
+        height: of its images, pixels.
+        width: of its images, pixels.
+    """
+    return Architecture(
+        backbone=config.model.backbone,
+        pooling=config.model.pooling,
+        bn_group_size=config.model.bn_group_size,
+        height=height,
+        width=width,
+        last_stride=config.model.last_stride,
+        bits=config.data.bits,
+    )
+
+
 def build_network(
     config: Config,
     height: int,
@@ -135,16 +154,7 @@ def build_network(
         UserError: unknown backbone, or its weights cannot be had.
     """
     torch.manual_seed(config.seed)
-    architecture = Architecture(
-        backbone=config.model.backbone,
-        pooling=config.model.pooling,
-        bn_group_size=config.model.bn_group_size,
-        height=height,
-        width=width,
-        last_stride=config.model.last_stride,
-        bits=config.data.bits,
-    )
-    architecture = with_own_input(architecture, checkpoint)
+    architecture = with_own_input(architecture_of(config, height, width), checkpoint)
     network = ReidNetwork(architecture, pretrained=pretrained)
     network.precision = config.precision
     return network

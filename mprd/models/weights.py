@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mprd.artifacts.tensors import read_safetensors, require_shapes, save_tensors
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 from mprd.models.backbones.registry import Architecture
 from mprd.models.judged import parse_architecture
 from mprd.models.network import Precision, ReidNetwork
@@ -196,7 +196,7 @@ def _lacking(path: Path, found: Fit) -> str:
     else:
         what = f"has layers that the network lacks, such as {found.foreign[0]}"
     return (
-        f"{path} {what} ({len(found.missing)} weights missing, {len(found.wrong)} of another "
-        f"shape, {len(found.foreign)} of other layers). Give a file of the same backbone, or set "
-        "model.backbone and model.pooling to fit."
+        f"{path} {what} ({many(len(found.missing), 'weight')} missing, {len(found.wrong)} of "
+        f"another shape, {len(found.foreign)} of other layers). Give a file of the same backbone, "
+        "or set model.backbone and model.pooling to fit."
     )

@@ -11,7 +11,7 @@ from mprd.config import Config, load_config
 from mprd.data.added import stored
 from mprd.data.index import split_rows
 from mprd.decisions.log import in_effect, read_decisions
-from mprd.errors import FINAL
+from mprd.errors import FINAL, many
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.run_lock import require_free
@@ -43,10 +43,10 @@ class Applied:
 
     def words(self) -> str:
         """Return what was done, in two or three sentences."""
-        many = "decision holds" if self.decisions == 1 else "decisions hold"
         return (
-            f"{self.decisions:,} {many} in {self.table}: {self.before} before, {self.after} now. "
-            f"{self.moved:,} image{'' if self.moved == 1 else 's'} changed the cluster."
+            f"{many(self.decisions, 'decision holds', 'decisions hold')} in {self.table}: "
+            f"{self.before} before, {self.after} now. "
+            f"{many(self.moved, 'image')} changed the cluster."
             f"{'' if self.report is None else f' {self.report} shows them.'}"
         )
 
@@ -105,7 +105,4 @@ def _show_again(layout: RunLayout, config: Config) -> None:
 
 def _words(numbers: np.ndarray) -> str:
     clusters, outliers = len(np.unique(numbers[numbers >= 0])), int((numbers < 0).sum())
-    return (
-        f"{clusters:,} cluster{'' if clusters == 1 else 's'} and "
-        f"{outliers:,} outlier{'' if outliers == 1 else 's'}"
-    )
+    return f"{many(clusters, 'cluster')} and {many(outliers, 'outlier')}"

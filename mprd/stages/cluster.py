@@ -28,7 +28,7 @@ from mprd.config import ClusterConfig, Config
 from mprd.data.added import added_paths
 from mprd.data.index import side_codes, split_rows
 from mprd.decisions.decided import read_decided
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 from mprd.evidence.fusion import compared_distances
 from mprd.pipeline.conditions import COMMUNITY, LINKAGE, RADIUS
 from mprd.pipeline.files import require_given
@@ -124,7 +124,8 @@ def run_cluster(
     labels = labels[tracks.group]
     sizes, outliers = np.bincount(labels[labels >= 0]).astype(np.int32), int((labels < 0).sum())
     print(
-        f"{log_prefix(out)}{len(sizes)} {_kind(out)}, {outliers} outliers of {len(labels)} images "
+        f"{log_prefix(out)}{len(sizes)} {_kind(out)}, {many(outliers, 'outlier')} of "
+        f"{many(len(labels), 'image')} "
         f"at {operating_point(used)}; {together:.2f} of the confident pairs together"
     )
     write_artifact(
@@ -210,7 +211,7 @@ def _pairs(
 def _require_rows(stored: int, listed: int, graph: Path, index: Path) -> None:
     if stored != listed:
         raise UserError(
-            f"{graph} covers {stored} images, the train split of {index} has {listed}. "
+            f"{graph} covers {many(stored, 'image')}, the train split of {index} has {listed}. "
             "Make the features of the train split with `mprd features`."
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 from mprd.artifacts import FEATURES, GRAPH, INDEX, write_artifact
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 from mprd.graph.cameras import align_cameras
 from mprd.graph.jaccard import jaccard_distance
 from mprd.graph.nearest import nearest
@@ -49,7 +49,9 @@ def run_graph(
     artifact = lineage.read("features", features, FEATURES)
     vectors = artifact["features"]
     if len(vectors) < 2:
-        raise UserError(f"{features} holds {len(vectors)} images; a graph needs at least two.")
+        raise UserError(
+            f"{features} holds {many(len(vectors), 'image')}; a graph needs at least two."
+        )
     settings = config.graph
     sizes = Sizes(
         images=len(vectors),

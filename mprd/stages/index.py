@@ -18,7 +18,7 @@ from mprd.data.datasets import ImageRecord, Listing, load_reader, read_dataset
 from mprd.data.datasets.base import numbered
 from mprd.data.images import bits_used, decode, image_size, require_inside, time_taken
 from mprd.data.times import time_notes
-from mprd.errors import UserError, say
+from mprd.errors import UserError, many, say
 from mprd.pipeline.location import data_location
 from mprd.pipeline.settings import stage_settings
 from mprd.stages.exclusive import exclusive
@@ -88,7 +88,7 @@ def run_index(
     records, facts = _inspect(listing, skip, exif, threads)
     skipped = len(listing.records) - len(records)
     if skipped:
-        say(f"Left out {skipped} unreadable images.")
+        say(f"Left out {many(skipped, 'unreadable image')}.")
     if not records:
         raise UserError(f"{listing.root} holds no readable image.")
     if exif:
@@ -199,9 +199,9 @@ def _range_note(facts: list[_FileFacts], bits: int) -> Iterator[str]:
         )
     elif deep and most < bits - _UNUSED:
         yield (
-            f"Warning: {len(deep)} images of 16 bits use {most} at most, so they are nearly black: "
-            f"set data.bits to {max(most, 8)}. Images of 16 bits a colour must be converted to 8: "
-            "only their upper 8 bits are read."
+            f"Warning: {many(len(deep), 'image')} of 16 bits with {most} in use at most, so nearly "
+            f"black: set data.bits to {max(most, 8)}. Images of 16 bits a colour must be converted "
+            "to 8: only their upper 8 bits are read."
         )
 
 
@@ -216,7 +216,8 @@ def _copies(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str
         if both:
             count = sum(sums[one][file] for file in both)
             place = "train split" if other == "train" else other
-            yield f"Warning: {count} {one} images are in the {place}, too, as the same file. {why}"
+            what = many(count, f"{one} image is", f"{one} images are")
+            yield f"Warning: {what} in the {place}, too, as the same file. {why}"
     most = max(sums["train"].values(), default=0)
     if most > 2:
         yield (

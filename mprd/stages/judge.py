@@ -11,6 +11,7 @@ from mprd.artifacts import FEATURES, GRAPH, INDEX, JUDGEMENTS, write_artifact
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config
 from mprd.data.index import split_rows
+from mprd.errors import many
 from mprd.gcn.calibration import calibration
 from mprd.gcn.quality import auc
 from mprd.gcn.relation_tasks import RelationTasks
@@ -98,7 +99,7 @@ def run_judge(
     spread = torch.cat([probability, torch.ones(1)])[place]
     quality = _quality(pairs, probability, identity)
     accepted = float((probability >= 0.5).double().mean()) if len(pairs) else float("nan")
-    print(f"{log_prefix(out)}{len(pairs):,} pairs judged, {accepted:.2f} accepted")
+    print(f"{log_prefix(out)}{many(len(pairs), 'pair')} judged, {accepted:.2f} accepted")
     write_artifact(
         out,
         JUDGEMENTS,

@@ -10,7 +10,7 @@ from mprd.config import Config
 from mprd.data.index import split_rows
 from mprd.data.pixels import PixelStore
 from mprd.data.transforms import view_pixels
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 from mprd.gcn.metadata import (
     MetadataPairs,
     choose_dissimilar,
@@ -78,8 +78,8 @@ def run_metadata(
         arrays, similarity = _known(images, rows, store, embedded["features"], config)
     positive = int(arrays["same"].sum())
     print(
-        f"Metadata from {settings.source}: {len(arrays['row'])} nodes, {positive} pairs of one "
-        f"identity, {len(arrays['same']) - positive} of two"
+        f"Metadata from {settings.source}: {len(arrays['row'])} nodes, {many(positive, 'pair')} of "
+        f"one identity, {len(arrays['same']) - positive} of two"
         + (f"; images are at most {similarity:.2f} alike." if settings.source == "views" else ".")
     )
     write_artifact(

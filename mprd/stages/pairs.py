@@ -10,7 +10,7 @@ from mprd.artifacts import FEATURES, GRAPH, INDEX, atomic
 from mprd.clustering.graph_matrix import graph_distance
 from mprd.clustering.tracks import TrackGroups
 from mprd.data.index import split_rows
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 from mprd.gcn.context import RelationContext
 from mprd.gcn.pairs import doubtful_pairs
 from mprd.pipeline.layout import RunLayout
@@ -54,7 +54,7 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
     doubtful = doubtful_pairs(labels, generator, tracks)
     if len(doubtful) < count:
         raise UserError(
-            f"{here.folder} holds {len(doubtful)} doubtful pairs, {count} are asked for. "
+            f"{here.folder} holds {many(len(doubtful), 'doubtful pair')}, {count} are asked for. "
             "Lower --count."
         )
     cameras = index["camera"][rows]
@@ -77,7 +77,8 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
     with atomic(out, lock=False) as temporary:
         table.to_csv(temporary, index=False)
     print(
-        f"{count} pairs of {here.folder} in {out}: fill in `same` with 1 or 0, or leave it empty."
+        f"{many(count, 'pair')} of {here.folder} in {out}: fill in `same` with 1 or 0, or leave it "
+        "empty."
     )
 
 

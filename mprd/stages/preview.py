@@ -6,6 +6,7 @@ from mprd.artifacts import CLUSTERS, INDEX
 from mprd.clustering.numbering import numbers_of
 from mprd.config import Config
 from mprd.data.index import split_rows
+from mprd.errors import many
 from mprd.pipeline.lineage import Lineage
 from mprd.stages.cluster_csv import write_cluster_csv
 from mprd.stages.exclusive import exclusive
@@ -32,6 +33,7 @@ def run_preview(*, index: Path, clusters: Path, out: Path, config: Config) -> No
     write_cluster_csv(out, images, rows, numbers, trust, keep=True)
     print(
         f"{out.absolute().parents[1].name}: clusters of the start features: "
-        f"{len(found['sizes'])} clusters, {found.attributes['num_outliers']} outliers of "
-        f"{len(numbers)} images in {out}; training goes on"
+        f"{many(len(found['sizes']), 'cluster')}, "
+        f"{many(int(found.attributes['num_outliers']), 'outlier')} of "
+        f"{many(len(numbers), 'image')} in {out}; training goes on"
     )

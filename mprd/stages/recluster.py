@@ -22,7 +22,7 @@ from mprd.config import load_config
 from mprd.data.added import added_paths
 from mprd.data.index import side_codes, split_rows
 from mprd.decisions.decided import read_decided
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 from mprd.evidence.run_distance import of_the_run, run_distance
 from mprd.pipeline.finished import finished_run
 from mprd.stages.cluster_csv import write_cluster_csv
@@ -125,4 +125,4 @@ def _threshold(tree: LinkageTree, own: float, min_size: int, cut: float | Direct
 
 def _words(labels: np.ndarray, threshold: float) -> str:
     clusters, outliers = labels.max(initial=-1) + 1, int((labels < 0).sum())
-    return f"{clusters:,} clusters, {outliers:,} outliers at threshold {threshold:g}"
+    return f"{many(clusters, 'cluster')}, {many(outliers, 'outlier')} at threshold {threshold:g}"

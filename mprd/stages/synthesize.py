@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mprd.config import Config
 from mprd.data.synthetic.dataset import generate
-from mprd.errors import say
+from mprd.errors import many, say
 
 
 def run_synthesize(*, out: Path, config: Config, threads: int = 1) -> None:
@@ -19,4 +19,4 @@ def run_synthesize(*, out: Path, config: Config, threads: int = 1) -> None:
         UserError: `out` holds something already.
     """
     count = generate(config.data.synthetic, out, threads)
-    say(f"{count:,} images in {out}")
+    say(f"{many(count, 'image')} in {out}")

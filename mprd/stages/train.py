@@ -12,7 +12,7 @@ from mprd.artifacts import CLUSTERS, FEATURES, INDEX, Artifact, write_json
 from mprd.clustering.membership import relative_membership
 from mprd.config import Config, TrainConfig
 from mprd.data.index import split_rows
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 from mprd.losses.memories.registry import MEMORIES, Memory, MemoryInputs
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.pipeline.files import require_given
@@ -148,8 +148,8 @@ def run_train(
     write_json(here.metrics, report)
     seconds = time.perf_counter() - began
     print(
-        f"{log_prefix(here.metrics)}loss {report['loss']:.3f}, {config.train.iters} steps in "
-        f"{seconds:.0f} s"
+        f"{log_prefix(here.metrics)}loss {report['loss']:.3f}, {many(config.train.iters, 'step')} "
+        f"in {seconds:.0f} s"
     )
 
 
@@ -172,7 +172,8 @@ def _announcing(here: EpochLayout, config: Config, images: int) -> Pace | None:
             epochs_per_job=config.epochs_per_job,
         )
         print(
-            f"{log_prefix(here.metrics)}a step takes {step:.2g} s, so {config.epochs} epochs take "
+            f"{log_prefix(here.metrics)}a step takes {step:.2g} s, so "
+            f"{many(config.epochs, 'epoch')} take "
             f"about {duration(config.epochs * epoch)}"
             + (", the relation GCN not counted" if config.use_gcn else ""),
             flush=True,
@@ -207,7 +208,7 @@ def _require_clusters(clusters: Artifact, config: Config, path: Path) -> None:
     batch = config.train.identities * config.train.instances
     if labelled < batch:
         raise UserError(
-            f"{path} gives a label to {labelled} images, fewer than a batch of {batch} "
+            f"{path} gives a label to {many(labelled, 'image')}, fewer than a batch of {batch} "
             "(train.identities x train.instances). Raise cluster.eps, lower cluster.min_samples, "
             "or take a smaller batch."
         )

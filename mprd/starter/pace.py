@@ -4,9 +4,9 @@ import time
 
 import torch
 
-from mprd.config import Config
+from mprd.config import validate
 from mprd.models.backbones.registry import Architecture
-from mprd.models.network import ReidNetwork
+from mprd.models.network import ReidNetwork, architecture_of
 from mprd.starter.recipe import Recipe
 from mprd.starter.start import Start
 from mprd.system.torch_setup import select_device
@@ -22,20 +22,9 @@ def measured_step(plan: Recipe, start: Start | None) -> float:
         plan: settings of the run.
         start: its weights; None: those of EfficientNet-lite0.
     """
-    shape = start.architecture if start else _default(plan)
+    default = validate({"model": {"backbone": _DEFAULT}}, "the start")
+    shape = start.architecture if start else architecture_of(default, plan.height, plan.width)
     return step_seconds(shape, plan.identities * plan.instances)
-
-
-def _default(plan: Recipe) -> Architecture:
-    settings = Config().model
-    return Architecture(
-        backbone=_DEFAULT,
-        pooling=settings.pooling,
-        bn_group_size=settings.bn_group_size,
-        height=plan.height,
-        width=plan.width,
-        last_stride=settings.last_stride,
-    )
 
 
 def step_seconds(architecture: Architecture, batch: int) -> float:

@@ -200,7 +200,7 @@ def test_market_quirks(tmp_path: Path) -> None:
         ("gallery", 1, 1),
     ]
     assert listing.records[3].path == "query/0001_c3s1_001051_00.jpg.jpg"
-    assert listing.notes == ("2 junk images (identity -1) are left out.",)
+    assert listing.notes == ("2 junk images (identity -1): left out.",)
 
 
 def test_duke_says_that_it_was_withdrawn(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_veri_counts_identities(tmp_path: Path) -> None:
         ("query", 2, 1),
         ("gallery", 2, 4),
     ]
-    assert listing.notes == ("There are 2 train identities (vehicles).",)
+    assert listing.notes == ("Train identities (vehicles): 2.",)
 
 
 def test_synthetic_is_the_data_folder_itself(tmp_path: Path) -> None:

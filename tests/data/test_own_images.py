@@ -129,7 +129,7 @@ def test_results_among_the_images_do_not_count(tmp_path: Path) -> None:
     assert fingerprint("folder", tmp_path) == before
     listing = read_dataset("folder", tmp_path)
     assert [record.path for record in listing.records] == ["a.jpg"]
-    assert "1 folders hold results of mprd, first 'results/crops': left out." in listing.notes
+    assert "1 folder holds results of mprd, first 'results/crops': left out." in listing.notes
 
 
 def test_a_folder_that_cannot_be_listed_changes_the_fingerprint(

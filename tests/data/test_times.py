@@ -168,7 +168,7 @@ def test_a_track_of_two_cameras_is_an_error() -> None:
         for n, (camera, track) in enumerate([(0, "7"), (1, "7"), (-1, "7"), (0, "8"), (0, "")])
     )
     message = (
-        r"The track '7' has images of the cameras gate and yard \(1 tracks are so\).*data\.track"
+        r"The track '7' has images of the cameras gate and yard \(1 track is so\).*data\.track"
     )
     with pytest.raises(UserError, match=message):
         finish("mine", Listing(Path("x"), records, camera_names=("gate", "yard")))
@@ -183,4 +183,4 @@ def test_a_track_of_two_identities_is_told() -> None:
     )
     notes = finish("mine", Listing(Path("x"), records)).notes
     (note,) = (note for note in notes if "track" in note)
-    assert note.startswith("Warning: 1 tracks show more than one identity, first '7': ")
+    assert note.startswith("Warning: 1 track shows more than one identity, first '7': ")

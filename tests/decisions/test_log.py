@@ -133,7 +133,7 @@ def test_pairs_of_an_older_mprd_are_taken_over(tmp_path, end):
     log = DecisionLog(tmp_path / "decisions.csv", before=old)
     kinds = [Kind.SAME, Kind.DIFFERENT, Kind.UNSURE]
     assert [one.kind for one in log.entries] == kinds
-    assert "3 answers of answers.csv are now in" in log.notes[0]
+    assert "3 answers of answers.csv moved into" in log.notes[0]
     assert [one.kind for one in read_decisions(old)] == kinds
     log.undo(1)
     again = DecisionLog(log.path, before=old)
@@ -175,3 +175,12 @@ def test_a_wrong_decision_is_not_written(tmp_path):
     with pytest.raises(UserError, match="needs images in others"):
         log.extend([same("a", "b"), Decision(Kind.MERGE, ("a",))])
     assert log.entries == []
+
+
+def test_who_decides_is_written(tmp_path):
+    log = DecisionLog(tmp_path / "d.csv", who="Ann")
+    first = log.append(same("a", "b"))
+    log.append(Decision(Kind.CONFIRM, ("c", "d"), who="Bob"))
+    log.undo(first.entry)
+    assert [one.who for one in DecisionLog(log.path).entries] == ["Ann", "Bob", "Ann"]
+    assert "by Ann" in first.words()

@@ -95,7 +95,7 @@ def colour_png(path, value):
 @pytest.mark.parametrize(
     ("value", "bits", "message"),
     [
-        (4000, 16, "2 images of 16 bits use 12 at most, so they are nearly black: set data.bits"),
+        (4000, 16, "2 images of 16 bits with 12 in use at most, so nearly black: set data.bits"),
         (4000, 12, None),
         (60000, 16, None),
         (16383, 16, None),  # a dark picture, or one of 14 bits: nobody can tell
@@ -301,11 +301,11 @@ def test_links_out_of_the_folder(crops, tmp_path):
 def test_folders_that_are_links_are_told(crops, tmp_path, capsys):
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked/there").symlink_to(crops)
-    with pytest.raises(UserError, match=r"1 folders are links, first 'there': not followed"):
+    with pytest.raises(UserError, match=r"1 folder is a link, first 'there': not followed"):
         run_index(out=tmp_path / "index.h5", config=configured(tmp_path / "linked"))
     (crops / "inner").symlink_to(tmp_path)
     run_index(out=tmp_path / "index.h5", config=configured(crops, on_bad_image="skip"))
-    assert "1 folders are links, first 'inner'" in capsys.readouterr().out
+    assert "1 folder is a link, first 'inner'" in capsys.readouterr().out
 
 
 def test_a_named_pipe_is_no_image(crops, tmp_path):

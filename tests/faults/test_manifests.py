@@ -27,7 +27,7 @@ def written(folder, text, encoding="utf-8"):
 def test_back_slashes(images):
     listing = read_manifest(written(images, "path\na.png\nsub\\b.png\n"))
     assert [record.path for record in listing.records] == ["a.png", "sub/b.png"]
-    assert listing.notes == ("1 paths are written with \\; they are read with /.",)
+    assert listing.notes == ("1 path with \\: read with /.",)
 
 
 def test_a_drive_of_windows(images):

@@ -223,7 +223,7 @@ def test_same_files_on_both_sides_are_told(tmp_path, capsys):
     table.to_csv(tmp_path / "m.csv", index=False)
     run_index(out=tmp_path / "i.h5", config=configured(tmp_path / "m.csv"))
     said = capsys.readouterr().out
-    assert "Warning: 1 query images are in the gallery, too, as the same file" in said
+    assert "Warning: 1 query image is in the gallery, too, as the same file" in said
     assert "One training image is there 3 times" in said
 
 

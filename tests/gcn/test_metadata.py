@@ -134,7 +134,7 @@ def test_judgements_are_read(tmp_path):
             "a/1.jpg and a/2.jpg both the same and different",
         ),
         (read_judgements, "path_a,path_b,same\na/1.jpg,a/2.jpg,maybe\n", "'maybe'.*Write 1, 0"),
-        (read_judgements, "path_a,path_b,same\na/1.jpg,a/2.jpg,1\n", "1 judged pairs, all `same`"),
+        (read_judgements, "path_a,path_b,same\na/1.jpg,a/2.jpg,1\n", "1 judged pair, all `same`"),
         (read_judgements, "path_a,path_b,same\na/1.jpg,a/2.jpg,\n", "0 judged pairs"),
         (
             read_judgements,

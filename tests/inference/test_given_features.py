@@ -189,6 +189,9 @@ def test_new_features_are_assigned(finished, tmp_path):
     taken = cluster >= 0
     np.testing.assert_array_equal(cluster[taken], known[::-1][taken])
     assert taken.sum() >= 0.9 * (known >= 0).sum(), "only unlike members are left out"
+    shown = ["--features", tmp_path / "new.npy", "--html", tmp_path / "new.html"]
+    with pytest.raises(UserError, match="--html shows the images: name those of --features, too"):
+        call("assign", "--run", run.folder, *shown)
     with pytest.raises(UserError, match="no model of its own"):
         mprd_assign(run, [tmp_path])
     np.save(tmp_path / "other.npy", features[:, :5])
@@ -199,7 +202,7 @@ def test_new_features_are_assigned(finished, tmp_path):
 def mprd_assign(run, images, **options):
     from mprd.inference.assign import assign_images
 
-    return assign_images(run.folder, images, **options)
+    return assign_images(run.folder, images, **options).table
 
 
 def test_features_of_named_images_go_by_their_order(finished, tmp_path):

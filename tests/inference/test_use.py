@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -30,6 +31,7 @@ from mprd.data.image_paths import image_paths
 from mprd.data.index import split_rows
 from mprd.errors import UserError
 from mprd.gcn.calibration import at_prior, estimate_prior
+from mprd.inference.assign import assign_images
 from mprd.inference.known_clusters import Clusters
 from mprd.inference.threshold import suggest_threshold
 
@@ -176,6 +178,35 @@ def test_known_images_get_their_cluster_again(judged_run, crops, tmp_path):
     assert call("assign", crops, "--run", judged_run.folder).count("\n") == 55
     with pytest.raises(UserError, match="is no folder of a run"):
         call("assign", crops, "--run", tmp_path / "none")
+
+
+def test_new_images_are_shown_beside_their_clusters(judged_run, crops, tmp_path):
+    new, page, out = tmp_path / "new", tmp_path / "new.html", tmp_path / "new.csv"
+    new.mkdir()
+    for one in sorted(crops.iterdir())[:4]:
+        shutil.copy(one, new)
+    call("assign", new, "--run", judged_run.folder, "--out", out, "--html", page)
+    text, table = page.read_text(), pd.read_csv(out)
+    found = read_artifact(judged_run.final.clusters, CLUSTERS)
+    shown = np.minimum(found["sizes"], 3)
+    result = assign_images(judged_run.folder, [new]).result
+    near = result.near
+    assert near.shape == (4, min(3, len(shown)))
+    np.testing.assert_array_equal(near[:, 0], result.nearest)
+    assert (np.diff(result.near_similarity, axis=1) <= 0).all()
+    np.testing.assert_array_equal(result.near_similarity[:, 0], result.similarity)
+    # Each picture of the run is in the page once, whatever stands beside it.
+    assert len(re.findall("<img ", text)) == 4 + shown[near].sum()
+    for path, number in zip(table["path"], table["cluster"], strict=True):
+        said = f"cluster {number}" if number >= 0 else "no cluster, perhaps someone new"
+        assert f"{Path(path).name}: {said}" in text
+    paths = read_artifact(judged_run.index, INDEX)["path"]
+    for label in np.unique(near):
+        inside = np.flatnonzero(found["labels"] == label)
+        surest = inside[np.argsort(-found["membership"][inside], kind="stable")[:3]]
+        rows = split_rows(read_artifact(judged_run.index, INDEX), "train")[surest]
+        for path in paths[rows]:
+            assert f"{path}, cluster {found['number'][label]}" in text
 
 
 def test_a_search_leaves_out_what_is_too_far(judged_run, crops, tmp_path):

@@ -126,6 +126,21 @@ def test_other_clusters_make_it_stale(run):
     assert (run.folder / "audit.2.csv").is_file()
 
 
+def test_other_clusters_are_asked_about_other_pairs(run):
+    def drawn():
+        return [row[:2] for row in read_audit(run.audit)]
+
+    audit_session(run.folder, 20)
+    first = drawn()
+    run.audit.unlink()
+    audit_session(run.folder, 20)
+    assert drawn() == first
+    # The same clusters but for one outlier: as many strata, other pairs.
+    other_clusters(run)
+    audit_session(run.folder, 20)
+    assert len({*first} & {*drawn()}) < 15
+
+
 def test_no_probability_without_a_finished_audit(run):
     assert write_audited_csv(run) is None
     judge(run, most=7)

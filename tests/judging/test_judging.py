@@ -151,7 +151,7 @@ def test_the_end_applies(tmp_path):
         assert "Apply" not in page
         ask(server, "POST", root + "answer", "verdict=same&number=0")
         page = ask(server, "GET", root)[1]
-        assert "1 answers are in" in page
+        assert "1 answer is in" in page
         assert "takes seconds and trains nothing" in page
         for words in ("3 decisions hold", "it is in use"):
             assert ask(server, "POST", root + "answer", "verdict=apply")[0] == 303

@@ -175,7 +175,7 @@ def test_another_architecture_is_refused_by_name(tmp_path):
             load_checkpoint(network(name), path)
     content = torchreid(network("osnet_x0_25", "avg"))
     del content["state_dict"]["module.fc.0.weight"]
-    with pytest.raises(UserError, match=r"lacks fc\.0\.weight \(1 weights missing"):
+    with pytest.raises(UserError, match=r"lacks fc\.0\.weight \(1 weight missing"):
         load_checkpoint(network("osnet_x0_25", "avg"), saved(content, path))
 
 

@@ -4,10 +4,13 @@ import json
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics.cluster import pair_confusion_matrix
 from typer.testing import CliRunner
 
 from mprd.artifacts import (
@@ -20,11 +23,13 @@ from mprd.artifacts import (
     write_artifact,
 )
 from mprd.cli.app import app
+from mprd.clustering.numbering import with_single_clusters
 from mprd.config import validate
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
+from mprd.report.inspect.clustering import read_clustering
 from mprd.report.inspect.describe import describe
-from mprd.report.inspect.difference import compare, compare_files
+from mprd.report.inspect.difference import compare, compare_clusterings
 from mprd.report.inspect.lookup import cluster_table, pair_table
 from mprd.stages.index import run_index
 
@@ -189,8 +194,54 @@ def test_the_command_diff(judged_run, bare_run):
     said = json.loads(call("diff", first, second, "--json"))
     assert said["clusters"] == [len(a["sizes"]), len(b["sizes"])]
     assert json.loads(call("diff", first, first, "--json"))["moved"] == 0
-    with pytest.raises(UserError, match=r"clusters 54 images, .* 30: give two of one data set"):
+    with pytest.raises(UserError, match=r"have no image in common: give two of one set"):
         call("diff", first, bare_run.epoch(1).folder)
+
+
+def test_runs_and_tables_are_compared_by_path(judged_run, bare_run, tmp_path):
+    same = json.loads(call("diff", judged_run.folder, judged_run.final.table, "--json"))
+    assert (same["moved"], same["precision"], same["recall"], same["ari"]) == (0, 1, 1, 1)
+    assert same["unchanged"] == same["clusters"][0]
+    old = pd.read_csv(judged_run.final.table)
+    table, changes = tmp_path / "other.csv", tmp_path / "changes.csv"
+    number = old["cluster"].mode()[0] if (old["cluster"] >= 0).any() else 0
+    new = old[["path", "cluster"]].sample(frac=1, random_state=0)
+    new.loc[new["cluster"] == number, "cluster"] = 777
+    first = old.index[old["cluster"] == number][0]
+    new.loc[first, "cluster"] = -1
+    new = pd.concat([new.drop(index=old.index[-1]), pd.DataFrame({"path": ["x"], "cluster": [3]})])
+    new.to_csv(table, index=False)
+    text = call("diff", judged_run.folder, table, "--csv", changes)
+    assert f"A  {judged_run.final.clusters}: " in text
+    assert f"B  {table}: " in text
+    assert "not compared: 1 only in A, 1 only in B" in text
+    found = pd.read_csv(changes)
+    assert found["path"].tolist() == old["path"].tolist()[:-1]
+    both = found.merge(new, on="path")
+    assert both["cluster_b"].tolist() == both["cluster"].tolist()
+    assert both["cluster_a"].tolist() == old["cluster"].tolist()[:-1]
+    assert found["path"][found["moved"] == 1].tolist() == [old["path"][first]]
+    copy = tmp_path / "clusters.h5"
+    copy.write_bytes(judged_run.final.clusters.read_bytes())
+    assert json.loads(call("diff", copy, judged_run.folder, "--json"))["moved"] == 0
+    with pytest.raises(UserError, match=r"lies in no folder of a run, so its images are not known"):
+        call("diff", copy, copy, "--csv", changes)
+    with pytest.raises(UserError, match=r"clusters 54 images, .* 30: give two of one data set"):
+        call("diff", copy, bare_run.folder)
+    table.write_text("path,cluster\na,b\n")
+    with pytest.raises(UserError, match="must give each path one whole number as its cluster"):
+        call("diff", table, judged_run.folder)
+
+
+@given(LABELS, LABELS)
+def test_the_figures_of_a_difference_are_those_of_scikit_learn(a, b):
+    a, b = (np.unique(x, return_inverse=True)[1] - int((x < 0).any()) for x in (a, b))
+    one, other = with_single_clusters(a), with_single_clusters(b)
+    (_, only_b), (only_a, both) = pair_confusion_matrix(one, other)
+    found = compare(a, b)
+    assert found.ari == pytest.approx(adjusted_rand_score(one, other))
+    assert found.precision == pytest.approx(both / (both + only_a) if both + only_a else 0)
+    assert found.recall == pytest.approx(both / (both + only_b) if both + only_b else 0)
 
 
 def test_a_changed_file_is_told(judged_run, tmp_path):
@@ -216,6 +267,10 @@ def without_first(clusters, out):
     attributes = dict(clusters.attributes)
     write_artifact(out, CLUSTERS, arrays, config={}, inputs=clusters.inputs, attributes=attributes)
     return read_artifact(out, CLUSTERS)
+
+
+def compare_files(a, b):
+    return compare_clusterings(read_clustering(a), read_clustering(b))
 
 
 def test_a_difference_speaks_of_numbers(judged_run, tmp_path):

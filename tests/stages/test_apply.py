@@ -100,8 +100,9 @@ def test_what_follows_holds_and_a_contradiction_changes_nothing(cli, done):
     assert code == 0, err
     lines = said.splitlines()
     assert [line.partition(" ")[0] for line in lines] == [*["entry"] * 3, "contradiction:", "3"]
-    code, said, err = cli("decisions", done.folder, "--undo", 3)
+    code, said, err = cli("decisions", done.folder, "--undo", 3, "--as", "Ann")
     assert (code, "undo entry 3" in said, "contradiction" in said) == (0, True, False), err
+    assert "by Ann" in said
     code, said, _ = cli("decisions", done.folder, "--undo", 3)
     assert "entry 3 does not hold any more" in said
     code, said, _ = cli("decisions", done.folder)
@@ -121,7 +122,7 @@ def test_images_that_are_listed_otherwise_are_found(cli, done):
     log.append(Decision(Kind.SAME, ("gone.png",), (b,)))
     code, said, err = cli("apply", done.folder)
     assert code == 0, err
-    assert "1 images of" in said
+    assert "1 image of" in said
     assert clusters(done)[a] == clusters(done)[b]
 
 

@@ -484,7 +484,7 @@ def test_one_cluster_among_outliers_is_widened(copy, tiny_config, capsys):
         out=copy / "c.h5",
         config=config,
     )
-    assert "Warning: 1 clusters at eps 0.2" in capsys.readouterr().out
+    assert "Warning: 1 cluster at eps 0.2" in capsys.readouterr().out
     assert len(read_artifact(copy / "c.h5", CLUSTERS)["sizes"]) == 26
 
 

@@ -134,7 +134,7 @@ def test_what_is_not_read_is_told(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "sub")
     notes = survey(tmp_path).notes
     assert "4 files are not read (2 .heic, 1 without a suffix, 1 .cr2), first 'a.heic'" in notes[1]
-    assert "1 folders are links, first 'link': not followed" in notes[0]
+    assert "1 folder is a link, first 'link': not followed" in notes[0]
 
 
 def test_a_survey(tmp_path):

@@ -35,7 +35,7 @@ function show() {
     field(name).title = state[name] ? `${name}: ${state[name].words}` : `nothing to ${name}`;
   }
   field("apply").textContent = state.waiting ? `Apply ${state.waiting}` : "Apply";
-  field("apply").title = `${state.decisions} decisions hold, ${state.waiting} entries of the log are not applied yet`;
+  field("apply").title = `decisions that hold: ${state.decisions}; entries of the log that are not applied yet: ${state.waiting}`;
   field("filters").classList.toggle("on", filtered());
   showChosen();
   showAlerts();

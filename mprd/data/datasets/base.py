@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from mprd.data.datasets.tracks import check_tracks
 from mprd.data.leaving_out import or_left_out
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 
 Split = Literal["train", "query", "gallery"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -203,7 +203,8 @@ def without_unlisted(listing: Listing, *, skip: bool) -> Listing:
             f"'{path}' in {listing.root} cannot be listed ({why}{more}), so images would be "
             f"missing. Make it readable{or_left_out('it')}"
         )
-    note = f"Left out {count} folders or files that cannot be listed, first '{path}' ({why})."
+    what = many(count, "folder or file", "folders or files")
+    note = f"Left out {what} that cannot be listed, first '{path}' ({why})."
     return replace(listing, notes=(*listing.notes, note))
 
 

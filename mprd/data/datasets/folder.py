@@ -8,7 +8,7 @@ from mprd.data.datasets import manifest
 from mprd.data.datasets.base import ImageRecord, Listing
 from mprd.data.datasets.registry import reader
 from mprd.data.datasets.walk import walk
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".bmp"),
@@ -57,17 +57,19 @@ def is_image(path: str) -> bool:
 def _notes(links: Sequence[str], runs: Sequence[str], others: Sequence[str]) -> Iterator[str]:
     if links:
         yield (
-            f"{len(links)} folders are links, first '{links[0]}': not followed. Name what they "
-            "lead to, or list the images in a manifest."
+            f"{many(len(links), 'folder is a link', 'folders are links')}, first "
+            f"'{links[0]}': not followed. Name what they lead to, or list the images in a manifest."
         )
     if runs:
-        yield f"{len(runs)} folders hold results of mprd, first '{runs[0]}': left out."
+        hold = many(len(runs), "folder holds", "folders hold")
+        yield f"{hold} results of mprd, first '{runs[0]}': left out."
     if others:
         kinds = Counter(Path(path).suffix.lower() or "without a suffix" for path in others)
         named = [f"{count:,} {kind}" for kind, count in kinds.most_common(_NAMED)]
         rest = len(others) - sum(count for _, count in kinds.most_common(_NAMED))
         named += [f"{rest:,} of other kinds"] if rest else []
         yield (
-            f"{len(others):,} files are not read ({', '.join(named)}), first '{others[0]}': images "
-            f"are {_KINDS}."
+            f"{many(len(others), 'file is', 'files are')} not read ({', '.join(named)}), first "
+            f"'{others[0]}': "
+            f"images are {_KINDS}."
         )

@@ -20,7 +20,7 @@ from mprd.data.datasets.base import (
     known_side,
     numbered,
 )
-from mprd.errors import UserError, did_you_mean
+from mprd.errors import UserError, did_you_mean, many
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,7 +189,7 @@ def _image_paths(path: Path, table: "pd.DataFrame") -> tuple[list[str], list[str
     turned = {row: cell for row, cell in back if not os.path.isfile(path.parent / cell)}
     for row, cell in turned.items():
         table.loc[row, "path"] = cell.replace("\\", "/")
-    notes = [f"{len(turned)} paths are written with \\; they are read with /."] if turned else []
+    notes = [f"{many(len(turned), 'path')} with \\: read with /."] if turned else []
     cells = table["path"].items()
     missing = [(row, cell) for row, cell in cells if not os.path.isfile(path.parent / cell)]
     if missing:

@@ -6,6 +6,7 @@ from pathlib import Path
 from mprd.data.datasets.base import Listing
 from mprd.data.datasets.flat import STANDARD, FlatLayout
 from mprd.data.datasets.registry import reader
+from mprd.errors import many
 
 # Some images, in some copies more of them, end in `.jpg.jpg`.
 LAYOUT = FlatLayout(
@@ -38,5 +39,5 @@ def read_market1501(root: Path) -> Listing:
     records = LAYOUT.read(root)
     kept = tuple(record for record in records if record.identity >= 0)
     junk = len(records) - len(kept)
-    notes = (f"{junk} junk images (identity -1) are left out.",) if junk else ()
+    notes = (f"{many(junk, 'junk image')} (identity -1): left out.",) if junk else ()
     return Listing(root, kept, notes, time_unit="frames")

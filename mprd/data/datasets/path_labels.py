@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mprd.data.datasets.base import Listing, known_side, numbered
 from mprd.data.datasets.clock import FRAMES, SECONDS, by_format, number
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 
 
 def with_cameras(listing: Listing, pattern: str) -> Listing:
@@ -52,8 +52,10 @@ def second_cameras(pattern: str, paths: Sequence[str]) -> list[str]:
     first = twice[0]
     counts, other = list(dict.fromkeys(found[first]))[:2]
     return [
-        f"{len(twice):,} paths name two cameras, first '{paths[first]}': '{counts}' counts, not "
-        f"'{other}'. If that is wrong, give data.camera a pattern that fits the other place only, "
+        f"{many(len(twice), 'path names', 'paths name')} two cameras, first '{paths[first]}': "
+        f"'{counts}' counts, "
+        f"not '{other}'. If that is wrong, give data.camera a pattern that fits the other place "
+        "only, "
         r"such as one that ends in '[^/]*$' for the name of the file."
     ]
 

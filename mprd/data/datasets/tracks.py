@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 
 
 def check_tracks(
@@ -29,8 +29,9 @@ def check_tracks(
         named = [camera_names[c] if camera_names else str(c + 1) for c in (one, other)]
         raise UserError(
             f"The track '{first}' has images of the cameras {named[0]} and {named[1]} "
-            f"({len(split)} tracks are so), but a track is what one camera saw. Put the camera "
-            "into the name of the track: data.track joins several groups, as in "
+            f"({many(len(split), 'track is', 'tracks are')} so), but a track is what one camera "
+            "saw. Put the "
+            "camera into the name of the track: data.track joins several groups, as in "
             r"'(cam_[a-z]+)/(track_\d+)'."
         )
     mixed = _with_several(tracks, identities)
@@ -38,8 +39,10 @@ def check_tracks(
         return []
     first = next(iter(mixed))
     return [
-        f"Warning: {len(mixed)} tracks show more than one identity, first '{first}': images of one "
-        "track are taken as one identity in training. Cut these tracks in two, or leave them out."
+        f"Warning: {many(len(mixed), 'track shows', 'tracks show')} more than one identity, first "
+        f"'{first}': images "
+        "of one track are taken as one identity in training. Cut these tracks in two, or leave "
+        "them out."
     ]
 
 

@@ -37,5 +37,5 @@ def read_veri(root: Path) -> Listing:
     """
     records = tuple(LAYOUT.read(root))
     identities = {record.identity for record in records if record.split == "train"}
-    note = f"There are {len(identities)} train identities (vehicles)."
+    note = f"Train identities (vehicles): {len(identities)}."
     return Listing(root, records, (note,), time_unit="frames")

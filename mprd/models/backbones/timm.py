@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mprd.errors import UserError, did_you_mean
+from mprd.errors import UserError, did_you_mean, many
 from mprd.models.backbones.hub import hub_file, hub_weights
 from mprd.models.backbones.registry import Architecture, Backbone
 from mprd.models.backbones.timm_source import TIMM, hub_name, named_source
@@ -212,8 +212,8 @@ def _of_hub(architecture: Architecture, repository: str) -> Any:
     lacking = [name for name, value in network.state_dict().items() if not value.equal(other[name])]
     if lacking:
         raise UserError(
-            f"{path.name} of {repository} lacks {lacking[0]} ({len(lacking)} weights missing): it "
-            f"does not hold the {source.network} that its config.json names."
+            f"{path.name} of {repository} lacks {lacking[0]} ({many(len(lacking), 'weight')} "
+            f"missing): it does not hold the {source.network} that its config.json names."
         )
     return network
 

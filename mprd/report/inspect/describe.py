@@ -22,7 +22,7 @@ from mprd.artifacts import (
 from mprd.artifacts.disk import open_hdf5
 from mprd.artifacts.plain_hdf5 import text_attribute, unreadable
 from mprd.artifacts.store import PROVENANCE
-from mprd.errors import UserError, how_to_fix, why_no_file
+from mprd.errors import UserError, how_to_fix, many, why_no_file
 from mprd.report.inspect.index_facts import index_facts
 from mprd.report.inspect.transition_facts import transition_facts
 from mprd.report.inspect.tree_facts import tree_facts
@@ -184,7 +184,7 @@ def _csv(path: Path) -> Description:
         raise UserError(f"{path} is not a CSV table: {error}.") from None
     rows = [_column(str(name), column) for name, column in table.items()]
     columns = ("name", "dtype", "filled", "distinct", "min", "mean", "max")
-    return Description(path, "table", f"{len(table):,} rows.", {}, columns, rows)
+    return Description(path, "table", f"{many(len(table), 'row')}.", {}, columns, rows)
 
 
 def _column(name: str, column: pd.Series) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """What became of the clusters between two clusterings of the same images."""
 
+import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import CLUSTERS, read_artifact
-from mprd.clustering.health import stability
+from mprd.artifacts import atomic
+from mprd.clustering.agreement import pair_quality
+from mprd.clustering.numbering import with_single_clusters
 from mprd.errors import UserError
+from mprd.report.inspect.clustering import Clustering, in_common, numbers
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,11 @@ class Difference:
         images: their number.
         clusters: of A and B.
         outliers: of A and B.
+        only_in: images that only A has, and only B: they are not compared.
         agreement: F1 of the pairs held together.
+        precision: share of the pairs together in A that are together in B, too; 0 without pairs.
+        recall: share of the pairs together in B that are together in A, too; likewise.
+        ari: adjusted Rand index, as of scikit-learn; outliers are clusters of one.
         moved: images that are not where their cluster went on, or left or joined the outliers.
         unchanged: clusters with the same images.
         merged: (cluster of B, the clusters of A that went on in it), two or more.
@@ -33,7 +40,11 @@ class Difference:
     images: int
     clusters: tuple[int, int]
     outliers: tuple[int, int]
+    only_in: tuple[int, int]
     agreement: float
+    precision: float
+    recall: float
+    ari: float
     moved: int
     unchanged: int
     merged: list[tuple[int, list[int]]]
@@ -51,8 +62,8 @@ def compare(a: np.ndarray, b: np.ndarray) -> Difference:
     """
     count_a, count_b = int(a.max(initial=-1)) + 1, int(b.max(initial=-1)) + 1
     goes, comes = _heir(a, b, count_a), _heir(b, a, count_b)
-    stays = (a >= 0) & (b >= 0)
-    stays[stays] = goes[a[stays]] == b[stays]
+    moved = _moved(a, b, goes)
+    pairs = pair_quality(a, with_single_clusters(b))
     size_a, size_b = (np.bincount(x[x >= 0], minlength=1) for x in (a, b))
     same = [
         k
@@ -63,8 +74,12 @@ def compare(a: np.ndarray, b: np.ndarray) -> Difference:
         images=len(a),
         clusters=(count_a, count_b),
         outliers=(int((a < 0).sum()), int((b < 0).sum())),
-        agreement=stability(b, a),
-        moved=int((~stays & ((a >= 0) | (b >= 0))).sum()),
+        only_in=(0, 0),
+        agreement=pairs.f1,
+        precision=pairs.precision,
+        recall=pairs.recall,
+        ari=pairs.ari,
+        moved=int(moved.sum()),
         unchanged=len(same),
         merged=_several(goes),
         split=_several(comes),
@@ -73,27 +88,57 @@ def compare(a: np.ndarray, b: np.ndarray) -> Difference:
     )
 
 
-def compare_files(a: Path, b: Path) -> Difference:
-    """Compare two `clusters.h5`.
+def compare_clusterings(a: Clustering, b: Clustering) -> Difference:
+    """Compare two clusterings on the images that both have.
 
     Raises:
-        UserError: they are of different images.
+        UserError: there are none.
     """
-    files = [read_artifact(path, CLUSTERS) for path in (a, b)]
-    one, other = (file["labels"] for file in files)
-    if len(one) != len(other):
-        raise UserError(
-            f"{a} clusters {len(one)} images, {b} {len(other)}: give two of one data set."
-        )
-    found, (of_a, of_b) = compare(one, other), (file["number"] for file in files)
+    one, other, rest = in_common(a, b)
+    found, of_a, of_b = compare(one.labels, other.labels), one.number, other.number
     # As people know them; the lists are of clusters of a or of b.
     return replace(
         found,
+        only_in=rest,
         merged=[(int(of_b[k]), of_a[group].tolist()) for k, group in found.merged],
         split=[(int(of_a[k]), of_b[group].tolist()) for k, group in found.split],
         dissolved=of_a[found.dissolved].tolist(),
         new=of_b[found.new].tolist(),
     )
+
+
+def write_changes(a: Clustering, b: Clustering, out: Path) -> None:
+    """Write a CSV of the images that both clusterings have: path, cluster_a, cluster_b, moved.
+
+    Args:
+        a: one clustering.
+        b: another.
+        out: CSV to write; moved is 1 or 0.
+
+    Raises:
+        UserError: the paths of the images are not known.
+    """
+    one, other, _ = in_common(a, b)
+    if one.paths is None or other.paths is None:
+        unknown = a.source if a.paths is None else b.source
+        raise UserError(f"{unknown} lies in no folder of a run, so its images are not known.")
+    goes = _heir(one.labels, other.labels, len(one.number))
+    moved = _moved(one.labels, other.labels, goes).astype(int)
+    rows = zip(one.paths, numbers(one), numbers(other), moved, strict=True)
+    with (
+        atomic(out, lock=False) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(("path", "cluster_a", "cluster_b", "moved"))
+        writer.writerows(rows)
+
+
+def _moved(a: np.ndarray, b: np.ndarray, goes: np.ndarray) -> np.ndarray:
+    """Return which images are not where their cluster went on, bool (N,)."""
+    stays = (a >= 0) & (b >= 0)
+    stays[stays] = goes[a[stays]] == b[stays]
+    return ~stays & ((a >= 0) | (b >= 0))
 
 
 def _heir(of: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from mprd.errors import many
 from mprd.report.inspect.describe import Description
 from mprd.report.inspect.difference import Difference
 from mprd.report.plain import plain
@@ -40,10 +41,17 @@ def show_rows(table: pd.DataFrame) -> None:
 def show_difference(found: Difference, a: Path, b: Path) -> None:
     """Print what became of the clusters of A in B."""
     console = _console()
-    console.print(plain(f"A  {a}: {found.clusters[0]} clusters, {found.outliers[0]} outliers"))
-    console.print(plain(f"B  {b}: {found.clusters[1]} clusters, {found.outliers[1]} outliers"))
-    console.print(f"{found.images} images, {found.moved} of them moved")
-    console.print(f"agreement (F1 of the pairs held together): {found.agreement:.3f}")
+    console.print(plain(f"A  {a}: {_counts(found, 0)}"))
+    console.print(plain(f"B  {b}: {_counts(found, 1)}"))
+    console.print(f"{many(found.images, 'image')}, {found.moved:,} of them moved")
+    if any(found.only_in):
+        only = f"{found.only_in[0]:,} only in A, {found.only_in[1]:,} only in B"
+        console.print(f"not compared: {only}")
+    console.print(
+        f"pairs together in A: precision {found.precision:.3f} (share that B holds together, too), "
+        f"recall {found.recall:.3f} (share of those of B), F1 {found.agreement:.3f}"
+    )
+    console.print(f"adjusted Rand index: {found.ari:.3f}")
     console.print(f"unchanged clusters: {found.unchanged}")
     joined = (f"{', '.join(map(str, of))} -> {to}" for to, of in found.merged)
     parted = (f"{of} -> {', '.join(map(str, to))}" for of, to in found.split)
@@ -51,6 +59,10 @@ def show_difference(found: Difference, a: Path, b: Path) -> None:
     console.print(f"split (A -> B): {_listed(parted, len(found.split))}")
     console.print(f"dissolved (A): {_listed(map(str, found.dissolved), len(found.dissolved))}")
     console.print(f"new (B): {_listed(map(str, found.new), len(found.new))}")
+
+
+def _counts(found: Difference, of: int) -> str:
+    return f"{many(found.clusters[of], 'cluster')}, {many(found.outliers[of], 'outlier')}"
 
 
 def _listed(items: Iterable[str], count: int) -> str:

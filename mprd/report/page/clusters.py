@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from mprd.errors import many
 from mprd.report.page.blocks import Block, Group, Groups, Picture, Plots, Section, Text
 from mprd.report.page.doubt import doubt
 from mprd.report.page.pictures import train_picture
@@ -48,7 +49,7 @@ def outliers(run: RunData) -> Section | None:
         )
     left = len(members) - len(order)
     note = f"{left:,} more are not drawn. All: {_inspect(run, '-1')}" if left else ""
-    count = f"{len(members):,} outlier{'' if len(members) == 1 else 's'}"
+    count = many(len(members), "outlier")
     return Section(
         "outliers",
         "Outliers",
@@ -115,9 +116,9 @@ def _group(
         keys: what it is sorted by.
     """
     number, cameras = run.number(label), np.unique(run.camera[members])
-    words = [f"cluster {number}", _many(len(members), "image")]
+    words = [f"cluster {number}", many(len(members), "image")]
     if len(run.camera_names) > 1:
-        words.append(_many(int((cameras >= 0).sum()), "camera"))
+        words.append(many(int((cameras >= 0).sum()), "camera"))
     words.append(f"doubt {keys[0]:.2f}")
     note, drawn = "", members
     if left := max(0, len(members) - most):
@@ -134,10 +135,6 @@ def _inspect(run: RunData, number: str) -> str:
     """Return the command that lists a cluster."""
     path = shlex.quote(str(run.layout.final.clusters))
     return f"mprd inspect {path} --cluster {number}"
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def camera_entropy(labels: np.ndarray, cameras: np.ndarray) -> np.ndarray:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from mprd.errors import many
 from mprd.judging.audit_file import audit_words
-from mprd.report.next_step import next_step
+from mprd.report.next_step import better_start, next_step
 from mprd.report.page.blocks import Block, Command, Lead, Section, Strip, Text
 from mprd.report.page.pictures import train_picture
 from mprd.report.page.run_data import RunData
@@ -20,8 +21,9 @@ def found(run: RunData) -> Section:
         Lead(" ".join(filter(None, (_clusters(run), _training(run), _figures(run))))),
         Text(f"Clusters: {audit_words(run.layout)}."),
     ]
-    text, command = next_step(run.layout, labelled=bool((run.identity >= 0).any()))
-    blocks.append(Command(text, command))
+    labelled = bool((run.identity >= 0).any())
+    blocks += map(Text, filter(None, ["" if labelled else better_start(run.layout)]))
+    blocks.append(Command(*next_step(run.layout, labelled=labelled)))
     if run.labels.max(initial=-1) >= 0:
         blocks.append(_examples(run))
     return Section("found", "What was found", blocks=blocks)
@@ -31,17 +33,17 @@ def _clusters(run: RunData) -> str:
     labels = run.labels
     inside, count = int((labels >= 0).sum()), int(labels.max(initial=-1)) + 1
     if not count:
-        return f"No clusters: all {_many(len(labels), 'image')} are outliers."
+        return f"No clusters: all {many(len(labels), 'image')} are outliers."
     hold = "hold" if count > 1 else "holds"
     return (
-        f"{_many(count, 'cluster')} {hold} {inside:,} of {_many(len(labels), 'image')}; "
-        f"{len(labels) - inside:,} are outliers."
+        f"{many(count, 'cluster')} {hold} {inside:,} of {many(len(labels), 'image')}; "
+        f"{many(len(labels) - inside, 'is an outlier', 'are outliers')}."
     )
 
 
 def _training(run: RunData) -> str:
     if run.config.epochs:
-        return f"The model was trained for {_many(run.config.epochs, 'epoch')}."
+        return f"The model was trained for {many(run.config.epochs, 'epoch')}."
     return "These are the clusters of the start features: nothing was trained."
 
 
@@ -66,11 +68,7 @@ def _examples(run: RunData) -> Strip:
     for label in np.argsort(-sizes, kind="stable")[:_SHOWN].tolist():
         members = np.flatnonzero(labels == label)
         surest = int(members[np.argmax(trust[members])])
-        note = f"cluster {run.number(label)}, {_many(int(sizes[label]), 'image')}"
+        note = f"cluster {run.number(label)}, {many(int(sizes[label]), 'image')}"
         pictures.append(replace(train_picture(run, surest, note), camera=-1))
     some = f"the {_SHOWN} largest clusters" if len(sizes) > _SHOWN else "each cluster"
     return Strip(f"The most typical image of {some}", pictures)
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"

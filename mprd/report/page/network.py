@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mprd.artifacts import TRANSITIONS, Artifact, read_artifact
+from mprd.errors import many
 from mprd.evidence.transitions import Transitions
 from mprd.evidence.travel import (
     Way,
@@ -67,7 +68,7 @@ def verdict(found: Transitions, file: Artifact) -> str:
     text = (
         f"Times are used: {gain}. The gain is the mean log ratio of the probable pairs, learnt "
         "from other stretches of time than their own; above twice its error, times tell who is "
-        f"who. {timed:,} training images have a time."
+        f"who. {many(timed, 'training image has', 'training images have')} a time."
     )
     auc = float(file.attributes["auc"])
     if np.isnan(auc):

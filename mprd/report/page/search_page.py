@@ -1,4 +1,4 @@
-"""The result of a search as a page with pictures."""
+"""The result of a search as a page with pictures: a row for each query."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from mprd.data.images import decode
 from mprd.inference.find import Found, facts
 from mprd.inference.sightings import Sightings
 from mprd.report.page.blocks import Picture, Section, Strip, Strips
-from mprd.report.page.render import render
+from mprd.report.page.render import PictureSource, render
 from mprd.report.page.thumbnails import picture_address
 
 
@@ -66,8 +66,30 @@ def search_page(found: Found, at_least: float = -1.0) -> str:
         strips.append(Strip(query.name + none, pictures))
     corrected = "" if found.evidence is None else ", corrected by the times of the two images"
     text = f"Below each image: its cosine similarity to the query{corrected}."
+    return queries_page("mprd: search", text, strips, FileThumbnails([*queries, *gallery]))
+
+
+def query_picture(number: int, file: Path) -> Picture:
+    """Return the picture of an image that others are compared with.
+
+    Args:
+        number: of the picture.
+        file: of the image.
+    """
+    return Picture(number, -1, "", str(file), "query", "query")
+
+
+def queries_page(title: str, text: str, strips: Sequence[Strip], pictures: PictureSource) -> str:
+    """Return a page with a row of pictures for each query.
+
+    Args:
+        title: of the page.
+        text: what is seen.
+        strips: the rows.
+        pictures: where they come from.
+    """
     section = Section("results", "Results", text, (Strips("", strips),))
-    return render("mprd: search", [section], FileThumbnails([*queries, *gallery]))
+    return render(title, [section], pictures)
 
 
 def _images(found: Found) -> Iterator[tuple[Sightings | None, int]]:

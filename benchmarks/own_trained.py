@@ -10,6 +10,7 @@ run that was stopped goes on when the script is started again.
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,7 +57,7 @@ def train_folder(folder: Path, weights: Path | None, epochs: int | None, cores: 
         start = ["--weights", weights.resolve()] if weights else []
         command("new", folder.name, *start, "--train", "--out", config.name, where=folder.parent)
         if epochs is not None:
-            text = config.read_text().replace("\nepochs: 20\n", f"\nepochs: {epochs}\n")
+            text = re.sub(r"^epochs: \d+", f"epochs: {epochs}", config.read_text(), flags=re.M)
             config.write_text(text)
     command("run", config.name, "--cores", str(cores), where=folder.parent)
     return RunLayout(folder.parent / "results" / name)
@@ -85,7 +86,8 @@ def summary(start: str, people: int, scores: np.ndarray, images: int) -> list[Ro
         result += f", ARI {ari:.2f}, B-cubed {cubed:.2f}"
         single = " ".join(f"{value:.3f}" for value in scores[:, place, 0])
         rows.append(Row(f"{start}: {name}", size, result, detail=f"each draw: {single}"))
-    trains = bool(choose_training(images, weights=start != IMAGENET).epochs)
+    kind = "imagenet" if start == IMAGENET else "weights"
+    trains = bool(choose_training(images, kind).epochs)
     before, after = scores[:, 0, 0], scores[:, 1, 0]
     chosen = after if trains else before
     right = int((chosen >= np.maximum(before, after) - CLOSE).sum())

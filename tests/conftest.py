@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from filelock import FileLock
+from hypothesis import settings
 from PIL import Image
 
 from mprd.cli import main
@@ -20,6 +21,10 @@ from mprd.pipeline.pieces import PIECES
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+# A slow machine is no failure of the code.
+settings.register_profile("mprd", deadline=None)
+settings.load_profile("mprd")
 
 TINY = {
     "epochs": 2,

@@ -35,8 +35,11 @@ def new(
         typer.Option(help="Features of another network, for a run without training."),
     ] = None,
     train: Annotated[
-        bool, typer.Option("--train", help="Train, also where it is unlikely to pay.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            help="Train, also where no gain was measured; or only cluster the start features."
+        ),
+    ] = None,
 ) -> None:
     """Look at your images and write a config that fits them.
 
@@ -73,7 +76,7 @@ def new(
 
 
 def _new(
-    out: Path, found: "Survey", weights: Path | None, backbone: str | None, *, train: bool
+    out: Path, found: "Survey", weights: Path | None, backbone: str | None, *, train: bool | None
 ) -> list[str]:
     """Write a config with a network, and return what to say last."""
     from mprd.starter.pace import measured_step
@@ -86,7 +89,7 @@ def _new(
         write_untrained_config,
     )
     from mprd.starter.start import known_start, published_start
-    from mprd.starter.training import choose_training
+    from mprd.starter.training import Kind, choose_training
     from mprd.system.durations import duration
     from mprd.system.ram import usable
     from mprd.system.torch_setup import has_gpu
@@ -97,7 +100,8 @@ def _new(
     shape = start.architecture if start else None
     size = (shape.height, shape.width) if shape else image_size(found.aspect)
     cores, gpu, rate = worker_count(None), has_gpu(), start.rate if start else None
-    choice = choose_training(found.images, weights=start is not None, wanted=train)
+    kind: Kind = "published" if backbone else "weights" if weights else "imagenet"
+    choice = choose_training(found.images, kind, wanted=train)
     if choice.epochs:
         plan = recipe(found, size)
         lasts = duration(seconds(plan, found, measured_step(plan, start)))
@@ -109,7 +113,7 @@ def _new(
         *([str(start)] if start else []),
         f"{many(cores, 'CPU core')}, {usable() / 2**30:.0f} GiB free{', a GPU' if gpu else ''}",
         f"{many(found.images, 'image')}: {choice.why}"
-        + ("" if choice.epochs else "; mprd new --train trains all the same"),
+        + ("; mprd new --train trains all the same" if choice.unmeasured else ""),
         "",
         f"Wrote {out}. Check it, then run: mprd run {out}  (about {lasts})",
     ]

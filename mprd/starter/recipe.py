@@ -16,7 +16,7 @@ from mprd.config import validate
 from mprd.errors import UserError
 from mprd.starter.start import Start
 from mprd.starter.survey import Survey
-from mprd.starter.training import EPOCHS
+from mprd.starter.training import EPOCHS, FEW_EPOCHS, SMALL
 from mprd.system.durations import epoch_seconds
 
 # Images a second of EfficientNet-lite0 at 128x64 on one CPU core (docs/explanation/learning.md).
@@ -27,6 +27,7 @@ _UNTRAINED_SECONDS = 40  # start of the processes of a run without epochs
 _BATCH = 64
 _PASSES = 4  # over the images, in each epoch
 _ON_GPU = 20  # times as fast
+_THRESHOLD = 0.6  # of average linkage in a long training (config/market1501_cpu.yaml)
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,10 @@ class Recipe:
         instances: `train.instances`.
         lr_step: `train.lr_step`.
         backend: `graph.backend`.
-        times: clusters by average linkage on distances that times correct (`use_time`), instead of
-            communities of the relation GCN's predictions.
+        times: they are known and correct distances (`use_time`).
+        threshold: `cluster.threshold` of average linkage; None: communities of the relation GCN's
+            predictions.
+        few: images; settings for a short training.
     """
 
     height: int
@@ -67,6 +70,8 @@ class Recipe:
     lr_step: int
     backend: str
     times: bool
+    threshold: float | None
+    few: bool
 
 
 def recipe(found: Survey, size: tuple[int, int] | None = None) -> Recipe:
@@ -77,26 +82,36 @@ def recipe(found: Survey, size: tuple[int, int] | None = None) -> Recipe:
         size: height and width of the images that the start wants; None: by their shape.
     """
     height, width = size or image_size(found.aspect)
-    several = len(found.cameras) > 1
+    several, few = len(found.cameras) > 1, found.images < SMALL
     # Few neighbours where people have few images: about a twelfth of a small set.
     k1 = min(30, max(8, found.images // 12))  # the GCN wants 7 neighbours
+    k2, times = max(2, k1 // 5), found.times is not None
+    # A deviation wants some dozens of images; a mean does with fewer.
+    alignment = ("standardize" if found.fewest >= 30 else "center") if several else "none"
+    epochs, threshold = EPOCHS, _THRESHOLD if times else None
+    if few:
+        start = features_config(several_cameras=several)
+        k1, k2, alignment = start.graph.k1, start.graph.k2, start.graph.cameras
+        threshold = start.cluster.threshold
+        epochs = FEW_EPOCHS
     return Recipe(
         height=height,
         width=width,
-        # A deviation wants some dozens of images; a mean does with fewer.
-        alignment=("standardize" if found.fewest >= 30 else "center") if several else "none",
+        alignment=alignment,
         sampler="cameras" if several else "random",
         memory="camera" if several else "cluster",
         k1=k1,
-        k2=max(2, k1 // 5),
-        epochs=EPOCHS,
-        epochs_per_job=5 if found.images < 5000 else 1,
+        k2=k2,
+        epochs=epochs,
+        epochs_per_job=min(epochs, 6) if found.images < 5000 else 1,
         iters=min(400, max(25, _PASSES * found.images // _BATCH)),
         identities=min(16, max(2, found.images // 8)),
         instances=4,
-        lr_step=EPOCHS * 3 // 4,
+        lr_step=epochs if few else epochs * 3 // 4,
         backend="auto" if found.images < 200_000 else "ivf",
-        times=found.times is not None,
+        times=times,
+        threshold=threshold,
+        few=few,
     )
 
 

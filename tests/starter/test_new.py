@@ -27,7 +27,7 @@ from mprd.starter.recipe import (
     write_untrained_config,
 )
 from mprd.starter.survey import Survey, survey
-from mprd.starter.training import EPOCHS, choose_training
+from mprd.starter.training import EPOCHS, FEW_EPOCHS, SMALL, choose_training
 from mprd.system.durations import duration
 
 
@@ -187,7 +187,14 @@ def test_every_recipe_is_a_valid_config(images, aspect, cameras, tmp_path):
     config = load_config(out)
     assert (config.data.height, config.data.width) == (plan.height, plan.width)
     assert (aspect > 1) == (plan.height > plan.width) or aspect == 1
-    assert config.graph.cameras == ("standardize" if cameras else "none")
+    if images < SMALL:  # trained a little, from the clusters of the start
+        defaults = features_config(several_cameras=cameras > 1)
+        assert (config.graph, config.cluster) == (defaults.graph, defaults.cluster)
+        assert (config.use_gcn, config.train.member_weights) == (False, False)
+    else:
+        assert config.graph.cameras == ("standardize" if cameras else "none")
+        assert config.cluster.method == "community"
+        assert config.use_gcn
     assert config.train.memory == ("camera" if cameras else "cluster")
     assert config.train.iters == plan.iters
     assert config.graph.backend == ("ivf" if images > 200_000 else "auto")
@@ -198,7 +205,7 @@ def test_every_recipe_is_a_valid_config(images, aspect, cameras, tmp_path):
 def test_a_config_without_training(images, cameras, tmp_path):
     seen, out = found(images, cameras=cameras), tmp_path / "x.yaml"
     write_untrained_config(
-        out, seen, (128, 64), "1 minute", choose_training(images, weights=False).why
+        out, seen, (128, 64), "1 minute", choose_training(images, "imagenet").why
     )
     config, defaults = load_config(out), features_config(several_cameras=cameras > 1)
     assert config.epochs == 0
@@ -210,16 +217,24 @@ def test_a_config_without_training(images, cameras, tmp_path):
 
 
 def test_training_is_chosen_by_what_was_measured():
-    small, known, large = (
-        choose_training(images, weights=weights)
-        for images, weights in ((283, False), (283, True), (12_936, False))
-    )
-    assert (small.epochs, known.epochs, large.epochs) == (0, 0, EPOCHS)
-    assert "on 283 images, training from ImageNet weights made clusters no better" in small.why
-    assert "was not measured" in known.why
-    assert "12,936 images" in large.why
-    assert "was not measured" in choose_training(12_936, weights=True).why
-    assert choose_training(283, weights=False, wanted=True).epochs == EPOCHS
+    chosen = {
+        (kind, images): choose_training(images, kind)
+        for kind in ("imagenet", "weights", "published")
+        for images in (79, 80, 1999, 12_936)
+    }
+    epochs = [choice.epochs for choice in chosen.values()]
+    assert epochs == [0, 6, 6, 20, 0, 6, 6, 20, 0, 0, 0, 20]
+    assert "25 people" in chosen["imagenet", 80].why
+    assert "was not measured below 80 images" in chosen["weights", 79].why
+    assert "was not measured with such networks" in chosen["published", 1999].why
+    assert "12,936 images" in chosen["imagenet", 12_936].why
+    assert "was not measured" in chosen["weights", 12_936].why
+    for images, epochs in ((8, FEW_EPOCHS), (12_936, EPOCHS)):
+        assert choose_training(images, "published", wanted=True).epochs == epochs
+        refused = choose_training(images, "imagenet", wanted=False)
+        assert (refused.epochs, refused.unmeasured) == (0, False)
+    told = [choice.unmeasured for choice in chosen.values()]
+    assert told == [True, False, False, False] * 2 + [True, True, True, False]
 
 
 def test_few_images_of_a_camera_are_centred():
@@ -281,7 +296,9 @@ def test_the_command(tmp_path, monkeypatch):
     done = CliRunner().invoke(app, ["new", str(root)], catch_exceptions=False)
     assert "cameras in their paths: 2, with images: 1 (4), 2 (4)" in done.output
     assert "mprd run lions.yaml" in done.output
-    assert "8 images: no training, the clusters of the start features (on 283" in done.output
+    assert (
+        "8 images: no training, the clusters of the start features (training was not" in done.output
+    )
     assert load_config(Path("lions.yaml")).epochs == 0
     assert load_config(Path("lions.yaml")).data.camera == r"(?:^|[/_.-])cam(\d[^/_.-]*)"
     before = Path("lions.yaml").read_text()
@@ -289,8 +306,8 @@ def test_the_command(tmp_path, monkeypatch):
         CliRunner().invoke(app, ["new", str(root)], catch_exceptions=False)
     assert Path("lions.yaml").read_text() == before
     asked = ["new", str(root), "--train", "--out", "trained.yaml"]
-    assert "8 images: 20 epochs, as --train asks" in CliRunner().invoke(app, asked).output
-    assert load_config(Path("trained.yaml")).epochs == EPOCHS
+    assert "8 images: 6 epochs, as --train asks" in CliRunner().invoke(app, asked).output
+    assert load_config(Path("trained.yaml")).epochs == FEW_EPOCHS
 
 
 def test_recipe_fields_are_all_used(tmp_path):

@@ -215,5 +215,5 @@ def test_a_survey_without_times(tmp_path, monkeypatch) -> None:
     config = load_config(Path("crops.yaml"))
     data = config.data
     assert not config.use_time
-    assert config.use_gcn
+    assert (config.use_gcn, config.cluster.method) == (False, "linkage")
     assert (data.time, data.time_format, data.track) == (None, "frames", None)

@@ -70,7 +70,7 @@ def test_left_never_comes_to_right(sided, cli, tmp_path):
 
     # A person may join what sides part.
     right = next(path for path in added.paths if "/right/" in path and "-0-" in path)
-    left = next(path for path in added.paths if "/left/" in path and "-0-" in path)
+    left = next(path for path in table["path"] if path.startswith("c1-0-"))
     DecisionLog(sided.decisions).append(Decision(Kind.SAME, (left,), (right,)))
     assert cli("add", sided.folder)[0] == 0
     assert set(numbers(sided, "right", 0)) == known[0]

@@ -16,6 +16,7 @@ ADDED = Schema(
         "sha256": Array("str", ("N",), "SHA-256 of the file, hexadecimal"),
         "camera": Array("str", ("N",), "name of the camera, nothing where it is unknown"),
         "time": Array("float64", ("N",), "as in the index of the run, NaN: unknown", finite=False),
+        "side": Array("str", ("N",), "side of the animal, nothing where it is unknown"),
         "width": Array("int32", ("N",), "width of the image", units="pixels", minimum=1),
         "height": Array("int32", ("N",), "height of the image", units="pixels", minimum=1),
         "batch": Array("int32", ("N",), "which `mprd add` brought it, from 1", minimum=1),

@@ -61,7 +61,7 @@ class Run:
         config = load_config(self.layout.config)
         sides = Sides.of_tracks(side_codes(self.index, self.rows), tracks)
         distance = run_distance(self.clusters, self.layout, config, tracks, sides)
-        self.tracks = _with_single(tracks, len(self.added))
+        self.tracks = tracks.followed_by(len(self.added))
         self.distance = _with_pairs(distance, self.added.pairs) if len(self.added) else distance
 
     def _state(self) -> tuple[int, ...]:
@@ -143,8 +143,10 @@ class Run:
             yield "camera", self.cameras[camera]
         if (time := float(self.time[row])) == time:
             yield "time", time_words(time, str(self.index.attributes["time_unit"]))
-        if row >= len(self.rows):
-            yield "added", f"by call {self.added['batch'][row - len(self.rows)]} of mprd add"
+        if (later := row - len(self.rows)) >= 0:
+            if side := self.added["side"][later]:
+                yield "side", str(side)
+            yield "added", f"by call {self.added['batch'][later]} of mprd add"
             return
         there = int(self.rows[row])
         if side := name_sides(self.index, np.array([there]))[0]:
@@ -154,14 +156,6 @@ class Run:
         mates = int(self.tracks.sizes[self.tracks.group[row]])
         if mates > 1:
             yield "track", f"{many(mates, 'image')}, which stay together"
-
-
-def _with_single(tracks: TrackGroups, count: int) -> TrackGroups:
-    """Return the groups of images, behind which others come that share none."""
-    return TrackGroups(
-        np.concatenate([tracks.group, len(tracks.first) + np.arange(count)]),
-        np.concatenate([tracks.first, len(tracks.group) + np.arange(count)]),
-    )
 
 
 def _with_pairs(distance: csr_array, pairs: csr_array) -> csr_array:

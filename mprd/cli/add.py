@@ -16,7 +16,7 @@ def add(
     images: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Image files, folders of them, or manifests (.csv, .parquet) with camera and time."
+            help="Image files, folders, or manifests (.csv, .parquet) with camera, time and side."
         ),
     ] = None,
     skip_unreadable: SkipOption = False,

@@ -6,8 +6,10 @@ from mprd.artifacts import INDEX, read_artifact
 from mprd.artifacts.files import file_digest, sha256_file
 from mprd.cli.follow import layout_of
 from mprd.config import Config, Run, load_config
+from mprd.data.added import added_paths
 from mprd.data.datasets.fingerprint import data_fingerprint
 from mprd.data.datasets.registry import load_reader, read_dataset
+from mprd.decisions.reading import places
 from mprd.errors import UserError
 from mprd.pipeline.freshness import Job
 from mprd.pipeline.layout import RunLayout
@@ -36,6 +38,7 @@ def redone(run: Run) -> list[str]:
     names = {job[0] for job in again if job[0] != "link"} | _moved(plan)
     stages = ", ".join(one.name for one in STAGES if one.name in names)
     lines = [f"{run.name}: makes again {stages}" + (f" ({'; '.join(causes)})" if causes else "")]
+    lines += added_lines(plan.layout, plan.config) if "index" in names else []
     if (
         "export" in names
         and plan.layout.final.table.is_file()
@@ -79,6 +82,17 @@ def require_same_images(run: Run) -> None:
             f"{data_location(config)} is among its {len(indexed):,}. Name the run otherwise "
             "(`runs` in the config), or remove its folder."
         )
+
+
+def added_lines(layout: RunLayout, config: Config) -> list[str]:
+    """Return a line on what becomes of images that were added (`mprd add`)."""
+    added = added_paths(layout.final)
+    if not added:
+        return []
+    inside = len(places(added, sorted(_listed(config))))
+    rest = len(added) - inside
+    wait = f", {rest:,} others wait for `mprd add {layout.folder}`" if rest else ""
+    return [f"  {inside:,} images that you added (mprd add) become images of the run{wait}"]
 
 
 def _has_results(plan: RunPlan, job: Job) -> bool:

@@ -33,6 +33,13 @@ class TrackGroups:
         group = number_clusters(own, min_size=1).astype(np.int64)
         return cls(group, np.unique(group, return_index=True)[1])
 
+    def followed_by(self, count: int) -> "TrackGroups":
+        """Return the groups of images, behind which others come that share none."""
+        return TrackGroups(
+            np.concatenate([self.group, len(self.first) + np.arange(count)]),
+            np.concatenate([self.first, len(self.group) + np.arange(count)]),
+        )
+
     @property
     def shared(self) -> bool:
         """Whether any group has two images."""

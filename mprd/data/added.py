@@ -13,7 +13,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mprd.artifacts import ADDED, CLUSTERS, Artifact, read_artifact, write_artifact
-from mprd.errors import say
+from mprd.artifacts.declaration import NOT_ROWS, rows_ascend
+from mprd.errors import UserError, how_to_fix, say
 from mprd.pipeline.layout import FinalLayout, RunLayout
 
 MADE_FROM = ("index", "features", "clusters")
@@ -101,11 +102,18 @@ def stored(end: FinalLayout) -> tuple[Added, dict[str, str]]:
 
     Args:
         end: layout of its end.
+
+    Raises:
+        UserError: the file is damaged.
     """
     if not end.added.is_file():
         return nobody(), {}
     found = read_artifact(end.added, ADDED)
     following, places = int(found.attributes["following"]), int(found.attributes["places"])
+    columns = found["indices"]
+    total = places + len(found["path"])
+    if not rows_ascend(found["indptr"], columns) or columns.max(initial=-1) >= total:
+        raise UserError(f"{end.added}: {NOT_ROWS}. {how_to_fix(end.added, ADDED.command)}")
     return Added(found.arrays, following, places), found.inputs
 
 

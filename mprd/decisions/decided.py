@@ -16,7 +16,7 @@ from mprd.config import ClusterConfig
 from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.facts import Facts, facts_of
 from mprd.decisions.partition import edited
-from mprd.decisions.reading import decisions_on, is_log, within
+from mprd.decisions.reading import decisions_on, is_log, places, within
 from mprd.decisions.through import through
 from mprd.errors import UserError, many, say
 
@@ -142,6 +142,8 @@ def read_decided(
         decisions += found
     everything = list(decisions)
     if log is not None and log.is_file():
+        inside = places(added, paths)  # they came into the run
+        added = [path for path in added if path not in inside]
         found, missing = decisions_on(log, [*paths, *added])
         if missing:
             say(f"note: passed over {many(missing, 'image')} of {log} not in this run.")

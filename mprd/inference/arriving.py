@@ -13,7 +13,7 @@ from mprd.config import Config
 from mprd.config.data import EXIF
 from mprd.data.added import Added
 from mprd.data.datasets.manifest import read_manifest
-from mprd.data.datasets.path_labels import time_in_path
+from mprd.data.datasets.path_labels import side_in_path, time_in_path
 from mprd.data.image_paths import named_images, readable
 from mprd.data.images import image_size, time_taken
 from mprd.data.index import camera_names, split_rows
@@ -31,12 +31,14 @@ class Candidate(NamedTuple):
         shown: the path in which patterns are looked for, see `named_images`.
         camera: name, "" unknown.
         time: NaN unknown.
+        side: of the animal, "" unknown.
     """
 
     file: Path
     shown: Path
     camera: str
     time: float
+    side: str
 
 
 class Arrival(NamedTuple):
@@ -76,9 +78,9 @@ def candidates(
     """Return the images that a user names.
 
     Args:
-        sources: files, folders, or manifests, which tell camera and time.
+        sources: files, folders, or manifests, which tell camera, time and side.
         index: of the run.
-        config: of the run, whose `data.camera` and `data.time` find them elsewhere.
+        config: of the run, whose `data.camera`, `data.time` and `data.side` find them elsewhere.
         skip_unreadable: leave out what cannot be decoded, with a note.
 
     Raises:
@@ -105,18 +107,19 @@ def _listed(manifest: Path, index: Artifact, *, skip_unreadable: bool) -> Iterat
     whole = set(readable(files)) if skip_unreadable else set(files)
     for one, file in zip(listing.records, files, strict=True):
         if file in whole:
-            yield Candidate(file, Path(one.path), names[one.camera], one.time)
+            yield Candidate(file, Path(one.path), names[one.camera], one.time, one.side)
 
 
-def _seen(file: Path, shown: Path, config: Config) -> tuple[str, float]:
-    """Return the camera and the time of an image as the run finds them."""
+def _seen(file: Path, shown: Path, config: Config) -> tuple[str, float, str]:
+    """Return camera, time and side of an image as the run finds them."""
     data, time = config.data, math.nan
     match = None if data.camera is None else re.search(data.camera, shown.as_posix())
+    side = "" if data.side is None else side_in_path(shown.as_posix(), data.side)
     if data.time == EXIF:
         time = time_taken(file)
     elif data.time is not None:
         time = time_in_path(shown.as_posix(), data.time, data.time_format)
-    return "" if match is None else match[1], time
+    return "" if match is None else match[1], time, side
 
 
 def arriving(named: Sequence[Candidate], index: Artifact, before: Added) -> Arrivals:

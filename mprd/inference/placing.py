@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 from mprd.artifacts import Artifact
 from mprd.clustering.decided import go_on, names_of
 from mprd.clustering.numbering import numbers_of
+from mprd.clustering.sides import Sides
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config
 from mprd.data.added import Added
@@ -23,10 +24,10 @@ from mprd.decisions.entry import Decision
 from mprd.decisions.facts import Facts, facts_of
 from mprd.decisions.partition import edited
 from mprd.errors import UserError
-from mprd.inference.known_clusters import Clusters, aligned, mean_evidence
+from mprd.inference.known_clusters import Clusters, aligned, mean_evidence, other_side
 from mprd.inference.run_times import RunTimes
-from mprd.inference.sightings import Sightings, index_sightings
-from mprd.inference.strangers import as_used, own_clusters
+from mprd.inference.sightings import index_sightings
+from mprd.inference.strangers import as_used, own_clusters, sides_of
 from mprd.system.csr import entry_rows
 
 _NEVER = -4.0  # added to a cosine: below any other
@@ -78,13 +79,15 @@ class Placing:
             config: of the run.
             times: what the run has learnt of times; None: nothing.
         """
-        self._index, self._clusters, self._added = index, clusters, added
+        self._clusters, self._added = clusters, added
         self._compared, self._times = compared, times
         self._settings = as_used(config.cluster, clusters)
         self._own = numbers_of(clusters["labels"], clusters["number"])
-        self._rows = split_rows(index, "train")
-        self._tracks = TrackGroups.of_tracks(index["track"][self._rows])
-        self.paths = [*map(str, index["path"][self._rows]), *added.paths]
+        rows = split_rows(index, "train")
+        self._tracks = TrackGroups.of_tracks(index["track"][rows])
+        self._seen = index_sightings(index, rows, added)
+        self._sides = sides_of(self._seen, self._tracks.followed_by(len(added)))
+        self.paths = [*map(str, index["path"][rows]), *added.paths]
 
     def placed(
         self, decisions: list[Decision], shown: Mapping[str, int], following: int
@@ -147,7 +150,8 @@ class Placing:
         place[count + left] = np.arange(len(left))
         enemies = place[apart][(place[apart] >= 0).all(axis=1)]
         named = np.array([self.paths[count + row] in facts.names for row in left.tolist()], bool)
-        own = own_clusters(self._between(left), self._settings, enemies, named)
+        sides = Sides(self._sides.of[self._added.places + left])
+        own = own_clusters(self._between(left), self._settings, sides, enemies, named)
         labels[count + left] = np.where(own < 0, -1, fresh + own)
         return labels[count:]
 
@@ -164,22 +168,17 @@ class Placing:
             return np.full(len(rows), -1)
         features = np.concatenate([self._compared.known, self._compared.new])
         correction = np.zeros((len(rows), len(sizes)), np.float32)
+        new = self._seen.of(count + rows)
         if self._times is not None:
-            evidence = mean_evidence(
-                self._times, self._sightings(count + rows), self._sightings(None), labels
-            )
+            evidence = mean_evidence(self._times, new, self._seen, labels)
             correction += self._times.correction(evidence)
+        correction[other_side(new, self._seen, labels)] = _NEVER
         place = np.full(len(labels), -1)
         place[count + rows] = np.arange(len(rows))
         foes = apart[(place[apart[:, 0]] >= 0) & (labels[apart[:, 1]] >= 0)]
         correction[place[foes[:, 0]], labels[foes[:, 1]]] = _NEVER
         correction[:, sizes == 0] = _NEVER
         return Clusters(features, labels).assign(features[count + rows], correction).cluster
-
-    def _sightings(self, rows: np.ndarray | None) -> Sightings:
-        """Return when and where images were taken; None: all."""
-        every = index_sightings(self._index, self._rows, self._added)
-        return every if rows is None else every.of(rows)
 
     def _between(self, rows: np.ndarray) -> csr_array:
         """Return the distances of some added images to each other."""

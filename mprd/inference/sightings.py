@@ -11,7 +11,7 @@ import numpy as np
 from mprd.artifacts import INDEX, Artifact, read_artifact
 from mprd.config import load_config
 from mprd.config.data import EXIF
-from mprd.data.added import Added
+from mprd.data.added import Added, stored
 from mprd.data.datasets.manifest import read_manifest
 from mprd.data.datasets.path_labels import side_in_path, time_in_path, track_in_path
 from mprd.data.images import time_taken
@@ -146,6 +146,10 @@ class RunSightings:
         root, paths = self.index.attributes["root"], self.index["path"]
         files = (f"{root}/{path}" for path in paths)
         self._known = {file: _Seen(*one) for file, one in zip(files, listed, strict=True)}
+        added, _ = stored(run.final)
+        told = zip(added["camera"], added["time"].tolist(), added["side"], strict=True)
+        for file, (camera, time, side) in zip(added.files(self.index), told, strict=True):
+            self._known[str(file)] = _Seen(camera, time, "", side)
         if manifest is not None:
             self._known |= self._listed(manifest)
 
@@ -169,8 +173,8 @@ class RunSightings:
     def of(self, images: Sequence[tuple[Path, Path]]) -> Sightings:
         """Return when and where images were taken.
 
-        As the manifest says, else as the run's index lists them, else as the run's `data.camera`,
-        `data.time`, `data.track` and `data.side` find it.
+        As the manifest says, else as the run lists them and images that were added to it, else as
+        the run's `data.camera`, `data.time`, `data.track` and `data.side` find it.
 
         Args:
             images: files, each with the path in which patterns are looked for.
@@ -240,7 +244,7 @@ def index_sightings(index: Artifact, rows: np.ndarray, added: Added | None = Non
         times = np.concatenate([times, added["time"]])
         places += added["camera"].tolist()
         tracks += [""] * len(added)
-        sides += [""] * len(added)
+        sides += added["side"].tolist()
     unit = str(index.attributes["time_unit"])
     return Sightings(times, cameras, trained_cameras(index, cameras), places, tracks, sides, unit)
 

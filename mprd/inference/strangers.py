@@ -8,24 +8,39 @@ from mprd.clustering.constraints import Constraints
 from mprd.clustering.decided import constrained
 from mprd.clustering.from_pairs import cluster_pairs, counted_pairs
 from mprd.clustering.graph_matrix import relation_of
+from mprd.clustering.sides import Sides
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import ClusterConfig, Config
 from mprd.graph.jaccard import jaccard_distance
 from mprd.graph.nearest import nearest
 from mprd.graph.reciprocal import list_length
+from mprd.inference.sightings import Sightings
+
+
+def sides_of(seen: Sightings, tracks: TrackGroups) -> Sides:
+    """Return the sides that places show: images, or tracks of them.
+
+    Args:
+        seen: images of a run, and behind them new ones.
+        tracks: of all of them.
+    """
+    names, code = np.unique(np.append(seen.sides, [""]).astype(str), return_inverse=True)
+    return Sides.of_tracks(np.where(names[code] == "", -1, code)[:-1], tracks)
 
 
 def pairs_of(
-    known: np.ndarray, tracks: TrackGroups, new: np.ndarray, config: Config
+    known: np.ndarray, tracks: TrackGroups, new: np.ndarray, sides: Sides, config: Config
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the Jaccard distances of new images to the places of a run and to each other.
 
-    They are those of a graph of all images, with the settings of the run.
+    They are those of a graph of all images, with the settings of the run. Pairs of two sides of an
+    animal are left out.
 
     Args:
         known: float32 (N, D), of the run's images, as they are compared.
         tracks: of these images, G places.
         new: float32 (M, D), likewise.
+        sides: of the places, G + M.
         config: the `graph` section and `device` are read.
 
     Returns:
@@ -40,9 +55,10 @@ def pairs_of(
     width = min(len(vectors), list_length(settings.k1, settings.k2))
     _, neighbors, _ = nearest(vectors, width, config, None)
     found = jaccard_distance(vectors, neighbors, settings.k1, settings.k2, settings.eps_max)
-    start = found.indptr[len(places)]
-    indptr = (found.indptr[len(places) :] - start).astype(np.int64)
-    return indptr, found.indices[start:].astype(np.int32), found.data[start:].astype(np.float32)
+    ours = sides.between(found)
+    start = ours.indptr[len(places)]
+    indptr = (ours.indptr[len(places) :] - start).astype(np.int64)
+    return indptr, ours.indices[start:].astype(np.int32), ours.data[start:].astype(np.float32)
 
 
 def as_used(settings: ClusterConfig, clusters: Artifact) -> ClusterConfig:
@@ -57,13 +73,18 @@ def as_used(settings: ClusterConfig, clusters: Artifact) -> ClusterConfig:
 
 
 def own_clusters(
-    distance: csr_array, settings: ClusterConfig, apart: np.ndarray, alone: np.ndarray
+    distance: csr_array,
+    settings: ClusterConfig,
+    sides: Sides,
+    apart: np.ndarray,
+    alone: np.ndarray,
 ) -> np.ndarray:
     """Return clusters of images that belong to no known one, int32 (n,), -1 outlier.
 
     Args:
-        distance: (n, n), of the stored pairs.
+        distance: (n, n), of the stored pairs, none of two sides.
         settings: as used by the run.
+        sides: of the rows.
         apart: int (p, 2), rows that people say are two identities.
         alone: bool (n,), rows that are a cluster even if they are alone.
     """
@@ -72,7 +93,9 @@ def own_clusters(
         return np.zeros(0, np.int32)
     near = counted_pairs(distance, distance.data, settings)
     labels, _ = cluster_pairs(near, np.zeros((0, 2), np.int64), settings)
+    relation, single = relation_of(near), np.ones(count, np.int64)
+    labels = sides.part(labels, relation, single)
     if not len(apart) and not alone.any():
         return labels
     said = Constraints.of_answers(count, apart, np.zeros(len(apart), bool))
-    return constrained(labels, relation_of(near), said, np.ones(count, np.int64), alone)
+    return constrained(labels, relation, said, single, alone)

@@ -105,16 +105,11 @@ def run_status(folder: Path) -> RunStatus:
     config = load_config(layout.config)
     numbers = range(FIRST_EPOCH, config.epochs + 1)
     added, wait = waiting(layout) if layout.final.clusters.is_file() else (0, 0)
-    by_place = {place: [one for one in STAGES if one.place is place] for place in Place}
+    shared = [one for one in STAGES if one.place is Place.SHARED and one.exists(config)]
     return RunStatus(
         name=folder.resolve().name,
         running=is_running(layout),
-        start=_missing(
-            [one for one in by_place[Place.SHARED] if one.exists(config)] + _once(config),
-            layout,
-            None,
-            config,
-        ),
+        start=_missing([*shared, *_once(config)], layout, None, config),
         preview=str(layout.start_table) if numbers and layout.start_table.is_file() else None,
         epochs=[_epoch(layout, number, config) for number in numbers],
         end=(

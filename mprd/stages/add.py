@@ -20,7 +20,8 @@ from mprd.inference.feature_files import matched_features
 from mprd.inference.given_features import require_length
 from mprd.inference.no_model import no_model
 from mprd.inference.placing import Compared
-from mprd.inference.strangers import pairs_of
+from mprd.inference.sightings import index_sightings
+from mprd.inference.strangers import pairs_of, sides_of
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.registry import load_plugins
@@ -84,8 +85,8 @@ def add_images(
 
     Args:
         run: its folder.
-        images: files, folders, or manifests that tell camera and time; none: only those from
-            before.
+        images: files, folders, or manifests that tell camera, time and side; none: only those
+            from before.
         skip_unreadable: leave out what cannot be decoded, with a note.
         features: file with the features of the images, for a run with `data.features`.
         device: where images are embedded: auto, cpu, cuda or cuda:N; None: as the run says.
@@ -208,6 +209,7 @@ def _joined(before: Added, new: Sequence[Arrival], features: np.ndarray) -> Adde
         "sha256": [one.sha256 for one in new],
         "camera": [one.candidate.camera for one in new],
         "time": [one.candidate.time for one in new],
+        "side": [one.candidate.side for one in new],
         "width": [one.size[0] for one in new],
         "height": [one.size[1] for one in new],
         "batch": [batch] * len(new),
@@ -245,7 +247,8 @@ def _write(layout: RunLayout, config: Config, added: Added) -> Added:
     own = read_artifact(layout.final.features, FEATURES)["features"]
     tracks = TrackGroups.of_tracks(index["track"][rows])
     compared = Compared.of(index, own, added, config)
-    pairs = pairs_of(compared.known, tracks, compared.new, config)
+    sides = sides_of(index_sightings(index, rows, added), tracks.followed_by(len(added)))
+    pairs = pairs_of(compared.known, tracks, compared.new, sides, config)
     arrays = {**added.arrays, **dict(zip(_PAIRS, pairs, strict=True))}
     whole = Added(arrays, added.following, len(tracks.first))
     done = place(layout, index, clusters, whole, config)

@@ -8,8 +8,9 @@ import numpy as np
 
 from mprd.clustering.decided import names_of
 from mprd.clustering.numbering import keep_numbers, numbers_of
-from mprd.data.added import next_number
+from mprd.data.added import added_paths, next_number
 from mprd.decisions.decided import Decided
+from mprd.decisions.reading import places
 from mprd.decisions.seen import numbers_if_sound, read_numbers
 from mprd.errors import say
 from mprd.pipeline.layout import FinalLayout
@@ -46,6 +47,7 @@ def known_as(
         return {"number": number}
     first = numbers_of(base, _numbers(base, earlier, paths, following))
     shown = numbers_if_sound(end.table)
+    shown = None if shown is None else _with_added(shown, end, paths)
     last = dict(zip(map(str, paths), first.tolist(), strict=True))
     if shown is not None:
         last = dict(zip(shown.index, shown.tolist(), strict=True))
@@ -64,10 +66,12 @@ class EarlierNumbers:
     Attributes:
         table: the `clusters.csv` that gives them.
         known: number of the cluster of each image, by path.
+        end: layout of the end of the run.
     """
 
     table: Path
     known: "pd.Series"
+    end: FinalLayout
 
     def of(self, labels: np.ndarray, paths: np.ndarray, following: int) -> np.ndarray:
         """Return what people call each cluster.
@@ -80,7 +84,8 @@ class EarlierNumbers:
         Returns:
             int32 (K,).
         """
-        before = self.known.reindex(paths, fill_value=-1).to_numpy()
+        known = _with_added(self.known, self.end, paths)
+        before = known.reindex(paths, fill_value=-1).to_numpy()
         if not self.known.index.isin(paths).any():
             say(f"Warning: {self.table} names none of these images; all numbers are new.")
         return keep_numbers(labels, before, max(following, int(self.known.max()) + 1))
@@ -109,10 +114,18 @@ def earlier_numbers(named: Path | None, end: FinalLayout) -> EarlierNumbers | No
         UserError: the named file is no table of clusters.
     """
     if named is not None:
-        return EarlierNumbers(named, read_numbers(named))
+        return EarlierNumbers(named, read_numbers(named), end)
     replaced = end.undecided if end.undecided.is_file() else end.table
     known = numbers_if_sound(replaced)
-    return None if known is None else EarlierNumbers(replaced, known)
+    return None if known is None else EarlierNumbers(replaced, known, end)
+
+
+def _with_added(known: "pd.Series", end: FinalLayout, paths: np.ndarray) -> "pd.Series":
+    """Return numbers by path, those of added images that came into the run by their paths there."""
+    own, there = set(map(str, paths)), set(known.index)
+    gone = [path for path in added_paths(end) if path in there and path not in own]
+    place = places(gone, sorted(own))
+    return known.rename(index={old: new for old, new in place.items() if new not in there})
 
 
 def _numbers(

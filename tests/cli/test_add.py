@@ -10,11 +10,14 @@ import yaml
 from PIL import Image
 
 from mprd.artifacts import CLUSTERS, FEATURES, INDEX, read_artifact, write_artifact
+from mprd.cli import redo
+from mprd.config import load_config
 from mprd.data.added import stored
 from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.log import DecisionLog
 from mprd.stages import add
 from tests.later import PEOPLE, shoot
+from tests.stages.pipeline import changed, finish
 
 
 def table(run) -> pd.DataFrame:
@@ -328,3 +331,26 @@ def test_features_of_another_network(later, cli, tmp_path):
     assert of(clusters(later), 0) == {0}
     code, _, err = cli("add", later.folder, "--undo", "--features", tmp_path / "new.npy")
     assert (code, "name no others" in err) == (2, True)
+
+
+def test_added_images_come_into_the_run(later, cli, tmp_path):
+    assert cli("add", later.folder, tmp_path / "new")[0] == 0
+    log = DecisionLog(later.decisions)
+    log.append(Decision(Kind.RENAME, paths(later, 20), value="Ann"))
+    before = clusters(later)
+    shutil.copytree(images(later), tmp_path / "all", dirs_exist_ok=True)
+    for who in (1, 20, 21):
+        shoot(tmp_path / "all/new", who, range(10, 13))
+    config = changed(load_config(later.config), data={"root": str(tmp_path / "all")})
+    (line,) = redo.added_lines(later, config)
+    assert "9 images that you added (mprd add) become images of the run, 3 others wait" in line
+    finish(later.folder, config)
+    now = clusters(later)
+    assert len(now) == PEOPLE * 6 + 9
+    assert [of(now, who) for who in (20, 21)] == [of(before, who) for who in (20, 21)]
+    assert set(table(later).set_index("path").loc[list(paths(later, 20)), "name"]) == {"Ann"}
+    code, said, err = cli("add", later.folder)
+    assert code == 0, err
+    assert "9 images that you added are images of the run now" in said
+    assert "No image is new; 3 were added" in said
+    assert of(clusters(later), 0) == of(before, 0)

@@ -81,7 +81,7 @@ def test_paths_of_elsewhere(run, tmp_path):
     rows = [(f"/data/{one.path}", "Ann") for one in found[:3] if "img" not in one.path]
     table = write(tmp_path / "t.csv", [*rows, ("nowhere.png", "Bob"), (found[5].path, "")])
     done = CliRunner().invoke(app, ["import", str(run.folder), str(table)])
-    assert f"1 identities of {len(rows)} images" in done.output
+    assert f"1 identity of {len(rows)} images" in done.output
     assert "1 image of" in done.output
     assert {one.kind for one in read_decisions(run.decisions)} <= {"confirm", "rename", "split"}
 

@@ -4,6 +4,7 @@ The commands come from the application, their arguments from the types and names
 a new command is tried by itself. One process imports everything once; each try is a fork of it.
 """
 
+import codecs
 import contextlib
 import fcntl
 import importlib
@@ -222,6 +223,7 @@ def _values(words: tuple[str, ...], product: Path) -> dict[str, Any]:
             "cores": "1",
             "also": ["--dry-run"],
         },
+        "add": {"images": str(product / "images/query"), "optional": {"images"}},
         "embed": {"out": "out.npy"},
         "search": {"optional": {"queries", "model", "html"}, "html": "found.html"},
         "new": {"out": "new.yaml", "optional": {"out"}},
@@ -385,6 +387,7 @@ def warm() -> None:
     """Import all that a command could: another user may not read the packages."""
     import mprd
 
+    codecs.lookup("utf-8-sig")
     for name in ("torchvision", "timm", "sklearn.cluster", "onnx", "faiss", "snakemake.cli"):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

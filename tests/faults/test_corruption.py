@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from mprd.artifacts import SCHEMAS, read_artifact, read_images, read_json, write_artifact
 from mprd.artifacts.tensors import read_safetensors, read_state
+from mprd.data.added import Added, nobody
 from mprd.errors import UserError
+from mprd.pipeline.layout import RunLayout
 from tests.artifacts.edit import edit, put
 
 STREAMED = "mprd.pixels"
@@ -57,8 +59,16 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.fixture(scope="module")
-def files(judged_run) -> dict[str, Path]:
+def files(judged_run, tmp_path_factory) -> dict[str, Path]:
     """One file of each kind that a run leaves."""
+    added = RunLayout(tmp_path_factory.mktemp("added"))
+    two = {
+        key: np.ones((2, *values.shape[1:]), values.dtype)
+        for key, values in nobody().arrays.items()
+    }
+    two |= {key: np.array(["a", "b"], object) for key in ("path", "sha256", "camera", "name")}
+    two |= {"features": np.eye(2, 3, dtype=np.float32), "indptr": np.array([0, 1, 2])}
+    Added(two, 4, 5).write(added, {"index": "0" * 64})
     run, last = judged_run, judged_run.epoch(2)
     found = {
         "index": run.index,
@@ -73,6 +83,7 @@ def files(judged_run) -> dict[str, Path]:
         "relations": last.relations,
         "collected": last.collected,
         "rankings": run.rankings("002"),
+        "added": added.final.added,
         "model": last.model,
         "gcn": last.gcn,
         "state": last.state,
@@ -89,7 +100,7 @@ def files(judged_run) -> dict[str, Path]:
 
 KINDS = ("index", "pixels", "features", "graph", "clusters", "transitions", "ranks")
 KINDS += ("judgements", "metadata")
-KINDS += ("relations", "collected", "rankings", "model", "gcn", "state", "metrics")
+KINDS += ("relations", "collected", "rankings", "added", "model", "gcn", "state", "metrics")
 KINDS += ("gcn_metrics", "evaluation")
 
 

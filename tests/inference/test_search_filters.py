@@ -23,7 +23,7 @@ def seen(times, unit="seconds", cameras=None, tracks=None):
     count = len(times)
     none = np.full(count, -1)
     named = cameras or [""] * count, tracks or [""] * count
-    return Sightings(np.array(times, float), none, none, *named, unit)
+    return Sightings(np.array(times, float), none, none, *named, [""] * count, unit)
 
 
 @pytest.mark.parametrize(

@@ -363,7 +363,7 @@ def test_rows_get_the_paths_beside_them(tmp_path):
     with h5py.File(tmp_path / "f.h5", "r+") as file:
         del file["path"]
         file["path"] = ["a.jpg"]
-    with pytest.raises(UserError, match="1 paths for 6 rows"):
+    with pytest.raises(UserError, match="1 path for 6 rows"):
         call("cluster-features", tmp_path / "f.h5", "--out", tmp_path / "c.csv")
 
 

@@ -227,7 +227,7 @@ def test_images_of_one_track_are_not_asked_about(run):
     train = split_rows(index, "train")
     tracks = np.full(len(index["track"]), -1, index["track"].dtype)
     tracks[train[labels == 0]] = 0
-    arrays = {name: index[name] for name in INDEX.arrays} | {"track": tracks}
+    arrays = dict(index.arrays) | {"track": tracks}
     write_artifact(
         run.index, INDEX, arrays, config={}, inputs=index.inputs, attributes=index.attributes
     )

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import adjusted_rand_score
@@ -233,6 +233,7 @@ def test_runs_and_tables_are_compared_by_path(judged_run, bare_run, tmp_path):
         call("diff", table, judged_run.folder)
 
 
+@settings(deadline=None)
 @given(LABELS, LABELS)
 def test_the_figures_of_a_difference_are_those_of_scikit_learn(a, b):
     a, b = (np.unique(x, return_inverse=True)[1] - int((x < 0).any()) for x in (a, b))

@@ -29,6 +29,18 @@ class Stopped(BaseException):
         return f"stopped by {cause}; nothing is half-written, the same command goes on from here"
 
 
+def behind(error: BaseException) -> Stopped | None:
+    """Return the signal that an error comes from.
+
+    Args:
+        error: such as the SystemError of C code that a signal found returning a result.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Stopped):
+        cause = cause.__cause__ or cause.__context__
+    return cause
+
+
 @contextmanager
 def listening() -> Iterator[None]:
     """Let SIGINT and SIGTERM raise `Stopped` in the main thread, within the block.

@@ -1,11 +1,12 @@
 """What an `index.h5` says about times and tracks."""
 
-import json
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from mprd.data.index import read_camera_names
 from mprd.data.times import range_words, time_ranges
 
 
@@ -21,8 +22,8 @@ def index_facts(file: h5py.File) -> dict[str, Any]:
         "images with a time": f"{known:,} of {len(time):,}",
         "tracks": f"{len(file['track_names']):,}, of {int((track >= 0).sum()):,} images",
     }
+    names = read_camera_names(str(file.attrs["camera_names"]), camera, Path(file.filename))
     if known:
-        names = json.loads(file.attrs["camera_names"])
         for one in time_ranges(time, camera, names):
             facts[f"times of camera {one.name}"] = range_words(one, unit)
     return facts

@@ -13,7 +13,6 @@ from mprd.config.section import DEVICE, Section
 from mprd.config.training import AugmentConfig, TrainConfig
 from mprd.config.untrained import require_network, without_epochs
 
-
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]{1,100}$")]  # of a run: a folder
 
 

@@ -94,6 +94,32 @@ main()
     assert not done.stdout
 
 
+def test_ctrl_c_within_code_in_c():
+    """HDF5 calls Python back for each attribute: C finds a result and an exception."""
+    code = """
+import os, signal, sys
+import mprd.cli.look as look
+from mprd.cli import app, main
+from mprd.cli.interrupts import Stopped
+
+def stop():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        while True:
+            pass
+    except Stopped as stopped:
+        raise SystemError("returned a result with an exception set") from stopped
+
+app.command("stop")(stop)
+sys.argv = ["mprd", "stop"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.startswith("mprd: stopped by Ctrl-C; nothing is half-written")
+    assert "Traceback" not in done.stderr
+
+
 def test_a_second_stage_waits_for_an_orphan(training, tmp_path):
     """The lock covers the stage, not only its writing; a killed holder frees it."""
     _, line = training

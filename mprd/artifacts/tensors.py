@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor
 from mprd import __version__
 from mprd.artifacts.files import atomic, deliver, json_digest, require_file
 from mprd.artifacts.tensor_header import parse_mprd_header, require_tensors
+from mprd.artifacts.torch_files import load_torch, require_unpacked, tensors_in
 from mprd.artifacts.workbench import recall, writes_behind
 from mprd.errors import UserError, how_to_fix
 
@@ -185,7 +186,7 @@ def require_shapes(state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], p
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
     """Write what training goes on from: `optimizer`, `rng` and `epoch`."""
     content = {"schema": _STATE_SCHEMA, **state}
-    size = sum(tensor.nbytes for tensor in _tensors(content))
+    size = sum(tensor.nbytes for tensor in tensors_in(content))
     if writes_behind(size):
         content = deepcopy(content)  # the next epoch changes the tensors of this one
 
@@ -194,15 +195,6 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
             torch.save(content, stream)
 
     deliver(path, write, size, content=content)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested dictionaries and lists."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict | list | tuple):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _tensors(item)
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -216,11 +208,12 @@ def read_state(path: Path) -> dict[str, Any]:
     require_file(path, "train")
     again = how_to_fix(path, "train")
     try:
+        require_unpacked(path)
         with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums in it
             damaged = archive.testzip()
         if damaged is not None:
             raise UserError(f"{path} was changed after it was written. {again}")
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_torch(path)
         known = state["schema"] == _STATE_SCHEMA and isinstance(state["epoch"], int)
     except UserError:
         raise

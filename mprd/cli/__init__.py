@@ -20,7 +20,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 from mprd.cli import run, own, judge, decisions, browse, add, exchange  # isort: skip # noqa: F401
 from mprd.cli import look, use, search, features, tools, stages  # isort: skip # noqa: F401
 from mprd.cli.app import app
-from mprd.cli.interrupts import Stopped, listening
+from mprd.cli.interrupts import Stopped, behind, listening
 from mprd.errors import UserError, lack_of_memory, obstacle, say
 
 # Stages give advice of their own.
@@ -54,7 +54,10 @@ def main() -> None:
             raise
         say(f"mprd: error: {words}", file=sys.stderr)
         sys.exit(2)
-    except Stopped as stopped:
+    except (Stopped, SystemError) as error:
+        stopped = behind(error)
+        if stopped is None:
+            raise
         say(f"mprd: {stopped}", file=sys.stderr)
         sys.exit(stopped.exit_code)
 

@@ -72,6 +72,8 @@ def run(
     )
 
     require_config(config)
+    if cores != "all" and not (cores.isdecimal() and int(cores)):
+        raise UserError(f"--cores is '{cores}': give a number of CPU cores, or all.")
     runs = expand_runs(merge(read_yaml(config), overrides(context.args)), str(config))
     for one in runs:  # Snakemake, told to be quiet, would not say what is wrong
         check_names(one.config)
@@ -122,7 +124,8 @@ def _require_places(
     from mprd.pipeline.workflow import option
 
     here = Path(option(arguments, "--directory", "-d") or ".")
-    for path in (config, here.absolute()):
+    results = runs[0].config.results
+    for path in (config, here.absolute(), results):
         try:
             str(path).encode()
         except UnicodeEncodeError:
@@ -137,7 +140,6 @@ def _require_places(
             f"{error} Snakemake keeps its notes in .snakemake of the folder in which `mprd run` is "
             "called: call it in one of your own."
         ) from None
-    results = runs[0].config.results
     if writes:
         require_writable(here / results)
     for folder in (results, shared_folder(results), *(layout_of(one).folder for one in runs)):

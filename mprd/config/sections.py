@@ -13,6 +13,8 @@ from mprd.config.section import DEVICE, Section
 from mprd.config.training import AugmentConfig, TrainConfig
 from mprd.config.untrained import require_network, without_epochs
 
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]{1,100}$")]  # of a run: a folder
+
 
 class EvaluateConfig(Section):
     """Retrieval metrics on query and gallery."""
@@ -53,9 +55,9 @@ class Config(Section):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (), description="seeds of a sweep; empty: only `seed`"
     )
-    runs: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")], dict[str, Any] | None] = Field(
-        {"run": {}}, description="name -> settings that differ in this variant"
-    )
+    runs: dict[
+        Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]{1,100}$")], dict[str, Any] | None
+    ] = Field({"run": {}}, description="name -> settings that differ in this variant")
     device: str = Field(
         "auto",
         pattern=DEVICE,

@@ -9,7 +9,9 @@ import yaml
 from mprd.errors import UserError, why_no_file
 
 _MOST_VALUES = 100_000  # after all aliases are written out
+_LONGEST = 2**19  # bytes of a file; the reader of YAML takes seconds for as many
 _OCTAL = re.compile(r"[-+]?0[0-9_]+")
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # that no file name can hold
 _DATE = "tag:yaml.org,2002:timestamp"
 
 
@@ -30,6 +32,12 @@ class _Loader(yaml.SafeLoader):
         except (ValueError, TypeError, AttributeError):  # a tag whose text is none of its values
             kind = node.tag.rpartition(":")[2]
             raise yaml.YAMLError(f"`{node.value}` in {_line(node)} is no {kind}") from None
+
+    def construct_yaml_str(self, node: yaml.ScalarNode) -> str:
+        text = str(super().construct_yaml_str(node))
+        if _NO_TEXT.search(text):
+            raise yaml.YAMLError(f"the text in {_line(node)} holds NUL or half a character")
+        return text
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         text = str(node.value)
@@ -55,6 +63,7 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in rules if tag != _DATE]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_constructor("tag:yaml.org,2002:str", _Loader.construct_yaml_str)
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
@@ -69,7 +78,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise UserError(f"Config file {why_no_file(path)}. Write one with `mprd new FOLDER`.")
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(_LONGEST + 1)
+        if len(text) > _LONGEST:
+            raise yaml.YAMLError(f"it has more than {_LONGEST:,} bytes")
+        content = parse_yaml(text.decode("utf-8-sig"))
     except OSError as error:
         raise UserError(f"Config file {path} cannot be read ({error.strerror}).") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
@@ -27,6 +28,7 @@ Image.MAX_IMAGE_PIXELS = None  # the limit above holds in place of Pillow's
 # Others start interpreters (EPS), or are no pictures.
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "AVIF")
 FULL_BITS = 16
+_HARDLY, _SAMPLE = (0.1, 99.9), 100_000  # percent, and values that are looked at
 
 _ORIENTATION = 0x0112  # EXIF
 _EXIF_FOLDER, _TAKEN, _SUBSECOND = 0x8769, 0x9003, 0x9291  # DateTimeOriginal
@@ -74,8 +76,22 @@ def as_rgb(image: Image.Image, bits: int = FULL_BITS) -> Image.Image:
     return _eight_bits(upright, bits).convert("RGB")
 
 
-def bits_used(path: Path) -> int:
-    """Return how many bits the largest value of an image of 16 bits needs; 0 for any other image.
+class DeepRange(NamedTuple):
+    """Which values an image of 16 bits or more holds.
+
+    Attributes:
+        bits: that the largest value needs.
+        low: value below which there is hardly one.
+        high: value above which there is hardly one.
+    """
+
+    bits: int
+    low: int
+    high: int
+
+
+def deep_range(path: Path) -> DeepRange | None:
+    """Return which values an image of 16 bits holds; None for any other image.
 
     Raises:
         UserError: as `decode`.
@@ -84,10 +100,14 @@ def bits_used(path: Path) -> int:
         # Of colours Pillow keeps the upper 8 bits.
         upper = any("16" in str(tile[3]) for tile in image.tile) and image.mode.startswith("RGB")
         if not upper and not image.mode.startswith("I"):
-            return 0
+            return None
         with _room.of(image.width * image.height):
-            largest = int(np.max(image.getextrema()))
-    return largest.bit_length() + (8 if upper else 0)
+            values = np.asarray(image).reshape(-1)
+    few = values[:: len(values) // _SAMPLE + 1]
+    low, high = np.percentile(few, _HARDLY, method="closest_observation").tolist()
+    scale = 256 if upper else 1
+    largest = int(values.max())
+    return DeepRange(largest.bit_length() + (8 if upper else 0), low * scale, high * scale)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -198,6 +218,7 @@ def _naming_unreadable(path: Path) -> Iterator[None]:
         raise UserError(f"Image {why_no_file(path)}.") from None
     except Exception as error:  # a damaged file can raise anything in Pillow's many readers
         if isinstance(error, OSError) and error.errno in _NOT_ITS_FAULT:
+            error.filename = error.filename or os.fspath(path)  # Pillow's reads name none
             raise
         why = str(error) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):

@@ -41,14 +41,28 @@ def camera_names(index: Artifact) -> list[str]:
     Raises:
         UserError: there are fewer names than cameras, or they are no names.
     """
-    count = int(index["camera"].max(initial=-1)) + 1
+    return read_camera_names(str(index.attributes["camera_names"]), index["camera"], index.path)
+
+
+def read_camera_names(text: str, camera: np.ndarray, path: Path) -> list[str]:
+    """Return likewise what an attribute `camera_names` says.
+
+    Args:
+        text: of the attribute.
+        camera: int (n,), of the images, -1 unknown.
+        path: of the index, for messages.
+
+    Raises:
+        UserError: as `camera_names`.
+    """
+    count = int(camera.max(initial=-1)) + 1
     try:
-        given = json.loads(str(index.attributes["camera_names"]))
+        given = json.loads(text)
     except (ValueError, RecursionError):
         given = None
     names = [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
     if given != names or 0 < len(names) < count:
-        raise UserError(f"{index.path} does not name its {count} cameras. {_AGAIN}")
+        raise UserError(f"{path} does not name its {count} cameras. {_AGAIN}")
     return names or [str(camera + 1) for camera in range(count)]
 
 

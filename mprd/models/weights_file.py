@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from mprd.artifacts.tensor_header import parse_mprd_header
+from mprd.artifacts.torch_files import load_torch
 from mprd.errors import UserError, why_no_file
 from mprd.models.backbones.registry import Architecture
 from mprd.models.backbones.timm import TimmTrunk
@@ -177,7 +178,7 @@ def read_weights(path: Path) -> WeightsFile:
 def _read_torch(path: Path) -> dict[Any, Any]:
     try:
         with torch.serialization.safe_globals(_PLAIN):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = load_torch(path)
     except Exception as error:  # torch raises a dozen kinds here, all of them "not a weights file"
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path} is not a weights file that can be read safely: {reason}") from None

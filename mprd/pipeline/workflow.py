@@ -27,9 +27,7 @@ _OTHER_WORK = (
 
 SNAKEMAKE_FAILED = "Snakemake failed."
 # What it says of a target that nothing makes.
-_NO_RULE = re.compile(
-    r"No rule to produce (.+?)(?: \(if you|$)|MissingRuleException()", re.MULTILINE
-)
+_NO_RULE = re.compile(r"No rule to produce (.+?)(?: \(if you|$)", re.MULTILINE)
 
 
 def snakefile() -> Path:
@@ -165,8 +163,9 @@ def why_failed(config: Path, arguments: Sequence[str], asked: Sequence[str]) -> 
     quiet = snakemake(config, "--dry-run", "--quiet", "rules", "--cores", "1", *arguments)
     tried = subprocess.run(quiet, capture_output=True, text=True, check=False, errors="replace")
     said = tried.stdout + tried.stderr
-    if found := _NO_RULE.search(said):
-        wanted = found[1] or ", ".join(asked)
+    found = _NO_RULE.search(said)
+    if found or "MissingRuleException" in said:
+        wanted = found[1] if found else ", ".join(asked)
         return (
             f"mprd: error: {wanted} is no file that this config makes, and no rule. Name a file "
             "below the results folder as `mprd run CONFIG --dry-run --summary` lists them."

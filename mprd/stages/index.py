@@ -16,7 +16,15 @@ from mprd.config.data import EXIF
 from mprd.data.cameras import camera_lines
 from mprd.data.datasets import ImageRecord, Listing, load_reader, read_dataset
 from mprd.data.datasets.base import numbered
-from mprd.data.images import bits_used, decode, image_size, require_inside, time_taken
+from mprd.data.images import (
+    FULL_BITS,
+    DeepRange,
+    decode,
+    deep_range,
+    image_size,
+    require_inside,
+    time_taken,
+)
 from mprd.data.times import time_notes
 from mprd.errors import UserError, many, say
 from mprd.pipeline.location import data_location
@@ -38,7 +46,7 @@ _ROLES = (
 
 
 _EIGHT_BITS = (".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif")
-_UNUSED = 2  # bits that a well-filled range may leave
+_UNUSED, _LEVELS = 2, 32  # bits that a well-filled range may leave; levels that it shows
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class _FileFacts:
     height: int
     sha256: str
     time: float  # that the file itself holds, if asked for
-    bits: int  # that the largest value needs in an image of 16 bits a value, else 0
+    deep: DeepRange | None  # of an image of 16 bits a value
 
 
 @exclusive
@@ -97,7 +105,7 @@ def run_index(
     unit = "seconds" if exif else listing.time_unit
     notes = (
         *_copies(records, facts),
-        *_range_note(facts, config.data.bits),
+        *_range_notes(facts, config.data.bits),
         *_time_notes(columns, unit, listing),
     )
     for note in notes:
@@ -155,13 +163,13 @@ def _inspect(
         try:
             width, height = decode(path).size if skip else image_size(path)
             time = time_taken(path) if exif else math.nan
-            bits = 0 if path.suffix.lower() in _EIGHT_BITS else bits_used(path)
+            deep = None if path.suffix.lower() in _EIGHT_BITS else deep_range(path)
         except UserError as error:
             if not skip:
                 raise
             say(error)
             return None
-        return _FileFacts(width, height, sha256_file(path), time, bits)
+        return _FileFacts(width, height, sha256_file(path), time, deep)
 
     with ThreadPoolExecutor(threads) as pool:
         facts_of = pool.map(facts, ordered, chunksize=64)
@@ -188,14 +196,16 @@ def _time_notes(columns: dict[str, np.ndarray], unit: str, listing: Listing) -> 
     )
 
 
-def _range_note(facts: list[_FileFacts], bits: int) -> Iterator[str]:
-    """Yield a note if images of 16 bits a value use few of them, or more than the config says."""
-    deep = [fact.bits for fact in facts if fact.bits]
-    most = max(deep, default=0)
+def _range_notes(facts: list[_FileFacts], bits: int) -> Iterator[str]:
+    """Yield notes if images of 16 bits use few values, or others than the config says."""
+    deep = [fact.deep for fact in facts if fact.deep]
+    most = max((one.bits for one in deep), default=0)
+    spans = [one.high - one.low for one in deep if one.high > one.low]
+    levels = int(np.median(spans)) * 256 >> bits if spans else 256
     if most > bits:
         yield (
             f"Warning: values need up to {most} bits, data.bits is {bits}: what is brighter "
-            f"becomes white. Set data.bits to {most}."
+            f"becomes white. {_brighter(most)}"
         )
     elif deep and most < bits - _UNUSED:
         yield (
@@ -203,6 +213,19 @@ def _range_note(facts: list[_FileFacts], bits: int) -> Iterator[str]:
             f"black: set data.bits to {max(most, 8)}. Images of 16 bits a colour must be converted "
             "to 8: only their upper 8 bits are read."
         )
+    elif levels < _LEVELS:
+        yield (
+            f"Warning: the values of images of 16 bits lie close together: of 256 levels half of "
+            f"these {len(deep)} images show {levels} at most. Set data.bits if they use fewer than "
+            f"{bits}; else stretch their values before."
+        )
+    if any(one.low < 0 for one in deep):
+        yield "Warning: some images hold values below 0, which become black."
+
+
+def _brighter(bits: int) -> str:
+    """Return what to do about images whose values need so many bits, as a sentence."""
+    return f"Set data.bits to {bits}." if bits <= FULL_BITS else "Write them with 16 bits or 8."
 
 
 def _copies(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str]:

@@ -138,6 +138,27 @@ def test_after_some_work_it_does_not_say_that_there_was_none(ended, bare_run):
     assert str(bare_run.report) in out
 
 
+@pytest.mark.parametrize("cores", ["x", "0", "-1", "\u00b2", "1.5", ""])
+def test_cores_are_a_number_or_all(ended, bare_run, cores):
+    code, _, err = ended(bare_run, f"--cores={cores}")
+    assert (code, err) == (
+        2,
+        f"mprd: error: --cores is '{cores}': give a number of CPU cores, or all.\n",
+    )
+
+
+def test_results_that_are_no_utf8(ended, bare_run):
+    code, _, err = ended(bare_run, "--config", os.fsdecode(b"results=M\374ller"))
+    assert code == 2
+    assert "is no UTF-8, which Snakemake needs" in err
+
+
+def test_a_target_that_nothing_makes_is_named_in_a_dry_run(tiny_yaml, tmp_path):
+    code, _, err = run(tmp_path, tiny_yaml.name, "--dry-run", "--", "results/tiny/nothing.h5")
+    assert code == 2
+    assert "mprd: error: results/tiny/nothing.h5 is no file that this config makes" in err
+
+
 @pytest.mark.parametrize("words", [["--unlock"], ["--dag"], ["--dry-run"], ["--quiet"]])
 def test_other_work_has_no_such_end(ended, bare_run, words):
     code, out, _ = ended(bare_run, *words)

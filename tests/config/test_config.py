@@ -161,6 +161,12 @@ def test_unreadable_files(tmp_path):
         ("a: [1\n\n\nb: 2", "expected"),
         ("a: !!python/object:os.system x", "could not determine a constructor"),
         ("a: \x00", "special characters are not allowed"),
+        ('results: "a\\0b"', "the text in line 1 holds NUL or half a character"),
+        ('epochs: 1\ndata: {root: "\\uD800"}', "the text in line 2 holds NUL or half a character"),
+        ('"\\0": 1', "the text in line 1 holds NUL"),
+        ("results: " + "x" * 600_000, "it has more than 524,288 bytes"),
+        ("x: 1\n" * 200_000, "it has more than 524,288 bytes"),
+        ("runs: {" + "a" * 101 + ": {}}", "should match pattern"),
     ],
 )
 def test_yaml_that_means_something_else_is_refused(tmp_path, text, message):
@@ -169,6 +175,11 @@ def test_yaml_that_means_something_else_is_refused(tmp_path, text, message):
     with pytest.raises(UserError, match=message) as caught:
         load_config(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_config_without_end_is_refused():
+    with pytest.raises(UserError, match="it has more than 524,288 bytes"):
+        load_config(Path("/dev/zero"))
 
 
 def test_aliases_that_grow_are_refused_at_once(tmp_path):

@@ -8,16 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from mprd.artifacts import INDEX, PIXELS, open_artifact, read_artifact, read_images
 from mprd.config import merge, validate
 from mprd.data import images
-from mprd.data.images import bits_used, decode, image_size
+from mprd.data.images import decode, image_size
 from mprd.errors import UserError
-from mprd.inference.embedder import Embedder
-from mprd.models.network import build_network
 from mprd.stages.index import run_index
 from mprd.stages.pixels import run_pixels
 from tests.conftest import TINY
@@ -61,65 +58,6 @@ def test_what_is_transparent_is_shown_on_white(tmp_path):
     invisible = paletted.getpixel((9, 0))
     paletted.save(tmp_path / "palette.png", transparency=invisible)
     assert np.asarray(decode(tmp_path / "palette.png"))[0, 9].tolist() == [255, 255, 255]
-
-
-def test_sixteen_bits_become_eight(tmp_path):
-    values = np.array([[0, 257, 32896, 65535]], np.uint16)
-    for name in ("deep.png", "deep.tif"):
-        Image.fromarray(values).save(tmp_path / name)
-        assert np.asarray(decode(tmp_path / name))[0, :, 0].tolist() == [0, 1, 128, 255]
-
-
-@pytest.mark.parametrize(("bits", "white"), [(12, 4095), (14, 16383), (8, 255), (16, 65535)])
-def test_the_range_of_deep_images_is_a_setting(tmp_path, bits, white):
-    values = np.array([[0, 1, white // 2, white]], np.uint16)
-    Image.fromarray(values).save(tmp_path / "deep.png")
-    expected = [value * 255 // white for value in values[0].tolist()]
-    assert np.asarray(decode(tmp_path / "deep.png", bits=bits))[0, :, 0].tolist() == expected
-    assert bits_used(tmp_path / "deep.png") == bits
-
-
-def colour_png(path, value):
-    """Write a picture of 16 bits a colour, which Pillow itself cannot."""
-
-    def chunk(kind, data):
-        total = struct.pack(">I", zlib.crc32(kind + data))
-        return struct.pack(">I", len(data)) + kind + data + total
-
-    rows = (b"\0" + struct.pack(">H", value) * 12) * 4
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0))
-    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + body)
-
-
-@pytest.mark.parametrize(
-    ("value", "bits", "message"),
-    [
-        (4000, 16, "2 images of 16 bits with 12 in use at most, so nearly black: set data.bits"),
-        (4000, 12, None),
-        (60000, 16, None),
-        (16383, 16, None),  # a dark picture, or one of 14 bits: nobody can tell
-        (60000, 12, "values need up to 16 bits, data.bits is 12: what is brighter becomes white"),
-    ],
-)
-def test_a_range_that_is_nearly_unused_is_told(tmp_path, capsys, value, bits, message):
-    folder = tmp_path / "deep"
-    folder.mkdir()
-    Image.fromarray(np.full((32, 16), value, np.uint16)).save(folder / "grey.png")
-    colour_png(folder / "colour.png", value)
-    run_index(out=tmp_path / "index.h5", config=configured(folder, bits=bits))
-    warnings = [line for line in capsys.readouterr().out.splitlines() if "Warning" in line]
-    assert len(warnings) == bool(message)
-    assert not message or message in warnings[0]
-
-
-def test_a_model_reads_deep_images_as_its_run_did(tmp_path):
-    config = configured(tmp_path, bits=12)
-    network = build_network(config, 32, 16, pretrained=False)
-    path = tmp_path / "deep.png"
-    Image.fromarray(np.full((32, 16), 4095, np.uint16)).save(path)
-    found = Embedder(network, torch.device("cpu"))._pixels(path)
-    assert (found == 255).all()
 
 
 def test_pictures_of_formats_that_run_code_are_refused(tmp_path):
@@ -313,3 +251,13 @@ def test_a_named_pipe_is_no_image(crops, tmp_path):
     os.mkfifo(crops / "pipe.png")
     run_index(out=tmp_path / "index.h5", config=configured(crops, on_bad_image="skip"))
     assert "pipe.png" not in read_artifact(tmp_path / "index.h5", INDEX)["path"]
+
+
+@pytest.mark.parametrize("skip", ["error", "skip"])
+def test_a_disk_that_fails_is_not_the_fault_of_an_image(tmp_path, skip):
+    """It is named, and not left out."""
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "a/a.png")
+    (tmp_path / "a/b.png").symlink_to("/proc/self/mem")  # its first byte cannot be read
+    with pytest.raises(OSError, match=r"a/b\.png"):
+        run_index(out=tmp_path / "index.h5", config=configured(tmp_path / "a", on_bad_image=skip))

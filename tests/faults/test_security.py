@@ -23,6 +23,7 @@ from mprd.stages.index import run_index
 from mprd.stages.pixels import run_pixels
 from tests.artifacts.edit import edit, put
 from tests.conftest import TINY
+from tests.faults.limits import refused
 
 ROOT = Path(__file__).parents[2]
 REGISTRY = ROOT / "mprd/pipeline/registry.py"
@@ -113,6 +114,36 @@ def test_a_pickle_inside_a_sound_archive(tmp_path):
     with pytest.raises(UserError, match="not a readable training state"):
         read_state(path)
     assert not target.exists()
+
+
+def bomb(path, kind):
+    """Write zeros of which a few bytes become much: 256 MiB and more."""
+    zeros = torch.zeros(1 if kind == "one value a thousand times" else 2**26)
+    if kind == "one value a thousand times":
+        zeros = zeros.expand(2**26)
+    torch.save({"schema": "mprd.state", "epoch": 1, "optimizer": {"a": zeros}, "w": zeros}, path)
+    if kind == "one value a thousand times":
+        return
+    whole = path.with_suffix(".whole")
+    path.rename(whole)
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            large = old.getinfo(name).file_size > 2**20
+            stored = zipfile.ZIP_STORED if kind == "packed in part" and not large else None
+            new.writestr(name, old.read(name), stored)
+    whole.unlink()
+
+
+@pytest.mark.parametrize("kind", ["packed", "packed in part", "one value a thousand times"])
+def test_a_small_file_of_torch_that_becomes_large(judged_run, tmp_path, kind):
+    from mprd.models.weights import load_network
+
+    network, _ = load_network(judged_run.epoch(2).model)
+    path = tmp_path / "state.pt"
+    bomb(path, kind)
+    assert path.stat().st_size < 2**20
+    for reader in (lambda: read_state(path), lambda: load_checkpoint(network, path)):
+        refused(reader, path)
 
 
 def test_yaml_makes_no_objects(tmp_path):

@@ -94,6 +94,59 @@ main()
     assert not done.stdout
 
 
+WITHIN = {
+    "C that finds a result, too": """
+try:
+    receive()
+except Stopped as stopped:
+    raise SystemError("returned a result with an exception set") from stopped
+""",
+    "a destructor": """
+class Thing:
+    def __del__(self):
+        receive()
+
+thing = Thing()
+del thing
+time.sleep(60)
+""",
+    "a callback of HDF5": """
+file = h5py.File(sys.argv[2], "w")
+file["a"] = 1
+file.visit(lambda name: receive())
+time.sleep(60)
+""",
+}
+
+
+@pytest.mark.parametrize("where", WITHIN)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_within_code_that_cannot_raise(tmp_path, where, number):
+    """It is not lost, and gives no traceback."""
+    code = f"""
+import os, signal, sys, time
+import h5py
+from mprd.cli import app, main
+from mprd.cli.interrupts import Stopped
+
+def receive():
+    os.kill(os.getpid(), {int(number)})
+    time.sleep(60)
+
+@app.command("stop")
+def stop(path: str):
+    exec({WITHIN[where]!r}, globals())
+
+sys.argv = ["mprd", "stop", {str(tmp_path / "x.h5")!r}]
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=50
+    )
+    assert done.returncode == 128 + number, done.stderr
+    assert re.fullmatch("mprd: stopped by .*; nothing is half-written, .*\n", done.stderr)
+
+
 def test_a_second_stage_waits_for_an_orphan(training, tmp_path):
     """The lock covers the stage, not only its writing; a killed holder frees it."""
     _, line = training

@@ -148,6 +148,8 @@ def test_cameras_without_names(judged_run, tmp_path, names):
     edit(path, lambda file: file.attrs.__setitem__("camera_names", names))
     with pytest.raises(UserError, match="does not name its"):
         camera_names(read_artifact(path, INDEX))
+    with pytest.raises(UserError, match=r"does not name its|is damaged"):
+        describe(path)
 
 
 def test_identities_without_names(judged_run, tmp_path):

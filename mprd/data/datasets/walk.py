@@ -40,7 +40,9 @@ def walk(root: Path) -> Tree:
         unlisted[below(error.filename)] = error.strerror or type(error).__name__
 
     for parent, folders, names in os.walk(root, onerror=refused):
-        if parent != str(root) and all((Path(parent) / one).exists() for one in _CONTENT_OF_RUN):
+        if parent != str(root) and all(
+            os.path.exists(f"{parent}/{one}") for one in _CONTENT_OF_RUN
+        ):
             runs.append(below(parent))
             folders.clear()
             continue

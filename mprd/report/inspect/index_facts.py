@@ -1,11 +1,12 @@
 """What an `index.h5` says about times, tracks and sides."""
 
-import json
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from mprd.data.index import read_camera_names
 from mprd.data.times import range_words, time_ranges
 
 
@@ -21,12 +22,12 @@ def index_facts(file: h5py.File) -> dict[str, Any]:
         "images with a time": f"{known:,} of {len(time):,}",
         "tracks": f"{len(file['track_names']):,}, of {int((track >= 0).sum()):,} images",
     }
+    names = read_camera_names(str(file.attrs["camera_names"]), camera, Path(file.filename))
     if "side" in file:
-        named, side = file["side_names"].asstr()[:], file["side"][:]
-        sides = [f"{name} ({(side == n).sum():,})" for n, name in enumerate(named)]
+        known_sides, side = file["side_names"].asstr()[:], file["side"][:]
+        sides = [f"{name} ({(side == n).sum():,})" for n, name in enumerate(known_sides)]
         facts["sides"] = ", ".join([*sides, f"unknown ({(side < 0).sum():,})"])
     if known:
-        names = json.loads(file.attrs["camera_names"])
         for one in time_ranges(time, camera, names):
             facts[f"times of camera {one.name}"] = range_words(one, unit)
     return facts

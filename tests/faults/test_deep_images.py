@@ -48,7 +48,7 @@ def colour_png(path, value):
 @pytest.mark.parametrize(
     ("value", "bits", "message"),
     [
-        (4000, 16, "2 images of 16 bits use 12 at most, so they are nearly black: set data.bits"),
+        (4000, 16, "2 images of 16 bits with 12 in use at most, so nearly black: set data.bits"),
         (4000, 12, None),
         (60000, 16, None),
         (16383, 16, None),  # a dark picture, or one of 14 bits: nobody can tell
@@ -86,7 +86,7 @@ def hot(values, white=65535):
 
 
 DEEP = {
-    "12 bits": (narrow(0, 4096), "use 12 at most"),
+    "12 bits": (narrow(0, 4096), "with 12 in use at most"),
     "12 bits and a hot pixel": (hot(narrow(0, 4096)), "of these 4 images show 1[56] at most"),
     "a narrow band": (narrow(40_000, 40_300), "of these 4 images show 1 at most"),
     "one that is well filled among narrow ones": (

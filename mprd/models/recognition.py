@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import nn
@@ -99,11 +100,15 @@ def _skeleton(name: str, file: WeightsFile) -> nn.Module | None:
     # The weights are the same with either stride; timm's networks have 2.
     shape = Architecture(name, "avg", 0, *size, last_stride=2 if is_timm else 1)
     try:
-        shape = with_own_input(shape, file.path)
-        with torch.device("meta"):
-            return build_backbone(shape).network
+        return _without_values(with_own_input(shape, file.path))
     except UserError:
         return None
+
+
+@cache
+def _without_values(shape: Architecture) -> nn.Module:
+    with torch.device("meta"):
+        return build_backbone(shape).network
 
 
 def _described(name: str, network: nn.Module, file: WeightsFile) -> Recognised:

@@ -110,6 +110,7 @@ def serve(address: str) -> None:
 
 def _programs() -> dict[str, Callable[[], object]]:
     """Import all that commands could; return module -> its `main`."""
+    import numba
     import smart_open  # noqa: F401 - Snakemake reads a workflow by it
     import snakemake.cli
 
@@ -120,8 +121,11 @@ def _programs() -> dict[str, Callable[[], object]]:
     from mprd.pipeline.stages import STAGES
 
     snakemake.cli.get_argument_parser()  # looks for plugins once
+    numba.njit(lambda: 0)()  # it loads the most at its first call
+    pieces = ("mprd.models.backbones.mini", "mprd.gcn.networks.dgcnn", "faiss")
+    for name in (*(one.run.partition(":")[0] for one in STAGES), *pieces):
+        importlib.import_module(name)
     for one in STAGES:
-        importlib.import_module(one.run.partition(":")[0])
         code_digest(one.name, Config())  # reads the code once
     return {
         "mprd.cli": mprd.cli.main,

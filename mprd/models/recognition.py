@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-import torch
 from torch import nn
 
 from mprd.errors import UserError
@@ -12,6 +11,7 @@ from mprd.models.backbones.registry import BACKBONES, Architecture, build_backbo
 from mprd.models.backbones.timm import TimmTrunk, fixed_size, network_names
 from mprd.models.own_input import beside, with_own_input
 from mprd.models.weights_file import WeightsFile, backbone_prefix, fit
+from mprd.system.shapes_only import shapes_only
 
 # Family of backbones -> a tensor that all its files have: no other family needs to be built.
 _TELLTALES = {
@@ -107,7 +107,7 @@ def _skeleton(name: str, file: WeightsFile) -> nn.Module | None:
 
 @cache
 def _without_values(shape: Architecture) -> nn.Module:
-    with torch.device("meta"):
+    with shapes_only():
         return build_backbone(shape).network
 
 

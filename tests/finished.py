@@ -96,6 +96,21 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        engine = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield engine
+        options = ["--no-sandbox", "--disable-gpu", "--in-process-gpu", "--process-per-site"]
+        engine = playwright.chromium.launch(executable_path=found, args=options)
+        yield Pages(engine.new_context())
         engine.close()
+
+
+class Pages:
+    """Gives pages of one browser context: with one for each page, each starts processes."""
+
+    def __init__(self, context):
+        self.context = context
+
+    def new_page(self, viewport=None, color_scheme=None):
+        page = self.context.new_page()
+        if viewport:
+            page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=color_scheme)
+        return page

@@ -1,15 +1,22 @@
-"""Stages in forks of a process that has imported them: most of a tiny stage is the start of Python.
+"""Commands in forks of a process that has imported them: else most of a tiny one is its imports.
 
-Snakemake calls `mprd` in a shell. A shell function of this name, inherited through the environment,
-goes before the program; it sends arguments, directory, environment and streams to the server, which
-runs the same `main` in a fork and answers with its exit code.
+`python()` names a program that stands for Python: `-m mprd.cli ...` and `-m snakemake ...` go to
+the server, with their arguments, directory, environment, streams and limit of the size of files.
+It runs the same `main` in a fork, and answers with its exit code. SIGINT and SIGTERM are passed on;
+where the program is killed, so is the fork.
+
+Snakemake calls `mprd` in a shell. `environment()` has a shell function of this name, which does the
+same.
 """
 
+import atexit
 import contextlib
+import fcntl
 import functools
 import importlib
 import json
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -17,23 +24,38 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 CLIENT = """
-import json, os, socket, sys
+import json, os, resource, signal, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
     server.connect(sys.argv[1])
-    asked = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]).encode()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    asked = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ), limit]).encode()
     socket.send_fds(server, [len(asked).to_bytes(4, "big")], [0, 1, 2])
     server.sendall(asked)
-    code = server.recv(1)
-sys.exit(code[0] if code else 137)
+    fork = int.from_bytes(server.recv(4), "big")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: os.kill(fork, number))
+    code = int.from_bytes(server.recv(2) or b"?", "big", signed=True)
+if code < 0:
+    signal.signal(-code, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+sys.exit(code)
+"""
+
+STAND_IN = """#!/usr/bin/env bash
+case "$1 $2" in
+"-m mprd.cli" | "-m snakemake" | "-m mprd.pipeline.snakemake_process") shift; exec {call} "$@" ;;
+esac
+exec {python} "$@"
 """
 
 
 @functools.cache
-def environment() -> dict[str, str]:
-    """Start a server for this process; return the environment that makes shells use it."""
+def _address() -> Path:
+    """Start a server for this process; return where it listens."""
     folder = tempfile.TemporaryDirectory(prefix="mprd-stages-")
     address = Path(folder.name) / "socket"
     code = f"from tests.stage_server import serve; serve({str(address)!r})"
@@ -45,17 +67,33 @@ def environment() -> dict[str, str]:
     )
     assert server.stdout.readline() == b"ready\n"
     server.folder = folder  # both live as long as the cache
-    call = shlex.join([sys.executable, "-I", "-S", "-c", CLIENT, str(address)])
-    return {"BASH_FUNC_mprd%%": f'() {{ {call} "$@"; }}'}
+    stand_in = address.with_name("python")
+    words = {"call": _call(address), "python": shlex.quote(sys.executable)}
+    stand_in.write_text(STAND_IN.format(**words))
+    stand_in.chmod(0o755)
+    return address
+
+
+def _call(address: Path) -> str:
+    """Return the words of a shell that send the arguments behind them to the server."""
+    return shlex.join([sys.executable, "-I", "-S", "-c", CLIENT, str(address)])
+
+
+def python() -> str:
+    """Return the program that stands for Python."""
+    return str(_address().with_name("python"))
+
+
+@functools.cache
+def environment() -> dict[str, str]:
+    """Return the environment that makes shells use the server."""
+    return {"BASH_FUNC_mprd%%": f'() {{ {_call(_address())} mprd.cli "$@"; }}'}
 
 
 def serve(address: str) -> None:
     """Answer until the process that started the server is gone."""
-    import mprd.cli  # noqa: F401
-    from mprd.pipeline.stages import STAGES
-
-    for one in STAGES:
-        importlib.import_module(one.run.partition(":")[0])
+    programs = _programs()
+    sys.executable = str(Path(address).with_name("python"))  # for what forks start
     parent = os.getppid()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -64,42 +102,72 @@ def serve(address: str) -> None:
         print("ready", flush=True)
         while os.getppid() == parent:
             with contextlib.suppress(TimeoutError):
-                _answer(listener)
+                _answer(listener, programs)
             with contextlib.suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
 
 
-def _answer(listener: socket.socket) -> None:
-    """Take one connection and let a fork do what it asks for."""
+def _programs() -> dict[str, Callable[[], object]]:
+    """Import all that commands could; return module -> its `main`."""
+    import numba
+    import smart_open  # noqa: F401 - Snakemake reads a workflow by it
+    import snakemake.cli
+
+    import mprd.cli
+    from mprd.config import Config
+    from mprd.pipeline import plan, snakemake_process  # noqa: F401 - the Snakefile has a plan
+    from mprd.pipeline.code_digest import code_digest
+    from mprd.pipeline.stages import STAGES
+
+    snakemake.cli.get_argument_parser()  # looks for plugins once
+    numba.njit(lambda: 0)()  # it loads the most at its first call
+    pieces = ("mprd.models.backbones.mini", "mprd.gcn.networks.dgcnn", "faiss")
+    for name in (*(one.run.partition(":")[0] for one in STAGES), *pieces):
+        importlib.import_module(name)
+    for one in STAGES:
+        code_digest(one.name, Config())  # reads the code once
+    return {
+        "mprd.cli": mprd.cli.main,
+        "snakemake": snakemake.cli.main,
+        "mprd.pipeline.snakemake_process": snakemake_process.main,
+    }
+
+
+def _answer(listener: socket.socket, programs: dict[str, Callable[[], object]]) -> None:
+    """Take one connection and let a fork do what it asks for; another one tells how it ended."""
     connection, _ = listener.accept()
     if os.fork():
         connection.close()
         return
     listener.close()
     connection.settimeout(None)
+    if fork := os.fork():
+        code = os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1])
+        with contextlib.suppress(BrokenPipeError):
+            connection.sendall(code.to_bytes(2, "big", signed=True))
+        os._exit(0)
     code = 1
+    atexit._clear()  # what others registered before
     try:
-        code = _run(connection)
+        code = _run(connection, programs)
     except BaseException:
         traceback.print_exc()
     finally:
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
-        connection.sendall(bytes([code]))
         os._exit(code)
 
 
-def _run(connection: socket.socket) -> int:
+def _run(connection: socket.socket, programs: dict[str, Callable[[], object]]) -> int:
     """Become the process that the client would have been; return its exit code."""
-    from mprd.cli import main
-
     size, streams, _, _ = socket.recv_fds(connection, 4, 3)
     rest = int.from_bytes(size, "big")
     asked = bytearray()
     while len(asked) < rest:
         asked += connection.recv(rest - len(asked))
-    arguments, folder, variables = json.loads(asked)
+    (program, *arguments), folder, variables, limit = json.loads(asked)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -108,9 +176,19 @@ def _run(connection: socket.socket) -> int:
     os.environ.update(variables)
     os.chdir(folder)
     signal.set_wakeup_fd(-1)
-    sys.argv = ["mprd", *arguments]
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    sys.argv = [program, *arguments]
+    connection.sendall(os.getpid().to_bytes(4, "big"))
+    _end_with(connection)
     try:
-        main()
+        programs[program]()
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
+
+
+def _end_with(connection: socket.socket) -> None:
+    """Kill this process when the client is gone; it sends nothing more."""
+    fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(connection, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(connection, fcntl.F_SETFL, os.O_ASYNC)

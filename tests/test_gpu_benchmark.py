@@ -46,7 +46,7 @@ def call(*options: object, env: dict[str, str] | None = None) -> subprocess.Comp
     return subprocess.run(words, capture_output=True, text=True, env=env)
 
 
-def test_every_row_runs_where_little_is_installed(market, without, tmp_path):
+def test_every_row_runs_where_little_is_installed(market, without, tmp_path, monkeypatch, capsys):
     check = [sys.executable, "-c", "import faiss"]
     assert subprocess.run(check, env=without, capture_output=True).returncode == 1
     file, table, out = (tmp_path / name for name in ("rows.json", "table.json", "out"))
@@ -60,9 +60,11 @@ def test_every_row_runs_where_little_is_installed(market, without, tmp_path):
     assert (out / "model.safetensors").exists()
     assert len((out / "epochs.csv").read_text().splitlines()) == 3
 
-    again = call(*options, *trained, env=without)
-    assert again.returncode == 0
-    assert "== " not in again.stdout, "finished rows are not measured again"
+    import gpu
+
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *map(str, (*options, *trained))])
+    gpu.main()
+    assert "== " not in capsys.readouterr().out, "finished rows are not measured again"
     assert json.loads(table.read_text()) == rows
 
 
@@ -103,10 +105,14 @@ def test_a_row_that_fails_is_told_and_the_others_are_measured(tmp_path, monkeypa
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_without_a_card_it_says_so():
-    done = call("--rows", "card")
-    assert done.returncode == 2
-    assert done.stdout == (
+def test_without_a_card_it_says_so(monkeypatch, capsys):
+    import gpu
+
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--rows", "card"])
+    with pytest.raises(SystemExit) as end:
+        gpu.main()
+    assert end.value.code == 2
+    assert capsys.readouterr().out == (
         "There is no CUDA device here: give --device cpu --tiny to try the script.\n"
     )
 

@@ -43,7 +43,7 @@ def run_shared(config: Config, threads: int | None, stage: Callable[[], None]) -
         _run(config, threads, stage)
     except (UserError, Stopped, RuntimeError) as error:
         if group.size() > 1:
-            raise _ending(error) from None
+            _end(error)
         raise
 
 
@@ -59,14 +59,25 @@ def _run(config: Config, threads: int | None, stage: Callable[[], None]) -> None
     group.leave()
 
 
-def _ending(error: UserError | Stopped | RuntimeError) -> BaseException:
-    """Return what a process of a group ends with: the launching one tells the user why."""
+def _end(error: UserError | Stopped | RuntimeError) -> None:
+    """End a process of a group that an error has broken; the launching one tells the user why.
+
+    An error that nobody foresaw is left to be raised.
+    """
     if isinstance(error, UserError):
         _leave_word(str(error))
-        return SystemExit(_USER_ERROR)
-    if isinstance(error, Stopped):
-        return SystemExit(error.exit_code)
-    return SystemExit(_LOST) if _LOST_WORDS.search(str(error)) else error
+        code = _USER_ERROR
+    elif isinstance(error, Stopped):
+        code = error.exit_code
+    elif _LOST_WORDS.search(str(error)):
+        code = _LOST
+    else:
+        return
+    # All is tidied. While an interpreter shuts down, its connections close one by one: others are
+    # lost before this process has ended, and threads of gloo may abort.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _leave_word(sentence: str) -> None:
@@ -102,7 +113,8 @@ def _launch(count: int) -> None:
     # What went wrong is said in a sentence below. (Each of its loggers has a level of its own.)
     torchrun = logging.getLogger("torch.distributed.elastic")
     torchrun.propagate = False
-    torchrun.addHandler(logging.NullHandler())
+    asked = AskedToEnd()
+    torchrun.addHandler(asked)
     with tempfile.TemporaryDirectory() as folder:
         quiet = dict.fromkeys(range(1, count), Std.ALL)
         launch = LaunchConfig(
@@ -126,13 +138,37 @@ def _launch(count: int) -> None:
         except SignalException as stopped:
             raise Stopped(stopped.sigval) from None
         except ChildFailedError as error:
-            raise _explained(error, Path(folder), count) from None
+            raise _explained(error, Path(folder), count, asked.pids) from None
         finally:
+            torchrun.removeHandler(asked)
             del os.environ[group.WORKER]
 
 
-def _explained(error: Exception, logs: Path, count: int) -> BaseException:
-    """Return what a user is told of a group that failed: one sentence, by the first to fail."""
+class AskedToEnd(logging.Handler):
+    """Hears from torchrun which processes it asks to end, after another one failed.
+
+    Attributes:
+        pids: of these processes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pids: set[int] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: D102
+        if "closing signal" in str(record.msg) and isinstance(record.args, tuple):
+            self.pids.add(int(str(record.args[0])))
+
+
+def _explained(error: Exception, logs: Path, count: int, asked: set[int]) -> BaseException:
+    """Return what a user is told of a group that failed: one sentence, by the first to fail.
+
+    Args:
+        error: of torchrun, with how each process ended.
+        logs: folder of what they said.
+        count: of processes.
+        asked: the processes that torchrun has ended, by their ids.
+    """
     failures = error.failures  # type: ignore[attr-defined]
     said = [f.error_file_data["message"] for _, f in sorted(failures.items())]
     mistakes = [text for text in said if text != "<NONE>"]  # torchrun's word for none
@@ -140,12 +176,14 @@ def _explained(error: Exception, logs: Path, count: int) -> BaseException:
         return UserError(mistakes[0])
     # A process that a signal asked to end has tidied up, and gives 128 and its number.
     codes = {k: 128 - f.exitcode if f.exitcode > 128 else f.exitcode for k, f in failures.items()}
-    # Those that lost the others, or that torchrun asked to end, are the last to be the cause.
-    doubtful = (-signal.SIGTERM, _LOST)
-    rank = min(codes, key=lambda k: (codes[k] in doubtful, codes[k], k))
+    # Those that lost the others, or that torchrun asked to end, are the last to be the cause. One
+    # that a signal from outside ended comes before one that aborted: gloo may, once it lost it.
+    ended = {k for k, f in failures.items() if f.pid in asked}
+    rank = min(codes, key=lambda k: (k in ended, codes[k] == _LOST, codes[k], k))
     if codes[rank] < 0 or codes[rank] == _LOST:
-        who = "A process" if codes[rank] in doubtful else f"Process {rank + 1}"
-        how = "lost" if codes[rank] == _LOST else f"killed ({signal.Signals(-codes[rank]).name})"
+        lost = codes[rank] == _LOST
+        who = "A process" if lost else f"Process {rank + 1}"
+        how = "lost" if lost else f"killed ({signal.Signals(-codes[rank]).name})"
         return UserError(
             f"{who} of {count} was {how}; the others were stopped, nothing is half-written. Run "
             "the same command again."

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mprd.artifacts.tensors import read_safetensors, require_shapes, save_tensors
 from mprd.errors import UserError
 from mprd.gcn.networks.registry import NETWORKS, GcnShape, RelationNetwork, build_network
 from mprd.gcn.node_features import RELATIONAL_FEATURES
+from mprd.system.shapes_only import shapes_only
 
 SCHEMA = "mprd.gcn"
 _NODE_FEATURES = ("raw", "relational")
@@ -60,7 +59,7 @@ def load_gcn(path: Path, dim: int) -> tuple[RelationNetwork, dict[str, str]]:
             "(embeddings of another backbone?). Make it again with `mprd pretrain`."
         )
     if shape.network in NETWORKS.kind.shipped:
-        with torch.random.fork_rng(devices=()), torch.device("meta"):  # no memory is taken
+        with shapes_only():
             require_shapes(build_network(shape).state_dict(), tensors, path)
     network = build_network(shape)
     try:

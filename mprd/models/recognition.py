@@ -2,8 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
-import torch
 from torch import nn
 
 from mprd.errors import UserError
@@ -11,6 +11,7 @@ from mprd.models.backbones.registry import BACKBONES, Architecture, build_backbo
 from mprd.models.backbones.timm import TimmTrunk, fixed_size, network_names
 from mprd.models.own_input import beside, with_own_input
 from mprd.models.weights_file import WeightsFile, backbone_prefix, fit
+from mprd.system.shapes_only import shapes_only
 
 # Family of backbones -> a tensor that all its files have: no other family needs to be built.
 _TELLTALES = {
@@ -99,11 +100,15 @@ def _skeleton(name: str, file: WeightsFile) -> nn.Module | None:
     # The weights are the same with either stride; timm's networks have 2.
     shape = Architecture(name, "avg", 0, *size, last_stride=2 if is_timm else 1)
     try:
-        shape = with_own_input(shape, file.path)
-        with torch.device("meta"):
-            return build_backbone(shape).network
+        return _without_values(with_own_input(shape, file.path))
     except UserError:
         return None
+
+
+@cache
+def _without_values(shape: Architecture) -> nn.Module:
+    with shapes_only():
+        return build_backbone(shape).network
 
 
 def _described(name: str, network: nn.Module, file: WeightsFile) -> Recognised:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mprd.artifacts.tensors import require_shapes
@@ -13,6 +12,7 @@ from mprd.errors import UserError
 from mprd.models.backbones.registry import Architecture
 from mprd.models.backbones.timm_source import TIMM
 from mprd.models.network import ReidNetwork
+from mprd.system.shapes_only import shapes_only
 
 
 def require_room(architecture: Architecture, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -37,7 +37,7 @@ def require_room(architecture: Architecture, tensors: Mapping[str, Tensor], path
     if architecture.timm and _largest(json.loads(architecture.timm)["arguments"]) > largest:
         raise UserError(f"{path} does not fit its architecture: it asks for a larger network.")
     try:
-        with torch.random.fork_rng(devices=()), torch.device("meta"):
+        with shapes_only():
             state = ReidNetwork(architecture).state_dict()
     except UserError as error:
         raise UserError(f"{path} holds a network that cannot be built: {error}") from None

@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -15,6 +14,7 @@ from mprd.decisions.log import DecisionLog, in_effect, read_decisions
 from tests.browsing.people import browsing, clusters, state
 from tests.finished import HOSTILE
 from tests.judging.labels import write_labels
+from tests.stage_server import python
 
 READY = "html[data-ready]"
 
@@ -349,7 +349,7 @@ def test_a_tab_that_does_not_know_yet_is_told(server, run, tab):
 
 
 def test_a_killed_server_loses_nothing(run, tab):
-    command = [sys.executable, "-m", "mprd.cli", "browse", str(run.folder), "--no-browser"]
+    command = [python(), "-m", "mprd.cli", "browse", str(run.folder), "--no-browser"]
 
     def start():
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from mprd.config import expand_runs
 from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.log import DecisionLog
 from mprd.pipeline.layout import RunLayout
+from tests.stage_server import environment, python
 
-RUN = [sys.executable, "-m", "mprd.cli", "run", "crops.yaml"]
 PEOPLE, DIM = 6, 16
 
 
@@ -38,8 +37,14 @@ def shoot(folder, names):
     np.save(folder / "f.npy", np.array(features, np.float32))
 
 
-def run(folder):
-    done = subprocess.run(RUN, cwd=folder, capture_output=True, text=True)
+def run(folder, config="crops.yaml"):
+    command = [python(), "-m", "mprd.cli", "run", config]
+    variables = {**os.environ, **environment()}
+    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
+
+
+def finish(folder):
+    done = run(folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -63,7 +68,7 @@ def crops(tmp_path_factory):
 def test_the_clusters_of_old_people_keep_their_numbers(crops):
     old = [f"{person}-{shot}" for person in range(1, PEOPLE) for shot in range(8)]
     shoot(crops, old)
-    printed = run(crops)
+    printed = finish(crops)
     assert "makes again" not in printed
     assert "keep their numbers" not in printed
     table = crops / "results/crops/final/clusters.csv"
@@ -71,7 +76,7 @@ def test_the_clusters_of_old_people_keep_their_numbers(crops):
     assert len(set(before.values())) == PEOPLE - 1
     # Person 0 comes first in the listing, and so would in the numbers.
     shoot(crops, [f"0-{shot}" for shot in range(10)] + [f"{p}-{s}" for p in (2, 4) for s in "ab"])
-    printed = run(crops)
+    printed = finish(crops)
     line = next(line for line in printed.splitlines() if "makes again" in line)
     assert "changed: the images: 54 now, 40 in the results (14 added)" in line
     assert "crops: makes again index, pixels, features, graph, cluster, export, table," in line
@@ -83,7 +88,7 @@ def test_the_clusters_of_old_people_keep_their_numbers(crops):
     kept = table.with_name("clusters.1.csv")
     assert kept.read_bytes() == first
     assert f"the clusters before are in {kept.relative_to(crops)}" in printed
-    printed = run(crops)
+    printed = finish(crops)
     assert "makes again" not in printed
     assert "Nothing to do" in printed
     assert not table.with_name("clusters.2.csv").exists()
@@ -154,7 +159,7 @@ def test_another_folder_does_not_take_the_place_of_a_run(crops, monkeypatch):
     values["data"]["root"] = "others"
     (crops / "others.yaml").write_text(yaml.safe_dump(values))
     table = (crops / "results/crops/metrics.csv").read_bytes()
-    done = subprocess.run([*RUN[:-1], "others.yaml"], capture_output=True, text=True)
+    done = run(crops, "others.yaml")
     assert done.returncode == 2
     assert "holds a run of other images: none of the 2 images in others is among its" in done.stderr
     assert (crops / "results/crops/metrics.csv").read_bytes() == table

@@ -13,9 +13,8 @@ from mprd.cli import main
 from mprd.cli.console import begun, failures, is_mistake
 from mprd.config import merge
 from mprd.pipeline.layout import RunLayout
-from tests.stage_server import environment
+from tests.stage_server import environment, python
 
-RUN = [sys.executable, "-m", "mprd.cli", "run"]
 MISTAKE = "mprd: error: the file is not there.\n"
 CRASH = "Traceback (most recent call last)\n  File x\nKeyError: 1\n"
 
@@ -23,7 +22,7 @@ CRASH = "Traceback (most recent call last)\n  File x\nKeyError: 1\n"
 def run(folder, *arguments):
     """Run `mprd run` for real; return exit code, stdout, stderr."""
     done = subprocess.run(
-        [*RUN, *arguments],
+        [python(), "-m", "mprd.cli", "run", *arguments],
         cwd=folder,
         env={**os.environ, **environment()},
         capture_output=True,

@@ -1,6 +1,8 @@
 """Data from which little can be learnt: a result, or one clear sentence."""
 
+import functools
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from mprd.config import Config, dump_yaml, merge, validate
 from mprd.errors import UserError
 from mprd.models.network import build_network
 from mprd.models.weights import save_network
+from mprd.pipeline.layout import RunLayout
 from mprd.stages.evaluate import run_evaluate
 from mprd.stages.index import run_index
 from mprd.stages.pixels import run_pixels
@@ -84,26 +87,38 @@ def test_one_camera(tmp_path):
     assert set(pd.read_csv(run.final.table)["camera"]) == {"c"}
 
 
+JUDGING = {**GCN, "cluster": JUDGED}
 FEW = {
-    "none": ({}, {"cluster": {"eps": 0.001, "min_samples": 20}}),
-    "one": ({}, {"cluster": {"eps": 0.9}, "graph": {"k1": 50, "eps_max": 0.95}}),
-    "none judged": ({**GCN, "cluster": JUDGED}, {"cluster": {"min_size": 50}}),
-    "one judged": (
-        {**GCN, "cluster": JUDGED},
-        {"cluster": {"gamma": 0.0001, "eps": 0.9}, "graph": {"k1": 50, "eps_max": 0.95}},
-    ),
+    "none": {"cluster": {"eps": 0.001, "min_samples": 20}},
+    "one": {"cluster": {"eps": 0.9}, "graph": {"k1": 50, "eps_max": 0.95}},
+    "none judged": {"cluster": {"min_size": 50}},
+    "one judged": {
+        "cluster": {"gamma": 0.0001, "eps": 0.9},
+        "graph": {"k1": 50, "eps_max": 0.95},
+    },
 }
 
 
+@pytest.fixture(scope="module")
+def trained_run(market, tmp_path_factory):
+    """Return a function: a finished run with some settings, and all its settings."""
+    values = merge(merge(TINY, PLAIN), {"data": {"root": str(market)}})
+
+    @functools.cache
+    def train(judged):
+        own = merge(values, JUDGING if judged else {})
+        folder = tmp_path_factory.mktemp("trained") / "run"
+        return finish(folder, validate(own, "trained")).folder, own
+
+    return train
+
+
 @pytest.mark.parametrize("case", FEW)
-def test_the_last_model_finds_no_two_clusters(market, tmp_path, capsys, case):
+def test_the_last_model_finds_no_two_clusters(trained_run, tmp_path, capsys, case):
     """The export writes what there is, and so does the report."""
-    trained, exported = FEW[case]
-    values = merge(TINY, PLAIN)
-    values = merge(values, {"data": {"root": str(market)}})
-    config = validate(merge(values, trained), "trained")
-    run = finish(tmp_path / "run", config)
-    config = validate(merge(merge(values, trained), exported), "exported")
+    folder, values = trained_run(case.endswith("judged"))
+    run = RunLayout(shutil.copytree(folder, tmp_path / "run", symlinks=True))
+    config = validate(merge(values, FEW[case]), "exported")
     export(run, config)
     run.config.write_text(dump_yaml(config))
     count = 1 if case.startswith("one") else 0

@@ -4,13 +4,13 @@ import re
 import resource
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from mprd.artifacts.files import atomic
 from mprd.errors import UserError
+from tests.stage_server import python
 
 # Files may not grow beyond so many bytes: like a full disk, in the middle of a write.
 LIMIT = 4096
@@ -24,7 +24,7 @@ def run_limited(limit: int | None, *arguments: object) -> subprocess.CompletedPr
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     return subprocess.run(
-        [sys.executable, "-m", "mprd.cli", *map(str, arguments)],
+        [python(), "-m", "mprd.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,

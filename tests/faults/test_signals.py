@@ -16,6 +16,7 @@ from mprd.artifacts.locks import only_writer
 from mprd.config import load_config
 from mprd.pipeline.files import files_written
 from mprd.pipeline.stages import stage
+from tests.stage_server import python
 from tests.stages.pipeline import changed, command
 
 BEGUN = re.compile(r"epoch \d+:")
@@ -191,6 +192,6 @@ def test_what_a_killed_snakemake_leaves_stops_nobody(tiny_values, tmp_path):
     locks.mkdir(parents=True)
     (locks / "0.output.lock").write_text("results/tiny/config.yaml\n")
     (locks / "0.input.lock").write_text("")
-    command = [sys.executable, "-m", "mprd.cli", "run", "c.yaml", "--", "results/tiny/config.yaml"]
+    command = [python(), "-m", "mprd.cli", "run", "c.yaml", "--", "results/tiny/config.yaml"]
     subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
     assert (tmp_path / "results/tiny/config.yaml").is_file()

@@ -147,36 +147,38 @@ def test_a_store_is_embedded_alike_after_running_out(judged_run, network, monkey
 
 
 SHARED = """
+import os, sys
 import torch
 from mprd.inference.batches import batch_size
 from mprd.models.backbones.registry import Architecture
 from mprd.models.network import ReidNetwork
 from mprd.system import group
 
+rank = "1" if os.fork() else "0"
+os.environ |= {"RANK": rank, "LOCAL_RANK": rank}
+sys.stdout = open(sys.argv[int(rank) + 1], "w")
 group.join("cpu")
 network = ReidNetwork(Architecture("mini", "gem", 0, 32, 16)).eval()
 torch.cuda.mem_get_info = lambda device: ((2 - group.rank()) * 2**26, 2**30)
 torch.cuda.memory_reserved = torch.cuda.memory_allocated = lambda device: 0
 print(batch_size(network, torch.device("cuda", group.rank()), "auto"))
 group.leave()
+sys.stdout.close()
+if rank == "0":
+    os._exit(0)
+sys.exit(os.wait()[1])
 """
 
 
-def test_processes_that_share_a_store_take_one_batch():
+def test_processes_that_share_a_store_take_one_batch(tmp_path):
     """Else they would not agree on who embeds what; the card with less memory decides."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = str(free.getsockname()[1])
     common = os.environ | {"MPRD_WORKER": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
     common |= {"MASTER_PORT": port, "GLOO_SOCKET_IFNAME": "lo"}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-c", SHARED],
-            env=common | {"RANK": rank, "LOCAL_RANK": rank},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in ("0", "1")
-    ]
-    said = [int(process.communicate(timeout=120)[0]) for process in started]
+    files = [tmp_path / "0", tmp_path / "1"]
+    line = [sys.executable, "-c", SHARED, *files]
+    subprocess.run(line, env=common, check=True, timeout=120)
+    said = [int(path.read_text()) for path in files]
     assert said == [256, 256], "alone, the first would take 512"

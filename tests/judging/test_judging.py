@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from contextlib import contextmanager
 
@@ -22,6 +21,7 @@ from mprd.judging.server import JudgingServer
 from mprd.judging.session import Session, Shown
 from mprd.pipeline.layout import RunLayout
 from tests.judging.labels import write_labels
+from tests.stage_server import python
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 
@@ -163,7 +163,7 @@ def test_the_end_applies(tmp_path):
 def test_a_port_in_use_is_a_sentence(doubtful_run):
     with serving(session_of(1, doubtful_run.folder / "a.csv")) as server:
         used = str(server.server_port)
-        line = [sys.executable, "-m", "mprd.cli", "answer", "--run", str(doubtful_run.folder)]
+        line = [python(), "-m", "mprd.cli", "answer", "--run", str(doubtful_run.folder)]
         done = subprocess.run(
             [*line, "--no-browser", "--port", used], capture_output=True, text=True, check=False
         )
@@ -268,7 +268,7 @@ def test_by_keys_in_a_browser(tmp_path, browser):
 def test_nothing_is_lost_at_a_kill(doubtful_run, tmp_path):
     """The command itself: answers are on disk when it is killed the hard way."""
     out = tmp_path / "answers.csv"
-    command = [sys.executable, "-m", "mprd.cli", "answer", "--run", str(doubtful_run.folder)]
+    command = [python(), "-m", "mprd.cli", "answer", "--run", str(doubtful_run.folder)]
     child = subprocess.Popen(
         [*command, "--out", str(out), "--no-browser"], stdout=subprocess.PIPE, text=True
     )

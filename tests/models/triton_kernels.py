@@ -29,7 +29,7 @@ def test_it_is_one_norm_a_group(shape, groups, affine):
     assert_same(by_triton, given, groups=groups, **EXACT)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(
     groups=st.integers(1, 4),
     size=st.integers(2, 4),

@@ -16,6 +16,7 @@ from mprd.pipeline.pieces import PIECES
 from mprd.pipeline.registry import check_names, load_plugin, load_plugins
 from mprd.pipeline.settings import user_files
 from mprd.pipeline.stages import STAGES
+from tests.stage_server import python
 
 pytestmark = pytest.mark.usefixtures("no_plugins")
 LOSS = """
@@ -203,7 +204,7 @@ def test_the_commands_tell_of_a_broken_plugin(tmp_path):
         ["embed", "x.png", "--model", "m.safetensors", "--out", "o.h5", "--plugin", "mine.py"],
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "mprd.cli", *command],
+            [python(), "-m", "mprd.cli", *command],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             capture_output=True,

@@ -1,7 +1,6 @@
 """The stages of a run by plain calls, for the tests."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from mprd.pipeline.plan import RunPlan
 from mprd.pipeline.stages import stage
 from mprd.stages.run_stage import make_pseudo_labels, run_stage
 from mprd.stages.table import run_table
+from tests.stage_server import python
 
 GCN = {
     "use_gcn": True,
@@ -54,7 +54,7 @@ def command(name: str, run: RunLayout, config: Config, step: int | str | None = 
     there = changed(config, results=str(run.folder.parent))
     run.config.write_text(dump_yaml(there), encoding="utf-8")
     plan = RunPlan(Run(run.folder.name, "", there.seed, there), listing=str, digest=str)
-    return [sys.executable, "-m", "mprd.cli", *plan.command(name, step, 2)[1:]]
+    return [python(), "-m", "mprd.cli", *plan.command(name, step, 2)[1:]]
 
 
 def start(folder: Path, config: Config) -> None:

@@ -20,6 +20,7 @@ from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.stage import Place
 from mprd.pipeline.stages import STAGES
 from mprd.stages.run_stage import run_stage
+from tests.stage_server import python
 from tests.stages.pipeline import changed, export, label, start, train
 from tests.stages.pipeline import command as stage_command
 from tests.training.test_sharing import environment
@@ -42,7 +43,7 @@ def run(tmp_path_factory, config):
 
 def command(stage: str, run: RunLayout, config: Path, *options: object) -> list[str]:
     given = ["--config", config, "--index", run.index, "--pixels", run.pixels, "--threads", 2]
-    return [sys.executable, "-m", "mprd.cli", stage, *map(str, [*given, *options])]
+    return [python(), "-m", "mprd.cli", stage, *map(str, [*given, *options])]
 
 
 def training(run: RunLayout, config: Path, out: Path) -> list[str]:
@@ -87,7 +88,7 @@ LOST = (
     ("one", "number", "code", "sentence"),
     [
         ("worker", signal.SIGKILL, 2, LOST.format("Process 2 of 2", "SIGKILL")),
-        ("worker", signal.SIGTERM, 2, LOST.format("A process of 2", "SIGTERM")),
+        ("worker", signal.SIGTERM, 2, LOST.format("Process 2 of 2", "SIGTERM")),
         ("launcher", signal.SIGTERM, 143, f"mprd: {Stopped(signal.SIGTERM)}"),
     ],
 )
@@ -96,10 +97,9 @@ def test_a_lost_process_stops_all_with_one_sentence(
 ):
     out, log = tmp_path / "lost", tmp_path / "said"
     file = written(tmp_path / "c.yaml", config, processes=2, train={"iters": 5_000})
+    line = [sys.executable, *training(run, file, out)[1:]]
     with log.open("w") as said:
-        process = subprocess.Popen(
-            training(run, file, out), env=environment(), stdout=said, stderr=said
-        )
+        process = subprocess.Popen(line, env=environment(), stdout=said, stderr=said)
     end = time.monotonic() + 120
     while "epoch 1" not in log.read_text():
         assert time.monotonic() < end, log.read_text()
@@ -144,7 +144,7 @@ def test_epochs_and_the_end_in_two_processes(judged_config, tmp_path):
         run = RunLayout(tmp_path / name)
         file = written(tmp_path / f"{name}.yaml", judged_config, processes=processes)
         epochs = ["epochs", "--config", file, "--run", run.folder, "--first", 2, "--last", 2]
-        call([sys.executable, "-m", "mprd.cli", *map(str, epochs)])
+        call([python(), "-m", "mprd.cli", *map(str, epochs)])
     one, two = (RunLayout(tmp_path / name) for name in ("one", "two"))
     # The end follows epoch 1, of which both have the same bytes.
     export(one, changed(judged_config, epochs=1))

@@ -5,7 +5,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from functools import partial
@@ -21,6 +20,7 @@ from mprd.models.network import ReidNetwork
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.stages.run_stage import run_epochs
+from tests.stage_server import python
 from tests.stages.pipeline import changed, label, start, train
 from tests.workflow.runs import contents
 
@@ -106,7 +106,7 @@ def epochs(run, config, *, before=None):
     run.config.write_text(dump_yaml(config))
     command = ["-m", "mprd.cli", "epochs", "--run", run.folder, "--first", 1, "--last", EPOCHS]
     return subprocess.Popen(
-        [sys.executable, *map(str, [*command, "--config", run.config])],
+        [python(), *map(str, [*command, "--config", run.config])],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -3,11 +3,8 @@
 import re
 from pathlib import Path
 
-import yaml
-
 from mprd.pipeline.stages import STAGES
-from tests.workflow.forks import run_here
-from tests.workflow.runs import ROOT
+from tests.workflow.runs import configure, snakemake
 
 ASKED = ("tiny", "gcn")
 SHARED = ("index", "pixels", "init")
@@ -21,11 +18,9 @@ TARGETS = [
 def dry_run(task: tuple[Path, dict]) -> dict[str, set[str]]:
     """Return run -> stages that Snakemake would run on a folder with these values."""
     folder, values = task
-    path = folder / "changed.yaml"
-    path.write_text(yaml.safe_dump(values))
-    arguments = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    arguments += ["--configfile", str(path), "--cores", "2", "--dry-run", "--nolock"]
-    return planned(run_here(folder, [*arguments, "--", *TARGETS])[1])
+    (folder / "config.yaml").unlink(missing_ok=True)  # perhaps a link to another one
+    configure(folder, values)
+    return planned(snakemake(folder, "--dry-run", "--nolock", "--", *TARGETS))
 
 
 def planned(text: str) -> dict[str, set[str]]:

@@ -11,8 +11,7 @@ import h5py
 import yaml
 
 from mprd.config import merge
-from tests.stage_server import environment
-from tests.workflow.forks import in_forks, run_here
+from tests.stage_server import environment, python
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,26 +19,23 @@ ROOT = Path(__file__).parents[2]
 def snakemake(folder: Path, *args: str, check: bool = True, fresh: bool = False) -> str:
     """Run Snakemake on `folder`/config.yaml with `folder` as working directory.
 
-    `fresh`: every stage starts a Python of its own, as for users.
+    `fresh`: Snakemake and every stage start a Python of their own, as for users.
     """
     arguments = ["--snakefile", str(ROOT / "Snakefile")]
     arguments += ["--directory", str(folder), "--configfile", str(folder / "config.yaml")]
     # Two jobs of one thread beside each other: these jobs are mostly the start of a process.
     arguments += ["--resources", "device=2", "--max-threads", "1", "--cores", "2", *args]
-    if "--dry-run" in args:
-        ((code, output),) = in_forks(run_here, [folder], [arguments])
-    else:
-        done = subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **({} if fresh else environment())},
-            check=False,
-        )
-        code, output = done.returncode, done.stdout + done.stderr
+    done = subprocess.run(
+        [sys.executable if fresh else python(), "-m", "snakemake", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **({} if fresh else environment())},
+        check=False,
+    )
+    output = done.stdout + done.stderr
     if check:
-        assert code == 0, output
+        assert done.returncode == 0, output
     return output
 
 

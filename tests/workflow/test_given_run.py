@@ -1,7 +1,6 @@
 """A run with the features of another network: from `mprd new` to a change of the file."""
 
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,7 @@ import yaml
 from PIL import Image
 
 import mprd
+from tests.stage_server import python
 from tests.workflow.runs import planned, snakemake
 
 
@@ -22,7 +22,7 @@ def test_a_run_with_given_features(tmp_path):
         path = tmp_path / f"crops/cam_{'ab'[camera[number]]}/{number:02d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (40, 20, 3)).astype(np.uint8)).save(path)
-    command = [sys.executable, "-m", "mprd.cli", "new", "crops", "--features", "f.npy"]
+    command = [python(), "-m", "mprd.cli", "new", "crops", "--features", "f.npy"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "features in f.npy: 30 images, 16 dimensions" in done.stdout
     (tmp_path / "crops.yaml").rename(tmp_path / "config.yaml")

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from mprd.config import merge
+from tests.stage_server import environment
 from tests.workflow.runs import ROOT, configure, contents, planned, snakemake
 
 KEPT = {"clusters.h5", "metrics.json"}
@@ -116,7 +117,13 @@ def test_a_kill_in_the_middle(folder, whole, after):
     before = target.stat().st_mtime_ns
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--configfile", "config.yaml", "--cores", "1", "--rerun-triggers", "mtime"]
-    child = subprocess.Popen(command, cwd=folder, start_new_session=True, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment()},
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
     while child.poll() is None and not (target.is_file() and target.stat().st_mtime_ns > before):
         time.sleep(0.02)
     os.killpg(child.pid, signal.SIGKILL)

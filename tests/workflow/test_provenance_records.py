@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from mprd.config import merge
-from tests.stage_server import environment
+from tests.stage_server import environment, python
 from tests.workflow.runs import ROOT, configure, contents, planned, snakemake
 
 CHANGE = {"runs": {"tiny": {"evaluate": {"flip": True}}}}
@@ -215,7 +215,7 @@ rule count:
     shell: "mprd inspect {{input[0]}} --json > {{output}}"
 """
     )
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--directory", str(folder)]
+    command = [python(), "-m", "snakemake", "--cores", "2", "--directory", str(folder)]
     command += ["--snakefile", str(folder / "Snakefile")]
 
     def run() -> str:

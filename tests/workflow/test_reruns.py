@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from functools import cache
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -19,7 +20,6 @@ from mprd.pipeline.stages import STAGES
 from mprd.pipeline.stages import stage as find_stage
 from mprd.pipeline.stale import stale_jobs
 from tests.workflow.dry_runs import ASKED, TARGETS, dry_run, planned
-from tests.workflow.forks import in_forks
 from tests.workflow.runs import GCN, configure
 from tests.workflow.runs import snakemake as run_snakemake
 
@@ -224,13 +224,14 @@ def expected(before: dict, after: dict) -> dict[str, set[str]]:
 
 
 def ask(folder: Path, tmp_path: Path, cases: list[dict]) -> list[dict[str, set[str]]]:
-    """Dry-run several configs on copies of a folder, two at a time, each in its own process."""
+    """Dry-run several configs on copies of a folder."""
     tasks = []
     for number, values in enumerate(cases):
         copy = tmp_path / str(number)
         shutil.copytree(folder, copy, copy_function=os.link)
         tasks.append((copy, values))
-    return in_forks(dry_run, tasks)
+    with ThreadPool(2) as pool:
+        return pool.map(dry_run, tasks)
 
 
 def stale_stages(values: dict) -> dict[str, set[str]]:

@@ -10,7 +10,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -171,6 +171,7 @@ def test_cmc_counts_hits(ranks):
         assert value == pytest.approx(np.mean([0 < r <= rank for r in ranks]))
 
 
+@settings(deadline=None)
 @given(LABELS, st.randoms(use_true_random=False))
 def test_entropy_and_overlap_are_their_formulas(raw, random):
     labels = np.full(len(raw), -1)

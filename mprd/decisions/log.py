@@ -12,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from mprd.artifacts.csv_rows import csv_header, csv_rows
 from mprd.artifacts.files import atomic
 from mprd.artifacts.places import make_folder
 from mprd.decisions.entry import COLUMNS, Decision, Kind, cells_of, decision_of, fault_of
@@ -143,7 +144,7 @@ class DecisionLog:
             if not self.path.is_file():
                 self._make([])
             return
-        if _header(old) != list(_PAIRS):
+        if csv_header(old) != list(_PAIRS):
             return
         entries = read_decisions(old)
         if old == self.path:
@@ -214,11 +215,7 @@ def read_decisions(path: Path) -> list[Decision]:
     """
     if not path.is_file():
         raise UserError(f"{why_no_file(path)}. Name a CSV file, or leave the setting out.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is no text in UTF-8.") from None
-    rows = list(csv.reader(io.StringIO(text, newline="")))
+    rows, text = csv_rows(path)
     if rows and rows[0] == list(_PAIRS):
         return [_pair(cells, n, path) for n, cells in enumerate(rows[1:], 1) if cells]
     if not rows or rows[0] != list(COLUMNS):
@@ -276,11 +273,6 @@ def _pair(cells: list[str], number: int, path: Path) -> Decision:
     if first == second:
         raise UserError(f"{path}, line {number + 1} pairs an image with itself. Remove it.")
     return one
-
-
-def _header(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return next(csv.reader(file), [])
 
 
 def _is_whole(line: bytes) -> bool:

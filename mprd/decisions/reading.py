@@ -1,11 +1,11 @@
 """The decisions of files, for the images of a run."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
+from mprd.artifacts.csv_rows import csv_header
 from mprd.artifacts.disk import open_hdf5
 from mprd.decisions.entry import COLUMNS, Decision, Kind
 from mprd.decisions.log import in_effect, read_decisions
@@ -13,10 +13,7 @@ from mprd.decisions.log import in_effect, read_decisions
 
 def is_log(path: Path) -> bool:
     """Tell whether a file is a log of decisions, and not a table of judged pairs."""
-    if not path.is_file():
-        return False
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return next(csv.reader(file), []) == list(COLUMNS)
+    return path.is_file() and csv_header(path) == list(COLUMNS)
 
 
 def decisions_on(path: Path, images: Sequence[str]) -> tuple[list[Decision], int]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mprd.artifacts import CLUSTERS, Artifact, atomic, read_artifact
+from mprd.artifacts.csv_rows import csv_rows
 from mprd.clustering.audit import AuditPairs
 from mprd.clustering.audit_estimate import AuditEstimate, Estimate, audit_estimate
 from mprd.errors import UserError, many
@@ -107,8 +108,7 @@ def read_audit(path: Path) -> list[AuditRow]:
     Raises:
         UserError: it is something else, or was changed into nonsense.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *lines = list(csv.reader(file)) or [[]]
+    header, *lines = csv_rows(path)[0] or [[]]
     wrong = UserError(f"{path} is no file of `mprd audit`. Move it away and start a new audit.")
     if header != _HEADER or not lines or any(len(line) != len(_HEADER) for line in lines):
         raise wrong

@@ -197,3 +197,15 @@ def test_the_metrics_of_a_run_without_epochs_are_those_of_its_clusters(cli, bare
     code, _, err = cli("apply", run.folder)
     assert code == 0, err
     assert pd.read_csv(run.table)["clusters"].iloc[-1] == clusters(run)[lambda n: n >= 0].nunique()
+
+
+def test_the_table_before_training_stays_likewise(bare_run, tmp_path):
+    run = RunLayout(shutil.copytree(bare_run.folder, tmp_path / "run", symlinks=True))
+    new, folder = run.start_table.read_bytes(), run.start_table.parent
+    run.start_table.write_text("before")
+    (folder / "clusters_audited.csv").write_text("of them")
+    run_stage("preview", run, load_config(run.config))
+    assert run.start_table.read_bytes() == new
+    assert (folder / "clusters.1.csv").read_text() == "before"
+    assert (folder / "clusters.1_audited.csv").read_text() == "of them"
+    assert not (folder / "clusters_audited.csv").exists()

@@ -6,6 +6,7 @@ import pytest
 from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.facts import clashes, facts_of
 from mprd.decisions.partition import edited
+from mprd.decisions.through import through
 
 
 def log(*said) -> list[Decision]:
@@ -136,3 +137,20 @@ def test_edits_of_edits_change_nothing():
     found = edited(start, rows, said)
     assert found.tolist() == [3, 2, 0, 0, 0, 3]
     assert edited(found, rows, said).tolist() == found.tolist()
+
+
+def test_other_images_say_something_of_ours():
+    ours = {"a": 0, "b": 0, "c": 1, "d": -1}
+    same = through(log(("same", "a", "x"), ("same", "x", "c"), ("not", "x", "y")), ours)
+    assert [(one.kind, one.images) for one in same] == [("confirm", ("a", "c"))]
+    # d belongs to somebody that only others show; a leaves the images of its cluster for them.
+    found = through(log(("move", "d", "xy"), ("move", "a", "xy")), ours)
+    assert {(one.kind, frozenset(one.images), one.others) for one in found} == {
+        ("confirm", frozenset("ad"), ()),
+        ("not", frozenset("a"), ("b",)),
+    }
+    found = through(log(("same", "a", "x"), ("different", "x", "c")), ours)
+    assert [(one.kind, one.images, one.others) for one in found[1:]] == [
+        ("different", ("a",), ("c",))
+    ]
+    assert through(log(("move", "x", "ab"), ("different", "a", "c")), {"c": 1}) == []

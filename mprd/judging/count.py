@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import CLUSTERS, INDEX, read_artifact
+from mprd.artifacts import CLUSTERS, INDEX, Artifact, read_artifact
 from mprd.clustering.audit_estimate import Estimate
 from mprd.clustering.counting import count_estimate, count_sample, stratum_of, unit_value, units_of
 from mprd.clustering.numbering import numbers_of
@@ -59,7 +59,7 @@ class Count:
 def begin_count(run: Path, count: int, side: str = "") -> Count:
     """Return the count of a run: the one begun, or a new one of its final clusters.
 
-    A count of another side is kept beside it, as `count.1.csv` and so on.
+    A count of another side, or of other images, is kept beside it, as `count.1.csv` and so on.
 
     Args:
         run: its folder.
@@ -70,8 +70,10 @@ def begin_count(run: Path, count: int, side: str = "") -> Count:
         UserError: the run is not finished, or no image shows the side.
     """
     layout = finished_run(run)
-    if layout.count.is_file() and read_count(layout.count).side != side:
-        layout.count.rename(free_name(layout.count))
+    if layout.count.is_file():
+        before = read_count(layout.count)
+        if before.side != side or not _is_of(before, layout):
+            layout.count.rename(free_name(layout.count))
     if not layout.count.is_file():
         _draw(layout, count, side)
     return count_of(layout)
@@ -86,7 +88,8 @@ def count_of(layout: RunLayout) -> Count:
     Raises:
         UserError: the file is damaged.
     """
-    found, sample = read_count(layout.count), read_count(layout.count).sample
+    found = read_count(layout.count)
+    sample = found.sample
     log = layout.decisions
     decisions = decisions_on(log, found.paths)[0] if log.is_file() else []
     sure = np.isin(found.paths, list(_checked(decisions)))
@@ -134,25 +137,51 @@ def count_words(layout: RunLayout) -> str | None:
     Raises:
         UserError: its file is damaged.
     """
-    return count_of(layout).words() if layout.count.is_file() else None
+    if not layout.count.is_file():
+        return None
+    if not _is_of(read_count(layout.count), layout):
+        return f"the count is of other images (mprd count {layout.folder} starts a new one)"
+    return count_of(layout).words()
+
+
+def _is_of(found: Counted, layout: RunLayout) -> bool:
+    """Tell whether a count is of the images that the run has."""
+    if not layout.index.is_file():
+        return True
+    index = read_artifact(layout.index, INDEX)
+    rows, _ = _rows(index, found.side)
+    return {str(path) for path in index["path"][rows]} == set(found.paths)
+
+
+def _rows(index: Artifact, side: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the index rows of the training images that show a side, and their numbers among all.
+
+    Args:
+        index: of the run.
+        side: "": any.
+    """
+    train = split_rows(index, "train")
+    kept = np.arange(len(train))
+    if side:
+        kept = np.flatnonzero(name_sides(index, train) == side)
+    return train[kept], kept
 
 
 def _draw(layout: RunLayout, count: int, side: str) -> None:
     """Begin a count of the final clusters."""
     index = read_artifact(layout.index, INDEX)
-    rows = split_rows(index, "train")
     labels = read_artifact(layout.final.clusters, CLUSTERS, ("labels",))["labels"]
-    shown = name_sides(index, rows)
-    if side and side not in shown:
-        known = ", ".join(sorted(set(shown) - {""})) or "none (data.side)"
-        raise UserError(f"No image shows the side '{side}'. Known are {known}.")
-    kept = np.flatnonzero(shown == side) if side else np.arange(len(rows))
-    own, tracks = labels[kept], index["track"][rows[kept]]
+    rows, kept = _rows(index, side)
+    if not len(rows):
+        known = sorted(set(name_sides(index, split_rows(index, "train"))) - {""})
+        raise UserError(
+            f"No image shows the side '{side}'. Known are {', '.join(known) or 'none (data.side)'}."
+        )
+    own, tracks = labels[kept], index["track"][rows]
     seed = load_config(layout.config).seed
     sample = count_sample(own, count, seed, tracks)
-    paths = [str(path) for path in index["path"][rows[kept]]]
-    units = units_of(own, tracks)
-    found = Counted(sample, paths, units, side)
+    paths = [str(path) for path in index["path"][rows]]
+    found = Counted(sample, paths, units_of(own, tracks), side)
     write_count(layout.count, found, dict(enumerate(stratum_of(own, tracks).tolist())))
 
 

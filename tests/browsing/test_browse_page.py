@@ -266,6 +266,8 @@ def test_filters(server, tab):
         page.click("#filter [type=reset]")
     page.fill("#find", str(largest(server)[0][0]))
     page.wait_for_function("() => document.querySelectorAll('article').length === 1")
+    page.fill("#find", " | ".join(str(number) for number, _ in largest(server)[:2]) + " | ")
+    page.wait_for_function("() => document.querySelectorAll('article').length === 2")
     page.click("#filter [type=reset]")
     page.select_option("#sure", "no")
     press(page, "c", "confirm")

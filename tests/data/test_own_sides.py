@@ -15,6 +15,8 @@ from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.log import DecisionLog
 from mprd.errors import FINAL, UserError
 from mprd.judging.audit_session import audit_session
+from mprd.judging.count import begin_count
+from mprd.judging.count_file import read_count
 from mprd.judging.questions import questions
 from mprd.pipeline.layout import RunLayout
 from mprd.stages.index import run_index
@@ -158,6 +160,17 @@ def test_a_right_flank_is_no_answer_for_a_left_one(flanks, cli, tmp_path):
     assert len(known) > 60
     for path, cluster in zip(known["path"], known["cluster"], strict=True):
         assert path.rpartition("_")[2][:-4] in (shown[cluster], "unknown")
+
+
+def test_each_side_is_counted_by_itself(flanks):
+    run, _ = flanks
+    assert begin_count(run.folder, 40, "left").checks == 6
+    assert {path[-8:-4] for path in read_count(run.count).paths} == {"left"}
+    assert begin_count(run.folder, 40, "right").side == "right"
+    assert read_count(run.count.with_suffix(".1.csv")).side == "left"
+    run.count.unlink()
+    with pytest.raises(UserError, match=r"No image shows the side 'up'. Known are left, right\."):
+        begin_count(run.folder, 40, "up")
 
 
 def test_a_merge_of_both_sides_is_one_identity(flanks, cli):

@@ -227,6 +227,7 @@ def _values(words: tuple[str, ...], product: Path) -> dict[str, Any]:
         "embed": {"out": "out.npy"},
         "search": {"optional": {"queries", "model", "html"}, "html": "found.html"},
         "new": {"out": "new.yaml", "optional": {"out"}},
+        "export-to": {"format": "csv", "out": "exported"},
         "recluster": {"optional": {"finer"}},
         "report": {"optional": {"out"}, "out": "r.html"},
         "onnx": {"out": "m.onnx"},
@@ -394,6 +395,7 @@ def warm() -> None:
     for module in pkgutil.walk_packages(mprd.__path__, "mprd."):
         if "__main__" not in module.name and "triton" not in module.name:
             importlib.import_module(module.name)
+    "".encode("utf-8-sig")  # a codec is a module, too
 
 
 def main() -> None:

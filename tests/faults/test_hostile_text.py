@@ -187,7 +187,7 @@ def test_a_listing_and_a_search_page(tmp_path, capsys, name):
     assert visible(ATTACKS[name]) in caught.out
     assert not hidden(caught.out + caught.err)
     one = np.full(1, np.nan), np.zeros(1, int), np.zeros(1, int)
-    seen = Sightings(*one, [ATTACKS[name]], [ATTACKS[name]], "")
+    seen = Sightings(*one, *[[ATTACKS[name]]] * 3, "")
     near = np.ones((1, 1)), np.zeros((1, 1), int)
     page = search_page(Found([image], [image], *near, None, seen, seen))
     assert not hidden(page.replace("\t", ""))

@@ -22,8 +22,8 @@ NOON = moment("2026-03-14T12:00:00")
 def seen(times, unit="seconds", cameras=None, tracks=None):
     count = len(times)
     none = np.full(count, -1)
-    named = cameras or [""] * count, tracks or [""] * count
-    return Sightings(np.array(times, float), none, none, *named, [""] * count, unit)
+    named = cameras or [""] * count, tracks or [""] * count, [""] * count
+    return Sightings(np.array(times, float), none, none, *named, unit)
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,16 @@ def test_another_side_is_another_count(run):
         begin_count(run.folder, 20, "left")
 
 
+def test_a_count_of_other_images_is_kept_beside(run):
+    begin_count(run.folder, 20)
+    text = run.count.read_text()
+    run.count.write_text(text.replace(text.splitlines()[1].split(",")[0], "gone.jpg"))
+    assert "the count is of other images" in (count_words(run) or "")
+    assert begin_count(run.folder, 20).checked == 0
+    assert run.count.read_text() == text
+    assert run.count.with_suffix(".1.csv").is_file()
+
+
 @pytest.mark.parametrize(
     "change",
     [

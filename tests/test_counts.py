@@ -26,12 +26,15 @@ FINE = {
     "report/page/settings.py: split images",
     "stages/pretrain.py: source.name pairs",
     "cli/use.py: many(found.pairs, 'pair') of images",
+    # A place.
+    "stages/add.py: self.known in clusters",
     # The plural of a count.
     "stages/index.py: one images",
     # Two or more.
     "config/reference.py: len(schema['prefixItems']) values",
     "config/sections.py: self.processes processes",
     "data/datasets/base.py: count folders",
+    "data/datasets/manifest.py: max(widths) columns",
     "data/synthetic/walks.py: count images",
     "inference/batches.py: tried images",
     "report/inspect/lookup.py: len(matching) training images",

@@ -10,7 +10,7 @@ from mprd.data.added import added_paths
 from mprd.data.datasets.fingerprint import data_fingerprint
 from mprd.data.datasets.registry import load_reader, read_dataset
 from mprd.decisions.reading import places
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 from mprd.pipeline.freshness import Job
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.location import data_location
@@ -91,8 +91,13 @@ def added_lines(layout: RunLayout, config: Config) -> list[str]:
         return []
     inside = len(places(added, sorted(_listed(config))))
     rest = len(added) - inside
-    wait = f", {rest:,} others wait for `mprd add {layout.folder}`" if rest else ""
-    return [f"  {inside:,} images that you added (mprd add) become images of the run{wait}"]
+    wait = (
+        f", {many(rest, 'other waits', 'others wait')} for `mprd add {layout.folder}`"
+        if rest
+        else ""
+    )
+    become = "becomes an image" if inside == 1 else "become images"
+    return [f"  {many(inside, 'image')} that you added (mprd add) {become} of the run{wait}"]
 
 
 def _has_results(plan: RunPlan, job: Job) -> bool:

@@ -15,7 +15,7 @@ from mprd.artifacts import CLUSTERS, read_artifact, read_json
 from mprd.artifacts.files import file_digest
 from mprd.config import Config, load_config
 from mprd.data.added import waiting
-from mprd.errors import FINAL
+from mprd.errors import FINAL, many
 from mprd.judging.audit_file import audit_words
 from mprd.judging.count import count_words
 from mprd.pipeline.files import Step, files_written
@@ -252,7 +252,8 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
         console.print(f"at the end: {counts} {images}{_health(found.final)}", highlight=False)
     if found.added:
         rest = f"; {found.added_wait:,} of them wait for `mprd add`" if found.added_wait else ""
-        console.print(f"added since (mprd add): {found.added:,} images{rest}", highlight=False)
+        words = f"added since (mprd add): {many(found.added, 'image')}{rest}"
+        console.print(words, highlight=False)
     audits = {"clusters before training": found.start_audit, "clusters": found.audit}
     for what, said in audits.items():
         if said is not None:

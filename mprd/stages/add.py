@@ -13,7 +13,7 @@ from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config, load_config
 from mprd.data.added import Added, made_from, nobody, stored
 from mprd.data.index import split_rows
-from mprd.errors import UserError
+from mprd.errors import UserError, many
 from mprd.inference.arriving import Arrival, Candidate, arriving, candidates
 from mprd.inference.embedder import load_model
 from mprd.inference.feature_files import matched_features
@@ -59,10 +59,10 @@ class Addition:
         if not self.new:
             return f"No image is new; {self.total:,} were added to the run so far."
         numbers = ", ".join(map(str, self.fresh[:10])) + (" ..." if len(self.fresh) > 10 else "")
-        clusters = f"{len(self.fresh):,} new cluster{'' if len(self.fresh) == 1 else 's'}"
+        clusters = many(len(self.fresh), "new cluster")
         lone = self.new - self.known - self.strangers
         return (
-            f"{self.new:,} image{'' if self.new == 1 else 's'} added to {self.table}: "
+            f"{many(self.new, 'image')} added to {self.table}: "
             f"{self.known:,} in clusters that were there, {self.strangers:,} in {clusters}"
             f"{f' ({numbers})' if self.fresh else ''}, {lone:,} in none."
         )
@@ -148,7 +148,9 @@ def _add(
     if len(before) and inputs != made_from(clusters):
         kept = ~np.isin(before["sha256"], index["sha256"][split_rows(index, "train")])
         if not kept.all():
-            notes.append(f"{(~kept).sum():,} images that you added are images of the run now")
+            gone = int((~kept).sum())
+            are = "is an image" if gone == 1 else "are images"
+            notes.append(f"{many(gone, 'image')} that you added {are} of the run now")
         before = _some(before, np.flatnonzero(kept))
     named = candidates(images, index, config, skip_unreadable=skip_unreadable)
     found = arriving(named, index, before)

@@ -77,7 +77,7 @@ def test_missing_and_other_paths_are_named(tmp_path, rows, places, capsys):
     with pytest.raises(UserError, match=r"two rows for 'a/1\.jpg'"):
         matched_features(file, NAMES, places)
     paths.write_text("a/1.jpg\n")
-    with pytest.raises(UserError, match=r"f\.txt has 1 paths for 3 rows"):
+    with pytest.raises(UserError, match=r"f\.txt has 1 path for 3 rows"):
         matched_features(file, NAMES, places)
     paths.write_bytes(b"\xff\n")
     with pytest.raises(UserError, match="no text file of paths"):

@@ -14,6 +14,8 @@ from scipy.sparse import csr_array
 
 from mprd.artifacts import ADDED, CLUSTERS, Artifact, read_artifact, write_artifact
 from mprd.artifacts.declaration import NOT_ROWS, rows_ascend
+from mprd.artifacts.files import sha256_file
+from mprd.data.images import lies_outside
 from mprd.errors import UserError, how_to_fix, say
 from mprd.pipeline.layout import FinalLayout, RunLayout
 
@@ -50,10 +52,24 @@ class Added:
     def files(self, index: Artifact) -> list[Path]:
         """Return the image files.
 
+        Whoever made `added.h5` cannot have other files opened: outside of the folder of the run's
+        images, a file must be the image that was added, by its checksum.
+
         Args:
             index: of the run.
+
+        Raises:
+            UserError: one is not.
         """
-        return [Path(str(index.attributes["root"])) / path for path in self.paths]
+        root = Path(str(index.attributes["root"]))
+        for path, known in zip(self.paths, self["sha256"], strict=True):
+            file = root / path
+            if lies_outside(path) and file.is_file() and sha256_file(file) != known:
+                raise UserError(
+                    f"{file} is not the image that was added. Put that one back, or take the "
+                    "images back with `mprd add RUN --undo`."
+                )
+        return [root / path for path in self.paths]
 
     def cameras(self, names: Sequence[str]) -> np.ndarray:
         """Return the number of each camera, int64 (M,), -1 unknown.

@@ -264,7 +264,7 @@ def require_inside(root: Path, paths: Sequence[str], config: Config) -> None:
     Raises:
         UserError: one lies outside.
     """
-    found = [] if config.data.allow_outside else [path for path in paths if _outside(path)]
+    found = [] if config.data.allow_outside else [path for path in paths if lies_outside(path)]
     if found:
         raise UserError(
             f"'{found[0]}' lies outside of {root} ({len(found)} of {len(paths)} images do). If "
@@ -272,6 +272,6 @@ def require_inside(root: Path, paths: Sequence[str], config: Config) -> None:
         )
 
 
-def _outside(path: str) -> bool:
+def lies_outside(path: str) -> bool:
     """Tell whether a path relative to a folder leads out of it."""
     return os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir

@@ -167,7 +167,7 @@ def test_inspect_prints_and_checks(cli, market, tmp_path):
         (("inspect", "none.h5"), "none.h5 does not exist"),
         (("evaluate", "--index", "i", "--pixels", "p", "--out", "o", "--rankings", "r"), "either"),
         (("new", "~nobody_here/crops"), "names the home of a user who is not known"),
-        (("run", "."), "cannot be read (Is a directory)"),
+        (("run", "."), "is a folder, not a config"),
         (("table", "none.csv"), "not a metrics table"),
         (("summary", "--out", "o.csv", "m.csv"), "VARIANT=metrics.csv"),
     ],

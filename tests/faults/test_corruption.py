@@ -66,7 +66,8 @@ def files(judged_run, tmp_path_factory) -> dict[str, Path]:
         key: np.ones((2, *values.shape[1:]), values.dtype)
         for key, values in nobody().arrays.items()
     }
-    two |= {key: np.array(["a", "b"], object) for key in ("path", "sha256", "camera", "name")}
+    words = ("path", "sha256", "camera", "side", "name")
+    two |= {key: np.array(["a", "b"], object) for key in words}
     two |= {"features": np.eye(2, 3, dtype=np.float32), "indptr": np.array([0, 1, 2])}
     Added(two, 4, 5).write(added, {"index": "0" * 64})
     run, last = judged_run, judged_run.epoch(2)

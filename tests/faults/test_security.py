@@ -1,9 +1,11 @@
 """Nobody is let in: no code in files, no way out of the data folder, no shell in names."""
 
+import hashlib
 import pickle
 import re
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from PIL import Image
 from mprd.artifacts import INDEX, read_artifact
 from mprd.artifacts.tensors import read_safetensors, read_state
 from mprd.config import merge, read_yaml, validate
+from mprd.data.added import Added
 from mprd.errors import UserError
 from mprd.inference.feature_files import read_array
 from mprd.models.weights import load_checkpoint
@@ -29,12 +32,15 @@ ROOT = Path(__file__).parents[2]
 REGISTRY = ROOT / "mprd/pipeline/registry.py"
 RUNS_PLUGIN = 'exec(compile(code, module.__file__, "exec"), module.__dict__)'  # the user's own
 SOURCES = [*(ROOT / "mprd").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk")]
-# These compare the paths of an index with others, or print them; they open no image.
+# These compare the paths of an index with others, print them or read checksums; they show no image.
 NAMES_ONLY = [
     ROOT / f"mprd/{name}.py"
     for name in (
+        "cli/redo",
+        "data/added",  # checks what it names
+        "inference/arriving",
         "inference/feature_files",
-        "inference/run_times",
+        "inference/sightings",
         "report/page/settings",
     )
 ]
@@ -242,6 +248,22 @@ def test_images_are_opened_in_one_place():
             assert "Image.open(" not in text, path
         if path != ROOT / "mprd/data/images.py" and 'attributes["root"]' in text:
             assert path in NAMES_ONLY, f"{path} builds paths of images: use indexed_images"
+
+
+def test_added_images_elsewhere_are_those_that_were_added(tmp_path):
+    own, other = tmp_path / "own.png", tmp_path / "other.png"
+    own.write_bytes(b"own")
+    arrays = {"path": np.array([str(own), "inside.png", str(tmp_path / "gone.png")], object)}
+    arrays["sha256"] = np.array([hashlib.sha256(b"own").hexdigest(), "0", "0"], object)
+    index = SimpleNamespace(attributes={"root": str(tmp_path / "images")})
+    named = [own, tmp_path / "images/inside.png", tmp_path / "gone.png"]
+    assert Added(arrays).files(index) == named
+    other.write_bytes(b"private")
+    (tmp_path / "images").mkdir()
+    for path in (str(other), "../other.png"):
+        arrays["path"] = np.array([path, "inside.png", "gone.png"], object)
+        with pytest.raises(UserError, match="is not the image that was added"):
+            Added(arrays).files(index)
 
 
 def test_same_files_on_both_sides_are_told(tmp_path, capsys):

@@ -86,7 +86,7 @@ def test_a_count_of_other_images_is_kept_beside(run):
         lambda lines: [line for line in lines if line.split(",")[1] != "0"],
         lambda lines: [lines[0].replace("unit", "group"), *lines[1:]],
         lambda lines: [*lines, lines[-1]],
-        lambda lines: [lines[0], lines[1].replace(",clusters 1,", ",clusters 9,"), *lines[2:]],
+        lambda lines: "\n".join(lines).replace(",clusters 1,", ",clusters 9,", 1).split("\n"),
         lambda lines: [lines[0], lines[1] + ",x", *lines[2:]],
     ],
 )

@@ -91,6 +91,7 @@ VALUES: dict[str, Any] = {
     "cluster.method": "community",
     "data.time": "_([0-9]{6})_",
     "data.track": "^([0-9]{4}_c[0-9])",
+    "data.side": "(left|right)",
     "data.time_format": "seconds",
     "train.memory": "camera",
     "gcn.metadata.file": "pairs.csv",

@@ -21,7 +21,9 @@ def repeated(index: Path, out: Path, count: int) -> None:
     artifact = read_artifact(index, INDEX)
     rows = np.resize(np.arange(len(artifact["path"])), count)
     per_image = [name for name, array in INDEX.arrays.items() if array.dims == ("n",)]
-    arrays = artifact.arrays | {name: artifact[name][rows] for name in per_image}
+    arrays = artifact.arrays | {
+        name: artifact[name][rows] for name in per_image if name in artifact.arrays
+    }
     attributes = artifact.attributes
     write_artifact(out, INDEX, arrays, config={}, inputs={}, attributes=attributes)
 

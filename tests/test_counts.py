@@ -44,7 +44,7 @@ FINE = {
     "report/page/network.py: w.pairs pairs",
     "stages/index.py: most times",
     "starter/camera_shapes.py: len(wider) folders",
-    "starter/training.py: EPOCHS epochs",
+    "starter/training.py: epochs epochs",
     "training/sharing.py: group.size() processes",
     # Shapes, for who calls the library.
     "graph/reciprocal.py: count rows",

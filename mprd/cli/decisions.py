@@ -45,7 +45,8 @@ def decisions(
     if not undo:
         for one in entries:
             say(one.words() + ("" if one.entry in held else " (taken back)"))
-    for clash in facts_of(in_effect(entries)).contradictions:
+    contradictions = facts_of(in_effect(entries)).contradictions
+    for clash in contradictions:
         say(f"contradiction: {clash.words()}")
-    count = len(in_effect(entries))
-    say(f"{many(count, 'decision')} in effect", apply_next(run))
+    last = "Take one of each back with --undo." if contradictions else apply_next(run)
+    say(f"{many(len(in_effect(entries)), 'decision')} in effect", last)

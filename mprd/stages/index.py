@@ -34,17 +34,8 @@ from mprd.system.progress import progress
 
 # Two roles of one picture, and what that means.
 _TRAINED = "The network is trained on what it is tested on; figures are too good."
-_ROLES = (
-    (
-        "query",
-        "gallery",
-        "They find themselves unless both name one camera; figures are too good.",
-    ),
-    ("query", "train", _TRAINED),
-    ("gallery", "train", _TRAINED),
-)
-
-
+_MET = "They find themselves unless both name one camera; figures are too good."
+_ROLES = (("query", "gallery", _MET), ("query", "train", _TRAINED), ("gallery", "train", _TRAINED))
 _EIGHT_BITS = (".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif")
 _UNUSED, _LEVELS = 2, 32  # bits that a well-filled range may leave; levels that it shows
 
@@ -216,8 +207,8 @@ def _range_notes(facts: list[_FileFacts], bits: int) -> Iterator[str]:
     elif levels < _LEVELS:
         yield (
             f"Warning: the values of images of 16 bits lie close together: of 256 levels half of "
-            f"these {len(deep)} images show {levels} at most. Set data.bits if they use fewer than "
-            f"{bits}; else stretch their values before."
+            f"them ({many(len(deep), 'image')}) show {levels} at most. Set data.bits if they use "
+            f"fewer than {bits}; else stretch their values before."
         )
     if any(one.low < 0 for one in deep):
         yield "Warning: some images hold values below 0, which become black."

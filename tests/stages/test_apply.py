@@ -99,7 +99,8 @@ def test_what_follows_holds_and_a_contradiction_changes_nothing(cli, done):
     code, said, err = cli("decisions", done.folder)
     assert code == 0, err
     lines = said.splitlines()
-    assert [line.partition(" ")[0] for line in lines] == [*["entry"] * 3, "contradiction:", "3"]
+    first = [line.partition(" ")[0] for line in lines]
+    assert first == [*["entry"] * 3, "contradiction:", "3", "Take"]
     code, said, err = cli("decisions", done.folder, "--undo", 3, "--as", "Ann")
     assert (code, "undo entry 3" in said, "contradiction" in said) == (0, True, False), err
     assert "by Ann" in said

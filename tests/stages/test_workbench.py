@@ -11,6 +11,7 @@ from functools import partial
 
 import h5py
 import pytest
+import torch
 
 from mprd.artifacts import workbench
 from mprd.config import dump_yaml, load_config
@@ -105,8 +106,9 @@ def epochs(run, config, *, before=None):
     """Begin the epochs in a process of their own."""
     run.config.write_text(dump_yaml(config))
     command = ["-m", "mprd.cli", "epochs", "--run", run.folder, "--first", 1, "--last", EPOCHS]
+    threads = torch.get_num_threads()  # the bytes depend on them
     return subprocess.Popen(
-        [python(), *map(str, [*command, "--config", run.config])],
+        [python(), *map(str, [*command, "--config", run.config, "--threads", threads])],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -27,6 +27,7 @@ def decisions(
     """
     from mprd.decisions.facts import facts_of
     from mprd.decisions.log import DecisionLog, holding, in_effect
+    from mprd.decisions.reading import unapplied
     from mprd.pipeline.layout import run_of
     from mprd.report.next_step import apply_next
 
@@ -48,4 +49,6 @@ def decisions(
     for clash in facts_of(in_effect(entries)).contradictions:
         say(f"contradiction: {clash.words()}")
     count = len(in_effect(entries))
-    say(f"{many(count, 'decision')} in effect", apply_next(run))
+    say(f"{many(count, 'decision')} in effect")
+    if unapplied(entries, layout.final.clusters):
+        say(apply_next(run))

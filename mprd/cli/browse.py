@@ -28,6 +28,7 @@ def browse(
     from mprd.browsing.server import BrowseServer
     from mprd.cli.pages import show_page
     from mprd.decisions.log import in_effect
+    from mprd.decisions.reading import unapplied
     from mprd.report.next_step import apply_next
     from mprd.stages.apply import apply_decisions
 
@@ -42,7 +43,7 @@ def browse(
         desk.run.layout.folder,
         browser=browser,
     )
-    count = len(in_effect(desk.log.entries))
-    say(f"{many(count, 'decision')} in {desk.log.path}")
-    if count:
+    entries = desk.log.entries
+    say(f"{many(len(in_effect(entries)), 'decision')} in {desk.log.path}")
+    if unapplied(entries, desk.run.layout.final.clusters):
         say(apply_next(run))

@@ -27,6 +27,7 @@ def decisions(
     """
     from mprd.decisions.facts import facts_of
     from mprd.decisions.log import DecisionLog, holding, in_effect
+    from mprd.decisions.reading import unapplied
     from mprd.pipeline.layout import run_of
     from mprd.report.next_step import apply_next
 
@@ -48,5 +49,8 @@ def decisions(
     contradictions = facts_of(in_effect(entries)).contradictions
     for clash in contradictions:
         say(f"contradiction: {clash.words()}")
-    last = "Take one of each back with --undo." if contradictions else apply_next(run)
-    say(f"{many(len(in_effect(entries)), 'decision')} in effect", last)
+    say(f"{many(len(in_effect(entries)), 'decision')} in effect")
+    if contradictions:
+        say("Take one of each contradiction back with --undo.")
+    elif unapplied(entries, layout.final.clusters):
+        say(apply_next(run))

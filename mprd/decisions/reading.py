@@ -111,3 +111,14 @@ def time_made(clusters: Path) -> str:
     with open_hdf5(clusters) as file:
         made = datetime.fromisoformat(str(file.attrs["created"]))
     return f"{made.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def unapplied(entries: Iterable[Decision], clusters: Path) -> list[Decision]:
+    """Return the entries of a log that the clusters may not know yet.
+
+    Args:
+        entries: of the log; one without a time counts as unknown to the clusters.
+        clusters: a `clusters.h5`, which may be missing.
+    """
+    made = time_made(clusters) if clusters.is_file() else ""
+    return [one for one in entries if not one.time or one.time > made]

@@ -58,6 +58,11 @@ def test_known_people_keep_their_clusters_and_strangers_get_new_numbers(later, c
     assert "12 images added to" in said
     assert "6 in clusters that were there, 6 in 2 new clusters (41, 42), 0 in none." in said
     assert f"mprd browse {later.folder}" in said
+    (tmp_path / "before.csv").write_bytes(before)
+    same = json.loads(cli("diff", later.final.table, later.folder, "--json")[1])
+    assert (same["moved"], same["only_in"]) == (0, [0, 0])
+    more = json.loads(cli("diff", tmp_path / "before.csv", later.folder, "--json")[1])
+    assert (more["moved"], more["only_in"]) == (0, [0, 12])
     kept = later.final.table.with_name("clusters.1.csv")
     assert kept.read_bytes() == before
     assert later.final.table.with_name("clusters.2.csv").is_file()

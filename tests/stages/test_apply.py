@@ -111,6 +111,8 @@ def test_what_follows_holds_and_a_contradiction_changes_nothing(cli, done):
     assert "2 decisions in effect" in said
     assert cli("apply", done.folder)[0] == 0
     assert clusters(done).equals(after)
+    code, said, _ = cli("decisions", done.folder)
+    assert "mprd apply" not in said, "all of them hold already"
     code, _, err = cli("decisions", done.folder, "--undo", 99)
     assert (code, "has no entry 99" in err) == (2, True)
 

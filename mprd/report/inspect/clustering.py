@@ -7,6 +7,7 @@ import numpy as np
 
 from mprd.artifacts import CLUSTERS, INDEX, Artifact, read_artifact
 from mprd.clustering.numbering import numbers_of
+from mprd.data.added import read_added
 from mprd.data.index import split_rows
 from mprd.decisions.seen import read_numbers
 from mprd.errors import UserError, many
@@ -46,23 +47,20 @@ def read_clustering(path: Path) -> Clustering:
 
     Args:
         path: folder of a run (its final clusters), folder with a `clusters.h5`, such a file, or a
-            CSV with the columns path and cluster.
+            CSV with the columns path and cluster. Images that came to a run by `mprd add` count.
 
     Raises:
         UserError: it is none of these.
     """
     if path.suffix == ".csv":
-        numbers = read_numbers(path)
-        values = numbers.to_numpy()
-        number, labels = np.unique(values[values >= 0], return_inverse=True)
-        every = np.full(len(values), -1)
-        every[values >= 0] = labels
-        return Clustering(path, every, number, numbers.index.to_numpy(object))
+        table = read_numbers(path)
+        return _numbered(path, table.to_numpy(), table.index.to_numpy(object))
     if path.is_dir():
         run = RunLayout(path)
-        path = run.final.clusters if run.config.is_file() else EpochLayout(path).clusters
-    found = read_artifact(path, CLUSTERS)
-    return Clustering(path, found["labels"], found["number"], _paths(path, found))
+        if run.config.is_file():
+            return _of_run(run)
+        path = EpochLayout(path).clusters
+    return _of_file(path, read_artifact(path, CLUSTERS))
 
 
 def in_common(a: Clustering, b: Clustering) -> tuple[Clustering, Clustering, tuple[int, int]]:
@@ -93,6 +91,27 @@ def in_common(a: Clustering, b: Clustering) -> tuple[Clustering, Clustering, tup
 def numbers(one: Clustering) -> np.ndarray:
     """Return the number of each image's cluster, int (N,), -1 outlier."""
     return numbers_of(one.labels, one.number)
+
+
+def _of_run(run: RunLayout) -> Clustering:
+    clusters = read_artifact(run.final.clusters, CLUSTERS)
+    own, added = _of_file(run.final.clusters, clusters), read_added(run, clusters)
+    if own.paths is None or not len(added):
+        return own
+    values = np.concatenate([numbers(own), added["number"]])
+    return _numbered(run.final.table, values, np.concatenate([own.paths, added["path"]]))
+
+
+def _of_file(path: Path, found: Artifact) -> Clustering:
+    return Clustering(path, found["labels"], found["number"], _paths(path, found))
+
+
+def _numbered(source: Path, values: np.ndarray, paths: np.ndarray) -> Clustering:
+    """Return the clustering that the number of each image's cluster is; -1 outlier."""
+    number, labels = np.unique(values[values >= 0], return_inverse=True)
+    every = np.full(len(values), -1)
+    every[values >= 0] = labels
+    return Clustering(source, every, number, paths)
 
 
 def _paths(clusters: Path, found: Artifact) -> np.ndarray | None:

@@ -101,6 +101,7 @@ class LocalServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.token = secrets.token_urlsafe(16)
         self._until: dict[socket.socket, float] = {}
+        self._open: set[socket.socket] = set()
         self._connections = threading.Lock()
 
     @property
@@ -135,7 +136,20 @@ class LocalServer(ThreadingHTTPServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Tell whether there is room for one more connection."""
-        return threading.active_count() < _MOST_CONNECTIONS
+        with self._connections:
+            return len(self._open) < _MOST_CONNECTIONS
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own."""
+        with self._connections:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
+        with self._connections:
+            self._open.discard(request)
+        super().shutdown_request(request)
 
     def service_actions(self) -> None:
         """End connections that send nothing whole; called twice a second."""

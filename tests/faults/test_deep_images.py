@@ -87,11 +87,11 @@ def hot(values, white=65535):
 
 DEEP = {
     "12 bits": (narrow(0, 4096), "with 12 in use at most"),
-    "12 bits and a hot pixel": (hot(narrow(0, 4096)), "of these 4 images show 1[56] at most"),
-    "a narrow band": (narrow(40_000, 40_300), "of these 4 images show 1 at most"),
+    "12 bits and a hot pixel": (hot(narrow(0, 4096)), "of them .4 images. show 1[56] at most"),
+    "a narrow band": (narrow(40_000, 40_300), "of them .4 images. show 1 at most"),
     "one that is well filled among narrow ones": (
         [*narrow(30_000, 31_000), *narrow(0, 65_536, 1)],
-        "of these 5 images show 3 at most",
+        "of them .5 images. show 3 at most",
     ),
     "well filled": (narrow(0, 65_536), None),
     "a dark picture": (narrow(0, 12_000), None),

@@ -264,17 +264,17 @@ def test_own_images(market, tmp_path, monkeypatch):
 def test_own_folders_are_trained(market, tmp_path, monkeypatch):
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
-    options = ["--root", market, "--work", tmp_path, "--people", 6, "--draws", 1, "--epochs", 1]
+    options = ["--root", market, "--work", tmp_path, "--people", 3, "--draws", 1, "--epochs", 1]
     before, after, choice = run_script("own_trained", tmp_path, monkeypatch, *options)
     assert (before["what"], after["what"]) == ("lite0: clusters of the start", "lite0: trained")
     assert all(re.search(r"each draw: [01]\.\d{3}$", row["detail"]) for row in (before, after))
     assert "no training" in choice["what"]
-    layout = RunLayout(tmp_path / "results/p6-0-lite0")
+    layout = RunLayout(tmp_path / "results/p3-0-lite0")
     trained = json.loads(layout.epoch(1).metrics.read_text())
     assert len(trained["step_loss"]) == 25, "mprd new --train was obeyed"
-    links = sorted((tmp_path / "p6-0").iterdir())
+    links = sorted((tmp_path / "p3-0").iterdir())
     assert all(re.fullmatch(r"camera\d+_row\d+\.jpg", link.name) for link in links)
-    table = pd.read_csv(tmp_path / "results/p6-0-lite0/final/clusters.csv")
+    table = pd.read_csv(tmp_path / "results/p3-0-lite0/final/clusters.csv")
     assert list(table["path"].sort_values()) == [link.name for link in links]
     assert (
         "identity" not in table or table["identity"].isna().all() or (table["identity"] < 0).all()

@@ -228,6 +228,7 @@ def _values(words: tuple[str, ...], product: Path) -> dict[str, Any]:
         "search": {"optional": {"queries", "model", "html"}, "html": "found.html"},
         "new": {"out": "new.yaml", "optional": {"out"}},
         "export-to": {"format": "csv", "out": "exported"},
+        "import": {"table": str(product / "identities.csv")},
         "recluster": {"optional": {"finer"}},
         "report": {"optional": {"out"}, "out": "r.html"},
         "onnx": {"out": "m.onnx"},
@@ -273,6 +274,9 @@ def prepare(run: Path, images: Path, product: Path) -> None:
     values |= {"results": str(product / "results"), "runs": {"judged": {}}}
     (product / "config.yaml").write_text(yaml.safe_dump(values))
     few = {"train_identities": 2, "test_identities": 2, "distractors": 0, "cameras": 2}
+    first = min((product / "images/bounding_box_train").iterdir()).name
+    named = f"path,identity\nbounding_box_train/{first},Ann\n"
+    (product / "identities.csv").write_text(named)
     (product / "small.yaml").write_text(yaml.safe_dump({"data": {"synthetic": few}}))
     for name in ("docs", "config"):
         (product / name).mkdir()

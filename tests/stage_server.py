@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,6 +150,8 @@ def _answer(listener: socket.socket, programs: dict[str, Callable[[], object]]) 
         os._exit(0)
     code = 1
     atexit._clear()  # what others registered before
+    weakref.finalize._registry.clear()
+    weakref.finalize._registered_with_atexit = False  # so that temporary folders go
     try:
         code = _run(connection, programs)
     except BaseException:

@@ -20,18 +20,20 @@ from common import Row, report
 from own_images import IMAGENET, draws, quality
 
 from mprd.data.datasets import read_dataset
-from mprd.data.datasets.base import Listing
+from mprd.data.datasets.base import ImageRecord
 from mprd.pipeline.layout import RunLayout
 from mprd.stages.cluster_inputs import read_numbers
+from mprd.starter.recipe import run_name
 from mprd.starter.training import choose_training
 
 CLOSE = 0.02  # pair F1: the choice counts as right if it is at most this far below the better
 
 
-def link_images(listing: Listing, rows: np.ndarray, folder: Path, *, times: bool) -> np.ndarray:
+def link_images(
+    root: Path, train: list[ImageRecord], rows: np.ndarray, folder: Path, *, times: bool
+) -> np.ndarray:
     """Link images as cameraC_rowR (and _fT with times); return their identities, by file name."""
     folder.mkdir(parents=True, exist_ok=True)
-    train = [record for record in listing.records if record.split == "train"]
     named = {}
     for row in rows:
         record = train[row]
@@ -39,7 +41,7 @@ def link_images(listing: Listing, rows: np.ndarray, folder: Path, *, times: bool
         place = folder / f"camera{record.camera}{time}_row{row}{Path(record.path).suffix}"
         named[place.name] = record.identity
         if not place.exists():
-            os.symlink((listing.root / record.path).resolve(), place)
+            os.symlink((root / record.path).resolve(), place)
     return np.array([named[name] for name in sorted(named)])
 
 
@@ -49,13 +51,15 @@ def command(*arguments: str | Path, where: Path) -> None:
     subprocess.run(words, cwd=where, check=True, stdout=subprocess.DEVNULL)
 
 
-def train_folder(folder: Path, weights: Path | None, epochs: int | None, cores: int) -> RunLayout:
-    """Write a config for the folder, run it, and return where its files are."""
-    name = f"{folder.name}-{'given' if weights else IMAGENET}"
+def train_folder(
+    folder: Path, start: str, weights: Path | None, epochs: int | None, cores: int
+) -> RunLayout:
+    """Write a config for the folder and a start, run it, and return where its files are."""
+    name = run_name(Path(f"{folder.name}-{start}"))
     config = folder.parent / f"{name}.yaml"
     if not config.exists():
-        start = ["--weights", weights.resolve()] if weights else []
-        command("new", folder.name, *start, "--train", "--out", config.name, where=folder.parent)
+        given = ["--weights", weights.resolve()] if weights else []
+        command("new", folder.name, *given, "--train", "--out", config.name, where=folder.parent)
         if epochs is not None:
             text = re.sub(r"^epochs: \d+", f"epochs: {epochs}", config.read_text(), flags=re.M)
             config.write_text(text)
@@ -123,15 +127,16 @@ def main() -> None:
     starts: dict[str, Path | None] = {IMAGENET: None}
     starts |= {name: Path(file) for name, file in (one.split("=", 1) for one in options.start)}
     listing = read_dataset(options.dataset, options.root)
-    identity = np.array([record.identity for record in listing.records if record.split == "train"])
+    train = [record for record in listing.records if record.split == "train"]
+    identity = np.array([record.identity for record in train])
     drawn = draws(identity, options.people, options.draws)
     rows = []
     for name, weights in starts.items():
         scores = []
         for number, chosen in enumerate(drawn):
             folder = options.work / f"p{options.people}-{number}{'-times' * options.times}"
-            own = link_images(listing, chosen, folder, times=options.times)
-            run = train_folder(folder, weights, options.epochs, options.cores)
+            own = link_images(listing.root, train, chosen, folder, times=options.times)
+            run = train_folder(folder, name, weights, options.epochs, options.cores)
             scores.append([score(run.start_table, own), score(run.final.table, own)])
         images = int(np.mean([len(one) for one in drawn]))
         rows += summary(name, options.people, np.array(scores), images)

@@ -85,13 +85,13 @@ class Run:
 
     @property
     def files(self) -> list[Path]:
-        """The image file of each row.
+        """The image file of each row; who opens one compares its bytes with `sums`.
 
         Raises:
             UserError: one lies outside of the folder of the images.
         """
         files = indexed_images(self.index, load_config(self.layout.config))
-        return [*(files[row] for row in self.rows.tolist()), *self.added.files(self.index)]
+        return [*(files[row] for row in self.rows.tolist()), *self.added.locations(self.index)]
 
     @cached_property
     def version(self) -> str:

@@ -7,7 +7,7 @@ import typer
 
 from mprd.cli.app import RESULTS_PANEL, OwnDeviceOption, app
 from mprd.cli.use import FeaturesOption, SkipOption
-from mprd.errors import UserError, say
+from mprd.errors import UserError, many, say
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)
@@ -41,8 +41,7 @@ def add(
         if images or features:
             raise UserError("--undo takes back the last images: name no others.")
         gone, left = undo_added(run)
-        images_gone = f"{gone:,} added image{'' if gone == 1 else 's'}"
-        say(f"{images_gone} taken back, {left:,} that came before stay.")
+        say(f"{many(gone, 'added image')} taken back, {left:,} that came before stay.")
         return
     if features is not None and skip_unreadable:
         raise UserError("--features reads no image: leave --skip-unreadable out.")

@@ -16,7 +16,7 @@ from mprd.artifacts import ADDED, CLUSTERS, Artifact, read_artifact, write_artif
 from mprd.artifacts.declaration import NOT_ROWS, rows_ascend
 from mprd.artifacts.files import sha256_file
 from mprd.data.images import lies_outside
-from mprd.errors import UserError, how_to_fix, say
+from mprd.errors import UserError, how_to_fix, many, say
 from mprd.pipeline.layout import FinalLayout, RunLayout
 
 MADE_FROM = ("index", "features", "clusters")
@@ -61,14 +61,22 @@ class Added:
         Raises:
             UserError: one is not.
         """
-        root = Path(str(index.attributes["root"]))
-        for path, known in zip(self.paths, self["sha256"], strict=True):
-            file = root / path
+        files = self.locations(index)
+        for path, file, known in zip(self.paths, files, self["sha256"], strict=True):
             if lies_outside(path) and file.is_file() and sha256_file(file) != known:
                 raise UserError(
                     f"{file} is not the image that was added. Put that one back, or take the "
                     "images back with `mprd add RUN --undo`."
                 )
+        return files
+
+    def locations(self, index: Artifact) -> list[Path]:
+        """Return where the image files lie; whoever opens one unchecked takes `files`.
+
+        Args:
+            index: of the run.
+        """
+        root = Path(str(index.attributes["root"]))
         return [root / path for path in self.paths]
 
     def cameras(self, names: Sequence[str]) -> np.ndarray:
@@ -173,8 +181,8 @@ def made_from(clusters: Artifact) -> dict[str, str]:
 def waiting_words(run: RunLayout, count: int) -> str:
     """Return what is to be done about images that came to other clusters than those of today."""
     return (
-        f"{count:,} image{'' if count == 1 else 's'} that you added wait: the run was made again "
-        f"since. They are assigned anew by: mprd add {run.folder}"
+        f"{many(count, 'image')} that you added wait: the run was made again since. They are "
+        f"assigned anew by: mprd add {run.folder}"
     )
 
 

@@ -1,8 +1,6 @@
 """Images that come to a finished run: which of them are new, and where and when they were taken."""
 
-import math
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +8,12 @@ from typing import NamedTuple
 
 from mprd.artifacts import Artifact, sha256_file
 from mprd.config import Config
-from mprd.config.data import EXIF
 from mprd.data.added import Added
-from mprd.data.datasets.manifest import read_manifest
-from mprd.data.datasets.path_labels import side_in_path, time_in_path
 from mprd.data.image_paths import named_images, readable
-from mprd.data.images import image_size, time_taken
+from mprd.data.images import image_size
 from mprd.data.index import camera_names, split_rows
-from mprd.errors import UserError
+from mprd.errors import UserError, many
+from mprd.inference.sightings import listed_sightings, seen_in_path
 
 _MANIFESTS = (".csv", ".parquet")
 _SHOWN = 5  # cameras that a note names
@@ -84,7 +80,7 @@ def candidates(
         skip_unreadable: leave out what cannot be decoded, with a note.
 
     Raises:
-        UserError: as `named_images` and `read_manifest`; a manifest has times of another unit.
+        UserError: as `named_images` and `listed_sightings`.
     """
     found: list[Candidate] = []
     for source in sources:
@@ -92,34 +88,18 @@ def candidates(
             found += _listed(source, index, skip_unreadable=skip_unreadable)
             continue
         for file, shown in named_images([source], skip_unreadable=skip_unreadable):
-            found.append(Candidate(file, shown, *_seen(file, shown, config)))
+            seen = seen_in_path(file, shown, config.data)
+            found.append(Candidate(file, shown, seen.camera, seen.time, seen.side))
     return found
 
 
 def _listed(manifest: Path, index: Artifact, *, skip_unreadable: bool) -> Iterator[Candidate]:
-    listing, unit = read_manifest(manifest), str(index.attributes["time_unit"])
-    if listing.time_unit and unit and listing.time_unit != unit:
-        raise UserError(
-            f"The times of {manifest} are {listing.time_unit}, those of the run {unit}. Write them "
-            "as the run has them."
-        )
+    listing = listed_sightings(manifest, str(index.attributes["time_unit"]))
     names, files = [*listing.camera_names, ""], [listing.root / r.path for r in listing.records]
     whole = set(readable(files)) if skip_unreadable else set(files)
     for one, file in zip(listing.records, files, strict=True):
         if file in whole:
             yield Candidate(file, Path(one.path), names[one.camera], one.time, one.side)
-
-
-def _seen(file: Path, shown: Path, config: Config) -> tuple[str, float, str]:
-    """Return camera, time and side of an image as the run finds them."""
-    data, time = config.data, math.nan
-    match = None if data.camera is None else re.search(data.camera, shown.as_posix())
-    side = "" if data.side is None else side_in_path(shown.as_posix(), data.side)
-    if data.time == EXIF:
-        time = time_taken(file)
-    elif data.time is not None:
-        time = time_in_path(shown.as_posix(), data.time, data.time_format)
-    return "" if match is None else match[1], time, side
 
 
 def arriving(named: Sequence[Candidate], index: Artifact, before: Added) -> Arrivals:
@@ -184,8 +164,8 @@ def _copy_notes(copies: dict[str, list[tuple[str, str]]]) -> Iterator[str]:
             path, other = found[0]
             same = "" if path == other else f" (as '{other}')"
             yield (
-                f"{_many(len(found))} {'is' if len(found) == 1 else 'are'} {words[kind]}, as the "
-                f"same file, and left as they are: '{path}'{same}"
+                f"{many(len(found), 'image is', 'images are')} {words[kind]}, as the same "
+                f"file, and left as they are: '{path}'{same}"
             )
 
 
@@ -199,10 +179,6 @@ def _camera_notes(new: Iterable[Arrival], names: Sequence[str]) -> Iterator[str]
         shown = ", ".join(cameras[:_SHOWN]) + (" and others" if len(cameras) > _SHOWN else "")
         which = f"of cameras that the run does not know ({shown})" if cameras else "of no camera"
         yield (
-            f"{_many(len(strange))} {'is' if len(strange) == 1 else 'are'} {which}; what all "
+            f"{many(len(strange), 'image is', 'images are')} {which}; what all "
             "images share is taken from them, not what those of a camera share"
         )
-
-
-def _many(count: int) -> str:
-    return f"{count:,} image{'' if count == 1 else 's'}"

@@ -30,8 +30,6 @@ from mprd.inference.sightings import index_sightings
 from mprd.inference.strangers import as_used, own_clusters, sides_of
 from mprd.system.csr import entry_rows
 
-_NEVER = -4.0  # added to a cosine: below any other
-
 
 @dataclass(frozen=True)
 class Compared:
@@ -167,18 +165,16 @@ class Placing:
         if not len(rows) or sizes.max() < 2:
             return np.full(len(rows), -1)
         features = np.concatenate([self._compared.known, self._compared.new])
-        correction = np.zeros((len(rows), len(sizes)), np.float32)
-        new = self._seen.of(count + rows)
+        new, correction = self._seen.of(count + rows), None
         if self._times is not None:
-            evidence = mean_evidence(self._times, new, self._seen, labels)
-            correction += self._times.correction(evidence)
-        correction[other_side(new, self._seen, labels)] = _NEVER
+            correction = self._times.correction(mean_evidence(self._times, new, self._seen, labels))
+        never = other_side(new, self._seen, labels)
         place = np.full(len(labels), -1)
         place[count + rows] = np.arange(len(rows))
         foes = apart[(place[apart[:, 0]] >= 0) & (labels[apart[:, 1]] >= 0)]
-        correction[place[foes[:, 0]], labels[foes[:, 1]]] = _NEVER
-        correction[:, sizes == 0] = _NEVER
-        return Clusters(features, labels).assign(features[count + rows], correction).cluster
+        never[place[foes[:, 0]], labels[foes[:, 1]]] = True
+        never[:, sizes == 0] = True
+        return Clusters(features, labels).assign(features[count + rows], correction, never).cluster
 
     def _between(self, rows: np.ndarray) -> csr_array:
         """Return the distances of some added images to each other."""

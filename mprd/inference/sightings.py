@@ -1,5 +1,6 @@
 """When and where images were taken: as a manifest says, as a run lists them, or by their paths."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ import numpy as np
 
 from mprd.artifacts import INDEX, Artifact, read_artifact
 from mprd.config import load_config
-from mprd.config.data import EXIF
+from mprd.config.data import EXIF, DataConfig
 from mprd.data.added import Added, stored
+from mprd.data.datasets.base import Listing
 from mprd.data.datasets.manifest import read_manifest
 from mprd.data.datasets.path_labels import side_in_path, time_in_path, track_in_path
 from mprd.data.images import time_taken
@@ -21,7 +23,16 @@ from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout, run_of
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
+    """When and where one image was taken.
+
+    Attributes:
+        camera: name, "" unknown.
+        time: NaN unknown.
+        track: name, "" unknown.
+        side: of the animal, "" unknown.
+    """
+
     camera: str
     time: float
     track: str
@@ -145,26 +156,21 @@ class RunSightings:
         )
         root, paths = self.index.attributes["root"], self.index["path"]
         files = (f"{root}/{path}" for path in paths)
-        self._known = {file: _Seen(*one) for file, one in zip(files, listed, strict=True)}
+        self._known = {file: Seen(*one) for file, one in zip(files, listed, strict=True)}
         added, _ = stored(run.final)
         told = zip(added["camera"], added["time"].tolist(), added["side"], strict=True)
-        for file, (camera, time, side) in zip(added.files(self.index), told, strict=True):
-            self._known[str(file)] = _Seen(camera, time, "", side)
+        for file, (camera, time, side) in zip(added.locations(self.index), told, strict=True):
+            self._known[str(file)] = Seen(camera, time, "", side)
         if manifest is not None:
             self._known |= self._listed(manifest)
 
-    def _listed(self, manifest: Path) -> dict[str, _Seen]:
+    def _listed(self, manifest: Path) -> dict[str, Seen]:
         """Return what a manifest says of its images, by absolute path."""
-        listing = read_manifest(manifest)
-        if listing.time_unit and self.unit and listing.time_unit != self.unit:
-            raise UserError(
-                f"The times of {manifest} are {listing.time_unit}, those of the run {self.unit}. "
-                "Write them as the run has them."
-            )
+        listing = listed_sightings(manifest, self.unit)
         self.unit = self.unit or listing.time_unit
         names = [*listing.camera_names, ""]
         return {
-            str((listing.root / one.path).resolve()): _Seen(
+            str((listing.root / one.path).resolve()): Seen(
                 names[one.camera], one.time, one.track, one.side
             )
             for one in listing.records
@@ -183,7 +189,8 @@ class RunSightings:
             UserError: what `data.time` finds is no time.
         """
         found = [
-            self._known.get(str(path.resolve())) or self._found(path, name) for path, name in images
+            self._known.get(str(path.resolve())) or seen_in_path(path, name, self._data)
+            for path, name in images
         ]
         numbers = np.array([self._names.get(one.camera, -1) for one in found], np.int64)
         return Sightings(
@@ -196,15 +203,45 @@ class RunSightings:
             self.unit,
         )
 
-    def _found(self, path: Path, name: Path) -> _Seen:
-        data, time = self._data, float("nan")
-        if data.time == EXIF:
-            time = time_taken(path) if path.is_file() else time  # features may have no image
-        elif data.time is not None:
-            time = time_in_path(name.as_posix(), data.time, data.time_format)
-        track = "" if data.track is None else track_in_path(name.as_posix(), data.track)
-        side = "" if data.side is None else side_in_path(name.as_posix(), data.side)
-        return _Seen(camera_in_path(name, data.camera), time, track, side)
+
+def listed_sightings(manifest: Path, unit: str) -> Listing:
+    """Return what a manifest says of images, whose times must fit those of a run.
+
+    Args:
+        manifest: CSV or Parquet, see `read_manifest`.
+        unit: of the run's times; "": it has none.
+
+    Raises:
+        UserError: as `read_manifest`; the times have another unit.
+    """
+    listing = read_manifest(manifest)
+    if listing.time_unit and unit and listing.time_unit != unit:
+        raise UserError(
+            f"The times of {manifest} are {listing.time_unit}, those of the run {unit}. Write them "
+            "as the run has them."
+        )
+    return listing
+
+
+def seen_in_path(file: Path, name: Path, data: DataConfig) -> Seen:
+    """Return when and where an image was taken, as the patterns of a run find it.
+
+    Args:
+        file: the image, for times by EXIF; features may have none.
+        name: the path in which patterns are looked for.
+        data: of the run.
+
+    Raises:
+        UserError: what `data.time` finds is no time.
+    """
+    text, time = name.as_posix(), math.nan
+    if data.time == EXIF:
+        time = time_taken(file) if file.is_file() else time
+    elif data.time is not None:
+        time = time_in_path(text, data.time, data.time_format)
+    track = "" if data.track is None else track_in_path(text, data.track)
+    side = "" if data.side is None else side_in_path(text, data.side)
+    return Seen(camera_in_path(name, data.camera), time, track, side)
 
 
 def sightings(

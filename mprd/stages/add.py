@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import CLUSTERS, FEATURES, INDEX, Artifact, read_artifact, sha256_file
+from mprd.artifacts import sha256_file
 from mprd.artifacts.locks import only_writer
 from mprd.artifacts.places import require_writable
 from mprd.clustering.tracks import TrackGroups
@@ -15,7 +15,7 @@ from mprd.data.added import Added, made_from, nobody, stored
 from mprd.data.index import split_rows
 from mprd.errors import UserError, many
 from mprd.inference.arriving import Arrival, Candidate, arriving, candidates
-from mprd.inference.embedder import load_model
+from mprd.inference.embedder import Embedder, load_model
 from mprd.inference.feature_files import matched_features
 from mprd.inference.given_features import require_length
 from mprd.inference.no_model import no_model
@@ -26,8 +26,8 @@ from mprd.pipeline.finished import finished_run
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.registry import load_plugins
 from mprd.pipeline.run_lock import require_free
-from mprd.stages.added_images import place
-from mprd.stages.cluster_csv import write_final_csv
+from mprd.stages.added_images import RunEnd, place
+from mprd.stages.cluster_csv import write_final_tables
 
 _PAIRS = ("indptr", "indices", "data")
 
@@ -127,7 +127,7 @@ def undo_added(run: Path) -> tuple[int, int]:
         if not len(before):
             raise UserError(f"{run} has no added images to take back.")
         kept = np.flatnonzero(before["batch"] < before["batch"].max())
-        _write(layout, load_config(layout.config), _some(before, kept))
+        _write(RunEnd.read(layout, load_config(layout.config)), _some(before, kept))
         return len(before) - len(kept), len(kept)
 
 
@@ -139,11 +139,10 @@ def _add(
     features: Path | None,
     device: str | None,
 ) -> Addition:
-    index = read_artifact(layout.index, INDEX)
-    before, inputs = stored(layout.final)
+    end, (before, inputs) = RunEnd.read(layout, config), stored(layout.final)
     if not images and not len(before):
         raise UserError("Name the images to add: files, folders, or manifests.")
-    clusters = read_artifact(layout.final.clusters, CLUSTERS)
+    index, clusters = end.index, end.clusters
     notes, again = [], inputs.get("features") != clusters.inputs["features"]
     if len(before) and inputs != made_from(clusters):
         kept = ~np.isin(before["sha256"], index["sha256"][split_rows(index, "train")])
@@ -155,52 +154,52 @@ def _add(
     named = candidates(images, index, config, skip_unreadable=skip_unreadable)
     found = arriving(named, index, before)
     if len(before) and again:
-        before = _embedded_again(layout, config, index, before, device)
-    embedded = _features(layout, config, named, found.new, features, device)
-    both = _joined(before, found.new, embedded)
-    done = _write(layout, config, both)
-    return _addition(layout, done, len(found.new), [*notes, *found.notes])
+        before = _embedded_again(end, before, device)
+    embedded = _features(end, named, found.new, features, device)
+    done = _write(end, _joined(before, found.new, embedded))
+    return _addition(end, done, len(found.new), [*notes, *found.notes])
 
 
 def _features(
-    layout: RunLayout,
-    config: Config,
+    end: RunEnd,
     named: Sequence[Candidate],
     new: Sequence[Arrival],
     file: Path | None,
     device: str | None,
 ) -> np.ndarray:
     """Return the features of new images, by the network of the run or of a file."""
-    own = read_artifact(layout.final.features, FEATURES)["features"]
     if not new:
-        return np.zeros((0, own.shape[1]), np.float32)
+        return np.zeros((0, end.features.shape[1]), np.float32)
     if file is None:
-        model = load_model(layout.final.model, device or config.device, config.precision)
-        return model.embed([one.candidate.file for one in new])
+        return _network(end, device).embed([one.candidate.file for one in new])
     shown = [one.shown.as_posix() for one in named]
     given = matched_features(file, shown, [one.file.resolve() for one in named])
-    require_length(given, file, own, layout.final.features)
+    require_length(given, file, end.features, end.layout.final.features)
     return given[[one.number for one in new]]
 
 
-def _embedded_again(
-    layout: RunLayout, config: Config, index: Artifact, before: Added, device: str | None
-) -> Added:
+def _network(end: RunEnd, device: str | None) -> Embedder:
+    config = end.config
+    return load_model(end.layout.final.model, device or config.device, config.precision)
+
+
+def _embedded_again(end: RunEnd, before: Added, device: str | None) -> Added:
     """Return images with the features that the network of the run gives them now."""
-    if config.data.features is not None:
+    run = end.layout.folder
+    if end.config.data.features is not None:
         raise UserError(
-            f"{layout.folder} was made again since images were added, perhaps with other features. "
+            f"{run} was made again since images were added, perhaps with other features. "
             "Take them back with --undo, then add them again with --features."
         )
-    files = before.files(index)
+    files = before.locations(end.index)
     for file, sha256 in zip(files, before["sha256"], strict=True):
         if not file.is_file() or sha256_file(file) != sha256:
             raise UserError(
                 f"{file} was added and is missing or changed now. Put it back, or take the images "
-                f"back: mprd add {layout.folder} --undo"
+                f"back: mprd add {run} --undo"
             )
-    model = load_model(layout.final.model, device or config.device, config.precision)
-    return Added({**before.arrays, "features": model.embed(files)}, before.following)
+    embedded = _network(end, device).embed(files)
+    return Added({**before.arrays, "features": embedded}, before.following)
 
 
 def _joined(before: Added, new: Sequence[Arrival], features: np.ndarray) -> Added:
@@ -235,35 +234,30 @@ def _some(added: Added, rows: np.ndarray) -> Added:
     return Added({**nobody().arrays, **kept}, added.following)
 
 
-def _write(layout: RunLayout, config: Config, added: Added) -> Added:
+def _write(end: RunEnd, added: Added) -> Added:
     """Give images to the clusters of a run, and write them and the table.
 
     Args:
-        layout: of the run.
-        config: of the run.
+        end: of the run.
         added: all images that are to be added to the run now.
     """
-    index = read_artifact(layout.index, INDEX)
-    clusters = read_artifact(layout.final.clusters, CLUSTERS)
-    rows = split_rows(index, "train")
-    own = read_artifact(layout.final.features, FEATURES)["features"]
+    index, rows = end.index, split_rows(end.index, "train")
     tracks = TrackGroups.of_tracks(index["track"][rows])
-    compared = Compared.of(index, own, added, config)
+    compared = Compared.of(index, end.features, added, end.config)
     sides = sides_of(index_sightings(index, rows, added), tracks.followed_by(len(added)))
-    pairs = pairs_of(compared.known, tracks, compared.new, sides, config)
+    pairs = pairs_of(compared.known, tracks, compared.new, sides, end.config)
     arrays = {**added.arrays, **dict(zip(_PAIRS, pairs, strict=True))}
     whole = Added(arrays, added.following, len(tracks.first))
-    done = place(layout, index, clusters, whole, config)
-    write_final_csv(layout.final, index, rows, clusters, done)
+    done = place(end, whole, compared)
+    write_final_tables(end.layout.final, index, rows, end.clusters, done)
     return done
 
 
-def _addition(layout: RunLayout, done: Added, new: int, notes: list[str]) -> Addition:
+def _addition(end: RunEnd, done: Added, new: int, notes: list[str]) -> Addition:
     """Return what came of adding the last `new` images."""
     number = done["number"][len(done) - new :]
-    ours = read_artifact(layout.final.clusters, CLUSTERS, ("number",))["number"]
-    there = np.union1d(ours, done["number"][: len(done) - new])
+    there = np.union1d(end.clusters["number"], done["number"][: len(done) - new])
     known = int(np.isin(number, there[there >= 0]).sum())
     fresh = np.setdiff1d(number, [-1, *there]).tolist()
     strangers = int((number >= 0).sum()) - known
-    return Addition(notes, new, known, strangers, fresh, len(done), layout.final.table)
+    return Addition(notes, new, known, strangers, fresh, len(done), end.layout.final.table)

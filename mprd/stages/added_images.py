@@ -1,8 +1,12 @@
 """The added images of a run, given to its clusters as they are now."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mprd.artifacts import FEATURES, Artifact, read_artifact
+import numpy as np
+
+from mprd.artifacts import CLUSTERS, FEATURES, INDEX, Artifact, read_artifact
 from mprd.clustering.numbering import numbers_of
 from mprd.config import Config
 from mprd.data.added import Added, made_from, nobody, stored, waiting_words
@@ -13,6 +17,36 @@ from mprd.decisions.reading import matched
 from mprd.decisions.seen import numbers_if_sound, read_numbers
 from mprd.errors import UserError, say
 from mprd.pipeline.layout import FinalLayout, RunLayout
+
+if TYPE_CHECKING:  # slow to load
+    from mprd.inference.placing import Compared
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """A finished run, as images are given to its clusters.
+
+    Attributes:
+        layout: its layout.
+        config: its config.
+        index: its images.
+        clusters: its final clusters.
+        features: float32 (N, D), of its training images.
+    """
+
+    layout: RunLayout
+    config: Config
+    index: Artifact
+    clusters: Artifact
+    features: np.ndarray
+
+    @classmethod
+    def read(cls, layout: RunLayout, config: Config) -> "RunEnd":
+        """Read the files of a finished run."""
+        index = read_artifact(layout.index, INDEX)
+        clusters = read_artifact(layout.final.clusters, CLUSTERS)
+        features = read_artifact(layout.final.features, FEATURES)["features"]
+        return cls(layout, config, index, clusters, features)
 
 
 def placed_again(run: RunLayout, index: Artifact, clusters: Artifact, config: Config) -> Added:
@@ -37,20 +71,27 @@ def placed_again(run: RunLayout, index: Artifact, clusters: Artifact, config: Co
     if {**inputs, "clusters": ""} != {**wanted, "clusters": ""}:
         say(f"note: {waiting_words(run, len(added))}")
         return nobody()
-    return place(run, index, clusters, added, config)
-
-
-def place(
-    run: RunLayout, index: Artifact, clusters: Artifact, added: Added, config: Config
-) -> Added:
-    """Give images to the clusters of a run, and write them; as `placed_again`."""
-    from mprd.inference.placing import Compared, Placing  # slow to load
-    from mprd.inference.run_times import RunTimes
+    from mprd.inference.placing import Compared  # slow to load
 
     features = read_artifact(run.final.features, FEATURES)["features"]
-    compared = Compared.of(index, features, added, config)
-    times = RunTimes(run) if config.use_time else None
-    placing = Placing(index, clusters, added, compared, config, times)
+    end = RunEnd(run, config, index, clusters, features)
+    return place(end, added, Compared.of(index, features, added, config))
+
+
+def place(end: RunEnd, added: Added, compared: "Compared") -> Added:
+    """Give images to the clusters of a run, and write them; as `placed_again`.
+
+    Args:
+        end: of the run.
+        added: the images, with their pairs.
+        compared: they and those of the run, as they are compared.
+    """
+    from mprd.inference.placing import Placing  # slow to load
+    from mprd.inference.run_times import RunTimes
+
+    run, index, clusters = end.layout, end.index, end.clusters
+    times = RunTimes(run) if end.config.use_time else None
+    placing = Placing(index, clusters, added, compared, end.config, times)
     decisions = decisions_of(run, placing.paths)
     shown, following = _shown(run, index, clusters, added), free_number(run, clusters, added)
     columns, following = placing.placed(decisions, shown, following)

@@ -15,25 +15,6 @@ from mprd.pipeline.layout import FinalLayout, log_prefix
 from mprd.stages.earlier_tables import derived_tables, earlier_table, keep_replaced
 
 
-def write_final_csv(
-    end: FinalLayout, index: Artifact, rows: np.ndarray, clusters: Artifact, added: Added
-) -> None:
-    """Write `final/clusters.csv`: the images of a run, and behind them those that were added.
-
-    A table that differs from the one it replaces leaves that as `clusters.1.csv`.
-
-    Args:
-        end: layout of the final clusters.
-        index: `index.h5`.
-        rows: int (N,), of the training images in the index.
-        clusters: `clusters.h5`.
-        added: images that were added.
-    """
-    numbers, names = numbers_of(clusters["labels"], clusters["number"]), names_in(clusters)
-    trust = clusters["membership"]
-    write_cluster_csv(end.table, index, rows, numbers, trust, names=names, keep=True, added=added)
-
-
 def write_cluster_csv(
     out: Path,
     index: Artifact,
@@ -100,6 +81,9 @@ def write_final_tables(
 ) -> None:
     """Write `clusters.csv` of a run, and its numbers without decisions, where people made some.
 
+    The images that were added come behind those of the run. A table that differs from the one it
+    replaces leaves that as `clusters.1.csv`.
+
     Args:
         end: layout of the final clusters.
         index: `index.h5`.
@@ -107,7 +91,9 @@ def write_final_tables(
         clusters: `clusters.h5`.
         added: images that were added.
     """
-    write_final_csv(end, index, rows, clusters, added)
+    numbers, names = numbers_of(clusters["labels"], clusters["number"]), names_in(clusters)
+    trust = clusters["membership"]
+    write_cluster_csv(end.table, index, rows, numbers, trust, names=names, keep=True, added=added)
     _write_undecided(end, index["path"][rows], clusters)
 
 

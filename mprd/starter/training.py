@@ -40,7 +40,7 @@ def choose_training(images: int, kind: Kind, *, wanted: bool | None = None) -> C
 
     - Folders of 25 people in six cameras, about 240 images, clusters by average linkage: six
       epochs raised pair F1 from ImageNet weights (EfficientNet-lite0) and from weights that know
-      people (OSNet-x0.25). Ten gave no more.
+      people (OSNet-x0.25). Nine gave no more.
     - 12,936 images of Market-1501, ImageNet weights: 17 epochs made clusters much better.
 
     Below `LEAST` images, and for published networks, nothing was measured. `SMALL` lies between

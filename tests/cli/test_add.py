@@ -251,19 +251,18 @@ def test_every_reader_has_them(later, cli, tmp_path):
     assert set(found[found["path"].str.contains("-20-")]["name"]) == {"Ann"}
 
 
+def written_again(old, inputs):
+    """Write clusters as if they were made from other files."""
+    about = {"config": {}, "inputs": inputs, "attributes": old.attributes}
+    write_artifact(old.path, CLUSTERS, old.arrays, **about)
+
+
 def test_a_run_that_was_made_again_waits(later, cli, tmp_path):
     assert cli("add", later.folder, tmp_path / "new")[0] == 0
     whole = later.final.table.read_bytes()
     old = read_artifact(later.final.clusters, CLUSTERS)
     inputs = old.inputs | {"features": "0" * 64}
-    write_artifact(
-        later.final.clusters,
-        CLUSTERS,
-        old.arrays,
-        config={},
-        inputs=inputs,
-        attributes=old.attributes,
-    )
+    written_again(old, inputs)
     said = cli("status", later.folder)[1]
     assert "12 of them wait for `mprd add`" in said
     code, _, err = cli("export-to", later.folder, "csv", "--out", tmp_path / "out")
@@ -281,15 +280,7 @@ def test_a_run_that_was_made_again_waits(later, cli, tmp_path):
     attributes = index.attributes
     write_artifact(later.index, INDEX, arrays, config={}, inputs={}, attributes=attributes)
     index = read_artifact(later.index, INDEX)
-    inputs |= {"index": index.digest}
-    write_artifact(
-        later.final.clusters,
-        CLUSTERS,
-        old.arrays,
-        config={},
-        inputs=inputs,
-        attributes=old.attributes,
-    )
+    written_again(old, inputs | {"index": index.digest})
     code, said, err = cli("add", later.folder)
     assert (code, "2 images that you added are images of the run now" in said) == (0, True), err
     assert len(stored(later.final)[0]) == 10
@@ -305,7 +296,7 @@ def test_a_kill_between_two_files_loses_nothing(later, cli, tmp_path, monkeypatc
         raise Kill
 
     with monkeypatch.context() as patch:
-        patch.setattr(add, "write_final_csv", killed)
+        patch.setattr(add, "write_final_tables", killed)
         with pytest.raises(Kill):
             add.add_images(later.folder, [tmp_path / "new"])
     assert later.final.table.read_bytes() == before

@@ -8,20 +8,19 @@ import pandas as pd
 import pytest
 
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact
-from mprd.config import dump_yaml, validate
+from mprd.config import validate
 from mprd.data.datasets import read_dataset
 from mprd.data.index import name_sides, side_codes
 from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.log import DecisionLog
-from mprd.errors import FINAL, UserError
+from mprd.errors import UserError
 from mprd.judging.audit_session import audit_session
 from mprd.judging.count import begin_count
 from mprd.judging.count_file import read_count
 from mprd.judging.questions import questions
-from mprd.pipeline.layout import RunLayout
 from mprd.stages.index import run_index
-from mprd.stages.run_stage import make_pseudo_labels, run_stage
 from tests.data.planted import plant_images
+from tests.stages.pipeline import finish_given
 
 SIDES = ("left", "right", "unknown")
 
@@ -85,22 +84,8 @@ def flanks(request, tmp_path_factory):
     cluster = {"method": request.param, "min_size": 2}
     cluster |= {"threshold": 0.9} if request.param == "linkage" else {"eps": 0.7}
     data = {"dataset": "folder", "root": str(root), "side": r"_(\w+)\.", "camera": r"cam(\d)"}
-    config = validate(
-        {
-            "device": "cpu",
-            "data": data | {"features": str(folder / "f.npy"), "height": 32, "width": 16},
-            "graph": {"k1": 20, "k2": 2, "eps_max": 0.97},
-            "cluster": cluster,
-        },
-        "x",
-    )
-    run = RunLayout(folder / "run")
-    run.final.folder.mkdir(parents=True)
-    run.config.write_text(dump_yaml(config))
-    for name in ("index", "pixels"):
-        run_stage(name, run, config)
-    make_pseudo_labels(run, FINAL, config)
-    run_stage("export", run, config, step=FINAL)
+    graph = {"k1": 20, "k2": 2, "eps_max": 0.97}
+    run, _ = finish_given(folder, {"data": data, "graph": graph, "cluster": cluster})
     return run, features
 
 

@@ -12,11 +12,10 @@ from typer.testing import CliRunner
 import mprd
 from mprd.artifacts import CLUSTERS, FEATURES, read_artifact
 from mprd.cli.app import app
-from mprd.config import dump_yaml, validate
-from mprd.errors import FINAL, UserError
+from mprd.config import validate
+from mprd.errors import UserError
 from mprd.inference.feature_files import matched_features
-from mprd.pipeline.layout import RunLayout
-from mprd.stages.run_stage import make_pseudo_labels, run_stage
+from tests.stages.pipeline import finish_given
 
 NAMES = ["a/1.jpg", "a/2.jpg", "b/1.jpg"]
 
@@ -122,23 +121,14 @@ def finished(tmp_path_factory, market):
     rng = np.random.default_rng(1)
     features = unit(rng.normal(size=(10, 16))[person] + 0.2 * rng.normal(size=(len(images), 16)))
     np.save(folder / "f.npy", features)
-    config = validate(
+    run, config = finish_given(
+        folder,
         {
-            "device": "cpu",
-            "data": {"dataset": "folder", "root": str(root), "camera": r"_c(\d)s"}
-            | {"features": str(folder / "f.npy"), "height": 32, "width": 16},
+            "data": {"dataset": "folder", "root": str(root), "camera": r"_c(\d)s"},
             "graph": {"k1": 8, "k2": 2, "eps_max": 0.97},
             "cluster": {"method": "linkage", "threshold": 0.75, "min_size": 2},
         },
-        "x",
     )
-    run = RunLayout(folder / "run")
-    run.final.folder.mkdir(parents=True)
-    run.config.write_text(dump_yaml(config))
-    for name in ("index", "pixels"):
-        run_stage(name, run, config)
-    make_pseudo_labels(run, FINAL, config)
-    run_stage("export", run, config, step=FINAL)
     return run, config, features, person
 
 

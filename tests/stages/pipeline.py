@@ -88,6 +88,19 @@ def export(run: RunLayout, config: Config) -> None:
     run_stage("export", run, config, step=FINAL)
 
 
+def finish_given(folder: Path, values: dict[str, Any]) -> tuple[RunLayout, Config]:
+    """Do a run with given features (`f.npy` in the folder) in `run`; the rest of the config too."""
+    small = {"features": str(folder / "f.npy"), "height": 32, "width": 16}
+    config = validate(merge({"device": "cpu", "data": small}, values), "x")
+    run = RunLayout(folder / "run")
+    run.final.folder.mkdir(parents=True)
+    run.config.write_text(dump_yaml(config))
+    for name in ("index", "pixels"):
+        run_stage(name, run, config)
+    export(run, config)
+    return run, config
+
+
 def finish(folder: Path, config: Config) -> RunLayout:
     """Do a whole run, as the workflow would; the evaluations are those of the first and last."""
     run = RunLayout(folder)

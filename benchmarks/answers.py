@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--more", type=int, default=0, help="go on for so many epochs")
     options = parser.parse_args()
     set_up_cpu(None)
-    folder = cell_folder(options)
+    folder = cell_folder(options.work, options.market, options.manifest)
     found = []
     for seed in range(options.seeds):
         base = Cell(folder, options.base, seed, options)

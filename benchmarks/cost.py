@@ -24,7 +24,7 @@ EPOCHS = 2
 def measure(variant: str, options: argparse.Namespace) -> dict:
     """Run the epochs of one variant here; return the metrics of the last."""
     options.epochs = EPOCHS
-    cell = Cell(cell_folder(options), variant, 0, options)
+    cell = Cell(cell_folder(options.work, options.market), variant, 0, options)
     cell.start()
     for epoch in range(1, EPOCHS + 1):
         begin = time.perf_counter()

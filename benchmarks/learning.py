@@ -2,7 +2,8 @@
 
 Cells of variants x seeds, each a short training from one start; a cell that is there is not done
 again. `--market ROOT` takes 250 training and 200 test identities of a copy of Market-1501, chosen
-by a seed; without it synthetic images, other ones for each seed. Two variants look at true
+by a seed, `--manifest FILE` those of other images; without both synthetic images, other ones for
+each seed. Two variants look at true
 identities, as ceilings: what would perfect clusters, or a perfect filter, give? Differences are
 paired by seed.
 """
@@ -23,6 +24,7 @@ from mprd.artifacts import CLUSTERS, INDEX, read_artifact, write_artifact
 from mprd.clustering.agreement import pair_quality
 from mprd.config import dump_yaml, merge, read_yaml, validate
 from mprd.data.datasets import read_dataset
+from mprd.data.datasets.base import Listing
 from mprd.data.index import split_rows
 from mprd.gcn.filter import RelationFilter
 from mprd.pairs.hard_pairs import BatchPairs
@@ -33,16 +35,16 @@ from mprd.system.torch_setup import set_up_cpu
 ROOT = Path(__file__).parents[1]
 EVERY = VARIANTS | MORE | RIVALS | COMBINED | EVIDENCE
 TRAIN_IDS, TEST_IDS, SUBSET_SEED = 250, 200, 1501
+SUBSET = "subset.csv"
 
 
-def subset(market: Path, out: Path) -> None:
-    """Write a manifest of some identities of Market-1501; the same for the same copy."""
-    listing = read_dataset("market1501", market)
+def subset(listing: Listing, out: Path) -> None:
+    """Write a manifest of some identities; the same for the same images."""
     rng = np.random.default_rng(SUBSET_SEED)
     chosen: dict[str, set[int]] = {}
     for split, count in (("train", TRAIN_IDS), ("query", TEST_IDS)):
         known = sorted({r.identity for r in listing.records if r.split == split})
-        chosen[split] = set(rng.choice(known, count, replace=False).tolist())
+        chosen[split] = set(rng.choice(known, min(count, len(known)), replace=False).tolist())
     chosen["gallery"] = chosen["query"]
     rows = [
         (listing.root / r.path, r.split, r.identity, r.camera, r.time)
@@ -50,8 +52,8 @@ def subset(market: Path, out: Path) -> None:
         if r.identity in chosen[r.split]
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
-    columns = ["path", "split", "identity", "camera", "frame"]
-    pd.DataFrame(rows, columns=columns).to_csv(out, index=False)
+    table = pd.DataFrame(rows, columns=["path", "split", "identity", "camera", "frame"])
+    table.dropna(axis="columns", how="all").to_csv(out, index=False)  # images without times
 
 
 class Cell:
@@ -68,8 +70,8 @@ class Cell:
     ) -> None:
         self.variant, self.layout = variant, RunLayout(folder / f"{name or variant}-{seed}")
         self.shared = RunLayout(folder / f"start-{seed}")
-        if options.market:
-            images = {"root": str(folder / "subset.csv"), "allow_outside": True}
+        if (folder / SUBSET).is_file():
+            images = {"root": str(folder / SUBSET), "allow_outside": True}
             values = merge(BASE["market"], {"data": images})
         else:
             values = merge(read_yaml(ROOT / "config/config.yaml"), BASE["synthetic"])
@@ -217,7 +219,9 @@ def table(cells: pd.DataFrame, base: str = "contrast") -> str:
 def cell_options(description: str | None) -> argparse.ArgumentParser:
     """Return a parser of what all cells of a table share."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--market", type=Path, help="folder that holds Market-1501")
+    real = parser.add_mutually_exclusive_group()
+    real.add_argument("--market", type=Path, help="folder that holds Market-1501")
+    real.add_argument("--manifest", type=Path, help="other images, with splits and identities")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--iters", type=int, default=40)
@@ -225,11 +229,16 @@ def cell_options(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def cell_folder(options: argparse.Namespace) -> Path:
-    """Return the folder of the cells; of Market-1501 with the list of the images in it."""
-    folder = options.work / ("market" if options.market else "synthetic")
-    if options.market and not (folder / "subset.csv").is_file():
-        subset(options.market, folder / "subset.csv")
+def cell_folder(work: Path, market: Path | None, manifest: Path | None = None) -> Path:
+    """Return the folder of the cells; of real images with the list of them in it."""
+    if manifest is not None:
+        dataset, root, folder = "folder", manifest, work / f"own-{manifest.stem}"
+    elif market is not None:
+        dataset, root, folder = "market1501", market, work / "market"
+    else:
+        return work / "synthetic"
+    if not (folder / SUBSET).is_file():
+        subset(read_dataset(dataset, root), folder / SUBSET)
     return folder
 
 
@@ -240,7 +249,7 @@ def main() -> None:
     parser.add_argument("--evidence", action="store_true", help="average linkage and times")
     options = parser.parse_args()
     set_up_cpu(None)
-    folder = cell_folder(options)
+    folder = cell_folder(options.work, options.market, options.manifest)
     found = []
     others = RIVALS if options.rivals else EVIDENCE if options.evidence else VARIANTS
     variants = options.variant or others

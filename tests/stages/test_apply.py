@@ -58,6 +58,15 @@ def test_decisions_hold_and_the_rest_stays(cli, done):
     names = pd.read_csv(done.final.table, keep_default_na=False).set_index("path")["name"]
     assert set(names[list(joined)]) == {"Anna"}
     assert (names[after != second] == "").all()
+    for again in (False, True):  # once more; then without them
+        if again:
+            for entry in (1, 2):
+                log.undo(entry)
+        code, said, err = cli("apply", done.folder)
+        assert code == 0, err
+        assert "undecided" not in said
+        (kept,) = [line for line in said.splitlines() if "keep their numbers" in line]
+        assert kept.endswith(f" clusters keep their numbers of {done.final.table}")
     assert done.epoch(1).model.stat().st_mtime_ns == model
 
     # One image leaves, by itself; it gets a number that nobody had.

@@ -122,6 +122,7 @@ def test_the_added_ones_by_keys_and_filter(server, later, tab):  # noqa: F811
     assert page.locator("article").count() > 3
     page.set_viewport_size({"width": 1280, "height": 2500})
     cards = page.locator("article")
+    page.locator("article[aria-posinset='8']").wait_for()
     assert cards.count() == 8, "six of known people, and two strangers with three images each"
     strangers = page.locator("article", has_text="3 images of a stranger")
     assert strangers.count() == 2

@@ -173,11 +173,20 @@ def _belongs(wish: _Wish) -> Decision:
 
 
 def _new(wish: _Wish) -> Decision:
-    """Return what makes images somebody new, who is in none of the clusters near them."""
-    rows = wish.rows
-    near = [number for row in rows.tolist() for number in wish.board.near_numbers(row)]
-    found = np.flatnonzero(np.isin(wish.board.numbers, near))
-    return Decision(Kind.NEW, wish.paths(rows), wish.paths(np.setdiff1d(found, rows)))
+    """Return what makes images somebody new, who is in none of the clusters near them.
+
+    Added images that wait for a decision may show the same newcomer, whichever cluster they are in.
+    Only of those that were shown together with the chosen ones, as a cluster of strangers, it is
+    said that they do not.
+    """
+    rows, board = wish.rows, wish.board
+    near = [number for row in rows.tolist() for number in board.near_numbers(row)]
+    found = np.setdiff1d(np.flatnonzero(np.isin(board.numbers, near)), board.waiting)
+    own = [board.members(number) for number in np.unique(board.numbers[rows]) if number >= 0]
+    seen = [one for one in own if np.isin(one, board.waiting).all()]
+    return Decision(
+        Kind.NEW, wish.paths(rows), wish.paths(np.setdiff1d(np.concatenate([found, *seen]), rows))
+    )
 
 
 def _rename(wish: _Wish) -> Decision:

@@ -19,7 +19,7 @@ from mprd.decisions.partition import edited
 from mprd.decisions.reading import matched
 from mprd.report.page.doubt import doubt
 
-_NEAREST, _NEIGHBOURS = 3, 12
+_NEAREST, _SIMILAR, _NEIGHBOURS = 3, 5, 12  # clusters of an image, of a cluster; images
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,14 @@ class Board:
         foes = np.array(apart, np.int64).reshape(-1, 2)
         asked = np.concatenate([np.flatnonzero(self.labels < 0), self.waiting])
         return near_clusters(
-            self.run.relation, self.labels, self.run.tracks, _NEAREST, foes, np.unique(asked)
+            self.run.relation,
+            self.run.looks,
+            self.labels,
+            self.run.tracks,
+            foes,
+            np.unique(asked),
+            of_cluster=_SIMILAR,
+            of_image=_NEAREST,
         )
 
     @cached_property
@@ -159,14 +166,8 @@ class Board:
 
     def _near_of(self, rows: np.ndarray) -> dict[str, list[tuple[int, float]]]:
         """Return the nearest clusters of images, its own among them."""
-        found = {}
-        for row in rows.tolist():
-            near = self._numbered([self.near.of_images[row]])[0]
-            own = int(self.numbers[row])
-            if own >= 0 and own not in dict(near):
-                near = [(own, round(float(self.relation[row]), 3)), *near[: _NEAREST - 1]]
-            found[str(row)] = near
-        return found
+        near = self._numbered([self.near.of_images[row] for row in rows.tolist()])
+        return dict(zip(map(str, rows.tolist()), near, strict=True))
 
     def _numbered(self, near: list[list[tuple[int, float]]]) -> list[list[tuple[int, float]]]:
         return [[(int(self.known[k]), round(value, 3)) for k, value in one] for one in near]

@@ -9,6 +9,7 @@ from mprd.browsing.actions import NotPossible, decision_for
 from mprd.browsing.board import Board, said
 from mprd.browsing.history import redone_next, undone_next
 from mprd.browsing.run import Run
+from mprd.decisions.entry import Kind
 from mprd.decisions.facts import clashes
 from mprd.decisions.log import DecisionLog, in_effect
 from mprd.errors import UserError
@@ -93,7 +94,11 @@ class Desk:
                 "problem": "This contradicts an earlier decision.",
                 "clashes": [said(one, board.run.place) for one in wrong],
             }
-        return {"done": self.log.append(decision).words()}
+        words = self.log.append(decision).words()
+        if decision.kind is Kind.NEW:
+            number = self.board.numbers[self.run.place[decision.images[0]]]
+            words += f". It is cluster {number} now, and is shown beside images that look like it."
+        return {"done": words}
 
     def _go(self, board: Board, *, redo: bool) -> dict[str, Any]:
         if redo:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact
+from mprd.browsing.looks import Looks, read_looks
 from mprd.clustering.graph_matrix import relation_of
 from mprd.clustering.numbering import numbers_of
 from mprd.clustering.sides import Sides
@@ -22,6 +23,8 @@ from mprd.data.times import time_words
 from mprd.decisions.reading import time_made
 from mprd.errors import many
 from mprd.evidence.run_distance import run_distance
+from mprd.inference.sightings import index_sightings
+from mprd.inference.strangers import sides_of
 from mprd.pipeline.finished import finished_run
 from mprd.system.csr import entry_rows
 
@@ -77,6 +80,14 @@ class Run:
     def relation(self) -> csr_array:
         """1 - distance, (G, G)."""
         return relation_of(self.distance)
+
+    @cached_property
+    def looks(self) -> Looks | None:
+        """How alike the images look; None: nobody kept their embeddings."""
+        each = TrackGroups.of_tracks(np.full(len(self.paths), -1))
+        sides = sides_of(index_sightings(self.index, self.rows, self.added), each)
+        config = load_config(self.layout.config)
+        return read_looks(self.layout, config, self.index, self.clusters, self.added, sides)
 
     @cached_property
     def made(self) -> str:

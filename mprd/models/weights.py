@@ -73,10 +73,15 @@ def save_network(
 def read_architecture(path: Path) -> tuple[Architecture, dict[str, Any]]:
     """Return the architecture of a model, and the settings that its last stage read."""
     header, _ = read_safetensors(path, SCHEMA, "init")
-    return _architecture(header, path), json.loads(header["config"])
+    return header_architecture(header, path), json.loads(header["config"])
 
 
-def _architecture(header: Mapping[str, str], path: Path) -> Architecture:
+def header_architecture(header: Mapping[str, str], path: Path) -> Architecture:
+    """Return the architecture that the header of a model names.
+
+    Raises:
+        UserError: it is none.
+    """
     try:
         return parse_architecture(json.loads(header["architecture"]))
     except ValueError as error:
@@ -127,7 +132,7 @@ def load_network(
         UserError: missing, damaged, foreign, or holding NaN.
     """
     header, tensors = read_safetensors(path, SCHEMA, "init")
-    architecture = _architecture(header, path)
+    architecture = header_architecture(header, path)
     require_room(architecture, tensors, path)
     try:
         network = build(architecture)
@@ -151,7 +156,7 @@ def load_checkpoint(network: ReidNetwork, path: Path) -> Loaded:
     wanted = network.state_dict()
     if is_ours(path):
         header, tensors = read_safetensors(path, SCHEMA, "init")
-        theirs = _architecture(header, path).backbone
+        theirs = header_architecture(header, path).backbone
         if theirs != network.architecture.backbone:
             raise UserError(_other(path, theirs, network.architecture.backbone))
         found = fit(tensors, {name: name for name in tensors}, wanted, "")

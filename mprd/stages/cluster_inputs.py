@@ -43,7 +43,7 @@ def known_as(
     if decided is None or paths is None:
         number = _numbers(labels, earlier, paths, following)
         if earlier is not None:
-            earlier.tell(number)
+            earlier.tell(number, numbers_if_sound(end.table) if earlier.is_hidden else None)
         return {"number": number}
     first = numbers_of(base, _numbers(base, earlier, paths, following))
     shown = numbers_if_sound(end.table)
@@ -53,7 +53,7 @@ def known_as(
         last = dict(zip(shown.index, shown.tolist(), strict=True))
     number = decided.numbers(labels, first, last, following)
     if earlier is not None:
-        earlier.tell(number)
+        earlier.tell(number, shown)
     found = {"number": number, "undecided": first.astype(np.int32)}
     names = names_of(labels, decided.names)
     return found | ({"name": names} if (names != "").any() else {})
@@ -90,14 +90,25 @@ class EarlierNumbers:
             say(f"Warning: {self.table} names none of these images; all numbers are new.")
         return keep_numbers(labels, before, max(following, int(self.known.max()) + 1))
 
-    def tell(self, numbers: np.ndarray) -> None:
-        """Print how many clusters keep their numbers.
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the table is that without decisions, at which nobody looks."""
+        return self.table == self.end.undecided
+
+    def tell(self, numbers: np.ndarray, shown: "pd.Series | None") -> None:
+        """Print how many clusters keep their numbers, by the table that people look at.
 
         Args:
             numbers: int32 (K,), of the clusters.
+            shown: numbers in the `clusters.csv` that is replaced; None: it is not there.
         """
-        going_on = int(np.isin(numbers, self.known).sum())
-        say(f"{going_on} of {len(numbers)} clusters keep their numbers of {self.table}")
+        known, table = self.known, self.table
+        if self.is_hidden:
+            if shown is None:
+                return
+            known, table = shown, self.end.table
+        going_on = int(np.isin(numbers, known).sum())
+        say(f"{going_on} of {len(numbers)} clusters keep their numbers of {table}")
 
 
 def earlier_numbers(named: Path | None, end: FinalLayout) -> EarlierNumbers | None:

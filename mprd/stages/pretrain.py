@@ -177,8 +177,10 @@ def _require_pairs(sources: list[TaskSource], path: Path) -> None:
             counts = _counts(source.pairs)
             raise UserError(
                 f"The relation GCN finds {counts['same']} positive and {counts['different']} "
-                f"negative {source.name} pairs with {path}; it needs both. Raise cluster.eps, "
-                f"change gcn.unlabelled, or set gcn.pretrain.{source.name} to 0."
+                f"negative {source.name} pairs with {path}; it needs both. A few dozen images are "
+                "too few for it: go on without it (use_gcn: false, cluster.relation: jaccard), as "
+                "the configs of `mprd new` do. With more images, raise cluster.eps, change "
+                f"gcn.unlabelled, or set gcn.pretrain.{source.name} to 0."
             )
 
 

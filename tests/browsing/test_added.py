@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from mprd.decisions.log import read_decisions
+from mprd.decisions.entry import Decision, Kind
+from mprd.decisions.log import DecisionLog, read_decisions
 from mprd.stages.add import add_images, undo_added
 from mprd.stages.apply import apply_decisions
 from tests.browsing.people import act, ask, browsing, clusters, state
@@ -76,6 +78,25 @@ def test_no_match_is_somebody_new(server, later):
     assert after["waiting"] == 0
 
 
+def test_the_same_newcomer_one_after_the_other(server, later):
+    """A person says of each image that it is nobody known; nothing says that they are two."""
+    known = int(np.argmax(np.bincount(state(server)["numbers"][:KNOWN])))
+    paths, (one, other) = server.desk.run.paths, rows_of(server, 20)[:2]
+    for row in (one, other):  # both were given to somebody known
+        DecisionLog(later.decisions).append(
+            Decision(Kind.NOT, (paths[row],), tuple(paths[n] for n in rows_of(server, 20)[2:]))
+        )
+    answer = act(server, "new", rows=[one])
+    number = answer["state"]["numbers"][one]
+    assert f"It is cluster {number} now" in answer["done"]
+    assert paths[other] not in read_decisions(later.decisions)[-1].others
+    near = dict(answer["state"]["added"][str(other)])
+    assert number in near, "it is offered"
+    assert known not in near or near[number] > near[known]
+    found = act(server, "belongs", rows=[other], to=number)["state"]
+    assert found["numbers"][other] == number
+
+
 def test_images_that_come_while_the_page_is_open(server, later):
     before = state(server)
     shoot(later.folder.parent / "more", 22, range(3))
@@ -99,17 +120,30 @@ def test_the_added_ones_by_keys_and_filter(server, later, tab):  # noqa: F811
     assert page.locator("#tab-added b").inner_text() == "12"
     page.click("#tab-added")
     assert page.locator("article").count() > 3
+    page.set_viewport_size({"width": 1280, "height": 2500})
+    cards = page.locator("article")
+    page.locator("article[aria-posinset='8']").wait_for()
+    assert cards.count() == 8, "six of known people, and two strangers with three images each"
+    strangers = page.locator("article", has_text="3 images of a stranger")
+    assert strangers.count() == 2
+    assert strangers.first.locator(".picture .new").count() == 3
     first = page.locator("article.current")
-    assert first.locator(".new").count() >= 1
+    assert first.locator(".new").count() == 1
     assert 1 <= first.locator(".target").count() <= 3
     press(page, "1", "move")
-    left = page.locator("#tab-added b").inner_text()
-    assert left in ("9", "11"), "of strangers among themselves one says it of all"
-    press(page, "0", "is a new individual, not ")
-    assert int(page.locator("#tab-added b").inner_text()) == int(left) - 1
-    press(page, "u", "Taken back")
-    page.locator("article.current").get_by_role("button", name="No match").click()
+    assert page.locator("#tab-added b").inner_text() == "11"
+    strangers.first.get_by_role("button", name="No match").click()
     says(page, "is a new individual")
+    assert page.locator("#tab-added b").inner_text() == "8", "one decision for the three"
+    assert strangers.count() == 1
+    press(page, "u", "Taken back")
+    # One image of the three only.
+    strangers.first.locator(".picture .choose").first.click()
+    press(page, "0", "is a new individual, not ")
+    assert page.locator("#tab-added b").inner_text() == "10"
+    press(page, "u", "Taken back")
+    press(page, "0", "is a new individual, not ")
+    press(page, "u", "Taken back")
     page.click("#tab-clusters")
     page.click("#filters")
     page.select_option("#new", "all")
@@ -120,7 +154,7 @@ def test_the_added_ones_by_keys_and_filter(server, later, tab):  # noqa: F811
     page.locator(".picture .choose").first.click()
     page.locator("#chosen").get_by_role("button", name="No match").click()
     says(page, "is a new individual")
-    assert kinds(later) == ["move", "new", "undo", "new", "new"]
+    assert kinds(later) == ["move", "new", "undo", "new", "undo", "new", "undo", "new"]
     # More come: the page loads itself again and shows them.
     page.evaluate("window.before = true")
     shoot(later.folder.parent / "more", 22, range(3))

@@ -279,6 +279,31 @@ def test_filters(server, tab):
     assert cards.count() == 1
 
 
+def test_clusters_that_may_be_one_come_first(server, run, tab):
+    found = state(server)
+    alike = dict(
+        zip(found["known"], (one[0][1] if one else 0 for one in found["near"]), strict=True)
+    )
+    page = tab(server.address)
+    page.keyboard.press("j")
+    page.select_option("#order", "alike")
+    says(page, "Clusters that may be one individual come first")
+    page.locator("article[aria-posinset='1'].current").wait_for()
+    shown = [int(one.get_attribute("data-number")) for one in page.locator("article").all()]
+    assert [alike[one] for one in shown] == sorted(alike.values(), reverse=True)[: len(shown)]
+    page.locator("#order").blur()
+    page.keyboard.press("m")
+    page.locator("#ask").wait_for()
+    press(page, "d", "is not of")
+    first = page.locator("article.current")
+    assert int(first.get_attribute("data-number")) == shown[0]
+    near = dict(zip(found["known"], found["near"], strict=True))[shown[0]][0][0]
+    assert first.locator(f".chip[data-other='{near}']").count() == 0, "it is answered"
+    page.click("#tab-outliers")
+    assert not page.locator("#order").is_visible()
+    says(page, "no match, a new individual")
+
+
 def test_cameras_and_times_filter(judged_run, tmp_path, tab):
     folder = shutil.copytree(judged_run.folder, tmp_path / "run")
     with browsing(folder) as server:

@@ -11,9 +11,11 @@ from PIL import Image
 from scipy.sparse import coo_array
 
 from mprd.browsing import desk, server
+from mprd.browsing.looks import Looks
 from mprd.browsing.run import Run
 from mprd.clustering.tracks import TrackGroups
 from mprd.data.added import nobody
+from mprd.system.checks import unit_rows
 from tests.browsing.people import act
 
 CLUSTERS, IMAGES = 1000, 10_000
@@ -52,6 +54,9 @@ class Many(Run):
         both = np.unique(np.concatenate([ends, ends[::-1]], axis=1), axis=1)
         data = 0.3 + 0.6 * ((both.sum(axis=0) * 7919) % 997) / 997
         self.distance = coo_array((data, tuple(both)), shape=(IMAGES, IMAGES)).tocsr()
+        self.looks = Looks.of(
+            unit_rows(rng.normal(size=(IMAGES, 512)).astype(np.float32)), self.rows * 0
+        )
         self.made = "2000-01-01T00:00:00Z"
 
 

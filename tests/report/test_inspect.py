@@ -22,10 +22,12 @@ from mprd.artifacts import (
     read_artifact,
     write_artifact,
 )
+from mprd.artifacts.tensors import read_safetensors, save_tensors
 from mprd.cli.app import app
 from mprd.clustering.numbering import with_single_clusters
 from mprd.config import validate
 from mprd.errors import UserError
+from mprd.models.weights import load_network
 from mprd.pipeline.layout import RunLayout
 from mprd.report.inspect.clustering import read_clustering
 from mprd.report.inspect.describe import describe
@@ -68,6 +70,20 @@ def test_networks_are_summed_up_unless_asked(judged_run):
     parts = describe(model).rows
     assert sum(part["tensors"] for part in parts) == long
     assert "backbone.conv1" in call("inspect", model, "--tensors")
+
+
+def test_a_network_with_an_unknown_backbone(judged_run, tmp_path):
+    header, tensors = read_safetensors(judged_run.final.model, "mprd.model", "init")
+    architecture = json.loads(header["architecture"]) | {"backbone": "resnet5"}
+    out = tmp_path / "model.safetensors"
+    rest = {"config": {}, "inputs": {}, "seed": 0}
+    save_tensors(out, "mprd.model", tensors, architecture=architecture, **rest)
+    verdict = describe(out).verdict
+    assert "cannot be built here. Unknown backbone 'resnet5' (did you mean 'resnet50'" in verdict
+    assert verdict in call("inspect", out)
+    with pytest.raises(UserError, match="Unknown backbone 'resnet5'"):
+        load_network(out)
+    assert describe(judged_run.final.model).verdict.startswith("Check passed: architecture")
 
 
 def test_times_of_an_index(tmp_path):

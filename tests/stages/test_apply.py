@@ -42,6 +42,22 @@ def members(found: pd.Series, number: int) -> tuple[str, ...]:
     return tuple(found.index[found == number])
 
 
+def test_it_names_the_table_that_people_look_at(cli, done):
+    """The table without decisions is where numbers come from; nobody asked for it."""
+    before = clusters(done)
+    first, second = (int(n) for n in before[before >= 0].value_counts().index[:2])
+    log = DecisionLog(done.decisions)
+    log.append(Decision(Kind.MERGE, members(before, second), members(before, first)))
+    for undone in (False, False, True):
+        if undone:
+            log.undo(1)
+        code, said, err = cli("apply", done.folder)
+        assert code == 0, err
+        assert "undecided" not in said
+        (kept,) = [line for line in said.splitlines() if "keep their numbers" in line]
+        assert kept.endswith(f" clusters keep their numbers of {done.final.table}")
+
+
 def test_decisions_hold_and_the_rest_stays(cli, done):
     before = clusters(done)
     model = done.epoch(1).model.stat().st_mtime_ns

@@ -1,6 +1,6 @@
 // What a person does: one action each, said in the line at the foot of the page.
 import { act, changed, clusters, state } from "./model.js";
-import { chosen, current } from "./card.js";
+import { chosen, current, group } from "./card.js";
 import { askClash, askName, compare } from "./dialogs.js";
 
 const line = document.getElementById("says");
@@ -53,9 +53,9 @@ export const split = () => need(chosen.rows.size, () => perform({ action: "split
 export const not = () => need(chosen.rows.size, () => perform({ action: "not", rows: rows() }));
 export const move = (to = number()) => need(chosen.rows.size && to !== null,
   () => perform({ action: "move", rows: rows(), to }));
-export const belongs = (row, to) => perform({ action: "belongs", rows: [row], to });
-export const never = (row, to) => perform({ action: "not", rows: [row], to });
-export const fresh = row => perform({ action: "new", rows: [row] });
+export const belongs = (row, to) => perform({ action: "belongs", rows: group(row), to });
+export const never = (row, to) => perform({ action: "not", rows: group(row), to });
+export const fresh = row => perform({ action: "new", rows: group(row) });
 export const nobody = () => need(chosen.rows.size, () => perform({ action: "new", rows: rows() }));
 export const undo = () => state.undo && perform({ action: "undo" });
 export const redo = () => state.redo && perform({ action: "redo" });

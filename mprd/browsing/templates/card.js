@@ -4,7 +4,7 @@ import { images, state, clusters, isAdded, title } from "./model.js";
 export const chosen = { rows: new Set(), clusters: new Set() };
 export const current = { key: null, place: 0, among: [] }; // among: clusters that become one
 export const open = new Set(); // clusters of which all pictures are shown
-const LINES = 2, MOST = 400, GAP = 6, EDGE = 24, CHIPS = 44, PAD = 12;
+const LINES = 2, MOST = 400, FEW = 5, GAP = 6, EDGE = 24, CHIPS = 44, PAD = 12;
 
 export const element = (name, properties = {}, ...children) => {
   const { dataset, ...rest } = properties;
@@ -28,7 +28,16 @@ function room(one) {
 }
 
 export const isOne = key => key?.[0] === "o" || key?.[0] === "a"; // an outlier, an added image
-export const nearOf = key => state[key[0] === "o" ? "outliers" : "added"][key.slice(1)];
+// The cluster of an added image if it shows nobody known: nobody confirmed any of its images.
+const strange = row => {
+  const one = clusters.get(state.numbers[row]);
+  return one?.rows.every(other => other in state.added) ? one : null;
+};
+export const group = row => strange(row)?.rows ?? [row];
+export const nearOf = key => {
+  const row = Number(key.slice(1));
+  return key[0] === "o" ? state.outliers[row] : strange(row)?.near.slice(0, 3) ?? state.added[row];
+};
 
 export function heightOf(key) {
   if (isOne(key)) return head() + tall() + PAD + GAP;
@@ -120,13 +129,18 @@ function clusterCard(one) {
 }
 
 function imageCard(row, near) {
-  const number = state.numbers[row];
+  const number = state.numbers[row], rows = group(row), together = strange(row) !== null;
+  const where = together ? `${many(rows.length, "image")} of a stranger, not confirmed yet`
+    : number < 0 ? "in no cluster" : `in ${title(number)}`;
   const line = element("div", { className: "line" },
-    element("h2", {}, images.paths[row]),
-    element("span", { className: "about" }, number < 0 ? "in no cluster" : `in ${title(number)}`),
-    element("div", { className: "buttons" },
-      button("new", "No match (0)", "It is somebody that no cluster shows: a new individual")));
-  const strip = element("div", { className: "strip outlier" }, picture(row), ...near.map(
+    element("h2", {}, together ? `new ${title(number)}` : images.paths[row]),
+    element("span", { className: "about" }, where),
+    element("div", { className: "buttons" }, rows.length > 1
+      ? button("new", "No match: one new individual (0)", "All these pictures are one individual that no other cluster shows")
+      : button("new", "No match (0)", "It is somebody that no cluster shows: a new individual. Are several pictures this one? Choose them all first.")));
+  const own = rows.slice(0, FEW).map(other => picture(other));
+  if (rows.length > FEW) own.push(element("span", { className: "about" }, `+${rows.length - FEW}`));
+  const strip = element("div", { className: "strip outlier" }, element("div", { className: "own" }, ...own), ...near.map(
     ([number, relation], n) => element("div", { className: "target" },
       element("div", { className: "few" }, ...clusters.get(number).rows.slice(-3).reverse().map(
         other => {
@@ -147,10 +161,10 @@ function imageCard(row, near) {
 export function draw(key, before) {
   const is = key[0], number = Number(key.slice(1));
   const one = is === "c" ? clusters.get(number) : null;
-  const mine = one ? one.rows.filter(row => chosen.rows.has(row)) : [chosen.rows.has(number)];
+  const rows = one?.rows ?? group(number), mine = rows.filter(row => chosen.rows.has(row));
   const near = one ? one.near : nearOf(key);
   const place = current.key === key ? current.place : -1;
-  const sign = JSON.stringify([one?.rows, one?.name, one?.confirmed, one?.doubt, mine, open.has(number),
+  const sign = JSON.stringify([rows, one?.name, one?.confirmed, one?.doubt, mine, open.has(number),
     near, near.map(([other]) => [title(other), middle(other)]), one ? 0 : state.numbers[number], chosen.clusters.has(number), place, tall(), inner()]);
   if (before?.sign === sign) return before;
   const made = element("article", { dataset: { key, number } }, ...(one ? clusterCard(one) : imageCard(number, near)));
@@ -163,7 +177,7 @@ export function draw(key, before) {
 }
 
 export const pictures = key => {
-  if (isOne(key)) return [Number(key.slice(1))];
+  if (isOne(key)) return group(Number(key.slice(1))).slice(0, FEW);
   const one = clusters.get(Number(key.slice(1)));
   return one.rows.slice(0, room(one));
 };

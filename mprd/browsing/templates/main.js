@@ -30,6 +30,7 @@ function show() {
   field("tab-outliers").querySelector("b").textContent = outliers().length;
   field("tab-added").querySelector("b").textContent = added().length;
   field("tab-added").hidden = !images.added;
+  field("order").parentElement.hidden = tab !== "clusters";
   for (const name of ["undo", "redo"]) {
     field(name).disabled = !state[name];
     field(name).title = state[name] ? `${name}: ${state[name].words}` : `nothing to ${name}`;
@@ -112,6 +113,22 @@ function switchTo(name) {
   Object.assign(current, { key: null, place: 0 });
   scrollTo({ top: 0 });
   show();
+  tell();
+}
+
+// What comes first here, and the keys for it.
+const FIRST = {
+  doubt: "The most doubtful clusters come first. c: confirm, m: compare and merge, h: split in two, ?: all keys",
+  alike: "Clusters that may be one individual come first. m: compare with the most similar one, then s: same, d: different",
+  large: "The largest clusters come first. ?: all keys",
+  small: "The smallest clusters come first. m: compare with the most similar one, ?: all keys",
+  number: "In the order of their numbers. ?: all keys",
+};
+const SINGLE = "1, 2, 3: it belongs to this cluster. 0: no match, a new individual. "
+  + "Space: choose several pictures that are one new individual, then 0";
+function tell() {
+  if (innerWidth < 700) return actions.say("Tap a picture to see it large.");
+  actions.say(tab === "clusters" ? FIRST[field("order").value] : SINGLE);
 }
 
 const CARD = {
@@ -231,7 +248,13 @@ await load();
 setUpFilter(show);
 field("size").addEventListener("change", show);
 if (innerWidth < 700) field("size").value = "96";
-field("order").addEventListener("change", () => { sortAgain(); show(); scrollTo({ top: 0 }); });
+field("order").addEventListener("change", () => {
+  sortAgain();
+  Object.assign(current, { key: null, place: 0 }); // keys go on at the top
+  show();
+  scrollTo({ top: 0 });
+  tell();
+});
 field("filters").onclick = () => {
   field("filter").hidden = !field("filter").hidden;
   field("filters").ariaExpanded = String(!field("filter").hidden);
@@ -254,6 +277,5 @@ watch((wrong, note) => {
   if (wrong !== trouble) { trouble = wrong; showAlerts(); }
   if (note) actions.say(note);
 });
-actions.say(innerWidth < 700 ? "The most doubtful clusters come first. Tap a picture to see it large."
-  : "The most doubtful clusters come first. c: confirm, m: compare and merge, h: split in two, ?: all keys");
+tell();
 document.documentElement.dataset.ready = "yes";

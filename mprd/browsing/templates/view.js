@@ -1,6 +1,6 @@
 // Which clusters or outliers are shown, and in which order.
 import { images, state, clusters, added, isAdded, outliers } from "./model.js";
-import { nearOf } from "./card.js";
+import { group, nearOf } from "./card.js";
 
 const field = id => document.getElementById(id);
 const value = id => field(id).value.trim();
@@ -71,6 +71,7 @@ export const filtered = () => ["camera", "new", "from", "to", "least", "most", "
 
 const KEYS = {
   doubt: one => -one.doubt,
+  alike: one => -(one.near[0]?.[1] ?? 0),
   large: one => -one.rows.length,
   small: one => one.rows.length,
   number: one => one.number,
@@ -102,11 +103,14 @@ export function takePlace(gone, stays) {
 
 export const sortAgain = () => { order = []; };
 
-// Outliers, or added images that nobody confirmed: one row each, the nearest to a cluster first.
+// Outliers, or added images that nobody confirmed, the nearest to a cluster first: one row each;
+// strangers among the added ones that are a cluster have one together.
 export function shownImages() {
   const fits = rowFits(), terms = words(value("find"));
   const nearest = row => nearOf(`${tab[0]}${row}`)[0]?.[1] ?? -1;
-  return (tab === "outliers" ? outliers() : added())
-    .filter(row => (!fits || fits(row)) && (!terms.length || terms.some(text => found(text, [row]))))
+  const each = tab === "outliers" ? outliers() : [...new Set(added().map(row => Math.min(...group(row))))];
+  return each.map(group)
+    .filter(rows => (!fits || rows.some(fits)) && (!terms.length || terms.some(text => found(text, rows))))
+    .map(rows => Math.min(...rows))
     .sort((a, b) => nearest(b) - nearest(a) || a - b);
 }

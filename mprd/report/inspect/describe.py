@@ -1,7 +1,7 @@
 """What a file of a run holds, as data: for `mprd inspect`, printed or as JSON."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ def _safetensors(path: Path, *, each: bool) -> Description:
         raise UserError(f"{path} was changed after it was written (its digest differs).")
     arrays = {key: tensor.numpy() for key, tensor in tensors.items()}
     facts = _parsed(dict(header)) | {"values": int(sum(a.size for a in arrays.values()))}
-    verdict = "Check passed: architecture, values and digest."
+    verdict = _network_verdict(path, header)
     if each:
         columns: tuple[str, ...] = ("name", "dtype", "shape", "min", "mean", "max")
         rows = [
@@ -155,6 +155,23 @@ def _safetensors(path: Path, *, each: bool) -> Description:
     return Description(
         path, header["schema"], "Weights of a network.", facts, columns, rows, verdict
     )
+
+
+def _network_verdict(path: Path, header: Mapping[str, str]) -> str:
+    """Return what was checked of a sound file, and whether its network can be built here."""
+    from mprd.models.backbones.registry import BACKBONES
+    from mprd.models.weights import SCHEMA, header_architecture
+
+    if header["schema"] == SCHEMA:
+        try:
+            BACKBONES[header_architecture(header, path).backbone]
+        except UserError as error:
+            return (
+                "Check passed: values and digest. But the network cannot be built here. "
+                f"{error} If a plugin brings this backbone, a config that names the plugin "
+                "(`plugins`) can use the file."
+            )
+    return "Check passed: architecture, values and digest."
 
 
 def _parts(arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:

@@ -60,17 +60,17 @@ def clusterings(features: np.ndarray, identities: int) -> Iterator[np.ndarray]:
 
 def adapted(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return features that were fitted to clusters, and as many clusters of these."""
-    fitted = features.astype(float)
+    features = features - features.mean(axis=0, dtype=float)
     for _ in range(2):
         inside = labels >= 0
         names, own = np.unique(labels[inside], return_inverse=True)
-        rest = fitted[inside]
+        rest = features[inside]
         for cluster in range(len(names)):
             rest[own == cluster] -= rest[own == cluster].mean(axis=0)
         within = rest.T @ rest / len(rest)
         within += 0.1 * np.trace(within) / len(within) * np.eye(len(within))
         values, vectors = np.linalg.eigh(within)
-        fitted = (fitted - fitted.mean(axis=0)) @ (vectors / np.sqrt(values))
+        fitted = features @ (vectors / np.sqrt(values))
         fitted /= np.linalg.norm(fitted, axis=1, keepdims=True)
         (labels,) = cuts(fitted, [len(names)])
     return fitted, labels

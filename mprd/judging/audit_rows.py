@@ -126,7 +126,7 @@ def read_audit(path: Path, *, beside: bool = False) -> list[AuditRow]:
         raise wrong
     if not all(line[_HEADER.index("pairs")].isdecimal() for line in lines):
         raise wrong
-    rows = [AuditRow(*line[:4], int(line[4]), *line[5:]) for line in lines]
+    rows = [AuditRow(a, b, same, kind, int(n), *rest) for a, b, same, kind, n, *rest in lines]
     sizes = {row.stratum: row.pairs for row in rows}
     drawn = Counter(row.stratum for row in rows)
     stratum = re.compile(rf"({'|'.join(kinds)}) [1-9][0-9]?")

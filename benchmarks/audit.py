@@ -164,14 +164,21 @@ def row_of_comparison(what: str, table: np.ndarray, questions: int) -> Row:
 def pairs_of(
     features: np.ndarray, identities: int
 ) -> dict[str, tuple[np.ndarray, Sequence[np.ndarray]]]:
-    """Return features, and two clusterings to compare, by what they are."""
+    """Return features, and two clusterings that differ, by what they are."""
     features = features / np.linalg.norm(features, axis=1, keepdims=True)
     fine, coarse = cuts(features, [FINE * identities, COARSE * identities])
     fitted, after = adapted(features, fine)
-    return {
+    found: dict[str, tuple[np.ndarray, Sequence[np.ndarray]]] = {
         "after and before": (np.hstack([fitted, features]), (after, fine)),
         "fine and coarse": (features, (fine, coarse)),
     }
+    return {name: one for name, one in found.items() if differ(*one[1])}
+
+
+def differ(first: np.ndarray, second: np.ndarray) -> bool:
+    """Tell whether two clusterings do."""
+    both = np.unique(np.stack([first, second]), axis=1).shape[1]
+    return both > min(len(np.unique(first)), len(np.unique(second)))
 
 
 def main() -> None:

@@ -9,6 +9,10 @@ from .clustering.audit import AuditPairs as AuditPairs
 from .clustering.audit import audit_pairs as audit_pairs
 from .clustering.audit_estimate import AuditEstimate as AuditEstimate
 from .clustering.audit_estimate import audit_estimate as audit_estimate
+from .clustering.comparison import ComparisonPairs as ComparisonPairs
+from .clustering.comparison import comparison_pairs as comparison_pairs
+from .clustering.comparison_estimate import ComparisonEstimate as ComparisonEstimate
+from .clustering.comparison_estimate import comparison_estimate as comparison_estimate
 from .clustering.counting import CountSample as CountSample
 from .clustering.counting import count_estimate as count_estimate
 from .clustering.counting import count_sample as count_sample

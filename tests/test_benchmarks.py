@@ -56,14 +56,21 @@ def test_linkage_of_all_pairs_gives_the_same_clusters(tmp_path, monkeypatch):
 
 def test_intervals_of_audits_hold_the_truth(tmp_path, monkeypatch):
     rows = run_script("audit", tmp_path, monkeypatch, "--audits", 20, "--identities", 12)
-    assert len(rows) == 5
-    assert all("mean width 0." in row["detail"] for row in rows)
+    assert len(rows) == 15
+    single, pair = rows[::3], rows[1::3] + rows[2::3]
+    assert all("mean width 0." in row["detail"] for row in single)
+    for row in pair:
+        ours, apart = re.findall(
+            r"width \S+, \S+, (\S+), .* of 25 pairs: differences (\S+),", row["detail"]
+        )[0]
+        assert float(ours) < float(apart)
     features, labels = tmp_path / "f.npy", tmp_path / "l.npy"
     np.save(features, np.random.default_rng(0).normal(size=(60, 8)))
     np.save(labels, np.arange(60) // 6)
     options = ("--audits", 5, "--features", features, "--labels", labels)
-    (row,) = run_script("audit", tmp_path, monkeypatch, *options)
+    row, *pair = run_script("audit", tmp_path, monkeypatch, *options)
     assert row["size"].endswith("5 audits of 50 pairs")
+    assert [one["size"].split(", ")[1] for one in pair] == ["after and before", "fine and coarse"]
 
 
 def test_answers_make_clusters_better(tmp_path, monkeypatch):

@@ -86,6 +86,13 @@ def audit(
     start: Annotated[
         bool, typer.Option("--start", help="Measure the clusters before training.")
     ] = False,
+    beside: Annotated[
+        str,
+        typer.Option(
+            help="Measure other clusters by the same pairs, too, and tell which are better: start "
+            "(those before training), the folder of another run, or a table: path, cluster."
+        ),
+    ] = "",
     count: Annotated[int, typer.Option(min=20, help="Pairs of a new audit.")] = 50,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
@@ -95,23 +102,32 @@ def audit(
 
     The answers give pair precision and pair recall with 95 % intervals. They stay in audit.csv of
     the run; a second call goes on where you stopped, or tells the result. They only measure: no
-    cluster is made from them. Audit both clusters, with and without --start, to know whether
-    training made them better.
+    cluster is made from them. `--beside start` tells whether training made the clusters better.
 
     Example: mprd audit results/crops
     """
     from mprd.artifacts.places import require_writable
+    from mprd.judging.audit_beside import beside_words
     from mprd.judging.audit_file import audit_words
-    from mprd.judging.audit_session import audit_session
+    from mprd.judging.audit_session import audit_session, beside_session
     from mprd.pipeline.layout import RunLayout
     from mprd.stages.audited_csv import write_audited_csv
 
+    if start and beside:
+        raise UserError("--beside compares the final clusters: leave out --start.")
     layout = RunLayout(run)
-    session = audit_session(run, count, device, start=start)
+    if beside:
+        session = beside_session(run, beside, count, device)
+    else:
+        session = audit_session(run, count, device, start=start)
     if session.current is not None:
         require_writable(session.out.parent)  # before a person judges anything
-        require_writable((layout.start_table if start else layout.final.table).parent)
+        if not beside:
+            require_writable((layout.start_table if start else layout.final.table).parent)
         _judge(session, layout, port, browser=browser)
+    if beside:
+        say(f"{run}: {beside_words(layout)}")
+        return
     say(f"{run}: {audit_words(layout, start=start)}")
     table = write_audited_csv(layout, start=start)
     if table is not None:

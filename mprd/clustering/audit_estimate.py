@@ -66,6 +66,89 @@ def audit_estimate(drawn: AuditPairs, same: np.ndarray) -> AuditEstimate:
     Raises:
         ValueError: not one answer each, other values, or a stratum without an answer.
     """
+    found = same_totals(drawn, same)
+    inside = np.arange(len(drawn.sizes)) < drawn.inside
+    return AuditEstimate(
+        precision=found.precision(inside).interval(),
+        recall=found.recall(inside).interval(),
+        answers=found.answers,
+        rates=found.draws[:, inside].mean(axis=0) / drawn.sizes[inside],
+        sizes=drawn.sizes[inside],
+    )
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number that the answers tell roughly.
+
+    Attributes:
+        value: its estimate, NaN unknown.
+        draws: float64 (n,), of its posterior.
+    """
+
+    value: float
+    draws: np.ndarray
+
+    def minus(self, other: "Figure") -> "Figure":
+        """Return the difference of two numbers that the same answers tell."""
+        return Figure(self.value - other.value, self.draws - other.draws)
+
+    def interval(self, least: float = 0.0) -> Estimate:
+        """Return the estimate with its interval, which holds it.
+
+        Args:
+            least: that the number can be, if nothing is known of it; 1 is the most.
+        """
+        if np.isnan(self.value):
+            return Estimate(float(self.value), least, 1.0)
+        low, high = np.quantile(self.draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+        ends = float(np.fmin(low, self.value)), float(np.fmax(high, self.value))
+        return Estimate(float(self.value), *ends)
+
+
+@dataclass(frozen=True)
+class SameTotals:
+    """How many pairs of each stratum show one identity.
+
+    Attributes:
+        sizes: int64 (S,), pairs of each stratum.
+        values: float64 (S,), unbiased estimates.
+        draws: int64 (n, S), of the posterior.
+        answers: pairs that a person could tell.
+    """
+
+    sizes: np.ndarray
+    values: np.ndarray
+    draws: np.ndarray
+    answers: int
+
+    def precision(self, joined: np.ndarray) -> Figure:
+        """Return the pair precision of a clustering that joins these strata, bool (S,)."""
+        pairs = self.sizes[joined].sum()
+        return Figure(self.values[joined].sum() / pairs, self._found(joined) / pairs)
+
+    def recall(self, joined: np.ndarray) -> Figure:
+        """Return its pair recall."""
+        found, missed = self.values[joined].sum(), self.values[~joined].sum()
+        return Figure(
+            found / (found + missed) if found + missed else float("nan"),
+            self._found(joined) / np.maximum(self.draws.sum(axis=1), 1),
+        )
+
+    def f1(self, joined: np.ndarray) -> Figure:
+        """Return the harmonic mean of both."""
+        pairs = self.sizes[joined].sum()
+        return Figure(
+            2 * self.values[joined].sum() / (pairs + self.values.sum()),
+            2 * self._found(joined) / (pairs + self.draws.sum(axis=1)),
+        )
+
+    def _found(self, joined: np.ndarray) -> np.ndarray:
+        return self.draws[:, joined].sum(axis=1)
+
+
+def same_totals(drawn: AuditPairs, same: np.ndarray) -> SameTotals:
+    """Return what the answers tell about each stratum; see `audit_estimate`."""
     same = np.asarray(same)
     if same.shape != drawn.stratum.shape or not np.isin(same, (-1, 0, 1)).all():
         raise ValueError(f"give an answer 1, 0 or -1 to each of the {len(drawn.stratum)} pairs.")
@@ -87,27 +170,11 @@ def audit_estimate(drawn: AuditPairs, same: np.ndarray) -> AuditEstimate:
         ],
         axis=1,
     )
-    totals = alike + rng.binomial(drawn.sizes - asked, rates)
-    found, missed = totals[:, inside].sum(axis=1), totals[:, between].sum(axis=1)
-    value = drawn.sizes * alike / asked
-    within, here, there = drawn.sizes[inside].sum(), value[inside].sum(), value[between].sum()
-    none_here, none_there = not alike[inside].any(), not alike[between].any()
-    return AuditEstimate(
-        precision=_interval(
-            here / within,
-            found / within,
-            zero=none_here,
-            one=bool((alike == asked)[inside].all()),
-        ),
-        recall=_interval(
-            here / (here + there) if here + there else float("nan"),
-            found / np.maximum(found + missed, 1),
-            zero=none_here,
-            one=none_there,
-        ),
+    return SameTotals(
+        sizes=drawn.sizes,
+        values=drawn.sizes * alike / asked,
+        draws=alike + rng.binomial(drawn.sizes - asked, rates),
         answers=int(told.sum()),
-        rates=totals[:, inside].mean(axis=0) / drawn.sizes[inside],
-        sizes=drawn.sizes[inside],
     )
 
 
@@ -129,17 +196,3 @@ def _falling(
     fit = (alike * np.log(table) + (asked - alike) * np.log1p(-table)).sum(axis=1)
     weight = np.exp(fit - fit.max())
     return table[rng.choice(_DRAWS, _KEPT, p=weight / weight.sum())]
-
-
-def _interval(value: float, draws: np.ndarray, *, zero: bool, one: bool) -> Estimate:
-    """Return the estimate with its interval, which holds it.
-
-    Args:
-        value: the estimate, NaN unknown.
-        draws: of the posterior.
-        zero: the answers are what 0 would give.
-        one: they are what 1 would give.
-    """
-    low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    low, high = (0.0 if zero else float(low)), (1.0 if one else float(high))
-    return Estimate(float(value), float(np.fmin(low, value)), float(np.fmax(high, value)))

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mprd.clustering.audit import ranked_inside
 from mprd.clustering.audit_estimate import AuditEstimate
+from mprd.clustering.audit_strata import ranked_inside
 from mprd.clustering.numbering import with_single_clusters
 from mprd.clustering.sides import Sides
 from mprd.clustering.tracks import TrackGroups

@@ -5,23 +5,26 @@ from pathlib import Path
 
 import numpy as np
 
-from mprd.artifacts import CLUSTERS, FEATURES, INDEX, Artifact, read_artifact
+from mprd.artifacts import CLUSTERS, INDEX, Artifact, read_artifact
 from mprd.clustering.audit import audit_pairs
+from mprd.clustering.comparison import comparison_pairs
 from mprd.config import load_config
 from mprd.data.index import name_cameras, side_codes, split_rows
 from mprd.errors import UserError
-from mprd.graph.cameras import align_cameras
-from mprd.judging.audit_file import (
+from mprd.judging.audit_file import audited
+from mprd.judging.audit_rows import (
     AuditRow,
-    audited,
     clusters_digest,
+    labels_digest,
     read_audit,
     rows_of_audit,
+    rows_of_comparison,
     write_audit,
 )
+from mprd.judging.other_clusters import compared_features, other_clusters, run_with_start
 from mprd.judging.session import Answer, Asking, Shown
 from mprd.pipeline.finished import finished_run
-from mprd.pipeline.layout import FIRST_EPOCH, RunLayout, run_of
+from mprd.pipeline.layout import FIRST_EPOCH
 
 
 class AuditSession(Asking):
@@ -69,7 +72,7 @@ def audit_session(
         UserError: there are no such clusters, their files do not fit, or no two images share a
             cluster.
     """
-    layout = _run_with_start(run) if start else finished_run(run)
+    layout = run_with_start(run, "Leave out --start.") if start else finished_run(run)
     measured = audited(layout, start=start)
     clusters = read_artifact(measured.clusters, CLUSTERS, ("labels",))
     index = read_artifact(layout.index, INDEX)
@@ -78,12 +81,11 @@ def audit_session(
     rows = read_audit(measured.file) if measured.file.is_file() else []
     if not rows or rows[0].clusters != digest:
         config = load_config(layout.config)
-        features = read_artifact(measured.features, FEATURES)["features"]
-        compared = align_cameras(features, index["camera"][train], config.graph.cameras)
+        step = layout.epoch(FIRST_EPOCH) if start else layout.final
         try:
             drawn = audit_pairs(
                 clusters["labels"],
-                compared,
+                compared_features(layout, step),
                 count,
                 config.seed + int(digest, 16),  # other clusters, other pairs
                 device or config.device,
@@ -92,30 +94,61 @@ def audit_session(
             )
         except ValueError as error:
             raise UserError(f"{run} cannot be audited: {error}") from None
-        if rows:
-            measured.file.rename(free_name(measured.file))
         rows = rows_of_audit(drawn, index["path"][train], digest)
-        write_audit(measured.file, rows)
+        _begin(measured.file, rows)
     return AuditSession(rows, _shown(rows, index, train), measured.file)
 
 
-def _run_with_start(folder: Path) -> RunLayout:
-    """Return the layout of a run that has clusters before training.
+def beside_session(run: Path, other: str, count: int, device: str | None = None) -> AuditSession:
+    """Return the audit of a run's final clusters beside others: the one begun, or a new one.
+
+    An audit of other clusters than these two is kept beside it, as `audit_beside.1.csv` and so on.
+
+    Args:
+        run: its folder.
+        other: `start`, the folder of another run, or a table with path and cluster.
+        count: pairs of a new audit.
+        device: where similar images are searched: auto, cpu, cuda or cuda:N; None: as the run says.
 
     Raises:
-        UserError: it has none, or not yet.
+        UserError: one of the clusterings is not there, they are of other images, or both are equal.
     """
-    run = run_of(folder)
-    if not load_config(run.config).epochs:
-        raise UserError(
-            f"{folder} trains nothing: its clusters are those of the start. Leave out --start."
-        )
-    if not run.epoch(FIRST_EPOCH).clusters.is_file():
-        raise UserError(
-            f"{folder} has no clusters of the start yet. Go on with `mprd run CONFIG`, where "
-            "CONFIG is the file that it was started with."
-        )
-    return run
+    layout = finished_run(run)
+    second = other_clusters(layout, other)
+    clusters = read_artifact(layout.final.clusters, CLUSTERS, ("labels",))
+    index = read_artifact(layout.index, INDEX)
+    train = split_rows(index, "train")
+    digests = clusters_digest(clusters), labels_digest(second.labels, clusters.inputs["index"])
+    file = layout.beside_audit
+    rows = read_audit(file, beside=True) if file.is_file() else []
+    if not rows or (rows[0].clusters, rows[0].beside) != digests:
+        config = load_config(layout.config)
+        features = [compared_features(layout, layout.final)]
+        if second.features is not None:
+            features.append(second.features())
+        try:
+            drawn = comparison_pairs(
+                clusters["labels"],
+                second.labels,
+                np.hstack(features),
+                count,
+                config.seed + int("".join(digests), 16),
+                device or config.device,
+                index["track"][train],
+                side_codes(index, train),
+            )
+        except ValueError as error:
+            raise UserError(f"{run} cannot be compared with {other}: {error}") from None
+        rows = rows_of_comparison(drawn, index["path"][train], digests, second.place)
+        _begin(file, rows)
+    return AuditSession(rows, _shown(rows, index, train), file)
+
+
+def _begin(file: Path, rows: Sequence[AuditRow]) -> None:
+    """Write the file of a new audit; one of other clusters that is there is kept beside it."""
+    if file.is_file():
+        file.rename(free_name(file))
+    write_audit(file, rows)
 
 
 def _shown(rows: Sequence[AuditRow], index: Artifact, train: np.ndarray) -> list[Shown]:

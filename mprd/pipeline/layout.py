@@ -85,6 +85,9 @@ class RunLayout(Folder):
     report = File("report.html", "the run as a page to look at")
     decisions = File("decisions.csv", "what people decided about images (mprd answer, mprd browse)")
     audit = File("audit.csv", "random pairs, and answers that measure the clusters (mprd audit)")
+    beside_audit = File(
+        "audit_beside.csv", "an audit of two clusterings by the same pairs (mprd audit --beside)"
+    )
     count = File("count.csv", "random clusters to check, to count individuals (mprd count)")
 
     @property

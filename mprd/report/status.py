@@ -16,6 +16,7 @@ from mprd.artifacts.files import file_digest
 from mprd.config import Config, load_config
 from mprd.data.added import waiting
 from mprd.errors import FINAL, many
+from mprd.judging.audit_beside import beside_words
 from mprd.judging.audit_file import audit_words
 from mprd.judging.count import count_words
 from mprd.pipeline.files import Step, files_written
@@ -68,6 +69,7 @@ class RunStatus:
         clusters_of: what a run without epochs clusters.
         audit: whether the final clusters were audited, and the result; None: there are none.
         start_audit: the same for those before training; None: nobody began.
+        beside: what an audit of the final clusters beside others says; None: nobody began.
         added: images that were added to the finished run.
         added_wait: of these, those that wait for `mprd add`: the run was made again since.
         count: of individuals; None: nobody began.
@@ -84,6 +86,7 @@ class RunStatus:
     clusters_of: str
     audit: str | None
     start_audit: str | None
+    beside: str | None
     added: int
     added_wait: int
     count: str | None
@@ -106,6 +109,7 @@ def run_status(folder: Path) -> RunStatus:
     numbers = range(FIRST_EPOCH, config.epochs + 1)
     added, wait = waiting(layout) if layout.final.clusters.is_file() else (0, 0)
     shared = [one for one in STAGES if one.place is Place.SHARED and one.exists(config)]
+    begun = layout.start_audit.is_file() and layout.epoch(FIRST_EPOCH).clusters.is_file()
     return RunStatus(
         name=folder.resolve().name,
         running=is_running(layout),
@@ -121,17 +125,13 @@ def run_status(folder: Path) -> RunStatus:
         final=_clustered(layout.final.clusters),
         clusters_of="data.features" if config.data.features else "the start, no training",
         audit=audit_words(layout) if layout.final.clusters.is_file() else None,
-        start_audit=_start_audit(layout),
+        start_audit=audit_words(layout, start=True) if begun else None,
+        beside=beside_words(layout),
         added=added,
         added_wait=wait,
         count=count_words(layout),
         seconds_left=seconds_left(layout, config),
     )
-
-
-def _start_audit(layout: RunLayout) -> str | None:
-    there = layout.start_audit.is_file() and layout.epoch(FIRST_EPOCH).clusters.is_file()
-    return audit_words(layout, start=True) if there else None
 
 
 def _once(config: Config) -> list[Stage]:
@@ -254,12 +254,11 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
         rest = f"; {found.added_wait:,} of them wait for `mprd add`" if found.added_wait else ""
         words = f"added since (mprd add): {many(found.added, 'image')}{rest}"
         console.print(words, highlight=False)
-    audits = {"clusters before training": found.start_audit, "clusters": found.audit}
-    for what, said in audits.items():
+    judged = {"clusters before training": found.start_audit, "clusters": found.audit}
+    judged |= {"two clusterings": found.beside, "individuals": found.count}
+    for what, said in judged.items():
         if said is not None:
             console.print(plain(f"{what}: {said}"), soft_wrap=True)
-    if found.count is not None:
-        console.print(plain(f"individuals: {found.count}"), soft_wrap=True)
     if stale is not None:
         console.print(f"stale: {len(stale) or 'nothing'}")
         for path, why in stale.items():

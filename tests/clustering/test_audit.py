@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, chisquare
 
 import mprd
-from mprd.clustering import audit
+from mprd.clustering import audit_strata
 from mprd.clustering.agreement import pair_quality
 from mprd.clustering.audit import AuditPairs, audit_pairs
 from mprd.clustering.audit_estimate import audit_estimate
@@ -56,9 +56,9 @@ def test_strata_are_all_pairs_once(images, clusters, count, seed):
 def test_large_folders_list_only_near_pairs(images, clusters, seed):
     labels, features = problem(images, clusters, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(audit, "_ALL_PAIRS", 5)
-        patch.setattr(audit, "_NEIGHBORS", 3)
-        patch.setattr(audit, "_MOST_LISTED", 10)
+        patch.setattr(audit_strata, "ALL_PAIRS", 5)
+        patch.setattr(audit_strata, "NEIGHBORS", 3)
+        patch.setattr(audit_strata, "MOST_LISTED", 10)
         drawn = audit_pairs(labels, features, 30, seed)
     check(labels, drawn, 30)
 
@@ -67,9 +67,9 @@ def test_large_folders_list_only_near_pairs(images, clusters, seed):
 def test_each_pair_of_a_stratum_is_equally_likely(large, monkeypatch):
     labels, features = problem(14, 3, 1)
     if large:
-        monkeypatch.setattr(audit, "_ALL_PAIRS", 5)
-        monkeypatch.setattr(audit, "_NEIGHBORS", 2)
-        monkeypatch.setattr(audit, "_MOST_LISTED", 1)
+        monkeypatch.setattr(audit_strata, "ALL_PAIRS", 5)
+        monkeypatch.setattr(audit_strata, "NEIGHBORS", 2)
+        monkeypatch.setattr(audit_strata, "MOST_LISTED", 1)
     seen: dict[int, dict[tuple[int, int], int]] = {}
     for seed in range(1500):
         drawn = audit_pairs(labels, features, 20, seed)
@@ -110,9 +110,9 @@ def test_a_track_counts_once(images, clusters, large, seed):
         return
     with pytest.MonkeyPatch.context() as patch:
         if large:
-            patch.setattr(audit, "_ALL_PAIRS", 5)
-            patch.setattr(audit, "_NEIGHBORS", 2)
-            patch.setattr(audit, "_MOST_LISTED", 10)
+            patch.setattr(audit_strata, "ALL_PAIRS", 5)
+            patch.setattr(audit_strata, "NEIGHBORS", 2)
+            patch.setattr(audit_strata, "MOST_LISTED", 10)
         drawn = audit_pairs(labels, features, 20, seed, tracks=tracks)
     assert drawn.sizes[: drawn.inside].sum() == inside.sum()
     assert drawn.sizes.sum() == len(every)

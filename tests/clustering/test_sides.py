@@ -153,11 +153,11 @@ def test_an_audit_asks_about_no_two_sides():
 
 
 def test_pairs_of_many_images_are_drawn_without_two_sides(monkeypatch):
-    from mprd.clustering import audit
+    from mprd.clustering import audit_strata
 
-    monkeypatch.setattr(audit, "_MOST_LISTED", 10)
-    monkeypatch.setattr(audit, "_ALL_PAIRS", 10)
-    monkeypatch.setattr(audit, "_NEIGHBORS", 5)
+    monkeypatch.setattr(audit_strata, "MOST_LISTED", 10)
+    monkeypatch.setattr(audit_strata, "ALL_PAIRS", 10)
+    monkeypatch.setattr(audit_strata, "NEIGHBORS", 5)
     rng = np.random.default_rng(0)
     side, labels = rng.integers(-1, 2, 200), rng.integers(0, 9, 200)
     found = mprd.audit_pairs(labels, rng.normal(size=(200, 8)), 80, device="cpu", sides=side)

@@ -38,7 +38,10 @@ PARTS = {
         ["clustering/linkage.py"],
         ["tests/clustering/test_linkage.py", "tests/clustering/test_cuts.py"],
     ),
-    "audit": (["clustering/audit_estimate.py"], ["tests/clustering/test_audit.py"]),
+    "audit": (
+        ["clustering/audit_estimate.py", "clustering/comparison_estimate.py"],
+        ["tests/clustering/test_audit.py", "tests/clustering/test_comparison.py"],
+    ),
 }
 PATIENCE = 5  # times as long as the code as it is: then a mutant hangs, which is noticed, too
 # Those about the names of variables want to be told which.

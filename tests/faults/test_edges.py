@@ -12,6 +12,7 @@ RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(40, 8)).astype(np.float32)
 FEATURES /= np.linalg.norm(FEATURES, axis=1, keepdims=True)
 IDS, CAMERAS = np.repeat(np.arange(10), 4), np.tile(np.arange(4), 10)
+OTHER_IDS = np.arange(40) // 2
 TIMES = RNG.random(40)
 _, NEIGHBORS = mprd.knn(FEATURES, 10)
 DISTANCE = mprd.jaccard_distance(FEATURES, NEIGHBORS, k1=8, k2=2)
@@ -31,6 +32,7 @@ OF_FEATURES = {
     "evaluate, gallery": lambda f: mprd.evaluate(FEATURES, IDS, CAMERAS, f, IDS, CAMERAS),
     "cluster_features": lambda f: mprd.cluster_features(f, Config()),
     "audit_pairs": lambda f: mprd.audit_pairs(IDS, f),
+    "comparison_pairs": lambda f: mprd.comparison_pairs(IDS, OTHER_IDS, f),
 }
 OF_DISTANCES = {
     "dbscan": lambda d: mprd.dbscan(d, 0.5, 2),
@@ -48,6 +50,9 @@ OF_INTEGERS = {
     "audit_pairs, labels": lambda v: mprd.audit_pairs(v, FEATURES),
     "audit_pairs, tracks": lambda v: mprd.audit_pairs(IDS // 2, FEATURES, tracks=v),
     "audit_pairs, sides": lambda v: mprd.audit_pairs(IDS, FEATURES, sides=v),
+    "comparison_pairs, first": lambda v: mprd.comparison_pairs(v, OTHER_IDS, FEATURES),
+    "comparison_pairs, second": lambda v: mprd.comparison_pairs(OTHER_IDS, v, FEATURES),
+    "comparison_pairs, sides": lambda v: mprd.comparison_pairs(IDS, OTHER_IDS, FEATURES, sides=v),
     "count_sample, tracks": lambda v: mprd.count_sample(IDS - 1, tracks=v),
     "units_of, tracks": lambda v: mprd.units_of(IDS - 1, v),
     "linkage_tree, sides": lambda v: mprd.linkage_tree(DISTANCE, sides=v),
@@ -64,7 +69,13 @@ def test_nothing_public_is_forgotten():
     """Functions of `mprd` that take arrays; the others take files, whose checks are elsewhere."""
     asked = {name.partition(",")[0] for name in (*OF_FEATURES, *OF_DISTANCES, *OF_INTEGERS)}
     takes_files = {"image_paths", "load_model", "sightings"}
-    below = {"audit_estimate", "time_evidence", "count_estimate", "unit_value"}
+    below = {
+        "audit_estimate",
+        "comparison_estimate",
+        "time_evidence",
+        "count_estimate",
+        "unit_value",
+    }
     functions = {
         name for name in mprd.__all__ if callable(getattr(mprd, name)) and name[0].islower()
     }

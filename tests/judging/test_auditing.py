@@ -17,7 +17,8 @@ from mprd.data.index import split_rows
 from mprd.decisions.answers import read_answers
 from mprd.decisions.log import DecisionLog
 from mprd.errors import UserError
-from mprd.judging.audit_file import audit_words, estimate_rows, read_audit
+from mprd.judging.audit_file import audit_words
+from mprd.judging.audit_rows import estimate_rows, read_audit
 from mprd.judging.audit_session import audit_session
 from mprd.judging.session import Session
 from mprd.pipeline.layout import RunLayout

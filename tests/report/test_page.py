@@ -132,6 +132,7 @@ def test_the_clusters_before_training_stand_beside_those_after(pages, judged_run
         known = not np.isnan(both[0].attributes["pair_f1"])
         assert ("pair F1, by the identities" in rows) == known == (run is judged_run)
         assert ("No score without labels can tell" in section) != known
+        assert (f"mprd audit {run.folder} --beside start." in section) != known
 
 
 def test_frames_are_the_truth(pages, judged_run):

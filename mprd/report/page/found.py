@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mprd.errors import many
+from mprd.judging.audit_beside import beside_words
 from mprd.judging.audit_file import audit_words
 from mprd.report.next_step import better_start, next_step
 from mprd.report.page.blocks import Block, Command, Lead, Section, Strip, Text
@@ -21,6 +22,8 @@ def found(run: RunData) -> Section:
         Lead(" ".join(filter(None, (_clusters(run), _training(run), _figures(run))))),
         Text(f"Clusters: {audit_words(run.layout)}."),
     ]
+    beside = beside_words(run.layout)
+    blocks += [Text(f"Two clusterings: {beside}.")] if beside is not None else []
     labelled = bool((run.identity >= 0).any())
     blocks += map(Text, filter(None, ["" if labelled else better_start(run.layout)]))
     blocks.append(Command(*next_step(run.layout, labelled=labelled)))

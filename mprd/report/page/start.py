@@ -7,6 +7,7 @@ import numpy as np
 from mprd.artifacts import Artifact
 from mprd.clustering.health import stability
 from mprd.judging.audit_file import audit_words
+from mprd.judging.other_clusters import START
 from mprd.report.page.blocks import Section, Table, Text
 from mprd.report.page.run_data import RunData
 
@@ -61,5 +62,5 @@ def _which(run: RunData) -> str:
     return (
         "No score without labels can tell which of the two is better: training makes the distances "
         f"smaller that all of them are made from. Your answers can: mprd audit {run.layout.folder} "
-        "--start, and the same without --start."
+        f"--beside {START}."
     )

@@ -16,6 +16,7 @@ from mprd.training.step import EpochTrainer
 from tests.no_wait import waits
 
 COUNT, STEPS, P, S = 60, 12, 4, 4
+SIZE = 16, 8  # the network is not the point
 PAIRS = {
     "plain": {},
     "hsd": {"use_hsd": True},
@@ -46,7 +47,7 @@ def make_trainer(memory="cluster", judged=False, **options):
     torch.manual_seed(0)
     settings = TrainConfig(memory=memory, identities=P, instances=S, iters=STEPS, **options)
     rng = np.random.default_rng(0)
-    network = ReidNetwork(Architecture("mini", "gem", 8, 32, 16)).train()
+    network = ReidNetwork(Architecture("mini", "gem", 8, *SIZE)).train()
     labels = torch.from_numpy(np.where(rng.random(COUNT) < 0.1, -1, np.arange(COUNT) // 6))
     kept = MEMORIES[memory](
         MemoryInputs(
@@ -77,7 +78,7 @@ def make_plan(trainer, steps=STEPS):
 
 def make_store():
     """A store whose images are on the device, without a file."""
-    held = torch.randint(0, 256, (COUNT, 32, 16, 3), generator=torch.Generator().manual_seed(5))
+    held = torch.randint(0, 256, (COUNT, *SIZE, 3), generator=torch.Generator().manual_seed(5))
     found = object.__new__(PixelStore)
     vars(found).update(rows=np.arange(COUNT), device=torch.device("cpu"), _held=held.byte())
     return found

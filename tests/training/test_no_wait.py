@@ -8,7 +8,8 @@ from mprd.config import AugmentConfig, TrainConfig
 from mprd.data.pixels import PixelStore
 from mprd.gcn.filter import RelationFilter
 from mprd.losses.memories.registry import MEMORIES, MemoryInputs
-from mprd.models.backbones.registry import Architecture
+from mprd.models.backbones.mini import MiniTrunk
+from mprd.models.backbones.registry import Architecture, Backbone
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.training.epoch import make_optimizer
@@ -43,11 +44,18 @@ class FixedJudge:
         self.rescaled += 1
 
 
+def small_network():
+    with pytest.MonkeyPatch.context() as patch:
+        small = Backbone(MiniTrunk((8, 8, 16, 32)), 32)
+        patch.setattr("mprd.models.network.build_backbone", lambda *_: small)
+        return ReidNetwork(Architecture("mini", "gem", 8, *SIZE)).train()
+
+
 def make_trainer(memory="cluster", judged=False, **options):
     torch.manual_seed(0)
     settings = TrainConfig(memory=memory, identities=P, instances=S, iters=STEPS, **options)
     rng = np.random.default_rng(0)
-    network = ReidNetwork(Architecture("mini", "gem", 8, *SIZE)).train()
+    network = small_network()
     labels = torch.from_numpy(np.where(rng.random(COUNT) < 0.1, -1, np.arange(COUNT) // 6))
     kept = MEMORIES[memory](
         MemoryInputs(

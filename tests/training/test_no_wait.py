@@ -44,18 +44,19 @@ class FixedJudge:
         self.rescaled += 1
 
 
-def small_network():
+def small_network(group, size=SIZE):
+    """A network whose batch norm works in groups of images."""
     with pytest.MonkeyPatch.context() as patch:
         small = Backbone(MiniTrunk((8, 8, 16, 32)), 32)
         patch.setattr("mprd.models.network.build_backbone", lambda *_: small)
-        return ReidNetwork(Architecture("mini", "gem", 8, *SIZE)).train()
+        return ReidNetwork(Architecture("mini", "gem", group, *size)).train()
 
 
 def make_trainer(memory="cluster", judged=False, **options):
     torch.manual_seed(0)
     settings = TrainConfig(memory=memory, identities=P, instances=S, iters=STEPS, **options)
     rng = np.random.default_rng(0)
-    network = small_network()
+    network = small_network(8)
     labels = torch.from_numpy(np.where(rng.random(COUNT) < 0.1, -1, np.arange(COUNT) // 6))
     kept = MEMORIES[memory](
         MemoryInputs(

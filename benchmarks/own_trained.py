@@ -26,6 +26,7 @@ from mprd.stages.cluster_inputs import read_numbers
 from mprd.starter.recipe import run_name
 from mprd.starter.training import choose_training
 
+CHANGEABLE = ("epochs", "height", "width")
 CLOSE = 0.02  # pair F1: the choice counts as right if it is at most this far below the better
 
 
@@ -52,17 +53,27 @@ def command(*arguments: str | Path, where: Path) -> None:
 
 
 def train_folder(
-    folder: Path, start: str, weights: Path | None, epochs: int | None, cores: int
+    folder: Path, start: str, weights: Path | None, other: dict[str, int | None], cores: int
 ) -> RunLayout:
-    """Write a config for the folder and a start, run it, and return where its files are."""
+    """Write a config for the folder and a start, run it, and return where its files are.
+
+    Args:
+        folder: of the images.
+        start: its name.
+        weights: file that training starts from; None: the ImageNet weights.
+        other: setting -> value in the place of what `mprd new` writes; None keeps that.
+        cores: for `mprd run`.
+    """
     name = run_name(Path(f"{folder.name}-{start}"))
     config = folder.parent / f"{name}.yaml"
     if not config.exists():
         given = ["--weights", weights.resolve()] if weights else []
         command("new", folder.name, *given, "--train", "--out", config.name, where=folder.parent)
-        if epochs is not None:
-            text = re.sub(r"^epochs: \d+", f"epochs: {epochs}", config.read_text(), flags=re.M)
-            config.write_text(text)
+        text = config.read_text()
+        for key, value in other.items():
+            if value is not None:
+                text = re.sub(rf"^( *{key}): \d+", rf"\g<1>: {value}", text, flags=re.M)
+        config.write_text(text)
     command("run", config.name, "--cores", str(cores), where=folder.parent)
     return RunLayout(folder.parent / "results" / name)
 
@@ -119,11 +130,13 @@ def main() -> None:
     )
     parser.add_argument("--people", type=int, default=25)
     parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--epochs", type=int, help="other than what mprd new writes")
+    for key in CHANGEABLE:
+        parser.add_argument(f"--{key}", type=int, help="other than what mprd new writes")
     parser.add_argument("--times", action="store_true", help="file names have times, too")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write the rows as JSON")
     options = parser.parse_args()
+    other = {key: getattr(options, key) for key in CHANGEABLE}
     starts: dict[str, Path | None] = {IMAGENET: None}
     starts |= {name: Path(file) for name, file in (one.split("=", 1) for one in options.start)}
     listing = read_dataset(options.dataset, options.root)
@@ -136,7 +149,7 @@ def main() -> None:
         for number, chosen in enumerate(drawn):
             folder = options.work / f"p{options.people}-{number}{'-times' * options.times}"
             own = link_images(listing.root, train, chosen, folder, times=options.times)
-            run = train_folder(folder, name, weights, options.epochs, options.cores)
+            run = train_folder(folder, name, weights, other, options.cores)
             scores.append([score(run.start_table, own), score(run.final.table, own)])
         images = int(np.mean([len(one) for one in drawn]))
         rows += summary(name, options.people, np.array(scores), images)

@@ -13,7 +13,7 @@ from mprd.pipeline.layout import RunLayout
 from mprd.stages.run_stage import run_stage
 from mprd.system.threads import worker_count
 
-IDENTITIES = 150  # of the synthetic images, which are then taken again and again
+IDENTITIES = 150  # of the synthetic images at most, which are then taken again and again
 
 
 def repeated(index: Path, out: Path, count: int) -> None:
@@ -30,7 +30,8 @@ def repeated(index: Path, out: Path, count: int) -> None:
 
 def main() -> None:
     options = arguments(__doc__, n=12_936)
-    synthetic = {"train_identities": IDENTITIES, "test_identities": 2, "distractors": 0}
+    identities = min(IDENTITIES, max(2, options.n // 8))
+    synthetic = {"train_identities": identities, "test_identities": 2, "distractors": 0}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = config(

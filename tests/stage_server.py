@@ -123,7 +123,7 @@ def _programs() -> dict[str, Callable[[], object]]:
 
     snakemake.cli.get_argument_parser()  # looks for plugins once
     numba.njit(lambda: 0)()  # it loads the most at its first call
-    pieces = ("mprd.models.backbones.mini", "mprd.gcn.networks.dgcnn", "faiss")
+    pieces = ("mprd.models.backbones.mini", "mprd.gcn.networks.dgcnn", "faiss", "timm")
     for name in (*(one.run.partition(":")[0] for one in STAGES), *pieces):
         importlib.import_module(name)
     for one in STAGES:

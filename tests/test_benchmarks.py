@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from mprd.cli import app
 from mprd.pipeline.layout import RunLayout
-from tests.stage_server import environment
+from tests.stage_server import environment, python
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -271,7 +271,9 @@ def test_own_images(market, tmp_path, monkeypatch):
 def test_own_folders_are_trained(market, tmp_path, monkeypatch):
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "executable", python())
     options = ["--root", market, "--work", tmp_path, "--people", 3, "--draws", 1, "--epochs", 1]
+    options += ["--height", 32, "--width", 32]
     before, after, choice = run_script("own_trained", tmp_path, monkeypatch, *options)
     assert (before["what"], after["what"]) == ("lite0: clusters of the start", "lite0: trained")
     assert all(re.search(r"each draw: [01]\.\d{3}$", row["detail"]) for row in (before, after))

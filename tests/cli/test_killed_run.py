@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.test_console import lives, wait_for
 from tests.faults.kills import require_gone, stages
+from tests.stage_server import environment, python
 from tests.workflow.runs import contents
 
 ROOT = Path(__file__).parents[2]
@@ -72,11 +73,11 @@ def test_what_is_below_a_killed_run_ends(kind, tmp_path):
     assert "Traceback" not in log.read_text()
 
 
-def start(config, target):
+def start(config, target, program=sys.executable, **variables):
     return subprocess.Popen(
-        [sys.executable, "-m", "mprd.cli", "run", config.name, "--cores", "1", "--", target],
+        [program, "-m", "mprd.cli", "run", config.name, "--cores", "1", "--", target],
         cwd=config.parent,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -98,7 +99,7 @@ def test_a_run_whose_first_process_is_killed_goes_on(tiny_yaml, tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         require_gone(below)
-    again = start(tiny_yaml, target)
+    again = start(tiny_yaml, target, python(), **environment())
     said, _ = again.communicate()
     assert again.returncode == 0, said
     assert "waiting" not in "".join(log.read_text() for log in tmp_path.rglob("*.log"))
@@ -106,7 +107,7 @@ def test_a_run_whose_first_process_is_killed_goes_on(tiny_yaml, tmp_path):
     disturbed = contents(run)
     assert "init/model.safetensors" in disturbed
     run.rename(tmp_path / "disturbed")
-    whole = start(tiny_yaml, target)
+    whole = start(tiny_yaml, target, python(), **environment())
     said, _ = whole.communicate()
     assert whole.returncode == 0, said
     assert contents(run) == disturbed

@@ -96,14 +96,14 @@ def test_a_lost_process_stops_all_with_one_sentence(
     run, config, tmp_path, one, number, code, sentence
 ):
     out, log = tmp_path / "lost", tmp_path / "said"
-    file = written(tmp_path / "c.yaml", config, processes=2, train={"iters": 5_000})
+    file = written(tmp_path / "c.yaml", config, processes=2, train={"iters": 1_000})
     line = [sys.executable, *training(run, file, out)[1:]]
     with log.open("w") as said:
         process = subprocess.Popen(line, env=environment(), stdout=said, stderr=said)
     end = time.monotonic() + 120
     while "epoch 1" not in log.read_text():
         assert time.monotonic() < end, log.read_text()
-        time.sleep(0.2)
+        time.sleep(0.02)
     workers = children(process.pid)
     assert len(workers) == 2
     os.kill(workers[1] if one == "worker" else process.pid, number)

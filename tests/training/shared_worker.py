@@ -21,16 +21,16 @@ from mprd.gcn.judge import Judge  # noqa: E402
 from mprd.gcn.networks.dgcnn import Dgcnn  # noqa: E402
 from mprd.gcn.networks.registry import GcnShape  # noqa: E402
 from mprd.losses.memories.cluster import ClusterMemory  # noqa: E402
-from mprd.models.backbones.registry import Architecture  # noqa: E402
-from mprd.models.network import ReidNetwork  # noqa: E402
 from mprd.pairs.hard_pairs import HardPairs  # noqa: E402
 from mprd.system import group  # noqa: E402
 from mprd.training.epoch import make_optimizer  # noqa: E402
 from mprd.training.sharing import from_first  # noqa: E402
 from mprd.training.step import EpochTrainer  # noqa: E402
 from tests.gcn.conftest import make_epoch  # noqa: E402
+from tests.training.test_no_wait import small_network  # noqa: E402
 
 STEPS, BATCH, GROUP = 20, 16, 4
+SIZE = 32, 16
 
 
 class Store:
@@ -40,7 +40,7 @@ class Store:
 
     def __init__(self, count: int) -> None:
         generator = torch.Generator().manual_seed(5)
-        self.images = torch.randint(0, 256, (count, 32, 16, 3), generator=generator).byte()
+        self.images = torch.randint(0, 256, (count, *SIZE, 3), generator=generator).byte()
 
     def batch(self, rows: torch.Tensor) -> torch.Tensor:
         return self.images[rows]
@@ -51,7 +51,7 @@ class Store:
 
 def train() -> dict:
     torch.manual_seed(0)
-    network = ReidNetwork(Architecture("mini", "gem", GROUP, 32, 16)).double().train()
+    network = small_network(GROUP, SIZE).double().train()
     network.precision = "float32"
     labels = torch.arange(40) // 5
     generator = torch.Generator().manual_seed(1)

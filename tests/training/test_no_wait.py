@@ -8,7 +8,8 @@ from mprd.config import AugmentConfig, TrainConfig
 from mprd.data.pixels import PixelStore
 from mprd.gcn.filter import RelationFilter
 from mprd.losses.memories.registry import MEMORIES, MemoryInputs
-from mprd.models.backbones.registry import Architecture
+from mprd.models.backbones.mini import MiniTrunk
+from mprd.models.backbones.registry import Architecture, Backbone
 from mprd.models.network import ReidNetwork
 from mprd.pairs.hard_pairs import HardPairs
 from mprd.training.epoch import make_optimizer
@@ -16,6 +17,7 @@ from mprd.training.step import EpochTrainer
 from tests.no_wait import waits
 
 COUNT, STEPS, P, S = 60, 12, 4, 4
+SIZE = 16, 8  # the network is not the point
 PAIRS = {
     "plain": {},
     "hsd": {"use_hsd": True},
@@ -42,11 +44,19 @@ class FixedJudge:
         self.rescaled += 1
 
 
+def small_network(group, size=SIZE):
+    """A network whose batch norm works in groups of images."""
+    with pytest.MonkeyPatch.context() as patch:
+        small = Backbone(MiniTrunk((8, 8, 16, 32)), 32)
+        patch.setattr("mprd.models.network.build_backbone", lambda *_: small)
+        return ReidNetwork(Architecture("mini", "gem", group, *size)).train()
+
+
 def make_trainer(memory="cluster", judged=False, **options):
     torch.manual_seed(0)
     settings = TrainConfig(memory=memory, identities=P, instances=S, iters=STEPS, **options)
     rng = np.random.default_rng(0)
-    network = ReidNetwork(Architecture("mini", "gem", 8, 32, 16)).train()
+    network = small_network(8)
     labels = torch.from_numpy(np.where(rng.random(COUNT) < 0.1, -1, np.arange(COUNT) // 6))
     kept = MEMORIES[memory](
         MemoryInputs(
@@ -77,7 +87,7 @@ def make_plan(trainer, steps=STEPS):
 
 def make_store():
     """A store whose images are on the device, without a file."""
-    held = torch.randint(0, 256, (COUNT, 32, 16, 3), generator=torch.Generator().manual_seed(5))
+    held = torch.randint(0, 256, (COUNT, *SIZE, 3), generator=torch.Generator().manual_seed(5))
     found = object.__new__(PixelStore)
     vars(found).update(rows=np.arange(COUNT), device=torch.device("cpu"), _held=held.byte())
     return found

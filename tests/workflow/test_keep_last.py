@@ -12,7 +12,7 @@ import yaml
 
 from mprd.config import merge
 from tests.stage_server import environment
-from tests.workflow.runs import ROOT, configure, contents, planned, snakemake
+from tests.workflow.runs import ROOT, configure, contents, copy_of_tiny, planned, snakemake
 
 KEPT = {"clusters.h5", "metrics.json"}
 CHANGE = {"train": {"lr": 2e-3}}
@@ -20,7 +20,7 @@ CHANGE = {"train": {"lr": 2e-3}}
 
 def run_again(finished, values, folder, more):
     """Go on in a copy of the finished run without the GCN, with some other settings."""
-    subprocess.run(["cp", "-a", str(finished[0]), str(folder)], check=True)
+    copy_of_tiny(finished[0], folder)
     shutil.rmtree(folder / ".snakemake")
     own = {"evaluate": {"every": 0, "baselines": []}, "runs": {"tiny": {}}}
     configure(folder, merge(merge({**values, "runs": None}, own), more))

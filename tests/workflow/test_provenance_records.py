@@ -15,7 +15,7 @@ import yaml
 
 from mprd.config import merge
 from tests.stage_server import environment, python
-from tests.workflow.runs import ROOT, configure, contents, planned, snakemake
+from tests.workflow.runs import ROOT, configure, contents, copy_of_tiny, planned, snakemake
 
 CHANGE = {"runs": {"tiny": {"evaluate": {"flip": True}}}}
 # What reads `evaluate.flip`, and what follows: three epochs, the start and two baselines.
@@ -25,8 +25,7 @@ TOUCHED = {"evaluate": 6, "table": 1, "report": 1, "settings": 1}
 @pytest.fixture(scope="module")
 def one(tmp_path_factory, finished, values):
     """A finished run alone, with its shared files."""
-    folder = tmp_path_factory.mktemp("one") / "work"
-    subprocess.run(["cp", "-a", str(finished[0]), str(folder)], check=True)
+    folder = copy_of_tiny(finished[0], tmp_path_factory.mktemp("one") / "work")
     return configure(folder, {**values, "runs": {"tiny": {}}})
 
 

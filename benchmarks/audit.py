@@ -20,7 +20,7 @@ from scipy.spatial.distance import squareform
 import mprd
 from mprd.clustering.audit_estimate import Estimate
 
-NOISE = (0.5, 0.7, 1.0, 1.3, 1.7)  # of images around their identity
+NOISE = "0.5,0.7,1.0,1.3,1.7"  # of images around their identity
 CUTS = (0.4, 0.7, 1.0, 1.5, 3.0)  # clusters per identity
 FINE, COARSE = 1.5, 0.7  # that are compared, likewise
 GOAL = 0.93
@@ -182,9 +182,8 @@ def differ(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 def main() -> None:
-    options = arguments(
-        __doc__, audits=400, identities=25, questions=50, seed=7, features="", labels=""
-    )
+    sizes = {"audits": 400, "identities": 25, "questions": 50, "seed": 7}
+    options = arguments(__doc__, **sizes, noise=NOISE, features="", labels="")
     rng = np.random.default_rng(options.seed)
     kinds: dict[str, list[tuple[np.ndarray, np.ndarray]]]
     draws = max(1, options.audits // 50)  # folders of a kind
@@ -192,8 +191,8 @@ def main() -> None:
         kinds = {options.features: [(np.load(options.features), np.load(options.labels))]}
     else:
         kinds = {
-            f"noise {noise}": [folder(rng, noise, options.identities) for _ in range(draws)]
-            for noise in NOISE
+            f"noise {noise}": [folder(rng, float(noise), options.identities) for _ in range(draws)]
+            for noise in options.noise.split(",")
         }
     rows = []
     for kind, folders in kinds.items():

@@ -55,8 +55,9 @@ def test_linkage_of_all_pairs_gives_the_same_clusters(tmp_path, monkeypatch):
 
 
 def test_intervals_of_audits_hold_the_truth(tmp_path, monkeypatch):
-    rows = run_script("audit", tmp_path, monkeypatch, "--audits", 20, "--identities", 12)
-    assert len(rows) == 15
+    options = ("--audits", 20, "--identities", 12, "--noise", "0.7,1.3")
+    rows = run_script("audit", tmp_path, monkeypatch, *options)
+    assert len(rows) == 6
     single, pair = rows[::3], rows[1::3] + rows[2::3]
     assert all("mean width 0." in row["detail"] for row in single)
     for row in pair:

@@ -31,6 +31,7 @@ FINE = {
     # The plural of a count.
     "stages/index.py: one images",
     # Two or more.
+    "clustering/audit_units.py: fewest pairs",
     "config/reference.py: len(schema['prefixItems']) values",
     "config/sections.py: self.processes processes",
     "data/datasets/base.py: count folders",

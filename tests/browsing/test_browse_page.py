@@ -24,8 +24,8 @@ def tab(browser):
     """Return a function: a page in the browser; nothing is said that should not be."""
     said, asked, opened = [], [], []
 
-    def show(address, width=1280, wrong=False):
-        page = browser.new_page(viewport={"width": width, "height": 900})
+    def show(address, width=1280, height=900, wrong=False):
+        page = browser.new_page(viewport={"width": width, "height": height})
         opened.append(page)
         if not wrong:
             page.on("pageerror", lambda error: said.append(str(error)))
@@ -118,7 +118,7 @@ def test_by_keys(server, run, tab):
 
 def test_by_mouse(server, run, tab):
     (a, _), (b, second), (c, third), *_ = largest(server)
-    page = tab(server.address)
+    page = tab(server.address, height=1200)  # all of `c` lies above the foot while dragging
     page.select_option("#order", "large")
     card(page, a).get_by_role("button", name="Confirm").click()
     says(page, "confirm")

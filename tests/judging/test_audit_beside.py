@@ -1,6 +1,7 @@
 """`mprd audit --beside`: one audit of two clusterings, and where its result shows."""
 
 import csv
+import shlex
 import shutil
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.clustering.agreement import pair_quality
+from mprd.clustering.comparison import comparison_pairs
 from mprd.data.index import split_rows
 from mprd.decisions.answers import read_answers
 from mprd.errors import UserError
@@ -167,6 +169,49 @@ def test_other_clusters_make_it_stale(run, tmp_path):
     assert "of other clusters" in beside_words(run)
     with pytest.raises(UserError, match="answers of an audit, which measure clusters"):
         read_answers(run.beside_audit, dict.fromkeys(identities(run), 0))
+
+
+def test_two_pages_of_one_audit_lose_nothing(run):
+    one, two = (beside_session(run.folder, "start", 40) for _ in range(2))
+    for number in range(9):
+        one.answer(number, "1")
+    two.answer(0, "0")
+    said = [row.same for row in read_audit(run.beside_audit, beside=True)]
+    assert said == ["0", *["1"] * 8, *[""] * 31], (
+        "the latest answer to a pair holds, all others stay"
+    )
+    two.undo()
+    assert [row.same for row in read_audit(run.beside_audit, beside=True)][1:] == said[1:]
+
+
+def test_a_page_of_an_older_audit_writes_nothing(run, tmp_path):
+    old = beside_session(run.folder, "start", 40)
+    old.answer(0, "1")
+    beside_session(run.folder, str(changed_table(run, tmp_path / "other.csv")), 40)
+    new = run.beside_audit.read_text()
+    with pytest.raises(UserError, match="holds another audit now: this answer was not taken"):
+        old.answer(1, "1")
+    assert (old.answered, run.beside_audit.read_text()) == (1, new)
+
+
+def test_an_audit_that_another_process_began_meanwhile_goes_on(run, monkeypatch):
+    def slow(*given):
+        monkeypatch.undo()
+        judge(run, "start", most=3)
+        return comparison_pairs(*given)
+
+    monkeypatch.setattr("mprd.judging.audit_session.comparison_pairs", slow)
+    assert len(beside_session(run.folder, "start", 50).questions) == 47
+    assert not (run.folder / "audit_beside.1.csv").exists()
+
+
+def test_commands_name_folders_with_spaces(run, tmp_path):
+    moved = RunLayout(run.folder.rename(tmp_path / "my run"))
+    other = changed_table(moved, tmp_path / "it's mine.csv")
+    judge(moved, str(other), most=1)
+    command = shlex.split(beside_words(moved).partition("(")[2].removesuffix(" goes on)"))
+    assert command == ["mprd", "audit", str(moved.folder), "--beside", str(other)]
+    assert f"mprd audit '{moved.folder}' takes" in audit_words(moved)
 
 
 def test_only_unsure_answers_tell_nothing(run):

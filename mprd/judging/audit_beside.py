@@ -57,8 +57,9 @@ def compared(run: RunLayout) -> Compared | None:
     clusters = read_artifact(run.final.clusters, CLUSTERS, ("labels",))
     try:
         second = other_clusters(run, other).labels
-    except UserError as error:
-        return Compared(rows, f"what these clusters were compared with is not there: {error}", None)
+    except (UserError, OSError) as error:  # an OSError: its folder cannot be entered, or is no name
+        why = error if isinstance(error, UserError) else f"{other} ({error.strerror})"
+        return Compared(rows, f"what these clusters were compared with is not there: {why}", None)
     digests = clusters_digest(clusters), labels_digest(second, clusters.inputs["index"])
     if (rows[0].clusters, rows[0].beside) != digests:
         again = f"{_command(run, other)} starts a new one"

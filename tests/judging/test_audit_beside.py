@@ -16,7 +16,12 @@ from mprd.decisions.answers import read_answers
 from mprd.errors import UserError
 from mprd.judging.audit_beside import beside_words
 from mprd.judging.audit_file import audit_words
-from mprd.judging.audit_rows import clusters_digest, estimate_comparison, read_audit
+from mprd.judging.audit_rows import (
+    clusters_digest,
+    estimate_comparison,
+    read_audit,
+    write_audit,
+)
 from mprd.judging.audit_session import audit_session, beside_session
 from mprd.pipeline.layout import RunLayout
 from mprd.report.page.found import found
@@ -203,6 +208,16 @@ def test_an_audit_that_another_process_began_meanwhile_goes_on(run, monkeypatch)
     monkeypatch.setattr("mprd.judging.audit_session.comparison_pairs", slow)
     assert len(beside_session(run.folder, "start", 50).questions) == 47
     assert not (run.folder / "audit_beside.1.csv").exists()
+
+
+def test_status_tells_of_a_place_that_cannot_be_reached(run, cli):
+    judge(run, "start", most=1)
+    rows = [row._replace(other="x" * 5000) for row in read_audit(run.beside_audit, beside=True)]
+    write_audit(run.beside_audit, rows)
+    code, out, _ = cli("status", run.folder)
+    assert code == 0
+    assert "what these clusters were compared with is not there: " in out
+    assert "File name too long" in out
 
 
 def test_commands_name_folders_with_spaces(run, tmp_path):

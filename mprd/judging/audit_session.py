@@ -53,9 +53,14 @@ class AuditSession(Asking):
 
     def _write(self, row: int, same: str) -> None:
         """Write one answer; those that another page of the same audit wrote meanwhile stay."""
+        if self._state() is None:  # moved, perhaps with its run: nothing is made in its place
+            raise UserError(
+                f"{self.out} is gone: this answer was not taken. Put it back, or end this page and "
+                "call the command again."
+            )
         with only_writer(self.out):
             rows = list(self.rows)
-            if self._state() not in (self._seen, None):
+            if self._state() != self._seen:
                 rows = read_audit(self.out, beside=bool(rows[0].beside))
                 if _unasked(rows) != self._asked:
                     raise UserError(

@@ -199,6 +199,19 @@ def test_a_page_of_an_older_audit_writes_nothing(run, tmp_path):
     assert (old.answered, run.beside_audit.read_text()) == (1, new)
 
 
+def test_a_page_of_a_run_that_was_moved_makes_nothing_in_its_place(run):
+    session = beside_session(run.folder, "start", 40)
+    session.answer(0, "1")
+    moved = run.folder.rename(run.folder.with_name("moved"))
+    with pytest.raises(UserError, match="is gone: this answer was not taken"):
+        session.answer(1, "1")
+    assert not run.folder.exists()
+    moved.rename(run.folder)
+    session.answer(1, "0")
+    said = [row.same for row in read_audit(run.beside_audit, beside=True)]
+    assert said[:3] == ["1", "0", ""]
+
+
 def test_an_audit_that_another_process_began_meanwhile_goes_on(run, monkeypatch):
     def slow(*given):
         monkeypatch.undo()

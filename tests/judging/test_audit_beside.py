@@ -10,7 +10,6 @@ import pytest
 
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.clustering.agreement import pair_quality
-from mprd.clustering.comparison import comparison_pairs
 from mprd.data.index import split_rows
 from mprd.decisions.answers import read_answers
 from mprd.errors import UserError
@@ -28,39 +27,10 @@ from mprd.report.page.found import found
 from mprd.report.page.run_data import RunData
 from mprd.report.page.start import start
 from mprd.report.status import run_status
+from tests.judging.besides import changed_table, identities, judge, run
 from tests.judging.labels import write_labels
 
-
-@pytest.fixture
-def run(judged_run, tmp_path):
-    copy = RunLayout(shutil.copytree(judged_run.folder, tmp_path / "run"))
-    old = read_artifact(copy.final.clusters, CLUSTERS)
-    labels = old["labels"].copy()
-    labels[np.flatnonzero(labels == 0)[:2]] = -1  # a training that changed something
-    write_labels(copy, labels, old["number"])
-    return copy
-
-
-def identities(run: RunLayout) -> dict[str, int]:
-    index = read_artifact(run.index, INDEX)
-    rows = split_rows(index, "train")
-    return dict(zip(index["path"][rows], index["identity"][rows].tolist(), strict=True))
-
-
-def judge(run: RunLayout, other: str, most: int = 1000, count: int = 50):
-    """Answer as one who knows."""
-    who, session = identities(run), beside_session(run.folder, other, count)
-    while session.current is not None and session.answered < most:
-        a, b = session.current.paths
-        session.answer(session.answered, "1" if who[a] == who[b] else "0")
-    return session
-
-
-def changed_table(run: RunLayout, path, images: int = 5):
-    table = pd.read_csv(run.start_table)
-    table.loc[: images - 1, "cluster"] = -1
-    table.to_csv(path, index=False)
-    return path
+__all__ = ["run"]  # a fixture
 
 
 def test_it_goes_on_and_ends(run):
@@ -174,53 +144,6 @@ def test_other_clusters_make_it_stale(run, tmp_path):
     assert "of other clusters" in beside_words(run)
     with pytest.raises(UserError, match="answers of an audit, which measure clusters"):
         read_answers(run.beside_audit, dict.fromkeys(identities(run), 0))
-
-
-def test_two_pages_of_one_audit_lose_nothing(run):
-    one, two = (beside_session(run.folder, "start", 40) for _ in range(2))
-    for number in range(9):
-        one.answer(number, "1")
-    two.answer(0, "0")
-    said = [row.same for row in read_audit(run.beside_audit, beside=True)]
-    assert said == ["0", *["1"] * 8, *[""] * 31], (
-        "the latest answer to a pair holds, all others stay"
-    )
-    two.undo()
-    assert [row.same for row in read_audit(run.beside_audit, beside=True)][1:] == said[1:]
-
-
-def test_a_page_of_an_older_audit_writes_nothing(run, tmp_path):
-    old = beside_session(run.folder, "start", 40)
-    old.answer(0, "1")
-    beside_session(run.folder, str(changed_table(run, tmp_path / "other.csv")), 40)
-    new = run.beside_audit.read_text()
-    with pytest.raises(UserError, match="holds another audit now: this answer was not taken"):
-        old.answer(1, "1")
-    assert (old.answered, run.beside_audit.read_text()) == (1, new)
-
-
-def test_a_page_of_a_run_that_was_moved_makes_nothing_in_its_place(run):
-    session = beside_session(run.folder, "start", 40)
-    session.answer(0, "1")
-    moved = run.folder.rename(run.folder.with_name("moved"))
-    with pytest.raises(UserError, match="is gone: this answer was not taken"):
-        session.answer(1, "1")
-    assert not run.folder.exists()
-    moved.rename(run.folder)
-    session.answer(1, "0")
-    said = [row.same for row in read_audit(run.beside_audit, beside=True)]
-    assert said[:3] == ["1", "0", ""]
-
-
-def test_an_audit_that_another_process_began_meanwhile_goes_on(run, monkeypatch):
-    def slow(*given):
-        monkeypatch.undo()
-        judge(run, "start", most=3)
-        return comparison_pairs(*given)
-
-    monkeypatch.setattr("mprd.judging.audit_session.comparison_pairs", slow)
-    assert len(beside_session(run.folder, "start", 50).questions) == 47
-    assert not (run.folder / "audit_beside.1.csv").exists()
 
 
 def test_status_tells_of_a_place_that_cannot_be_reached(run, cli):

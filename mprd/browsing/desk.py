@@ -15,6 +15,7 @@ from mprd.decisions.log import DecisionLog, in_effect
 from mprd.errors import UserError
 
 _ELSEWHERE = "Another page or command decided meanwhile. Look at what it shows now, then go on."
+_APPLYING = "Apply is running. Nothing was written: decide again when it is done."
 
 
 class Desk:
@@ -39,14 +40,18 @@ class Desk:
         self.run = Run(folder)
         layout = self.run.layout
         self.log = DecisionLog(layout.decisions, layout.folder / "answers.csv", who)
-        self._apply, self._lock = apply, threading.RLock()
+        self._apply, self._applying = apply, False
+        self._acting, self._lock = threading.Lock(), threading.RLock()
         self._board = Board.of(self.run, self.log)
 
     @property
     def board(self) -> Board:
-        """The clusters as they are now, also after decisions of other programs."""
+        """The clusters as they are now, also after decisions of other programs.
+
+        While Apply runs, they are those before it.
+        """
         with self._lock:
-            if self.run.is_old:
+            if not self._applying and self.run.is_old:
                 self.run = Run(self.run.layout.folder)
                 self._board = Board.of(self.run, self.log)
             entries = self.log.entries
@@ -55,7 +60,7 @@ class Desk:
             return self._board
 
     def act(self, wish: Mapping[str, Any]) -> dict[str, Any]:
-        """Do what a person asks for.
+        """Do what a person asks for, one after the other; while Apply runs, nothing.
 
         Args:
             wish: `action`, `revision` (that the page showed), and what the action is about.
@@ -64,7 +69,9 @@ class Desk:
             `done`, a sentence; or `problem`, a sentence, and nothing was written; with it
             `clashes`, the decisions that it contradicts, if there are such.
         """
-        with self._lock:
+        if self._applying:
+            return {"problem": _APPLYING}
+        with self._acting:
             board = self.board
             if wish.get("revision") != board.revision:
                 return {"problem": _ELSEWHERE}
@@ -76,7 +83,7 @@ class Desk:
     def _do(self, board: Board, wish: Mapping[str, Any]) -> dict[str, Any]:
         action = wish.get("action")
         if action == "apply":
-            return {"done": self._apply()}
+            return {"done": self._hold()}
         if action in ("undo", "redo"):
             return self._go(board, redo=action == "redo")
         holding = in_effect(board.entries)
@@ -99,6 +106,13 @@ class Desk:
             number = self.board.numbers[self.run.place[decision.images[0]]]
             words += f". It is cluster {number} now, and is shown beside images that look like it."
         return {"done": words}
+
+    def _hold(self) -> str:
+        self._applying = True
+        try:
+            return self._apply()
+        finally:
+            self._applying = False
 
     def _go(self, board: Board, *, redo: bool) -> dict[str, Any]:
         if redo:

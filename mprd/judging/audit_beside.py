@@ -1,6 +1,7 @@
 """What an audit of two clusterings says: those of a run, and those that they are compared with."""
 
 import os
+import shlex
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,11 +57,12 @@ def compared(run: RunLayout) -> Compared | None:
     clusters = read_artifact(run.final.clusters, CLUSTERS, ("labels",))
     try:
         second = other_clusters(run, other).labels
-    except UserError as error:
-        return Compared(rows, f"what these clusters were compared with is not there: {error}", None)
+    except (UserError, OSError) as error:  # an OSError: its folder cannot be entered, or is no name
+        why = error if isinstance(error, UserError) else f"{other} ({error.strerror})"
+        return Compared(rows, f"what these clusters were compared with is not there: {why}", None)
     digests = clusters_digest(clusters), labels_digest(second, clusters.inputs["index"])
     if (rows[0].clusters, rows[0].beside) != digests:
-        again = f"mprd audit {run.folder} --beside {other} starts a new one"
+        again = f"{_command(run, other)} starts a new one"
         return Compared(rows, f"the audit is of other clusters ({again})", None)
     if any(row.same == "" for row in rows):
         return Compared(rows, "", None)
@@ -90,7 +92,7 @@ def beside_words(run: RunLayout) -> str | None:
         asked = sum(row.same != "" for row in rows)
         return (
             f"audit beside {_called(other)} under way, {asked} of {len(rows)} pairs judged "
-            f"(mprd audit {run.folder} --beside {other} goes on)"
+            f"({_command(run, other)} goes on)"
         )
     gain = found.difference
     return (
@@ -148,6 +150,10 @@ def words_of(one: Estimate) -> str:
 def _signed(one: Estimate) -> str:
     value = "unknown" if np.isnan(one.value) else f"{one.value:+.2f}"
     return f"{value} ({one.low:+.2f} to {one.high:+.2f})"
+
+
+def _command(run: RunLayout, other: str) -> str:
+    return f"mprd audit {shlex.quote(str(run.folder))} --beside {shlex.quote(other)}"
 
 
 def _called(other: str) -> str:

@@ -1,5 +1,6 @@
 """Which clusters of a run were audited, and what the audit says."""
 
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ def audited(run: RunLayout, *, start: bool = False) -> Audited:
         start: those before training, else the final ones.
     """
     step = run.epoch(FIRST_EPOCH) if start else run.final
-    command = f"mprd audit {run.folder}{' --start' if start else ''}"
+    command = f"mprd audit {shlex.quote(str(run.folder))}{' --start' if start else ''}"
     return Audited(step.clusters, step.features, run.start_audit if start else run.audit, command)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mprd.artifacts import CLUSTERS, INDEX, Artifact, read_artifact
+from mprd.artifacts.locks import only_writer
 from mprd.clustering.audit import audit_pairs
 from mprd.clustering.comparison import comparison_pairs
 from mprd.config import load_config
@@ -38,7 +39,8 @@ class AuditSession(Asking):
             shown: the same pairs.
             out: the file.
         """
-        self.rows = list(rows)
+        self.rows, self._asked = list(rows), _unasked(rows)
+        self._seen: tuple[int, ...] | None = None
         self._open = [n for n, row in enumerate(rows) if row.same == ""]
         super().__init__([shown[n] for n in self._open], out)
 
@@ -50,8 +52,32 @@ class AuditSession(Asking):
         self._write(self._open[number], "")
 
     def _write(self, row: int, same: str) -> None:
-        self.rows[row] = self.rows[row]._replace(same=same)
-        write_audit(self.out, self.rows)
+        """Write one answer; those that another page of the same audit wrote meanwhile stay."""
+        if self._state() is None:  # moved, perhaps with its run: nothing is made in its place
+            raise UserError(
+                f"{self.out} is gone: this answer was not taken. Put it back, or end this page and "
+                "call the command again."
+            )
+        with only_writer(self.out):
+            rows = list(self.rows)
+            if self._state() != self._seen:
+                rows = read_audit(self.out, beside=bool(rows[0].beside))
+                if _unasked(rows) != self._asked:
+                    raise UserError(
+                        f"{self.out} holds another audit now: this answer was not taken. End this "
+                        "page, and call the command again."
+                    )
+            rows[row] = rows[row]._replace(same=same)
+            write_audit(self.out, rows)
+            self.rows, self._seen = rows, self._state()
+
+    def _state(self) -> tuple[int, ...] | None:
+        """Return what tells the file from one that another process wrote; None: there is none."""
+        try:
+            status = self.out.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def audit_session(
@@ -94,8 +120,7 @@ def audit_session(
             )
         except ValueError as error:
             raise UserError(f"{run} cannot be audited: {error}") from None
-        rows = rows_of_audit(drawn, index["path"][train], digest)
-        _begin(measured.file, rows)
+        rows = _begin(measured.file, rows_of_audit(drawn, index["path"][train], digest))
     return AuditSession(rows, _shown(rows, index, train), measured.file)
 
 
@@ -139,16 +164,29 @@ def beside_session(run: Path, other: str, count: int, device: str | None = None)
             )
         except ValueError as error:
             raise UserError(f"{run} cannot be compared with {other}: {error}") from None
-        rows = rows_of_comparison(drawn, index["path"][train], digests, second.place)
-        _begin(file, rows)
+        rows = _begin(file, rows_of_comparison(drawn, index["path"][train], digests, second.place))
     return AuditSession(rows, _shown(rows, index, train), file)
 
 
-def _begin(file: Path, rows: Sequence[AuditRow]) -> None:
-    """Write the file of a new audit; one of other clusters that is there is kept beside it."""
-    if file.is_file():
-        file.rename(free_name(file))
-    write_audit(file, rows)
+def _begin(file: Path, rows: list[AuditRow]) -> list[AuditRow]:
+    """Write the file of a new audit, and return its rows.
+
+    An audit of other clusters that is there is kept beside it. One of the same clusters, which
+    another process began meanwhile, is the one to go on with.
+    """
+    with only_writer(file):
+        if file.is_file():
+            known = read_audit(file, beside=bool(rows[0].beside))
+            if (known[0].clusters, known[0].beside) == (rows[0].clusters, rows[0].beside):
+                return known
+            file.rename(free_name(file))
+        write_audit(file, rows)
+    return rows
+
+
+def _unasked(rows: Sequence[AuditRow]) -> list[AuditRow]:
+    """Return rows without their answers."""
+    return [row._replace(same="") for row in rows]
 
 
 def _shown(rows: Sequence[AuditRow], index: Artifact, train: np.ndarray) -> list[Shown]:

@@ -3,7 +3,10 @@
 import http.client
 import io
 import json
+import shutil
+import threading
 import webbrowser
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -152,6 +155,33 @@ def test_apply_shows_what_came_of_it(run):
         taken_back = act(server, "undo")
         assert "Apply again" in taken_back["done"]
         assert act(server, "apply")["state"]["numbers"] == found["numbers"]
+
+
+def test_pages_do_not_wait_for_apply(run):
+    began, ends = threading.Event(), threading.Event()
+
+    def slow():
+        began.set()
+        shutil.copystat(__file__, run.final.clusters)  # half of the files are new
+        assert ends.wait(20)
+        return "Applied."
+
+    with browsing(run.folder, slow) as server, ThreadPoolExecutor() as pool:
+        before = state(server)
+        answer = pool.submit(act, server, "apply")
+        assert began.wait(20)
+        try:
+            assert state(server) == before, "the clusters before Apply"
+            assert ask(server, "GET", "image/0")[0] == 200
+            for action in ("undo", "confirm", "apply"):
+                said = act(server, action, clusters=before["known"][:1])
+                assert "Apply is running. Nothing was written" in said["problem"]
+            assert not answer.done()
+        finally:
+            ends.set()
+        assert answer.result()["done"] == "Applied."
+        assert state(server)["revision"] != before["revision"], "the clusters after it"
+        assert "confirm" in act(server, "confirm", clusters=before["known"][:1])["done"]
 
 
 def test_the_file_leads_into_the_page(server, run, browser, monkeypatch):

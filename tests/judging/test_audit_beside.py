@@ -1,6 +1,7 @@
 """`mprd audit --beside`: one audit of two clusterings, and where its result shows."""
 
 import csv
+import shlex
 import shutil
 
 import numpy as np
@@ -14,46 +15,22 @@ from mprd.decisions.answers import read_answers
 from mprd.errors import UserError
 from mprd.judging.audit_beside import beside_words
 from mprd.judging.audit_file import audit_words
-from mprd.judging.audit_rows import clusters_digest, estimate_comparison, read_audit
+from mprd.judging.audit_rows import (
+    clusters_digest,
+    estimate_comparison,
+    read_audit,
+    write_audit,
+)
 from mprd.judging.audit_session import audit_session, beside_session
 from mprd.pipeline.layout import RunLayout
 from mprd.report.page.found import found
 from mprd.report.page.run_data import RunData
 from mprd.report.page.start import start
 from mprd.report.status import run_status
+from tests.judging.besides import changed_table, identities, judge, run
 from tests.judging.labels import write_labels
 
-
-@pytest.fixture
-def run(judged_run, tmp_path):
-    copy = RunLayout(shutil.copytree(judged_run.folder, tmp_path / "run"))
-    old = read_artifact(copy.final.clusters, CLUSTERS)
-    labels = old["labels"].copy()
-    labels[np.flatnonzero(labels == 0)[:2]] = -1  # a training that changed something
-    write_labels(copy, labels, old["number"])
-    return copy
-
-
-def identities(run: RunLayout) -> dict[str, int]:
-    index = read_artifact(run.index, INDEX)
-    rows = split_rows(index, "train")
-    return dict(zip(index["path"][rows], index["identity"][rows].tolist(), strict=True))
-
-
-def judge(run: RunLayout, other: str, most: int = 1000, count: int = 50):
-    """Answer as one who knows."""
-    who, session = identities(run), beside_session(run.folder, other, count)
-    while session.current is not None and session.answered < most:
-        a, b = session.current.paths
-        session.answer(session.answered, "1" if who[a] == who[b] else "0")
-    return session
-
-
-def changed_table(run: RunLayout, path, images: int = 5):
-    table = pd.read_csv(run.start_table)
-    table.loc[: images - 1, "cluster"] = -1
-    table.to_csv(path, index=False)
-    return path
+__all__ = ["run"]  # a fixture
 
 
 def test_it_goes_on_and_ends(run):
@@ -167,6 +144,25 @@ def test_other_clusters_make_it_stale(run, tmp_path):
     assert "of other clusters" in beside_words(run)
     with pytest.raises(UserError, match="answers of an audit, which measure clusters"):
         read_answers(run.beside_audit, dict.fromkeys(identities(run), 0))
+
+
+def test_status_tells_of_a_place_that_cannot_be_reached(run, cli):
+    judge(run, "start", most=1)
+    rows = [row._replace(other="x" * 5000) for row in read_audit(run.beside_audit, beside=True)]
+    write_audit(run.beside_audit, rows)
+    code, out, _ = cli("status", run.folder)
+    assert code == 0
+    assert "what these clusters were compared with is not there: " in out
+    assert "File name too long" in out
+
+
+def test_commands_name_folders_with_spaces(run, tmp_path):
+    moved = RunLayout(run.folder.rename(tmp_path / "my run"))
+    other = changed_table(moved, tmp_path / "it's mine.csv")
+    judge(moved, str(other), most=1)
+    command = shlex.split(beside_words(moved).partition("(")[2].removesuffix(" goes on)"))
+    assert command == ["mprd", "audit", str(moved.folder), "--beside", str(other)]
+    assert f"mprd audit '{moved.folder}' takes" in audit_words(moved)
 
 
 def test_only_unsure_answers_tell_nothing(run):

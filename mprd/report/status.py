@@ -247,9 +247,10 @@ def show_status(found: RunStatus, stale: dict[str, str] | None) -> None:
     if finished:
         console.print("finished")
     if found.final:
-        counts = ", ".join(f"{found.final[key]:,} {word}" for key, word in _COUNTS.items())
-        images = f"of {found.final['images']:,} images"
-        console.print(f"at the end: {counts} {images}{_health(found.final)}", highlight=False)
+        final = {key: int(found.final[key]) for key in (*_COUNTS, "images")}
+        counts = (many(final[key], word.removesuffix("s")) for key, word in _COUNTS.items())
+        images = f"of {many(final['images'], 'image')}{_health(found.final)}"
+        console.print(f"at the end: {', '.join(counts)} {images}", highlight=False)
     if found.added:
         rest = f"; {found.added_wait:,} of them wait for `mprd add`" if found.added_wait else ""
         words = f"added since (mprd add): {many(found.added, 'image')}{rest}"

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from mprd.config import load_config
 from mprd.errors import UserError
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.run_lock import RunLock
-from mprd.report.status import run_status, seconds_left
+from mprd.report.status import run_status, seconds_left, show_status
 
 
 def call(*args: object) -> str:
@@ -46,6 +47,12 @@ def test_a_finished_run(judged_run):
     assert "at the end, missing: report" in text
     assert "mAP" in text
     assert f"at the end: {found.final['clusters']} clusters, " in text
+
+
+def test_one_outlier_is_one(judged_run, capsys):
+    found = run_status(judged_run.folder)
+    show_status(replace(found, final=found.final | {"outliers": 1}), None)
+    assert ", 1 outlier of " in capsys.readouterr().out
 
 
 def test_a_run_half_way(copy):

@@ -3,8 +3,8 @@
 A training of learning.py stops after equal parts of its epochs. Each time the pairs of
 `mprd answer` are answered by true identities, chosen anew every ten answers on the clusters that
 the run would end with now, and all answers so far hold in the clusters of the epochs that follow
-(`cluster.constrain_training`). Beside it stands the same training without answers, and one that
-answers as many random pairs of the graph; differences are paired by seed.
+(`cluster.constrain_training`). Beside it stands the same training without answers, and with
+`--kinds asked random` one that answers as many random pairs; differences are paired by seed.
 """
 
 from collections.abc import Callable

@@ -63,6 +63,19 @@ def test_large_folders_list_only_near_pairs(images, clusters, seed):
     check(labels, drawn, 30)
 
 
+def check_equally_likely(draw, seeds):
+    """Assert that a function of a seed draws each pair of a stratum as often as the others."""
+    seen: dict[int, dict[tuple[int, ...], int]] = {}
+    for seed in range(seeds):
+        drawn = draw(seed)
+        for pair, stratum in zip(drawn.pairs.tolist(), drawn.stratum.tolist(), strict=True):
+            counts = seen.setdefault(stratum, {})
+            counts[tuple(pair)] = counts.get(tuple(pair), 0) + 1
+    for stratum, counts in seen.items():
+        assert len(counts) == drawn.sizes[stratum], "each can be drawn"
+        assert len(counts) == 1 or chisquare(list(counts.values())).pvalue > 1e-4
+
+
 @pytest.mark.parametrize("large", [False, True])
 def test_each_pair_of_a_stratum_is_equally_likely(large, monkeypatch):
     labels, features = problem(14, 3, 1)
@@ -70,15 +83,7 @@ def test_each_pair_of_a_stratum_is_equally_likely(large, monkeypatch):
         monkeypatch.setattr(audit_strata, "ALL_PAIRS", 5)
         monkeypatch.setattr(audit_strata, "NEIGHBORS", 2)
         monkeypatch.setattr(audit_strata, "MOST_LISTED", 1)
-    seen: dict[int, dict[tuple[int, int], int]] = {}
-    for seed in range(1500):
-        drawn = audit_pairs(labels, features, 20, seed)
-        for pair, stratum in zip(drawn.pairs.tolist(), drawn.stratum.tolist(), strict=True):
-            counts = seen.setdefault(stratum, {})
-            counts[tuple(pair)] = counts.get(tuple(pair), 0) + 1
-    for stratum, counts in seen.items():
-        assert len(counts) == drawn.sizes[stratum], "each can be drawn"
-        assert len(counts) == 1 or chisquare(list(counts.values())).pvalue > 1e-4
+    check_equally_likely(lambda seed: audit_pairs(labels, features, 20, seed), 1500)
 
 
 def in_tracks(images: int, clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

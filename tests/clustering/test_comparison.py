@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chisquare
 
 import mprd
 from mprd.clustering import audit_strata
@@ -15,6 +14,7 @@ from mprd.clustering.comparison import ComparisonPairs, comparison_pairs, joined
 from mprd.clustering.comparison_estimate import comparison_estimate
 from mprd.clustering.sides import Sides
 from mprd.clustering.tracks import TrackGroups
+from tests.clustering.test_audit import check_equally_likely
 
 
 def problem(images: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -79,15 +79,9 @@ def test_each_pair_of_a_stratum_is_equally_likely(large, monkeypatch):
     first, second, features = problem(14, 1)
     if large:
         small(monkeypatch)
-    seen: dict[int, dict[tuple[int, ...], int]] = {}
-    for seed in range(1000):
-        drawn = comparison_pairs(first, second, features, 40, seed, "cpu")
-        for pair, stratum in zip(drawn.pairs.tolist(), drawn.stratum.tolist(), strict=True):
-            counts = seen.setdefault(stratum, {})
-            counts[tuple(pair)] = counts.get(tuple(pair), 0) + 1
-    for stratum, counts in seen.items():
-        assert len(counts) == drawn.sizes[stratum], "each can be drawn"
-        assert len(counts) == 1 or chisquare(list(counts.values())).pvalue > 1e-4
+    check_equally_likely(
+        lambda seed: comparison_pairs(first, second, features, 40, seed, "cpu"), 1000
+    )
 
 
 def test_estimates_are_right_on_average_over_all_draws():

@@ -1,4 +1,6 @@
-"""Other clusters in place of those of a finished run."""
+"""Files of a finished run with other content: its clusters, a row of a table."""
+
+import csv
 
 import numpy as np
 
@@ -29,3 +31,14 @@ def write_labels(run: RunLayout, labels: np.ndarray, number: np.ndarray) -> None
         inputs=old.inputs,
         attributes=old.attributes,
     )
+
+
+def change_first_row(table, column, value):
+    """Write another value into the first row of a CSV."""
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[0][column] = value
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,6 +1,5 @@
 """`mprd audit --beside`: one audit of two clusterings, and where its result shows."""
 
-import csv
 import shlex
 import shutil
 
@@ -28,7 +27,7 @@ from mprd.report.page.run_data import RunData
 from mprd.report.page.start import start
 from mprd.report.status import run_status
 from tests.judging.besides import changed_table, identities, judge, run
-from tests.judging.labels import write_labels
+from tests.judging.labels import change_first_row, write_labels
 
 __all__ = ["run"]  # a fixture
 
@@ -236,13 +235,7 @@ def test_runs_that_cannot_be_compared_are_told(run, bare_run, tmp_path, cli):
 )
 def test_a_changed_file_is_refused(run, column, value):
     beside_session(run.folder, "start", 40)
-    with run.beside_audit.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    rows[0][column] = value
-    with run.beside_audit.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    change_first_row(run.beside_audit, column, value)
     with pytest.raises(UserError, match="no file of `mprd audit`"):
         beside_words(run)
 

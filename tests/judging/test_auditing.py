@@ -1,6 +1,5 @@
 """`mprd audit`: pairs of a run, answers on disk, and where the result shows."""
 
-import csv
 import errno
 import re
 import shutil
@@ -24,7 +23,7 @@ from mprd.judging.session import Session
 from mprd.pipeline.layout import RunLayout
 from mprd.report.status import run_status
 from mprd.stages.audited_csv import write_audited_csv
-from tests.judging.labels import write_labels
+from tests.judging.labels import change_first_row, write_labels
 
 
 @pytest.fixture
@@ -176,13 +175,7 @@ def test_audits_and_answers_are_not_mixed_up(run):
 )
 def test_a_changed_file_is_refused(run, column, value):
     audit_session(run.folder, 20)
-    with run.audit.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    rows[0][column] = value
-    with run.audit.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    change_first_row(run.audit, column, value)
     with pytest.raises(UserError, match="no file of `mprd audit`"):
         read_audit(run.audit)
 

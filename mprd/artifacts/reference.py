@@ -65,7 +65,8 @@ The next epoch predicts with it.
 ## state.pt
 
 A dict for the next epoch: `schema` (`mprd.state`), `epoch`, `optimizer` (Adam's state dict),
-`rng` (state of the generator that all randomness of an epoch is drawn from).
+`rng` (state of the generator that all randomness of an epoch is drawn from). With
+`train.average_from` also `weights`: what the epoch left, where `model.safetensors` is a mean.
 
 ## JSON reports
 

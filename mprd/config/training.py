@@ -34,6 +34,12 @@ class TrainConfig(Section):
     weight_decay: float = Field(5e-4, ge=0, description="weight decay")
     lr_step: int = Field(20, ge=1, description="epochs between two drops of the learning rate")
     lr_gamma: float = Field(0.1, gt=0, le=1, description="factor of a drop")
+    average_from: int | None = Field(
+        None,
+        ge=1,
+        description="from this epoch on, the model of an epoch is the mean of the weights that the "
+        "epochs since then left; training goes on from the weights themselves. null: no mean",
+    )
     temperature: float = Field(0.05, gt=0, description="temperature T of all losses")
     momentum: float = Field(
         0.1,
@@ -119,6 +125,10 @@ class TrainConfig(Section):
                 "with prototypes of unit length, its prototypes are means"
             )
         return self
+
+    def epochs_averaged(self, epoch: int) -> int:
+        """Return of how many earlier epochs the weights are in the mean of an epoch (1-based)."""
+        return 0 if self.average_from is None else max(0, epoch - self.average_from)
 
     @property
     def uses_pairs(self) -> bool:

@@ -163,7 +163,8 @@ def _train(sizes: Sizes, config: Config) -> int:
     batch = config.train.identities * config.train.instances * (1 + config.train.use_ppa)
     copies = 4 * 4 * sizes.images * sizes.dim  # as features, as memory, and their copies
     relations = _relations(sizes, config) if config.use_gcn else 0
-    return _training(sizes, batch) + copies + relations
+    means = 3 * sizes.weights if config.train.average_from else 0
+    return _training(sizes, batch) + copies + relations + means
 
 
 def _relate(sizes: Sizes, config: Config) -> int:

@@ -88,6 +88,7 @@ _TRAIN = (
     "train.weight_decay",
     "train.lr_step",
     "train.lr_gamma",
+    "train.average_from",
     "train.temperature",
     "train.momentum",
     "train.memory",

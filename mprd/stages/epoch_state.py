@@ -36,16 +36,42 @@ def write_network(
 
 
 def trainer_state(
-    optimizer: torch.optim.Optimizer, generator: torch.Generator, epoch: int
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    epoch: int,
+    weights: dict[str, torch.Tensor] | None,
 ) -> dict[str, Any]:
-    """Return what the next epoch needs beside the weights; loads with `weights_only=True`."""
-    return {"optimizer": optimizer.state_dict(), "rng": generator.get_state(), "epoch": epoch}
+    """Return what the next epoch needs beside the model; loads with `weights_only=True`.
+
+    Args:
+        optimizer: after the epoch.
+        generator: likewise.
+        epoch: 1-based.
+        weights: state dict of the network, where the model is a mean of several.
+    """
+    state = {"optimizer": optimizer.state_dict(), "rng": generator.get_state(), "epoch": epoch}
+    return state if weights is None else state | {"weights": weights}
 
 
 def restore_state(
-    path: Path, epoch: int, optimizer: torch.optim.Optimizer, generator: torch.Generator
+    path: Path,
+    epoch: int,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    network: ReidNetwork | None,
 ) -> None:
-    """Take over optimiser moments and random state; the settings are this epoch's own."""
+    """Take over optimiser moments and random state; the settings are this epoch's own.
+
+    Args:
+        path: `state.pt` of the epoch before.
+        epoch: 1-based.
+        optimizer: changed in place.
+        generator: likewise.
+        network: likewise; it gets the weights of the state. None: it has them.
+
+    Raises:
+        UserError: the state of another epoch, of another network, or without weights.
+    """
     state = read_state(path)
     if state["epoch"] != epoch - 1:
         raise UserError(
@@ -59,6 +85,22 @@ def restore_state(
         raise UserError(
             f"{path} does not fit the model ({error}). Make both again with `mprd train`."
         ) from None
+    if network is not None:
+        _restore_weights(network, state, path)
     for group, own in zip(optimizer.param_groups, groups, strict=True):
         group.update(own)
     generator.set_state(state["rng"])
+
+
+def _restore_weights(network: ReidNetwork, state: dict[str, Any], path: Path) -> None:
+    if "weights" not in state:
+        raise UserError(
+            f"{path} holds no weights: train.average_from was not the same then. "
+            "Make it again with `mprd train`."
+        )
+    try:
+        network.load_state_dict(state["weights"])
+    except (RuntimeError, TypeError) as error:
+        raise UserError(
+            f"{path} does not fit the model ({error}). Make both again with `mprd train`."
+        ) from None

@@ -29,6 +29,7 @@ from mprd.training.checks import require_sound
 from mprd.training.epoch import EpochResult, make_optimizer, train_epoch
 from mprd.training.pace import Pace
 from mprd.training.step import EpochTrainer
+from mprd.training.weight_mean import WeightMean
 
 
 @exclusive
@@ -89,8 +90,10 @@ def run_train(
     require_memory("train", sizes, config)
     optimizer = make_optimizer(network, config.train, epoch)
     generator = torch.Generator().manual_seed(config.seed)
+    before = config.train.epochs_averaged(epoch)
+    mean = WeightMean(network, before) if before else None
     if state is not None:
-        restore_state(state, epoch, optimizer, generator)
+        restore_state(state, epoch, optimizer, generator, network if before > 1 else None)
     # All randomness of the epoch follows from three draws, so only this generator is carried on.
     plan_seed, device_seed, relation_seed = torch.randint(2**62, (3,), generator=generator).tolist()
     start = MemoryInputs(
@@ -136,7 +139,8 @@ def run_train(
         return
     require_sound(network, optimizer, store, f"Lower train.lr (now {config.train.lr:g}).")
     digests = lineage.digests
-    write_network(here, network, trainer_state(optimizer, generator, epoch), config, digests)
+    left = None if mean is None else mean.add(network)
+    write_network(here, network, trainer_state(optimizer, generator, epoch, left), config, digests)
     report = _metrics(result, epoch, optimizer)
     if config.use_gcn:
         from mprd.stages.relation_filter import write_relations

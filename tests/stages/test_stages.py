@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from mprd.artifacts import CLUSTERS, FEATURES, GRAPH, INDEX, RANKINGS, read_artifact, write_artifact
 from mprd.artifacts.tensors import read_safetensors
@@ -168,6 +169,56 @@ def test_learning_rate_and_optimiser_state_are_carried(copy, tiny_config):
     steps = {float(s["step"]) for s in state["optimizer"]["state"].values()}
     assert steps == {6.0}
     assert {group["weight_decay"] for group in state["optimizer"]["param_groups"]} == {0}
+
+
+def test_the_model_is_the_mean_of_epochs(copy, tiny_config):
+    """From epoch 1 on: that of epoch 3 is the mean of what epochs 1 to 3 left."""
+    config = changed(tiny_config, epochs=3, train={"average_from": 1})
+    for epoch in (2, 3):
+        shutil.rmtree(copy / f"epochs/{epoch:03}", ignore_errors=True)
+        label(copy, epoch, config)
+        train(copy, epoch, config)
+    left = [load_file(copy / "epochs/001/model.safetensors")]
+    for epoch in (2, 3):
+        weights = torch.load(copy / f"epochs/{epoch:03}/state.pt", weights_only=True)["weights"]
+        left.append(weights)
+        found = load_file(copy / f"epochs/{epoch:03}/model.safetensors")
+        assert found.keys() == weights.keys()
+        for name, value in found.items():
+            if value.is_floating_point():
+                mean = sum(one[name].double() for one in left) / epoch
+                torch.testing.assert_close(value.double(), mean, rtol=1e-5, atol=1e-7)
+            else:
+                assert torch.equal(value, left[-1][name])
+    assert not torch.equal(left[2]["backbone.conv1.weight"], left[1]["backbone.conv1.weight"])
+
+
+def test_training_goes_on_from_the_last_weights(copy, tiny_config, monkeypatch):
+    """Not from the mean: with steps of (nearly) no size an epoch leaves what it began with."""
+    config = changed(tiny_config, epochs=3, train={"average_from": 1})
+    shutil.rmtree(copy / "epochs/002")
+    label(copy, 2, config)
+    train(copy, 2, config)
+    still = changed(config, train={"lr": 1e-30})
+    label(copy, 3, still)
+    train(copy, 3, still)
+    second, third = (
+        torch.load(copy / f"epochs/{epoch}/state.pt", weights_only=True)["weights"]
+        for epoch in ("002", "003")
+    )
+    mean = load_file(copy / "epochs/002/model.safetensors")
+    name = "backbone.conv1.weight"
+    assert torch.equal(third[name], second[name])
+    assert not torch.equal(third[name], mean[name])
+
+
+def test_a_state_without_weights_is_refused_where_the_model_is_a_mean(copy, tiny_config):
+    config = changed(tiny_config, epochs=3, train={"average_from": 1})
+    label(copy, 3, tiny_config)
+    files = arguments("train", copy, config, 3) | {"out": copy / "x"}
+    with pytest.raises(UserError, match=r"state.pt holds no weights: train.average_from"):
+        run_train(**files)
+    assert not (copy / "x").exists()
 
 
 @pytest.mark.parametrize("change", [{"use_hsd": False}, {"use_ppa": False}, {"sampler": "cameras"}])

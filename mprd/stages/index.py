@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -204,11 +204,27 @@ def _copies(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str
             place = "train split" if other == "train" else other
             what = many(count, f"{one} image is", f"{one} images are")
             yield f"Warning: {what} in the {place}, too, as the same file. {why}"
+    yield from _contradictions(records, facts)
     most = max(sums["train"].values(), default=0)
     if most > 2:
         yield (
             f"One training image is there {most} times, as the same file. Copies are each other's "
             f"nearest neighbours: keep graph.k1 well above {most}, or remove them."
+        )
+
+
+def _contradictions(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str]:
+    """Yield a note if files that are equal byte for byte have different identities."""
+    named: dict[str, dict[int, str]] = defaultdict(dict)
+    for record, fact in zip(records, facts, strict=True):
+        if record.identity >= 0:
+            named[fact.sha256].setdefault(record.identity, record.path)
+    several = [list(paths.values()) for paths in named.values() if len(paths) > 1]
+    if several:
+        what = many(len(several), "file is there", "files are there")
+        yield (
+            f"Warning: {what} again with another identity, first '{several[0][0]}' and "
+            f"'{several[0][1]}'. Figures count one of the two as wrong: correct the identity."
         )
 
 

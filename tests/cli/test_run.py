@@ -48,6 +48,15 @@ def ended(monkeypatch, capsys, tmp_path):
     return call
 
 
+def test_dates_are_texts_for_snakemake_too(tiny_yaml, tmp_path):
+    text = tiny_yaml.read_text().replace("tiny: {}", "2026-03-14: {}")
+    tiny_yaml.write_text(f"{text}results: 2026-03-15\n")
+    code, out, err = run(tmp_path, tiny_yaml.name, "--dry-run", "--config", "epochs=1")
+    assert code == 0, out + err
+    assert "train" in out
+    assert "Snakemake failed" not in out + err
+
+
 def test_one_file_is_made_and_then_there_is_nothing_to_do(tiny_yaml, tmp_path):
     target = "results/tiny/index.h5"
     code, out, err = run(tmp_path, tiny_yaml.name, target)

@@ -1,6 +1,7 @@
 """Read, merge and check configurations; every mistake becomes one sentence."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,7 @@ from mprd.config.yaml_file import read_yaml
 from mprd.errors import SHARED, UserError, nearest_words
 
 _SHOWN = 80  # characters of a wrong value
+_COMPLETE = 0.8  # share of the settings that a file of mprd lists, also one of another version
 _LIST, _PAIRS = "a list is needed, such as [1, 2]", "`key: value` pairs are needed"
 _NEEDED = {  # in the words of YAML, where those of pydantic are Python's
     **dict.fromkeys(("tuple_type", "list_type"), _LIST),
@@ -37,7 +39,20 @@ def load_config(path: Path | None) -> Config:
     Raises:
         UserError: no such file, no YAML, an unknown key or a value out of range.
     """
-    return Config() if path is None else validate(read_yaml(path), str(path))
+    if path is None:
+        return Config()
+    values = read_yaml(path)
+    try:
+        return validate(values, str(path))
+    except UserError as error:
+        if len(values.keys() & Config.model_fields) < _COMPLETE * len(Config.model_fields):
+            raise
+        why = re.sub(r", did you mean `[^`]*`\?", "", str(error)).removeprefix(f"{path}: ")
+        raise UserError(
+            f"{path} lists the settings of another version of mprd, or was changed by hand "
+            f"({why.rstrip('.')}). `mprd run CONFIG` writes it anew, where CONFIG is the file that "
+            "the run was started with."
+        ) from None
 
 
 def validate(values: dict[str, Any], source: str) -> Config:

@@ -57,6 +57,26 @@ def test_dates_are_texts_for_snakemake_too(tiny_yaml, tmp_path):
     assert "Snakemake failed" not in out + err
 
 
+def test_a_config_of_another_version_among_the_results_is_written_anew(tiny_yaml, tmp_path):
+    target = "results/tiny/config.yaml"
+    assert run(tmp_path, tiny_yaml.name, target)[0] == 0
+    listed = tmp_path / "results/tiny/config.yaml"
+    text = listed.read_text()
+    listed.write_text(f"use_teacher: true\n{text}")
+    code, out, err = run(tmp_path, tiny_yaml.name, target)
+    assert code == 0, out + err
+    assert listed.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n"])
+@pytest.mark.parametrize("command", [("run",), ("config", "check")])
+def test_a_config_without_settings_is_refused(cli, tmp_path, text, command):
+    (tmp_path / "c.yaml").write_text(text)
+    code, _, err = cli(*command, tmp_path / "c.yaml")
+    assert code == 2
+    assert "c.yaml holds no settings. Write a config with `mprd new FOLDER`" in err
+
+
 def test_one_file_is_made_and_then_there_is_nothing_to_do(tiny_yaml, tmp_path):
     target = "results/tiny/index.h5"
     code, out, err = run(tmp_path, tiny_yaml.name, target)

@@ -138,6 +138,19 @@ def test_mistakes_become_one_sentence(values, message):
     assert "\n" not in str(caught.value)
 
 
+def test_settings_that_another_version_listed(tmp_path):
+    """A person's config is short, and its unknown keys are typing mistakes."""
+    path = tmp_path / "config.yaml"
+    path.write_text(f"use_teacher: true\n{dump_yaml(Config())}")
+    with pytest.raises(UserError) as caught:
+        load_config(path)
+    words = "lists the settings of another version of mprd, or was changed by hand (unknown key "
+    assert str(caught.value).startswith(f"{path} {words}`use_teacher`). `mprd run CONFIG` writes")
+    path.write_text("use_teacher: true\nepochs: 3\n")
+    with pytest.raises(UserError, match="unknown key `use_teacher`, did you mean"):
+        load_config(path)
+
+
 def test_unreadable_files(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         load_config(tmp_path / "none.yaml")

@@ -10,7 +10,7 @@ import tempfile
 
 from snakemake.exceptions import WorkflowError
 
-from mprd.artifacts.files import file_digest
+from mprd.artifacts.files import atomic, file_digest
 from mprd.artifacts.partials import remove_partials
 from mprd.config import expand_runs, merge, read_yaml
 from mprd.data.datasets.fingerprint import fingerprint

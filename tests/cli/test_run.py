@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,22 @@ def test_a_config_without_settings_is_refused(cli, tmp_path, text, command):
     code, _, err = cli(*command, tmp_path / "c.yaml")
     assert code == 2
     assert "c.yaml holds no settings. Write a config with `mprd new FOLDER`" in err
+
+
+def test_a_reader_that_goes_ends_a_run(tiny_yaml, tmp_path):
+    """As `mprd run CONFIG -p | head -1`: Snakemake waited for ever."""
+    child = subprocess.Popen(
+        [python(), "-m", "mprd.cli", "run", tiny_yaml.name, "-p"],
+        cwd=tmp_path,
+        env={**os.environ, **environment()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    child.stdout.close()
+    assert child.wait(60) == 128 + signal.SIGPIPE
+    assert not (tmp_path / "results/tiny/final/clusters.csv").exists()
 
 
 def test_one_file_is_made_and_then_there_is_nothing_to_do(tiny_yaml, tmp_path):

@@ -7,6 +7,7 @@ import atexit
 import gc
 import io
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -58,6 +59,8 @@ def main() -> None:
         stopped = behind(error)
         if stopped is None:
             raise
+        if stopped.signal is signal.SIGPIPE:  # nobody reads what could be said
+            os._exit(stopped.exit_code)
         say(f"mprd: {stopped}", file=sys.stderr)
         sys.exit(stopped.exit_code)
 

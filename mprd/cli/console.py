@@ -1,6 +1,7 @@
 """What `mprd run` shows: the lines of the stages, and below them what the newest log says."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -98,7 +99,17 @@ def _wait(child: subprocess.Popen, look: Callable[[], None]) -> None:
             child.wait(_LOOK_EVERY)
             return
         except subprocess.TimeoutExpired:
+            if _unread():  # Snakemake, whose messages find no reader, would wait for ever
+                raise Stopped(signal.SIGPIPE) from None
             look()
+
+
+def _unread() -> bool:
+    """Tell whether output goes into a pipe that nobody reads any more, as behind `| head -1`."""
+    poll = select.poll()
+    for descriptor in (1, 2):
+        poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _show(child: subprocess.Popen, logs: list[Path], look: Callable[[], None]) -> None:

@@ -9,12 +9,14 @@ from mprd.pipeline.layout import RunLayout
 
 
 def require_config(path: Path) -> None:
-    """Check that a config is no folder.
+    """Check that a config is no folder, and not empty.
 
     Raises:
-        UserError: it is one; for a folder of results the message names its config, if that is near.
+        UserError: it is so; for a folder of results the message names its config, if that is near.
     """
     if not path.is_dir():
+        if not read_yaml(path):
+            raise UserError(f"{path} holds no settings. Write a config with `mprd new FOLDER`.")
         return
     found = sorted(one.parent for one in path.glob(f"*/{RunLayout(path).config.name}"))
     run = path if RunLayout(path).config.is_file() else next(iter(found), None)

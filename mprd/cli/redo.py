@@ -1,11 +1,12 @@
 """What `mprd run` makes again of a run that has results, and why, before it begins."""
 
 from pathlib import Path
+from typing import Any
 
 from mprd.artifacts import INDEX, read_artifact
 from mprd.artifacts.files import file_digest, sha256_file
 from mprd.cli.follow import layout_of
-from mprd.config import Config, Run, load_config
+from mprd.config import Config, Run, load_config, read_yaml
 from mprd.data.added import added_paths
 from mprd.data.datasets.fingerprint import data_fingerprint
 from mprd.data.datasets.registry import load_reader, read_dataset
@@ -71,8 +72,9 @@ def require_same_images(run: Run) -> None:
     layout, config = layout_of(run), run.config
     if not (layout.config.is_file() and layout.index.is_file()):
         return
-    before = load_config(layout.config).data
-    if (before.dataset, before.root) == (config.data.dataset, config.data.root):
+    before = _listed_settings(layout).get("data")
+    now = (config.data.dataset, str(config.data.root))
+    if isinstance(before, dict) and (before.get("dataset"), before.get("root")) == now:
         return
     listed = _listed(config)
     indexed = read_artifact(layout.index, INDEX, ("path",))["path"]
@@ -136,11 +138,22 @@ def _cause(plan: RunPlan, job: Job, reason: str) -> str:
     stage = next(name for name, roles in _owners(plan).items() if job[1] in roles)
     if stage not in _moved(plan):
         return ""
-    before, now = load_config(plan.layout.config), plan.config
+    try:
+        before, now = load_config(plan.layout.config), plan.config
+    except UserError:  # it is written anew
+        return f"{CHANGED}the version of mprd, or {plan.layout.config} by hand"
     keys = differences(*({"settings": stage_settings(one, stage)} for one in (before, now)))
     if keys:
         return f"{CHANGED}{', '.join(keys)}"
     return _images(plan.layout, now) if stage == "index" else ""
+
+
+def _listed_settings(layout: RunLayout) -> dict[str, Any]:
+    """Return the settings that a run lists; none if another version, or a person, wrote no YAML."""
+    try:
+        return read_yaml(layout.config)
+    except UserError:  # it is written anew
+        return {}
 
 
 def _images(layout: RunLayout, config: Config) -> str:

@@ -132,12 +132,14 @@ def config_check(file: Annotated[Path, typer.Argument(help="Config file (YAML)."
 
     Settings, names, and that the files and folders it names are there.
     """
+    from mprd.cli.given_config import require_config
     from mprd.config import expand_runs, read_yaml
     from mprd.data.datasets.registry import canonical_name
     from mprd.pipeline.idle import idle_settings
     from mprd.pipeline.registry import check_names
     from mprd.pipeline.settings import missing_files
 
+    require_config(file)
     runs = expand_runs(read_yaml(file), str(file))
     for sentence in idle_settings([run.config for run in runs]):
         say(f"note: {sentence}")

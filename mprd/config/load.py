@@ -1,6 +1,7 @@
 """Read, merge and check configurations; every mistake becomes one sentence."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,13 @@ from mprd.config.yaml_file import read_yaml
 from mprd.errors import SHARED, UserError, nearest_words
 
 _SHOWN = 80  # characters of a wrong value
+_COMPLETE = 0.8  # share of the settings that a file of mprd lists, also one of another version
+_LIST, _PAIRS = "a list is needed, such as [1, 2]", "`key: value` pairs are needed"
+_NEEDED = {  # in the words of YAML, where those of pydantic are Python's
+    **dict.fromkeys(("tuple_type", "list_type"), _LIST),
+    **dict.fromkeys(("dict_type", "model_type"), _PAIRS),
+}
+_QUOTED = "no text in YAML: put quotes around it"
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,20 @@ def load_config(path: Path | None) -> Config:
     Raises:
         UserError: no such file, no YAML, an unknown key or a value out of range.
     """
-    return Config() if path is None else validate(read_yaml(path), str(path))
+    if path is None:
+        return Config()
+    values = read_yaml(path)
+    try:
+        return validate(values, str(path))
+    except UserError as error:
+        if len(values.keys() & Config.model_fields) < _COMPLETE * len(Config.model_fields):
+            raise
+        why = re.sub(r", did you mean `[^`]*`\?", "", str(error)).removeprefix(f"{path}: ")
+        raise UserError(
+            f"{path} lists the settings of another version of mprd, or was changed by hand "
+            f"({why.rstrip('.')}). `mprd run CONFIG` writes it anew, where CONFIG is the file that "
+            "the run was started with."
+        ) from None
 
 
 def validate(values: dict[str, Any], source: str) -> Config:
@@ -44,7 +65,8 @@ def validate(values: dict[str, Any], source: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{source}: {'; '.join(_sentences(error))}.") from None
+        words = "; ".join(_sentences(error))
+        raise UserError(f"{source}: {words}{'' if words.endswith('?') else '.'}") from None
 
 
 def expand_runs(values: dict[str, Any], source: str) -> list[Run]:
@@ -111,7 +133,14 @@ def _sentence(detail: Any) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error":
         return f"`{key}`: {message}" if key else message
+    if detail["input"] is None:
+        return f"`{key}` is empty: give it a value, or leave it out"
+    if detail["type"] in ("string_type", "path_type") and isinstance(detail["input"], (int, float)):
+        message = _QUOTED
+    message = _NEEDED.get(detail["type"], message)
     given = repr(detail["input"])
+    if message == _QUOTED and isinstance(detail["input"], bool):
+        given = "yes" if detail["input"] else "no"
     given = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}..."
     return f"`{key}` is {given}: {message[0].lower()}{message[1:]}"
 

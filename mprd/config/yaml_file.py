@@ -13,6 +13,16 @@ _LONGEST = 2**19  # bytes of a file; the reader of YAML takes seconds for as man
 _OCTAL = re.compile(r"[-+]?0[0-9_]+")
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")  # that no file name can hold
 _DATE = "tag:yaml.org,2002:timestamp"
+_NUMBER = "a number (0,5 is two: write 0.5)"
+_NO_NAMES = {
+    f"tag:yaml.org,2002:{tag}": words
+    for tag, words in {
+        "bool": "yes or no",
+        "int": _NUMBER,
+        "float": _NUMBER,
+        "null": "nothing",
+    }.items()
+}
 
 
 class _Loader(yaml.SafeLoader):
@@ -24,6 +34,11 @@ class _Loader(yaml.SafeLoader):
             if (key.tag, str(key.value)) in seen:
                 raise yaml.YAMLError(f"`{key.value}` is given twice, again in {_line(key)}")
             seen.add((key.tag, str(key.value)))
+            if isinstance(key, yaml.ScalarNode) and key.tag in _NO_NAMES:
+                raise yaml.YAMLError(
+                    f"the name `{key.value}` in {_line(key)} is {_NO_NAMES[key.tag]} in YAML: put "
+                    "quotes around it"
+                )
         return super().construct_mapping(node, deep)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:

@@ -11,7 +11,10 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
+from yaml import YAMLError
+
 from mprd.config import read_yaml
+from mprd.config.yaml_file import parse_yaml
 from mprd.errors import UserError
 
 _PACKAGE = Path(__file__).parents[1]
@@ -102,10 +105,15 @@ def overrides(arguments: Sequence[str]) -> dict[str, Any]:
     from snakemake.cli import parse_config
 
     try:
+        for entry in entries:
+            value = entry.partition("=")[2].lstrip()
+            if value.startswith(("{", "[")):  # Snakemake reads it as YAML, too, and refuses nothing
+                parse_yaml(value)
         return parse_config(entries)
-    except ValueError as error:
+    except (ValueError, YAMLError) as error:
+        why = " ".join(str(error).split()).rstrip(".")
         raise UserError(
-            f"--config {' '.join(entries)}: {error} A section goes as in "
+            f"--config {' '.join(entries)}: {why}. A section goes as in "
             "--config 'train={lr: 0.001}'."
         ) from None
 

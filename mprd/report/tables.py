@@ -21,9 +21,18 @@ def read_table(path: Path) -> pd.DataFrame:
             f"{path} is not a metrics table: {why_no_file(path)}. Make it with `mprd table`."
         )
     try:
-        return pd.read_csv(path, dtype={"model": str})
+        table = pd.read_csv(path, dtype={"model": str})
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError):
-        raise UserError(f"{path} is not a metrics table. Make it with `mprd table`.") from None
+        table = pd.DataFrame()
+    known = [column.name for column in COLUMNS if column.name in table.columns]
+    if not len(table) or not {"model", "variant"} & {*table.columns} or _texts(table[known]):
+        raise UserError(f"{path} is not a metrics table. Make it with `mprd table`.")
+    return table
+
+
+def _texts(table: pd.DataFrame) -> bool:
+    """Tell whether some columns hold what is no number."""
+    return any(not pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes)
 
 
 def print_table(table: pd.DataFrame, title: Path) -> None:

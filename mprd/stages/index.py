@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ from mprd.config.data import EXIF
 from mprd.data.cameras import camera_lines
 from mprd.data.datasets import ImageRecord, Listing, load_reader, read_dataset
 from mprd.data.datasets.base import numbered
+from mprd.data.deep_ranges import range_notes
 from mprd.data.images import (
-    FULL_BITS,
     DeepRange,
     decode,
     deep_range,
@@ -37,7 +37,6 @@ _TRAINED = "The network is trained on what it is tested on; figures are too good
 _MET = "They find themselves unless both name one camera; figures are too good."
 _ROLES = (("query", "gallery", _MET), ("query", "train", _TRAINED), ("gallery", "train", _TRAINED))
 _EIGHT_BITS = (".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif")
-_UNUSED, _LEVELS = 2, 32  # bits that a well-filled range may leave; levels that it shows
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,12 @@ def run_index(
     unit = "seconds" if exif else listing.time_unit
     notes = (
         *_copies(records, facts),
-        *_range_notes(facts, config.data.bits),
+        *range_notes(
+            [fact.deep for fact in facts],
+            columns["camera"],
+            bits=config.data.bits,
+            camera_names=listing.camera_names,
+        ),
         *_time_notes(columns, unit, listing),
     )
     for note in notes:
@@ -187,38 +191,6 @@ def _time_notes(columns: dict[str, np.ndarray], unit: str, listing: Listing) -> 
     )
 
 
-def _range_notes(facts: list[_FileFacts], bits: int) -> Iterator[str]:
-    """Yield notes if images of 16 bits use few values, or others than the config says."""
-    deep = [fact.deep for fact in facts if fact.deep]
-    most = max((one.bits for one in deep), default=0)
-    spans = [one.high - one.low for one in deep if one.high > one.low]
-    levels = int(np.median(spans)) * 256 >> bits if spans else 256
-    if most > bits:
-        yield (
-            f"Warning: values need up to {most} bits, data.bits is {bits}: what is brighter "
-            f"becomes white. {_brighter(most)}"
-        )
-    elif deep and most < bits - _UNUSED:
-        yield (
-            f"Warning: {many(len(deep), 'image')} of 16 bits with {most} in use at most, so nearly "
-            f"black: set data.bits to {max(most, 8)}. Images of 16 bits a colour must be converted "
-            "to 8: only their upper 8 bits are read."
-        )
-    elif levels < _LEVELS:
-        yield (
-            f"Warning: the values of images of 16 bits lie close together: of 256 levels half of "
-            f"them ({many(len(deep), 'image')}) show {levels} at most. Set data.bits if they use "
-            f"fewer than {bits}; else stretch their values before."
-        )
-    if any(one.low < 0 for one in deep):
-        yield "Warning: some images hold values below 0, which become black."
-
-
-def _brighter(bits: int) -> str:
-    """Return what to do about images whose values need so many bits, as a sentence."""
-    return f"Set data.bits to {bits}." if bits <= FULL_BITS else "Write them with 16 bits or 8."
-
-
 def _copies(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str]:
     """Yield notes about files that are equal byte for byte."""
     sums = {
@@ -232,11 +204,27 @@ def _copies(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str
             place = "train split" if other == "train" else other
             what = many(count, f"{one} image is", f"{one} images are")
             yield f"Warning: {what} in the {place}, too, as the same file. {why}"
+    yield from _contradictions(records, facts)
     most = max(sums["train"].values(), default=0)
     if most > 2:
         yield (
             f"One training image is there {most} times, as the same file. Copies are each other's "
             f"nearest neighbours: keep graph.k1 well above {most}, or remove them."
+        )
+
+
+def _contradictions(records: list[ImageRecord], facts: list[_FileFacts]) -> Iterator[str]:
+    """Yield a note if files that are equal byte for byte have different identities."""
+    named: dict[str, dict[int, str]] = defaultdict(dict)
+    for record, fact in zip(records, facts, strict=True):
+        if record.identity >= 0:
+            named[fact.sha256].setdefault(record.identity, record.path)
+    several = [list(paths.values()) for paths in named.values() if len(paths) > 1]
+    if several:
+        what = many(len(several), "file is there", "files are there")
+        yield (
+            f"Warning: {what} again with another identity, first '{several[0][0]}' and "
+            f"'{several[0][1]}'. Figures count one of the two as wrong: correct the identity."
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from mprd.artifacts import INDEX, PIXELS, create_artifact, row_checksums
 from mprd.config import Config, DataConfig
 from mprd.data.images import decode, indexed_images, resize
+from mprd.errors import many, say
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
 from mprd.pipeline.settings import stage_settings
@@ -46,9 +47,17 @@ def run_pixels(*, index: Path, out: Path, config: Config, threads: int = 1) -> N
     ) as file:
         data = file.create_dataset("pixels", (len(paths), height, width, 3), "uint8")
         checksums = file.create_dataset("crc32", (len(paths),), "uint32")
+        plain: list[int] = []
         for start, block in _blocks(paths, sums, config.data, threads):
             data[start : start + len(block)] = block
             checksums[start : start + len(block)] = row_checksums(block)
+            one_colour = (block == block[:, :1, :1]).all(axis=(1, 2, 3))
+            plain += (start + np.flatnonzero(one_colour)).tolist()
+    if plain:
+        say(
+            f"Warning: {many(len(plain), 'image shows', 'images show')} one colour only, first "
+            f"'{artifact['path'][plain[0]]}'. What is transparent in a file is shown on white."
+        )
 
 
 def _blocks(

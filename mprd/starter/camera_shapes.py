@@ -1,7 +1,7 @@
 """Cameras as they are commonly written in the paths of images."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from mprd.data.datasets.path_labels import cameras_in_paths
@@ -10,13 +10,19 @@ _SEPARATOR = "/_.-"
 # Most plain first. A name goes on to the next separator: spaces and brackets are part of it.
 PATTERNS = (
     # cam_gate (1)/1.jpg, x_camera3.jpg, camB/1.jpg; not camel1, cameraman
-    r"(?i)(?:^|[/_.-])cam(?:era)?(?:[ _-]+|(?=\d)|(?=[a-z](?:[/_.-]|$)))([^/_.-]+)",
+    r"(?i)(?:^|[/_.-])cam(?:era)?(?:[ _-]+|(?=\d)|(?=[a-z](?:[/_.-]|$)))([^/_.-]*[^/_.\s-])",
     r"_c(\d+)s\d+_",  # 0002_c1s1_000451_03.jpg
     r"(?:^|[/_-])c(\d+)[/_-]",  # 0001_c2_f0046182.jpg, c2/1.jpg
 )
 _CLEAR = 0.9  # share of the paths that a pattern must fit
 _SOME = 0.1  # a pattern that fits fewer found something else
 _MOST_CAMERAS = 99
+# Folders that are no places, above those of cameras: 2026-03-14, person_7, train
+_NO_PLACE = re.compile(
+    r"(?i)(?:id|pid|person|identity|individual|animal|vehicle|object|track|tracklet|day|date|week|"
+    r"month|session|clip|video|sequence|seq|exp|batch|train|val|test|query|gallery|crops|images)?"
+    r"[ _-]?[\dT_.-]*"
+)
 
 
 def guess_cameras(paths: Sequence[str]) -> str | None:
@@ -72,6 +78,53 @@ def camera_doubts(pattern: str | None, paths: Sequence[str]) -> Iterator[str]:
             "before the next of / _ . - counts. If each folder is a camera, set data.camera to "
             r"'([^/]+)/[^/]*$'."
         )
+    yield from _longer_names(pattern, paths)
+    yield from _several_places(pattern, paths)
+
+
+def _longer_names(pattern: str, paths: Sequence[str]) -> Iterator[str]:
+    """Tell of words behind a camera in names of files: CAM_FRONT and CAM_FRONT_LEFT."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for path in paths:
+        match = re.search(pattern, path)
+        if match and "/" not in path[match.start(1) :]:
+            word = re.match(r"[_-]([A-Za-z]+)(?=[/_.-])", path[match.end(1) :])
+            found[match[1]].setdefault(word[1] if word else "", path)
+    several = {name: words for name, words in found.items() if len(words) > 1}
+    if several and pattern.endswith(")") and _few(sum(map(len, found.values())), paths):
+        name, words = next(iter(several.items()))
+        first, second = list(words.values())[:2]
+        whole = f"{pattern[:-1]}(?:[_-][A-Za-z]+(?![A-Za-z0-9]))*)"
+        yield (
+            f"'{first}' and '{second}' count as one camera, '{name}'. If the word behind it is "
+            f"part of the name, set data.camera to {whole!r}."
+        )
+
+
+def _several_places(pattern: str, paths: Sequence[str]) -> Iterator[str]:
+    """Tell of folders of one camera in several places: site1/Cam1 and site2/Cam1."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for path in paths:
+        match = re.search(pattern, path)
+        folder = _whole_folder(pattern, path)
+        if match and folder is not None:
+            above = path[: path.rfind("/", 0, match.start(1)) + 1]
+            found[match[1]].setdefault(above, f"{above}{folder}")
+    places = {above for one in found.values() for above in one}
+    several = [one for one in found.values() if len(one) > 1]
+    named = [above for above in places if not _NO_PLACE.fullmatch(above[:-1].rpartition("/")[2])]
+    if several and len(named) > 1 and _few(sum(map(len, found.values())), paths):
+        first, second = list(several[0].values())[:2]
+        whole = r"(?i)^(.*cam[^/]*)/" if "cam" in first.lower() else r"^(.*/c\d+)/"
+        yield (
+            f"'{first}' and '{second}' count as one camera. If these are two, set data.camera to "
+            f"{whole!r}."
+        )
+
+
+def _few(cameras: int, paths: Sequence[str]) -> bool:
+    """Tell whether so many names could be cameras."""
+    return cameras <= min(_MOST_CAMERAS, len(paths) // 2)
 
 
 def _nearly(paths: Sequence[str]) -> Iterator[str]:
@@ -89,7 +142,7 @@ def _nearly(paths: Sequence[str]) -> Iterator[str]:
 def _is_clear(pattern: str, paths: Sequence[str]) -> bool:
     found = camera_names(pattern, paths)
     clear = found.total() >= _CLEAR * len(paths)
-    return clear and 2 <= len(found) <= min(_MOST_CAMERAS, len(paths) // 2)
+    return clear and len(found) >= 2 and _few(len(found), paths)
 
 
 def _plain(pattern: str, paths: Sequence[str]) -> str:

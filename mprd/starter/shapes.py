@@ -11,6 +11,9 @@ _CLEAR = 0.9  # share of the paths that a pattern must fit
 _SAMPLE = 1000  # paths that a pattern is tried on first
 _EARLIEST, _LATEST = 631_152_000, 4_102_444_800  # 1990 and 2100, in seconds since 1970
 _WHOLE = (r"(?<!\d)", r"(?!\d)")  # no part of a longer number
+_NO_HALF = r"(?!\d|[ _.-]?[AaPp][Mm](?![A-Za-z]))"  # nor half of the day, as in 08.15.02 PM
+_HOUR, _DAY = 3600, 86_400  # seconds
+IN_NAME = "[^/]*$"  # behind a pattern: it must fit the name of the file
 # Identity folders (id_0007, person_3) are no tracks.
 _TRACKS = (
     r"(?:^|[/_.-])((?:tracklet|track|trk|tid)(?:[_-]?id)?[_-]?\d+)",  # track_12/1.jpg, x_tid7_1.jpg
@@ -42,8 +45,20 @@ def guess_times(paths: Sequence[str]) -> TimeShape | None:
         if not _fits(shape, some) or not _fits(shape, paths):
             continue
         found = [_time(shape, path) for path in paths]
+        named = TimeShape(f"{shape.pattern}{IN_NAME}", shape.form)
+        if _fits(named, paths):
+            times = [_time(named, path) for path in paths]
+            if times != found:  # a folder has the time of an export, or of a copy
+                shape, found = named, times
+        elif shape.form == SECONDS:  # the number of a folder
+            continue
+        if _is_counter(shape, found):
+            continue
         if len(set(found) - {None}) > 1:  # not one for all
-            plain = TimeShape(re.sub(r"\(\?<?!\\d\)", "", shape.pattern), shape.form)
+            pattern = shape.pattern
+            for around in (*_WHOLE, _NO_HALF):
+                pattern = pattern.replace(around, "")
+            plain = TimeShape(pattern, shape.form)
             same = _fits(plain, paths) and [_time(plain, path) for path in paths] == found
             return plain if same else shape
     return None
@@ -78,16 +93,31 @@ def _shapes() -> Iterator[TimeShape]:
             for part in ("", "-", ":", ".", "_"):
                 clock = _digits(2, 2, 2, between=part)
                 form = f"%Y{day}%m{day}%d{joint}%H{part}%M{part}%S"
-                yield TimeShape(rf"{before}({date}{joint}{clock}){after}", form)
-    yield TimeShape(rf"{before}(\d{{14}}){after}", "%Y%m%d%H%M%S")
+                zone = "[+-]" if joint == "T" else r"\+"  # elsewhere -0001 may be a counter
+                zoned = rf"{before}({date}{joint}{clock}{zone}\d{{2}}:?\d{{2}}){after}"
+                yield TimeShape(zoned, f"{form}%z")
+                for space in ("", " ", "_"):
+                    half = rf"{before}({date}{joint}{clock}{space}[AaPp][Mm])(?![A-Za-z])"
+                    yield TimeShape(half, f"{form.replace('%H', '%I')}{space}%p")
+                yield TimeShape(rf"{before}({date}{joint}{clock}){_NO_HALF}", form)
+                if not part:  # milliseconds
+                    yield TimeShape(rf"{before}({date}{joint}{clock})\d{{3}}{after}", form)
+    yield TimeShape(rf"{before}(\d{{14}}){_NO_HALF}", "%Y%m%d%H%M%S")
+    yield TimeShape(rf"{before}(\d{{14}})\d{{3}}{after}", "%Y%m%d%H%M%S")
     for day in ("", "-", "_"):  # the day is a folder
         for part in ("", "-", "_"):
             date, clock = _digits(4, 2, 2, between=day), _digits(2, 2, 2, between=part)
             form = f"%Y{day}%m{day}%d/%H{part}%M{part}%S"
-            yield TimeShape(rf"{before}({date})/(?:.*/)?[^/]*?{before}({clock}){after}", form)
+            yield TimeShape(rf"{before}({date})/(?:.*/)?[^/]*?{before}({clock}){_NO_HALF}", form)
     yield TimeShape(rf"{before}((?:1\d{{9}}|20\d{{8}})(?:\.\d+)?){after}", SECONDS)
     yield TimeShape(r"[Ff]rame[_-]?(\d+)", FRAMES)
     yield TimeShape(r"(?:^|[/_-])f(\d{3,})", FRAMES)
+
+
+def _is_counter(shape: TimeShape, found: Sequence[float | None]) -> bool:
+    """Tell whether images of a day are numbered: 000123 would be two minutes after midnight."""
+    known = [time for time in found if time is not None]
+    return "/" in shape.form and all(time % _DAY < _HOUR for time in known)
 
 
 def _digits(*counts: int, between: str) -> str:

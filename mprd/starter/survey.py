@@ -18,6 +18,7 @@ from mprd.data.times import range_words, time_notes, time_ranges
 from mprd.errors import UserError, why_no_folder
 from mprd.starter.camera_shapes import camera_doubts, camera_names, guess_cameras
 from mprd.starter.shapes import TimeShape, guess_times, guess_tracks
+from mprd.starter.time_doubts import time_doubts
 
 _SAMPLE = 500  # images whose size is read
 
@@ -136,7 +137,10 @@ def _moments(listing: Listing, camera: str | None) -> dict[str, Any]:
         "ranges": tuple(
             f"{'camera ' if names else ''}{one.name}: {range_words(one, unit)}" for one in ranges
         ),
-        "time_notes": tuple(time_notes(time, cameras, unit=unit, camera_names=names)),
+        "time_notes": (
+            *time_notes(time, cameras, unit=unit, camera_names=names),
+            *time_doubts(times, camera, paths),
+        ),
         "track": track,
         "tracks": len({record.track for record in listing.records} - {""}),
     }

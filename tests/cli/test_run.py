@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,51 @@ def ended(monkeypatch, capsys, tmp_path):
         return int(stop.value.code or 0), *capsys.readouterr()
 
     return call
+
+
+def test_dates_are_texts_for_snakemake_too(tiny_yaml, tmp_path):
+    text = tiny_yaml.read_text().replace("tiny: {}", "2026-03-14: {}")
+    tiny_yaml.write_text(f"{text}results: 2026-03-15\n")
+    code, out, err = run(tmp_path, tiny_yaml.name, "--dry-run", "--config", "epochs=1")
+    assert code == 0, out + err
+    assert "train" in out
+    assert "Snakemake failed" not in out + err
+
+
+def test_a_config_of_another_version_among_the_results_is_written_anew(tiny_yaml, tmp_path):
+    target = "results/tiny/config.yaml"
+    assert run(tmp_path, tiny_yaml.name, target)[0] == 0
+    listed = tmp_path / "results/tiny/config.yaml"
+    text = listed.read_text()
+    listed.write_text(f"use_teacher: true\n{text}")
+    code, out, err = run(tmp_path, tiny_yaml.name, target)
+    assert code == 0, out + err
+    assert listed.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n"])
+@pytest.mark.parametrize("command", [("run",), ("config", "check")])
+def test_a_config_without_settings_is_refused(cli, tmp_path, text, command):
+    (tmp_path / "c.yaml").write_text(text)
+    code, _, err = cli(*command, tmp_path / "c.yaml")
+    assert code == 2
+    assert "c.yaml holds no settings. Write a config with `mprd new FOLDER`" in err
+
+
+def test_a_reader_that_goes_ends_a_run(tiny_yaml, tmp_path):
+    """As `mprd run CONFIG -p | head -1`: Snakemake waited for ever."""
+    child = subprocess.Popen(
+        [python(), "-m", "mprd.cli", "run", tiny_yaml.name, "-p"],
+        cwd=tmp_path,
+        env={**os.environ, **environment()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    child.stdout.close()
+    assert child.wait(60) == 128 + signal.SIGPIPE
+    assert not (tmp_path / "results/tiny/final/clusters.csv").exists()
 
 
 def test_one_file_is_made_and_then_there_is_nothing_to_do(tiny_yaml, tmp_path):

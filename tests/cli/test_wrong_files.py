@@ -90,6 +90,17 @@ def test_the_words(places):
     assert "is a link to loop" in why_no_file(places["a folder"] / "loop")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a,b\n1,2\n", "[1, 2]", '{"a": 1}', "model,mAP\n", "model,mAP\n1,x\n", "epochs: 3\n", ""],
+)
+def test_a_table_of_another_kind(tmp_path, text):
+    path = tmp_path / "other.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"other\.csv is not a metrics table"):
+        read_table(path)
+
+
 def test_networks_of_another_kind(judged_run):
     """Making the file again would not help: another one is to be given."""
     here = judged_run.epoch(1)

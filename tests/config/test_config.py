@@ -118,6 +118,17 @@ def test_every_setting_has_a_description():
         ({"cluster": {"self_paced": True, "widen_step": 0.1}}, "set widen_step to 0"),
         ({"use_gcn": True}, "use_gcn has nothing to judge"),
         ({"data": {"synthetic": {"min_images": 9}}}, "min_images is above max_images"),
+        ({"data": {"root": 2026}}, "`data.root` is 2026: no text in YAML: put quotes around it"),
+        ({"data": {"root": False}}, "`data.root` is no: no text in YAML: put quotes around it"),
+        ({"device": True}, "`device` is yes: no text in YAML: put quotes around it"),
+        ({"model": {"backbone": 1.5}}, "`model.backbone` is 1.5: no text in YAML"),
+        ({"data": {"root": None}}, "`data.root` is empty: give it a value, or leave it out"),
+        ({"epochs": None}, "`epochs` is empty: give it a value"),
+        ({"train": None}, "`train` is empty: give it a value"),
+        ({"train": 5}, "`train` is 5: `key: value` pairs are needed"),
+        ({"runs": ["a", "b"]}, r"`runs` is \['a', 'b'\]: `key: value` pairs are needed"),
+        ({"seeds": 3}, r"`seeds` is 3: a list is needed, such as \[1, 2\]"),
+        ({"seeds": "1,2,3"}, "`seeds` is '1,2,3': a list is needed"),
     ],
 )
 def test_mistakes_become_one_sentence(values, message):
@@ -125,6 +136,19 @@ def test_mistakes_become_one_sentence(values, message):
         validate(values, "my.yaml")
     assert str(caught.value).startswith("my.yaml: ")
     assert "\n" not in str(caught.value)
+
+
+def test_settings_that_another_version_listed(tmp_path):
+    """A person's config is short, and its unknown keys are typing mistakes."""
+    path = tmp_path / "config.yaml"
+    path.write_text(f"use_teacher: true\n{dump_yaml(Config())}")
+    with pytest.raises(UserError) as caught:
+        load_config(path)
+    words = "lists the settings of another version of mprd, or was changed by hand (unknown key "
+    assert str(caught.value).startswith(f"{path} {words}`use_teacher`). `mprd run CONFIG` writes")
+    path.write_text("use_teacher: true\nepochs: 3\n")
+    with pytest.raises(UserError, match="unknown key `use_teacher`, did you mean"):
+        load_config(path)
 
 
 def test_unreadable_files(tmp_path):
@@ -167,6 +191,14 @@ def test_unreadable_files(tmp_path):
         ("results: " + "x" * 600_000, "it has more than 524,288 bytes"),
         ("x: 1\n" * 200_000, "it has more than 524,288 bytes"),
         ("runs: {" + "a" * 101 + ": {}}", "should match pattern"),
+        ("runs: {no: {}}", "the name `no` in line 1 is yes or no in YAML: put quotes around it"),
+        ("runs:\n  2026: {}", "the name `2026` in line 2 is a number"),
+        ("runs: {1.0: {}}", "the name `1.0` in line 1 is a number"),
+        ("runs: {12:30: {}}", "the name `12:30` in line 1 is a number"),
+        ("runs: {007: {}}", "the name `007` in line 1 is a number"),
+        ("runs: {~: {}}", "the name `~` in line 1 is nothing in YAML"),
+        ("cluster: {eps: 0,5}", r"the name `5` in line 1 is a number \(0,5 is two: write 0.5\)"),
+        ("on: 1", "the name `on` in line 1 is yes or no in YAML"),
     ],
 )
 def test_yaml_that_means_something_else_is_refused(tmp_path, text, message):

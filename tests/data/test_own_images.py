@@ -32,6 +32,7 @@ def read(root: Path, text: str) -> Listing:
 def test_crops_are_unlabelled_train_images(tmp_path: Path) -> None:
     images = ["a.JPG", "b.jpeg", "deep/er/c.png", "deep/d.bmp", "e.WebP"]
     plant(tmp_path, *images, ".hidden.jpg", ".cache/x.jpg", "Thumbs.db")
+    plant(tmp_path, "deep/@eaDir/d.bmp", "#recycle/x.jpg", "$RECYCLE.BIN/x.jpg", "__MACOSX/x.jpg")
     listing = read_dataset("folder", tmp_path)
     assert listing.root == tmp_path
     assert listing.records == tuple(ImageRecord(path, "train", -1, -1) for path in sorted(images))

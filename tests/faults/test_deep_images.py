@@ -13,6 +13,7 @@ from mprd.data.images import decode, deep_range
 from mprd.inference.embedder import Embedder
 from mprd.models.network import build_network
 from mprd.stages.index import run_index
+from mprd.stages.pixels import run_pixels
 from tests.faults.test_images import configured
 
 
@@ -116,6 +117,32 @@ def test_deep_images_that_show_few_levels(tmp_path, capsys, values, message, kin
     warnings = [line for line in capsys.readouterr().out.splitlines() if "Warning" in line]
     assert len(warnings) == bool(message)
     assert not message or re.search(message, warnings[0])
+
+
+def test_a_camera_whose_images_show_few_levels(tmp_path, capsys):
+    """Cameras of 12 bits beside those of 16: one setting does not fit both."""
+    for camera, white in (("a", 65_536), ("b", 4096), ("c", 65_536)):
+        (tmp_path / f"deep/cam_{camera}").mkdir(parents=True)
+        for number, one in enumerate(narrow(0, white)):
+            path = tmp_path / f"deep/cam_{camera}/{number}.png"
+            Image.fromarray(one.astype(np.uint16)).save(path)
+    config = configured(tmp_path / "deep", camera="cam_(.)")
+    run_index(out=tmp_path / "index.h5", config=config)
+    (warning,) = [one for one in capsys.readouterr().out.splitlines() if "Warning" in one]
+    assert "16-bit images of 1 camera show few of 256 levels (camera b: 15 at most)" in warning
+
+
+def test_images_of_one_colour_are_told(tmp_path, capsys):
+    """An alpha channel of zeros makes any picture white."""
+    (tmp_path / "clear").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (32, 16, 4)).astype(np.uint8)
+    Image.fromarray(noise[..., :3]).save(tmp_path / "clear/a.png")
+    noise[..., 3] = 0
+    Image.fromarray(noise).save(tmp_path / "clear/b.png")
+    config = configured(tmp_path / "clear")
+    run_index(out=tmp_path / "index.h5", config=config)
+    run_pixels(index=tmp_path / "index.h5", out=tmp_path / "pixels.h5", config=config)
+    assert "Warning: 1 image shows one colour only, first 'b.png'." in capsys.readouterr().out
 
 
 def test_values_below_zero_are_told(tmp_path, capsys):

@@ -32,6 +32,23 @@ def test_what_snakemake_does_not_understand(entry):
         overrides(["--config", entry])
 
 
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("train={lr: 010}", "`010` in line 1 is the number 8 in YAML"),
+        ("train={iters: 5, iters: 6}", "`iters` is given twice"),
+        ("seeds=[1, 02]", "`02` in line 1 is the number 2"),
+        ("runs={no: {}}", "the name `no` in line 1 is yes or no"),
+        ("cluster= {eps: 1:30}", "`1:30` in line 1 is the number 90"),
+        ("train={lr: ", "expected the node content"),
+    ],
+)
+def test_sections_that_yaml_reads_as_something_else(entry, words):
+    with pytest.raises(UserError, match=r"\. A section goes as in --config") as caught:
+        overrides(["--config", "epochs=3", entry])
+    assert words in str(caught.value)
+
+
 def test_the_default_profile_as_options_says_the_same():
     """Snakemake tells of a profile in a long line, so `mprd run` gives it what stands in there."""
     given = ["--configfile", "c.yaml", "--cores", "2", "results/tiny/report.html"]

@@ -116,6 +116,19 @@ def test_names_of_cameras_are_whole():
         ),
         (["cam_gate-north/1.jpg", "cam_gate-south/1.jpg", "cam_lot/1.jpg"], "3 folders name the"),
         (["cam_a/1.jpg", "cam_b/1.jpg", "else/1.jpg"], "8 of 12 paths name a camera, such as 'a'"),
+        (
+            ["x__CAM_BACK__1.jpg", "x__CAM_FRONT__1.jpg", "x__CAM_FRONT_LEFT__1.jpg"],
+            "'x__CAM_FRONT_LEFT__10.jpg' and 'x__CAM_FRONT__10.jpg' count as one camera, 'FRONT'",
+        ),
+        (
+            ["site_N/Camera_1/1.jpg", "site_N/Camera_2/1.jpg", "site_S/Camera_1/1.jpg"],
+            "'site_N/Camera_1' and 'site_S/Camera_1' count as one camera. If these are two",
+        ),
+        (
+            ["north/c1/1.jpg", "north/c2/1.jpg", "south/c1/1.jpg", "south/c2/1.jpg"],
+            r"'north/c1' and 'south/c1' count as one camera. If these are two, set data.camera to "
+            r"'^(.*/c\\d+)/'",
+        ),
     ],
 )
 def test_doubts_about_cameras_are_told(paths, message, tmp_path):

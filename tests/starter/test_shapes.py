@@ -17,6 +17,7 @@ from mprd.data.datasets import read_dataset
 from mprd.pipeline.idle import idle_settings
 from mprd.starter.shapes import TimeShape, guess_times, guess_tracks
 from mprd.starter.survey import survey
+from mprd.starter.time_doubts import time_doubts
 
 START = datetime(2026, 3, 14, 8, 15, 2, tzinfo=UTC)
 
@@ -48,6 +49,21 @@ START = datetime(2026, 3, 14, 8, 15, 2, tzinfo=UTC)
         ("f{:05}.jpg", r"(?:^|[/_-])f(\d{3,})", "frames"),
         ("gate/17734761{:02}.jpg", r"((?:1\d{9}|20\d{8})(?:\.\d+)?)", "seconds"),
         ("gate/17734761{:02}.25.jpg", r"((?:1\d{9}|20\d{8})(?:\.\d+)?)", "seconds"),
+        ("192.168.1.64_01_202603140815{:02}123_X.jpg", r"(\d{14})\d{3}", "%Y%m%d%H%M%S"),
+        ("PXL_20260314_0815{:02}123.jpg", r"(\d{8}_\d{6})\d{3}", "%Y%m%d_%H%M%S"),
+        (
+            "20260314T0815{:02}+0100.jpg",
+            r"(\d{8}T\d{6}[+-]\d{2}:?\d{2})",
+            "%Y%m%dT%H%M%S%z",
+        ),
+        ("20260314_0815{:02}-0001.jpg", r"(\d{8}_\d{6})", "%Y%m%d_%H%M%S"),
+        (
+            "2026-03-14 08.15.{:02} PM.jpg",
+            r"(\d{4}-\d{2}-\d{2} \d{2}\.\d{2}\.\d{2} [AaPp][Mm])(?![A-Za-z])",
+            "%Y-%m-%d %I.%M.%S %p",
+        ),
+        # What names a folder is the time of a copy.
+        ("x_20260501_101112/20260314_0815{:02}.jpg", r"(\d{8}_\d{6})[^/]*$", "%Y%m%d_%H%M%S"),
     ],
 )
 def test_times_are_guessed(name: str, pattern: str, form: str) -> None:
@@ -67,10 +83,67 @@ def test_times_are_guessed(name: str, pattern: str, form: str) -> None:
         [f"9177347610{n:02}.jpg" for n in range(9)],  # part of a longer number
         [f"f{n}.jpg" for n in range(9)],  # f3: a floor?
         [*(f"frame_{n}.jpg" for n in range(8)), "x.jpg"],  # an eighth has none
+        [f"20260314/cam_a/{n:06}.jpg" for n in range(9)],  # images of a day, numbered
+        [f"2026-03-{day}/{n:06}.jpg" for day in (14, 15) for n in range(100, 109)],
+        [f"120000{one}000/{n}.jpg" for one in range(4) for n in range(4)],  # a folder's number
+        [f"20260314_0815{n:02}.PM.jpg" for n in range(9)],  # morning or evening?
     ],
 )
 def test_times_are_not_guessed_from_little(paths: list[str]) -> None:
     assert guess_times(paths) is None
+
+
+@pytest.mark.parametrize(
+    ("paths", "camera", "words"),
+    [
+        (
+            [f"copy_20260501_10111{k}/20260314_0815{n:02}.jpg" for k in (1, 2) for n in range(9)],
+            None,
+            "18 paths hold two times, first 'copy_20260501_101111/20260314_081500.jpg': "
+            "'20260314_081500' counts, not '20260501_101111'.",
+        ),
+        (
+            [f"a/20260314_0815{n:02}_20260314_0816{n:02}.jpg" for n in range(9)],
+            None,
+            "9 paths hold two times, first 'a/20260314_081500_20260314_081600.jpg': "
+            "'20260314_081500' counts, not '20260314_081600'.",
+        ),
+        (
+            [f"20260314_0{hour}1502/frame_{n:05}.jpg" for hour in (8, 9) for n in range(8)],
+            None,
+            "16 images have only 2 different times. If these are the starts of videos",
+        ),
+        (
+            [f"cam{c}/clip_{k}/frame_{n:04}.jpg" for c in (1, 2) for k in (1, 2) for n in range(5)],
+            r"cam(\d)",
+            "Frame 0 of camera 1 is in 'cam1/clip_1/frame_0000.jpg' and in "
+            "'cam1/clip_2/frame_0000.jpg': they count as taken at one time.",
+        ),
+        (
+            [f"video{k}_frame_{n:04}.jpg" for k in (1, 2) for n in range(5)],
+            None,
+            "Frame 0 is in 'video1_frame_0000.jpg' and in 'video2_frame_0000.jpg': they count",
+        ),
+    ],
+)
+def test_doubts_about_times_are_told(paths: list[str], camera: str | None, words: str) -> None:
+    (doubt,) = time_doubts(guess_times(paths), camera, paths)
+    assert doubt.startswith(words)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cam_{c}/20260314_0815{n:02}_0.jpg",
+        "cam_{c}/frame_{n:05}_{k}.jpg",  # several people in a frame
+        "person_{k}/cam_{c}_20260314_08{k}5{n:02}.jpg",
+    ],
+)
+def test_usual_times_leave_no_doubt(name: str) -> None:
+    paths = [name.format(c=c, n=n, k=k) for c in "ab" for n in range(9) for k in (1, 2)]
+    times = guess_times(paths)
+    assert times is not None
+    assert list(time_doubts(times, "cam_(.)", paths)) == []
 
 
 def test_a_shape_keeps_what_tells_it_from_longer_numbers() -> None:

@@ -10,9 +10,9 @@ import tempfile
 
 from snakemake.exceptions import WorkflowError
 
-from mprd.artifacts.files import file_digest
+from mprd.artifacts.files import atomic, file_digest
 from mprd.artifacts.partials import remove_partials
-from mprd.config import expand_runs, read_yaml
+from mprd.config import expand_runs, merge, read_yaml
 from mprd.data.datasets.fingerprint import fingerprint
 from mprd.errors import EPOCHS, FINAL, UserError
 from mprd.pipeline.conditions import GIVEN, USES_GCN
@@ -45,6 +45,15 @@ def listing(config):
     return list_images(data.dataset, data.root, data.reader)
 
 
+def given_values():
+    """The values of all configs. Snakemake reads 010 as 8, and 2026-03-14 as no text."""
+    files = workflow.overwrite_configfiles
+    if not files:
+        return dict(config)
+    values = functools.reduce(merge, map(read_yaml, files), {})
+    return merge(values, dict(workflow.config_settings.config))
+
+
 def plan_of(run):
     """The plan of a run, checked as far as it can be before anything runs."""
     check_names(run.config)
@@ -55,9 +64,7 @@ def plan_of(run):
 
 
 try:
-    for file in workflow.overwrite_configfiles:
-        read_yaml(file)  # refuses what Snakemake reads as something else, such as 010
-    RUNS = expand_runs(dict(config), SOURCE)
+    RUNS = expand_runs(given_values(), SOURCE)
     PLANS = {run.name: plan_of(run) for run in RUNS}
 except UserError as error:
     raise WorkflowError(str(error)) from None

@@ -20,8 +20,12 @@ def written_records(plan):
     """
     new = [path for path in plan.records() if not path.exists()]
     if workflow.executor_plugin is not None and not workflow.dryrun:
-        if new:
+        by_hand = plan.config_provenance.exists() and not plan.config_is_written()
+        if new or by_hand:
             hold([plan])
+        if by_hand:  # stages read it, and Snakemake sees that its record is the same
+            with atomic(plan.layout.config, lock=False) as config_file:
+                config_file.write_text(plan.config_text, encoding="utf-8")
         for path in new:
             plan.provenance.write(path)
         return {path: str(path) for path in new}

@@ -17,7 +17,8 @@ Split = Literal["train", "query", "gallery"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 TimeUnit = Literal["seconds", "frames", ""]
 
-_LITTER = {"thumbs.db", "desktop.ini"}
+# Of file managers, and folders of small copies and deleted files that network drives keep.
+_LITTER = {"thumbs.db", "desktop.ini", "@eadir", "#recycle", "$recycle.bin", "__macosx"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Listing:
 
 
 def is_litter(name: str) -> bool:
-    """True for hidden files and for what file managers leave behind, such as `Thumbs.db`."""
+    """True for hidden files and for what file managers and network drives leave behind."""
     return name.startswith(".") or name.lower() in _LITTER
 
 

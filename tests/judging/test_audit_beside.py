@@ -44,7 +44,7 @@ def test_it_goes_on_and_ends(run):
     assert len(session.questions) == 43, "the pairs are those of the file"
     session.answer(0, "")
     assert read_audit(run.beside_audit, beside=True) != before
-    session.undo()
+    session.undo(session.answered)
     assert read_audit(run.beside_audit, beside=True) == before
     judge(run, "start")
     rows = read_audit(run.beside_audit, beside=True)

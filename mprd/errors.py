@@ -3,7 +3,8 @@
 import errno
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -129,6 +130,23 @@ def obstacle(error: BaseException) -> str:
         return ""
     where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     return f"{where}{os.strerror(error.errno)}. {remedy(error)}"
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Let what the surroundings refuse, memory too, end as a `UserError`: for who goes on after it.
+
+    Raises:
+        UserError: instead of the error, or as it was raised.
+    """
+    try:
+        yield
+    except Exception as error:
+        lack = lack_of_memory(error)
+        words = lack.words if lack else obstacle(error)
+        if isinstance(error, UserError) or not words:
+            raise
+        raise UserError(words) from error
 
 
 def remedy(error: OSError) -> str:

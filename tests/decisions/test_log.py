@@ -15,6 +15,7 @@ from mprd.decisions.entry import COLUMNS, Decision, Kind, cells_of, decision_of
 from mprd.decisions.log import DecisionLog, in_effect, read_decisions
 from mprd.decisions.reading import unapplied
 from mprd.errors import UserError
+from tests.faults.limits import full_disk
 
 PATHS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)
 
@@ -112,7 +113,9 @@ def test_half_an_entry_is_cut_off_and_said(tmp_path):
     assert log.path.read_bytes() == text
 
 
-def test_a_full_disk_takes_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("more", [None, 0, 5, 20_000])
+def test_a_full_disk_takes_nothing(tmp_path, monkeypatch, more):
+    """It is full at the end of the file, or a few bytes behind it, or says so when all is there."""
     log = DecisionLog(tmp_path / "decisions.csv")
     log.append(same("a", "b"))
     before = log.path.read_bytes()
@@ -121,11 +124,31 @@ def test_a_full_disk_takes_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(UserError, match="was not taken"):
-            log.append(same("c", "d"))
+        if more is None:
+            patch.setattr(os, "fsync", full)
+        with (
+            full_disk(2**30 if more is None else len(before) + more),
+            pytest.raises(UserError, match=r"was not taken\. Free space"),
+        ):
+            log.append(same("c" * 30_000, "d"))
     assert log.path.read_bytes() == before
     assert log.append(same("c", "d")).entry == 2
+
+
+def test_a_lock_that_cannot_be_had_is_told(tmp_path, monkeypatch):
+    """Writers would take each other's numbers; who only reads needs none."""
+    path = tmp_path / "decisions.csv"
+    log = DecisionLog(path)
+    log.append(same("a", "b"))
+    lock = tmp_path / ".decisions.csv.lock"
+    lock.unlink()
+    lock.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="A lock must be a file"):
+        log.append(same("c", "d"))
+    with pytest.raises(UserError, match="A lock must be a file"):
+        DecisionLog(path)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert len(DecisionLog(path).entries) == 1
 
 
 @pytest.mark.parametrize("end", ["", "\n"])

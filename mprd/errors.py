@@ -3,12 +3,16 @@
 import errno
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import wraps
 from pathlib import Path
-from typing import TextIO
+from typing import ParamSpec, TextIO, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 # Folders of a run; `pipeline.layout` builds its paths on them.
 EPOCHS, FINAL = "epochs", "final"
@@ -147,6 +151,19 @@ def in_words() -> Iterator[None]:
         if isinstance(error, UserError) or not words:
             raise
         raise UserError(words) from error
+
+
+def or_fault(words: Callable[_P, _R]) -> Callable[_P, _R | str]:
+    """Let what tells of a user's file return what is wrong with it: an overview goes on."""
+
+    @wraps(words)
+    def told(*args: _P.args, **kwargs: _P.kwargs) -> _R | str:
+        try:
+            return words(*args, **kwargs)
+        except UserError as error:
+            return str(error).removesuffix(".")
+
+    return told
 
 
 def remedy(error: OSError) -> str:

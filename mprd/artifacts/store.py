@@ -35,6 +35,7 @@ PROVENANCE = (
 # Attributes of schemas that are text; all others are numbers.
 _WORDS = {"dataset", "root", "camera_names", "time_unit", "splits", "cameras", "relation"}
 _WORDS |= {"source", "unit"}
+_COUNTS = {"places", "following", "relation_seed"}  # beside those called num_...
 _UNIT_TOLERANCE = 1e-2  # of the squared length; bfloat16 networks give 1e-3
 
 
@@ -224,6 +225,9 @@ def _check_head(file: h5py.File, schema: Schema, path: Path, again: str) -> None
     for name in schema.attributes.keys() - _WORDS:
         if isinstance(file.attrs[name], str | bytes):
             raise UserError(f"{path}: attribute {name} is no number. {again}")
+        if name.startswith("num_") or name in _COUNTS:
+            int(file.attrs[name])  # no NaN
+    datetime.fromisoformat(file.attrs["created"]).astimezone(UTC)
 
 
 def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dict[str, int]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
+from mprd.artifacts import CLUSTERS, open_artifact
 from mprd.artifacts.csv_rows import csv_header
-from mprd.artifacts.disk import open_hdf5
 from mprd.artifacts.locks import briefly_alone
 from mprd.decisions.entry import COLUMNS, Decision, Kind
 from mprd.decisions.log import in_effect, read_decisions
@@ -132,8 +132,8 @@ def time_made(clusters: Path) -> str:
 
     Decisions with a later time are not in it.
     """
-    with open_hdf5(clusters) as file:
-        return _written(datetime.fromisoformat(str(file.attrs["created"])))
+    with open_artifact(clusters, CLUSTERS) as file:
+        return _written(datetime.fromisoformat(file.attrs["created"]))
 
 
 def unapplied(entries: Iterable[Decision], clusters: Path) -> list[Decision]:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 
-import h5py
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from mprd.decisions.entry import COLUMNS, Decision, Kind, cells_of, decision_of
 from mprd.decisions.log import DecisionLog, in_effect, read_decisions
 from mprd.decisions.reading import unapplied
 from mprd.errors import UserError
+from tests.artifacts.edit import edit
 from tests.faults.limits import full_disk
 
 PATHS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)
@@ -211,13 +211,13 @@ def test_who_decides_is_written(tmp_path):
     assert "by Ann" in first.words()
 
 
-def test_what_clusters_do_not_know_yet(tmp_path):
+def test_what_clusters_do_not_know_yet(judged_run, tmp_path):
     clusters = tmp_path / "clusters.h5"
     early, late, undated = (
         Decision(Kind.CONFIRM, ("a", "b"), time=time)
         for time in ("2026-11-27T10:00:00Z", "2026-11-27T10:00:02Z", "")
     )
     assert unapplied([early, late], clusters) == [early, late], "there are no clusters"
-    with h5py.File(clusters, "w") as file:
-        file.attrs["created"] = "2026-11-27T11:00:01+01:00"
+    clusters.write_bytes(judged_run.final.clusters.read_bytes())
+    edit(clusters, lambda file: file.attrs.create("created", "2026-11-27T11:00:01+01:00"))
     assert unapplied([early, late, undated], clusters) == [late, undated]

@@ -3,11 +3,16 @@
 import errno
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import wraps
 from pathlib import Path
-from typing import TextIO
+from typing import ParamSpec, TextIO, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 # Folders of a run; `pipeline.layout` builds its paths on them.
 EPOCHS, FINAL = "epochs", "final"
@@ -129,6 +134,36 @@ def obstacle(error: BaseException) -> str:
         return ""
     where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     return f"{where}{os.strerror(error.errno)}. {remedy(error)}"
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Let what the surroundings refuse, memory too, end as a `UserError`: for who goes on after it.
+
+    Raises:
+        UserError: instead of the error, or as it was raised.
+    """
+    try:
+        yield
+    except Exception as error:
+        lack = lack_of_memory(error)
+        words = lack.words if lack else obstacle(error)
+        if isinstance(error, UserError) or not words:
+            raise
+        raise UserError(words) from error
+
+
+def or_fault(words: Callable[_P, _R]) -> Callable[_P, _R | str]:
+    """Let what tells of a user's file return what is wrong with it: an overview goes on."""
+
+    @wraps(words)
+    def told(*args: _P.args, **kwargs: _P.kwargs) -> _R | str:
+        try:
+            return words(*args, **kwargs)
+        except UserError as error:
+            return str(error).removesuffix(".")
+
+    return told
 
 
 def remedy(error: OSError) -> str:

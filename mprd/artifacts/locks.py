@@ -1,5 +1,6 @@
 """Locks on files: of two processes that make one, the second waits for the first."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,11 +31,7 @@ def only_writer(path: Path) -> Iterator[None]:
         lock = FileLock(file, is_singleton=True)
         lock.acquire()
     if lock is None:
-        say(
-            f"note: the file system of {where(path.parent)} grants no locks. See to it that no "
-            "second mprd writes there.",
-            flush=True,
-        )
+        say(f"note: {no_locks(path.parent)}", flush=True)
     try:
         yield
     finally:
@@ -42,12 +39,47 @@ def only_writer(path: Path) -> Iterator[None]:
             lock.release()
 
 
-def take_lock(file: Path, *, shared: bool = False) -> FileLock | None:
-    """Take a lock at once.
+@contextmanager
+def briefly_alone(path: Path) -> Iterator[bool]:
+    """Keep other threads and processes that do the same from a file, and wait for them.
+
+    The same thread may enter again. Who can only read the file keeps nobody out.
+
+    Yields:
+        Whether the file system grants locks; else nobody is kept out.
+
+    Raises:
+        UserError: there can be no lock beside a file that can be written.
+    """
+    try:
+        lock = take_lock(path.absolute().with_name(f".{path.name}.lock"), shared=True, wait=True)
+    except UserError:
+        if os.access(path, os.W_OK):
+            raise
+        yield True
+        return
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def no_locks(folder: Path) -> str:
+    """Return what a user is told of a file system that grants no locks."""
+    return (
+        f"the file system of {where(folder)} grants no locks. See to it that no second mprd writes "
+        "there."
+    )
+
+
+def take_lock(file: Path, *, shared: bool = False, wait: bool = False) -> FileLock | None:
+    """Take a lock, at once or when it is free.
 
     Args:
         file: to lock; it is made where it is missing.
-        shared: whoever has it in this process has it again.
+        shared: whoever has it in this thread has it again.
+        wait: until nobody else has it.
 
     Returns:
         The lock; None where the file system grants no locks.
@@ -58,7 +90,7 @@ def take_lock(file: Path, *, shared: bool = False) -> FileLock | None:
     """
     lock = FileLock(file, is_singleton=shared)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=-1 if wait else 0)
         return lock
     except (NotImplementedError, OSError) as error:
         if file.is_symlink():

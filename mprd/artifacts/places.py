@@ -8,6 +8,7 @@ from pathlib import Path
 from mprd.errors import UserError, is_full, remedy
 
 _BLOCK = 4096  # bytes
+_ANOTHER = "Name another folder."
 
 
 def make_folder(folder: Path) -> None:
@@ -20,9 +21,9 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         why = "a file has its name, or that of a folder above it"
-        raise _cannot_write_into(folder, why) from error
+        raise _cannot_write_into(folder, why, _ANOTHER) from error
     except OSError as error:
-        raise _cannot_write_into(folder, reason(error)) from error
+        raise _cannot_write_into(folder, reason(error), remedy(error)) from error
 
 
 def require_writable(folder: Path) -> None:
@@ -37,13 +38,11 @@ def require_writable(folder: Path) -> None:
             file.write(bytes(_BLOCK))  # a full disk still makes empty files
             file.flush()
     except OSError as error:
-        raise _cannot_write_into(folder, reason(error)) from error
+        raise _cannot_write_into(folder, reason(error), remedy(error)) from error
 
 
-def _cannot_write_into(folder: Path, why: str) -> UserError:
-    return UserError(
-        f"Cannot write into {where(folder)}: {why}. Name another folder, or fix the permissions."
-    )
+def _cannot_write_into(folder: Path, why: str, what_helps: str) -> UserError:
+    return UserError(f"Cannot write into {where(folder)}: {why}. {what_helps}")
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

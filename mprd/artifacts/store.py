@@ -12,13 +12,7 @@ import numpy as np
 
 from mprd import __version__
 from mprd.artifacts.artifact import Artifact, as_read, plain
-from mprd.artifacts.checksums import (
-    SEAL_BYTES,
-    check_seal,
-    content_digest,
-    require_exempt,
-    seal,
-)
+from mprd.artifacts.checksums import SEAL_BYTES, check_seal, content_digest, require_exempt, seal
 from mprd.artifacts.declaration import Array, Schema
 from mprd.artifacts.disk import new_file
 from mprd.artifacts.files import atomic, deliver, require_file
@@ -41,6 +35,7 @@ PROVENANCE = (
 # Attributes of schemas that are text; all others are numbers.
 _WORDS = {"dataset", "root", "camera_names", "time_unit", "splits", "cameras", "relation"}
 _WORDS |= {"source", "unit"}
+_COUNTS = {"places", "following", "relation_seed"}  # beside those called num_...
 _UNIT_TOLERANCE = 1e-2  # of the squared length; bfloat16 networks give 1e-3
 
 
@@ -54,6 +49,7 @@ def write_artifact(
     seed: int | None = None,
     attributes: Mapping[str, Any] | None = None,
     lock: bool = True,
+    created: datetime | None = None,
 ) -> None:
     """Write `arrays` as an artifact of `schema`, atomically, checked before it is renamed.
 
@@ -66,6 +62,7 @@ def write_artifact(
         seed: random seed, where one was used.
         attributes: the schema's own attributes.
         lock: see `atomic`.
+        created: when it was made; None: now.
 
     Raises:
         UserError: the target cannot be written.
@@ -87,6 +84,7 @@ def write_artifact(
             size=size,
             lock=lock,
             digest=content.digest if content else "",
+            created=created,
         ) as file:
             for key, values in arrays.items():
                 dtype = h5py.string_dtype() if schema.arrays[key].dtype == "str" else values.dtype
@@ -107,6 +105,7 @@ def create_artifact(
     size: int = 0,
     lock: bool = True,
     digest: str = "",
+    created: datetime | None = None,
 ) -> Iterator[h5py.File]:
     """Like `write_artifact`, for contents that are written piece by piece into the open file.
 
@@ -115,7 +114,7 @@ def create_artifact(
     with atomic(path, size, lock=lock) as temporary:
         with new_file(temporary, SEAL_BYTES) as file:
             yield file
-            _describe(file, schema)
+            _describe(file, schema, created or datetime.now(UTC))
             if digest not in ("", file.attrs["digest"]):
                 raise ValueError(f"the contents of {path} changed while they were being written")
             for name, value in (attributes or {}).items():
@@ -131,7 +130,7 @@ def create_artifact(
         seal(temporary, schema)
 
 
-def _describe(file: h5py.File, schema: Schema) -> None:
+def _describe(file: h5py.File, schema: Schema, created: datetime) -> None:
     """Write what a file holds into its attributes and those of its data sets."""
     for key, array in schema.arrays.items():
         if key not in file and array.optional:
@@ -144,7 +143,7 @@ def _describe(file: h5py.File, schema: Schema) -> None:
     file.attrs["schema"] = schema.name
     file.attrs["schema_version"] = schema.version
     file.attrs["mprd_version"] = __version__
-    file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+    file.attrs["created"] = created.isoformat(timespec="seconds")
     file.attrs["digest"] = content_digest(file, schema)
 
 
@@ -226,6 +225,9 @@ def _check_head(file: h5py.File, schema: Schema, path: Path, again: str) -> None
     for name in schema.attributes.keys() - _WORDS:
         if isinstance(file.attrs[name], str | bytes):
             raise UserError(f"{path}: attribute {name} is no number. {again}")
+        if name.startswith("num_") or name in _COUNTS:
+            int(file.attrs[name])  # no NaN
+    datetime.fromisoformat(file.attrs["created"]).astimezone(UTC)
 
 
 def check(file: h5py.File, schema: Schema, path: Path, scan: bool = True) -> dict[str, int]:

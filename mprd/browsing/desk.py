@@ -12,7 +12,7 @@ from mprd.browsing.run import Run
 from mprd.decisions.entry import Kind
 from mprd.decisions.facts import clashes
 from mprd.decisions.log import DecisionLog, in_effect
-from mprd.errors import UserError
+from mprd.errors import UserError, in_words
 
 _ELSEWHERE = "Another page or command decided meanwhile. Look at what it shows now, then go on."
 _APPLYING = "Apply is running. Nothing was written: decide again when it is done."
@@ -76,7 +76,8 @@ class Desk:
             if wish.get("revision") != board.revision:
                 return {"problem": _ELSEWHERE}
             try:
-                return self._do(board, wish)
+                with in_words():
+                    return self._do(board, wish)
             except (NotPossible, UserError) as error:
                 return {"problem": str(error)}
 

@@ -53,7 +53,8 @@ def answer(
 
     def hold() -> str:
         nonlocal held
-        words, held = apply_decisions(run).words(), len(log.entries)
+        count = len(log.entries)  # what is decided meanwhile does not hold yet
+        words, held = apply_decisions(run).words(), count
         return words
 
     _judge(session, layout, port, browser=browser, apply=None if out else hold)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import math
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ Image.MAX_IMAGE_PIXELS = None  # the limit above holds in place of Pillow's
 # Others start interpreters (EPS), or are no pictures.
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "AVIF")
 FULL_BITS = 16
+_MOST_SCANS = 500  # of a JPEG; encoders write some ten
+_SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 _HARDLY, _SAMPLE = (0.1, 99.9), 100_000  # percent, and values that are looked at
 
 _ORIENTATION = 0x0112  # EXIF
@@ -53,7 +56,8 @@ def decode(path: Path, sha256: str | None = None, bits: int = FULL_BITS) -> Imag
             names the path.
     """
     source = path if sha256 is None else _unchanged(path, sha256)
-    with _opened(path, source) as image, _room.of(image.width * image.height):
+    with _opened(path, source) as image:
+        _require_few_scans(image)
         return as_rgb(image, bits)
 
 
@@ -101,8 +105,7 @@ def deep_range(path: Path) -> DeepRange | None:
         upper = any("16" in str(tile[3]) for tile in image.tile) and image.mode.startswith("RGB")
         if not upper and not image.mode.startswith("I"):
             return None
-        with _room.of(image.width * image.height):
-            values = np.asarray(image).reshape(-1)
+        values = np.asarray(image).reshape(-1)
     few = values[:: len(values) // _SAMPLE + 1]
     low, high = np.percentile(few, _HARDLY, method="closest_observation").tolist()
     scale = 256 if upper else 1
@@ -163,7 +166,10 @@ def _unchanged(path: Path, sha256: str) -> io.BytesIO:
 
 @contextmanager
 def _opened(path: Path, source: Path | io.BytesIO | None = None) -> Iterator[ImageFile.ImageFile]:
-    """Open an image file of a documented format, whose size is within bounds."""
+    """Open an image file of a documented format, whose size is within bounds.
+
+    There is room for its pixels: reading the EXIF of a PNG decodes them, too.
+    """
     with (
         _naming_unreadable(path),
         Image.open(path if source is None else source, formats=_formats()) as image,
@@ -173,7 +179,20 @@ def _opened(path: Path, source: Path | io.BytesIO | None = None) -> Iterator[Ima
             raise ValueError(
                 f"it has {pixels / 1e6:,.0f} megapixels, at most {MOST_PIXELS / 1e6:.0f} are read"
             )
-        yield image
+        with _room.of(pixels):
+            yield image
+
+
+def _require_few_scans(image: ImageFile.ImageFile) -> None:
+    """Refuse a JPEG of so many scans that a small file takes minutes: each goes over all pixels."""
+    if image.format not in ("JPEG", "MPO") or image.fp is None:
+        return
+    here = image.fp.tell()
+    image.fp.seek(0)
+    scans = len(_SCAN.findall(image.fp.read()))
+    image.fp.seek(here)
+    if scans > _MOST_SCANS:
+        raise ValueError(f"it has {scans:,} scans, at most {_MOST_SCANS} are read")
 
 
 @functools.cache

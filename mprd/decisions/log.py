@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock
-
 from mprd.artifacts.csv_rows import csv_header, csv_rows
 from mprd.artifacts.files import atomic
-from mprd.artifacts.places import make_folder
+from mprd.artifacts.locks import briefly_alone, no_locks
+from mprd.artifacts.places import make_folder, reason
 from mprd.decisions.entry import COLUMNS, Decision, Kind, cells_of, decision_of, fault_of
-from mprd.errors import UserError, many, why_no_file
+from mprd.errors import UserError, many, remedy, why_no_file
 
 _PAIRS = ("path_a", "path_b", "same")  # the columns of an older mprd
 _ANSWERS = {"1": Kind.SAME, "true": Kind.SAME, "yes": Kind.SAME, "": Kind.UNSURE}
@@ -33,7 +32,8 @@ class DecisionLog:
 
     Attributes:
         path: of the file.
-        notes: what was mended when the file was read, as sentences.
+        notes: what was mended when the file was read, and whether nobody else is kept from writing,
+            as sentences.
     """
 
     def __init__(self, path: Path, before: Path | None = None, who: str = "") -> None:
@@ -51,7 +51,6 @@ class DecisionLog:
         self.path, self._who, self.notes = path, who, list[str]()
         self._threads = threading.RLock()
         make_folder(path.parent)
-        self._lock = FileLock(path.absolute().with_name(f".{path.name}.lock"), thread_local=False)
         self._seen: tuple[int, int] | None = None
         self._entries: list[Decision] = []
         with self._alone():
@@ -124,17 +123,18 @@ class DecisionLog:
 
     def _write(self, text: str) -> None:
         """Add text at the end of the file, all of it or nothing."""
-        with self.path.open("r+b") as file:
-            size = file.seek(0, os.SEEK_END)
+        # Unbuffered: a buffer would be written again when the file is closed.
+        with self.path.open("r+b", buffering=0) as file:
+            size, rest = file.seek(0, os.SEEK_END), text.encode()
             try:
-                file.write(text.encode())
-                file.flush()
+                while rest:  # a raw file may take a part only
+                    rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
             except OSError as error:
                 os.ftruncate(file.fileno(), size)
                 raise UserError(
-                    f"Cannot write {self.path}: {os.strerror(error.errno or 0)}. The decision was "
-                    "not taken. Free space, then decide again."
+                    f"Cannot write {self.path}: {reason(error)}. The decision was not taken. "
+                    f"{remedy(error)} Then decide again."
                 ) from error
 
     def _begin(self, before: Path | None) -> None:
@@ -187,16 +187,10 @@ class DecisionLog:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep other threads and processes from writing."""
-        with self._threads:
-            try:
-                self._lock.acquire()
-            except (NotImplementedError, OSError):  # no locks on this file system
-                yield
-                return
-            try:
-                yield
-            finally:
-                self._lock.release()
+        with self._threads, briefly_alone(self.path) as locked:
+            if not locked and not self.notes:
+                self.notes.append(no_locks(self.path.parent))
+            yield
 
 
 def read_decisions(path: Path) -> list[Decision]:

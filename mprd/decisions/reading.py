@@ -1,12 +1,14 @@
 """The decisions of files, for the images of a run."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
+from mprd.artifacts import CLUSTERS, open_artifact
 from mprd.artifacts.csv_rows import csv_header
-from mprd.artifacts.disk import open_hdf5
+from mprd.artifacts.locks import briefly_alone
 from mprd.decisions.entry import COLUMNS, Decision, Kind
 from mprd.decisions.log import in_effect, read_decisions
 
@@ -103,14 +105,35 @@ def places(names: Sequence[str], images: Sequence[str]) -> Mapping[str, str]:
     return place | {name: image for name, image in moved.items() if often[image] == 1}
 
 
+def time_read(log: Path) -> datetime:
+    """Return when decisions are read: later ones have a later time, earlier ones have not.
+
+    Clusters that are made from them bear this time. So what somebody decides while they are made
+    counts as unknown to them. Times of decisions are whole seconds: the present one is waited for.
+
+    Args:
+        log: of decisions.
+    """
+    with briefly_alone(log):
+        entries = read_decisions(log)
+        last = entries[-1].time if entries else ""
+        if last == _written(datetime.now(UTC)):
+            time.sleep(1 - datetime.now(UTC).microsecond / 1e6)
+        return datetime.now(UTC) - timedelta(seconds=1)
+
+
+def _written(moment: datetime) -> str:
+    """Return a time as the times of decisions are written."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def time_made(clusters: Path) -> str:
     """Return when a `clusters.h5` was made, as the times of decisions are written.
 
     Decisions with a later time are not in it.
     """
-    with open_hdf5(clusters) as file:
-        made = datetime.fromisoformat(str(file.attrs["created"]))
-    return f"{made.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    with open_artifact(clusters, CLUSTERS) as file:
+        return _written(datetime.fromisoformat(file.attrs["created"]))
 
 
 def unapplied(entries: Iterable[Decision], clusters: Path) -> list[Decision]:

@@ -9,7 +9,7 @@ import numpy as np
 from mprd.artifacts import CLUSTERS, read_artifact
 from mprd.clustering.audit_estimate import Estimate
 from mprd.clustering.comparison_estimate import ComparisonEstimate, PairShares
-from mprd.errors import UserError, many
+from mprd.errors import UserError, many, or_fault
 from mprd.judging.audit_rows import (
     AuditRow,
     clusters_digest,
@@ -72,14 +72,15 @@ def compared(run: RunLayout) -> Compared | None:
         return Compared(rows, "the audit tells nothing: too many pairs could not be told", None)
 
 
+@or_fault
 def beside_words(run: RunLayout) -> str | None:
     """Return in a sentence what an audit of two clusterings says; None: nobody began one.
 
     Args:
         run: layout of the run.
 
-    Raises:
-        UserError: its file is damaged.
+    Returns:
+        The sentence, without its full stop; of a damaged file what is wrong with it.
     """
     audit = compared(run)
     if audit is None:

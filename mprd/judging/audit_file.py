@@ -7,6 +7,7 @@ from typing import NamedTuple
 from mprd.artifacts import CLUSTERS, read_artifact
 from mprd.clustering.audit_estimate import AuditEstimate
 from mprd.clustering.comparison_estimate import PairShares
+from mprd.errors import or_fault
 from mprd.judging.audit_beside import compared_shares, shares_words
 from mprd.judging.audit_rows import AuditRow, clusters_digest, estimate_rows, read_audit
 from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
@@ -40,6 +41,7 @@ def audited(run: RunLayout, *, start: bool = False) -> Audited:
     return Audited(step.clusters, step.features, run.start_audit if start else run.audit, command)
 
 
+@or_fault
 def audit_words(run: RunLayout, *, start: bool = False) -> str:
     """Return in a sentence whether the clusters of a run were audited, and the result.
 
@@ -49,8 +51,8 @@ def audit_words(run: RunLayout, *, start: bool = False) -> str:
         run: layout of the run.
         start: the clusters before training, else the final ones.
 
-    Raises:
-        UserError: its audit file is damaged.
+    Returns:
+        The sentence, without its full stop; of a damaged file what is wrong with it.
     """
     again, (rows, fits) = audited(run, start=start).command, _own_rows(run, start=start)
     if not fits and (words := compared_shares(run, start=start)) is not None:

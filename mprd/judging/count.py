@@ -16,7 +16,7 @@ from mprd.decisions.facts import facts_of
 from mprd.decisions.partition import edited
 from mprd.decisions.reading import decisions_on
 from mprd.decisions.replay import Roots, standing
-from mprd.errors import UserError
+from mprd.errors import UserError, or_fault
 from mprd.judging.audit_session import free_name
 from mprd.judging.count_file import Counted, read_count, write_count
 from mprd.pipeline.finished import finished_run
@@ -131,11 +131,12 @@ def where_to_look(layout: RunLayout, left: list[list[str]]) -> str:
     return " | ".join(found)
 
 
+@or_fault
 def count_words(layout: RunLayout) -> str | None:
     """Return in a sentence how far the count of a run is; None: nobody began one.
 
-    Raises:
-        UserError: its file is damaged.
+    Returns:
+        The sentence, without its full stop; of a damaged file what is wrong with it.
     """
     if not layout.count.is_file():
         return None

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mprd.artifacts import atomic
+from mprd.artifacts.csv_rows import csv_rows
 from mprd.clustering.counting import CountSample
 from mprd.errors import UserError
 
@@ -96,8 +97,7 @@ def read_count(path: Path) -> Counted:
         UserError: it is something else, or was changed into nonsense.
     """
     wrong = UserError(f"{path} is no file of `mprd count`. Move it away and start a new count.")
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *lines = list(csv.reader(file)) or [[]]
+    header, *lines = csv_rows(path)[0] or [[]]
     if header != _HEADER or not lines or any(len(line) != len(_HEADER) for line in lines):
         raise wrong
     whole = [(line[1], line[3], line[4] or "1") for line in lines]

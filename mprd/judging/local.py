@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from mprd.errors import UserError
+from mprd.errors import UserError, in_words
 
 _MOST_CONNECTIONS = 64
 _SECONDS = 30.0  # in which a request must be whole
@@ -196,7 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
             path, query = self._allowed()
             asked = Asked(path, query, body())
             self.server.wait_for(self.connection, 0)
-            reply = self.server.respond(asked, nonce)
+            with in_words():
+                reply = self.server.respond(asked, nonce)
         except Refused as refused:
             self.send_error(refused.status, explain=str(refused))
             return

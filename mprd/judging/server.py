@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader
 
-from mprd.errors import UserError
+from mprd.errors import UserError, in_words
 from mprd.judging.local import Asked, LocalServer, Refused, Reply
 from mprd.judging.session import Asking, Session
 
@@ -45,7 +45,8 @@ class JudgingServer(LocalServer):
         with self._applying:
             if self.apply is not None:
                 try:
-                    self.applied = self.apply()
+                    with in_words():
+                        self.applied = self.apply()
                 except UserError as error:
                     self.applied = str(error)
 
@@ -66,13 +67,15 @@ class JudgingServer(LocalServer):
         verdict, number = (form.get(key, [""])[0] for key in ("verdict", "number"))
         whole = number.isascii() and number.isdecimal()
         session = self.session
-        if verdict == "undo":
-            session.undo()
-        elif verdict == "apply":
+        if verdict == "apply":
             self.apply_answers()
-        elif verdict == "retract" and isinstance(session, Session) and whole:
+        elif not whole:
+            return
+        elif verdict == "undo":
+            session.undo(int(number))
+        elif verdict == "retract" and isinstance(session, Session):
             session.retract(int(number))
-        elif verdict in _ANSWERS and whole:
+        elif verdict in _ANSWERS:
             session.answer(int(number), _ANSWERS[verdict])  # type: ignore[arg-type]
 
     def _page(self, nonce: str) -> bytes:

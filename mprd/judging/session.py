@@ -52,7 +52,7 @@ class Asking(ABC):
         """
         self.questions, self.out = questions, out
         self.answered = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def current(self) -> Shown | None:
@@ -70,10 +70,14 @@ class Asking(ABC):
             if self.current is not None and number == self.answered:
                 self.answered += self._store(number, answer)
 
-    def undo(self) -> None:
-        """Take the last answer of this session back."""
+    def undo(self, number: int) -> None:
+        """Take the last answer of this session back; a second time changes nothing.
+
+        Args:
+            number: of the question that was shown with it, as `answered` counts.
+        """
         with self._lock:
-            if self.answered:
+            if self.answered and number == self.answered:
                 self._forget(self.answered - 1)
                 self.answered -= 1
 
@@ -119,9 +123,10 @@ class Session(Asking):
 
     def retract(self, entry: int) -> None:
         """Take an earlier decision back that contradicts the answer, and give the answer again."""
-        if any(entry == one.entry for clash in self.clash for one in clash.entries):
-            self.log.undo(entry)
-            self.answer(self.answered, self._refused)
+        with self._lock:
+            if any(entry == one.entry for clash in self.clash for one in clash.entries):
+                self.log.undo(entry)
+                self.answer(self.answered, self._refused)
 
     def _store(self, number: int, answer: Answer) -> bool:
         pair = self.questions[number].paths
@@ -138,4 +143,5 @@ class Session(Asking):
 
     def _forget(self, number: int) -> None:
         self.clash = []
-        self.log.undo(self._entries.pop())
+        self.log.undo(self._entries[-1])
+        self._entries.pop()  # not before the undo is on disk

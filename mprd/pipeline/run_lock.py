@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from mprd.artifacts.locks import take_lock
-from mprd.artifacts.places import require_writable
+from mprd.artifacts.places import cannot_write, require_writable
 from mprd.errors import UserError, say
 from mprd.pipeline.layout import RunLayout
 
@@ -40,7 +40,11 @@ class RunLock:
         if self._lock is None:
             say(f"note: {run.folder} grants no locks. Start no second run there.")
             return
-        self._holder.write_text(json.dumps(_myself()), encoding="utf-8")
+        try:
+            self._holder.write_text(json.dumps(_myself()), encoding="utf-8")
+        except OSError as error:
+            self.release()
+            raise cannot_write(self._holder, error) from error
 
     def release(self) -> None:
         """Give the lock back; a child of the process that took it does not."""

@@ -28,6 +28,7 @@ from mprd.config import ClusterConfig, Config
 from mprd.data.added import added_paths
 from mprd.data.index import side_codes, split_rows
 from mprd.decisions.decided import read_decided
+from mprd.decisions.reading import time_read
 from mprd.errors import UserError, many
 from mprd.evidence.fusion import compared_distances
 from mprd.pipeline.conditions import COMMUNITY, LINKAGE, RADIUS
@@ -90,6 +91,7 @@ def run_cluster(
         settings = settings.model_copy(update={"gamma": PROVISIONAL_GAMMA})
     given = settings.constraints if _constrained(final, provisional, settings) else None
     log = decisions if final and not provisional else None
+    began = None if log is None or not log.is_file() else time_read(log)
     named = earlier is not None or given is not None or log is not None
     keys = ("split", "identity", "camera", "track", "side", *(("path",) if named else ()))
     images = lineage.read("index", index, INDEX, keys)
@@ -140,6 +142,7 @@ def run_cluster(
         },
         config=stage_settings(config, name, final=final),
         inputs={**source.graph.inputs, **lineage.digests},
+        created=began,
         attributes={
             "eps": used.eps if RADIUS.holds(config) else float("nan"),
             "gamma": used.gamma if COMMUNITY.holds(config) else float("nan"),

@@ -7,6 +7,7 @@ from mprd.browsing.halves import halves
 from mprd.browsing.run import Run
 from mprd.decisions.log import DecisionLog, read_decisions
 from tests.browsing.people import act, clusters, state
+from tests.faults.limits import full_disk
 
 
 def two(found):
@@ -67,6 +68,23 @@ def test_names_and_confirmed(server):
     found = act(server, "merge", clusters=[b, a])["state"]
     assert found["names"][found["known"].index(a)] == "Ann |<b>", "the named one goes on"
     assert not any(found["confirmed"]), "images joined it that nobody confirmed"
+
+
+def test_a_full_disk_is_a_problem_and_no_end(server, run):
+    (a, _), _ = two(state(server))
+    act(server, "confirm", clusters=[a])
+    before = run.decisions.read_bytes()
+    with full_disk(len(before)):
+        assert "Free space" in act(server, "rename", clusters=[a], name="Ann")["problem"]
+        assert "Free space" in act(server, "undo")["problem"]
+    assert run.decisions.read_bytes() == before
+    assert "Taken back: entry 1" in act(server, "undo")["done"]
+
+    def apply():
+        raise OSError(28, "No space left on device", "clusters.h5")
+
+    server.desk._apply = apply
+    assert act(server, "apply")["problem"].startswith("clusters.h5: No space left on device. Free")
 
 
 def test_undo_and_redo_without_end(server):

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 
-import h5py
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +14,8 @@ from mprd.decisions.entry import COLUMNS, Decision, Kind, cells_of, decision_of
 from mprd.decisions.log import DecisionLog, in_effect, read_decisions
 from mprd.decisions.reading import unapplied
 from mprd.errors import UserError
+from tests.artifacts.edit import edit
+from tests.faults.limits import full_disk
 
 PATHS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)
 
@@ -112,7 +113,9 @@ def test_half_an_entry_is_cut_off_and_said(tmp_path):
     assert log.path.read_bytes() == text
 
 
-def test_a_full_disk_takes_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("more", [None, 0, 5, 20_000])
+def test_a_full_disk_takes_nothing(tmp_path, monkeypatch, more):
+    """It is full at the end of the file, or a few bytes behind it, or says so when all is there."""
     log = DecisionLog(tmp_path / "decisions.csv")
     log.append(same("a", "b"))
     before = log.path.read_bytes()
@@ -121,11 +124,31 @@ def test_a_full_disk_takes_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(UserError, match="was not taken"):
-            log.append(same("c", "d"))
+        if more is None:
+            patch.setattr(os, "fsync", full)
+        with (
+            full_disk(2**30 if more is None else len(before) + more),
+            pytest.raises(UserError, match=r"was not taken\. Free space"),
+        ):
+            log.append(same("c" * 30_000, "d"))
     assert log.path.read_bytes() == before
     assert log.append(same("c", "d")).entry == 2
+
+
+def test_a_lock_that_cannot_be_had_is_told(tmp_path, monkeypatch):
+    """Writers would take each other's numbers; who only reads needs none."""
+    path = tmp_path / "decisions.csv"
+    log = DecisionLog(path)
+    log.append(same("a", "b"))
+    lock = tmp_path / ".decisions.csv.lock"
+    lock.unlink()
+    lock.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="A lock must be a file"):
+        log.append(same("c", "d"))
+    with pytest.raises(UserError, match="A lock must be a file"):
+        DecisionLog(path)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert len(DecisionLog(path).entries) == 1
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
@@ -188,13 +211,13 @@ def test_who_decides_is_written(tmp_path):
     assert "by Ann" in first.words()
 
 
-def test_what_clusters_do_not_know_yet(tmp_path):
+def test_what_clusters_do_not_know_yet(judged_run, tmp_path):
     clusters = tmp_path / "clusters.h5"
     early, late, undated = (
         Decision(Kind.CONFIRM, ("a", "b"), time=time)
         for time in ("2026-11-27T10:00:00Z", "2026-11-27T10:00:02Z", "")
     )
     assert unapplied([early, late], clusters) == [early, late], "there are no clusters"
-    with h5py.File(clusters, "w") as file:
-        file.attrs["created"] = "2026-11-27T11:00:01+01:00"
+    clusters.write_bytes(judged_run.final.clusters.read_bytes())
+    edit(clusters, lambda file: file.attrs.create("created", "2026-11-27T11:00:01+01:00"))
     assert unapplied([early, late, undated], clusters) == [late, undated]

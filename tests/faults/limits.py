@@ -29,6 +29,17 @@ def bounded() -> Iterator[None]:
     assert time.monotonic() - begin < SECONDS
 
 
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond so many bytes: like a full disk, for threads too."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 def refused(reader: Callable[[], object], path: Path) -> str:
     with bounded(), pytest.raises(UserError) as caught:
         reader()

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from mprd.artifacts.files import atomic
+from mprd.artifacts.places import require_writable
 from mprd.errors import UserError
+from mprd.pipeline import run_lock
+from mprd.pipeline.layout import RunLayout
+from mprd.pipeline.run_lock import RunLock
+from tests.faults.limits import full_disk
 from tests.stage_server import python
 
 # Files may not grow beyond so many bytes: like a full disk, in the middle of a write.
@@ -88,6 +93,21 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Cannot write"), atomic(tmp_path / "file/graph.h5"):
         raise AssertionError("begun")
+
+
+def test_what_a_full_disk_needs_is_room(tmp_path):
+    """And no other permissions. A run's lock is given back."""
+    words = r"No space left|File too large"
+    wanted = pytest.raises(UserError, match=rf"Cannot write into .*({words})\. Free space, or name")
+    with full_disk(100), wanted:
+        require_writable(tmp_path)
+    run = RunLayout(tmp_path / "run")
+    wanted = pytest.raises(UserError, match=rf"running\.json: ({words}).*Free space")
+    (tmp_path / "run").mkdir()
+    with full_disk(10), wanted, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_lock, "require_writable", lambda folder: None)
+        RunLock(run)
+    RunLock(run).release()
 
 
 @pytest.mark.parametrize("lock", [True, False])

@@ -1,5 +1,6 @@
 """Odd image files: each has a defined outcome, the same in `index`, `pixels` and `embed`."""
 
+import io
 import os
 import struct
 import time
@@ -8,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from mprd.artifacts import INDEX, PIXELS, open_artifact, read_artifact, read_images
 from mprd.config import merge, validate
@@ -134,7 +135,37 @@ def cut_jpeg(folder):
     return (folder / "whole.jpg").read_bytes()[:-400]
 
 
+def scans_jpeg(count):
+    """A progressive picture whose last scan is there so often: each takes time, and few bytes."""
+    whole = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(whole, "JPEG", progressive=True)
+    data = whole.getvalue()
+    return data[:-2] + data[data.rindex(b"\xff\xda") : -2] * count + b"\xff\xd9"
+
+
+def test_a_progressive_picture_is_read(tmp_path):
+    (tmp_path / "some.jpg").write_bytes(scans_jpeg(400) + b"\xff\xda\0" * 1000)  # a video behind it
+    assert decode(tmp_path / "some.jpg").size == (64, 64)
+
+
+@pytest.mark.parametrize("read", [image_size, images.time_taken, images.deep_range, decode])
+def test_whatever_is_asked_of_a_picture_waits_for_room(tmp_path, monkeypatch, read):
+    """EXIF may stand behind the pixels of a PNG, so that asking for it decodes them."""
+    Image.fromarray(np.full((20, 10), 7, np.uint16)).save(tmp_path / "deep.png")
+    room, taken = images._Room(200), []
+    monkeypatch.setattr(images, "_room", room)
+    load = ImageFile.ImageFile.load
+    monkeypatch.setattr(
+        ImageFile.ImageFile, "load", lambda image: (taken.append(room._free), load(image))[1]
+    )
+    read(tmp_path / "deep.png")
+    assert taken
+    assert set(taken) == {0}
+    assert room._free == 200
+
+
 UNREADABLE = {
+    "scans.jpg": lambda folder: scans_jpeg(2000),
     "empty.jpg": lambda folder: b"",
     "text.jpg": lambda folder: b"this is no picture",
     "cut.jpg": cut_jpeg,

@@ -11,6 +11,8 @@ from mprd.artifacts import CLUSTERS, FEATURES, INDEX, PIXELS, read_artifact
 from mprd.artifacts.checksums import _head, seal
 from mprd.artifacts.files import file_digest
 from mprd.data.index import camera_names, name_identities
+from mprd.decisions.entry import Decision, Kind
+from mprd.decisions.reading import unapplied
 from mprd.errors import UserError
 from mprd.inference.feature_files import image_names, read_array
 from mprd.report.inspect.describe import describe
@@ -167,6 +169,24 @@ def test_figures_are_numbers(judged_run, tmp_path, name):
     path.write_bytes(judged_run.final.clusters.read_bytes())
     edit(path, lambda file: file.attrs.__setitem__(name, "many"))
     refused(lambda: read_artifact(path, CLUSTERS), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("created", "yesterday"),
+        ("created", 5),
+        ("created", "9999-12-31T23:59:59-23:59"),
+        ("num_outliers", np.nan),
+        ("num_outliers", np.inf),
+    ],
+)
+def test_attributes_that_mean_nothing(judged_run, tmp_path, name, value):
+    path = tmp_path / "clusters.h5"
+    path.write_bytes(judged_run.final.clusters.read_bytes())
+    edit(path, lambda file: file.attrs.create(name, value))
+    refused(lambda: read_artifact(path, CLUSTERS, ("labels",)), path)
+    refused(lambda: unapplied([Decision(Kind.UNSURE, time="x")], path), path)
 
 
 @pytest.mark.parametrize(("begin", "end"), [(512, -1), (512, 600), (600, 700), (513, 513)])

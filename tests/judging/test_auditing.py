@@ -63,8 +63,8 @@ def test_an_audit_goes_on_and_ends(run):
     session.answer(0, "")
     assert read_audit(run.audit) != before
     session.answer(0, "1")  # the page was sent twice
-    session.undo()
-    session.undo()
+    session.undo(session.answered)
+    session.undo(session.answered)
     assert read_audit(run.audit) == before, "answers of another session are not taken back"
     judge(run)
     labels = read_artifact(run.final.clusters, CLUSTERS)["labels"]

@@ -16,6 +16,11 @@ from mprd.judging import local, opening
 from mprd.judging.local import Asked, LocalServer, Reply
 
 LONG = "x" * 70_000
+SURROUNDINGS = {
+    "full": (OSError(28, "No space left on device", "a.h5"), "a.h5: No space left on device."),
+    "gone": (OSError(116, "Stale file handle"), "Stale file handle. Look after the disk"),
+    "memory": (MemoryError(), "memory is too small"),
+}
 
 
 class Echo(LocalServer):
@@ -24,6 +29,8 @@ class Echo(LocalServer):
     def respond(self, asked: Asked, nonce: str) -> Reply:
         if asked.path == "fail":
             raise UserError("It is damaged: <b>.")
+        if asked.path in SURROUNDINGS:
+            raise SURROUNDINGS[asked.path][0]
         return Reply(f"{asked.path}|{asked.query}|{asked.body}|{nonce}".encode())
 
 
@@ -84,6 +91,13 @@ def test_what_every_answer_carries(server):
             assert headers["Content-Type"].startswith("text/plain")
             assert text == "It is damaged: <b>.\n"
     assert ask(server)[2]["Content-Security-Policy"] != ask(server)[2]["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", SURROUNDINGS)
+def test_what_the_surroundings_refuse_is_a_sentence(server, path, capsys):
+    status, text, _ = ask(server, "GET", path)
+    assert (status, text.startswith(SURROUNDINGS[path][1])) == (409, True)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

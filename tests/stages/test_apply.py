@@ -10,8 +10,11 @@ from mprd.artifacts import CLUSTERS, read_artifact
 from mprd.config import dump_yaml, load_config
 from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.log import DecisionLog
+from mprd.decisions.reading import unapplied
 from mprd.errors import FINAL
 from mprd.pipeline.layout import RunLayout
+from mprd.stages import cluster
+from mprd.stages.apply import apply_decisions
 from mprd.stages.report import run_report
 from mprd.stages.run_stage import run_stage
 from mprd.stages.table import run_table
@@ -228,3 +231,24 @@ def test_the_table_before_training_stays_likewise(bare_run, tmp_path):
     assert (folder / "clusters.1.csv").read_text() == "before"
     assert (folder / "clusters.1_audited.csv").read_text() == "of them"
     assert not (folder / "clusters_audited.csv").exists()
+
+
+def test_what_is_decided_meanwhile_counts_as_unknown(done, monkeypatch):
+    """By another process: between reading the decisions and writing the clusters, or just after."""
+    paths = list(clusters(done).index)
+    log = DecisionLog(done.decisions)
+    log.append(Decision(Kind.UNSURE, (paths[0],), (paths[1],)))
+    made = cluster.read_decided
+
+    def meanwhile(*arguments, **options):
+        found = made(*arguments, **options)
+        log.append(Decision(Kind.UNSURE, (paths[0],), (paths[2],)))
+        return found
+
+    monkeypatch.setattr(cluster, "read_decided", meanwhile)
+    apply_decisions(done.folder)
+    log.append(Decision(Kind.UNSURE, (paths[0],), (paths[3],)))
+    monkeypatch.undo()
+    assert [one.entry for one in unapplied(log.entries, done.final.clusters)] == [2, 3]
+    apply_decisions(done.folder)
+    assert unapplied(log.entries, done.final.clusters) == []

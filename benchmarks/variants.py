@@ -80,6 +80,10 @@ EVIDENCE: dict[str, dict] = {
     "linkage-time-weights-online": merge(
         BEST, {"train": {"member_weights": True, "online_weight": 0.5}}
     ),
+    # Of 8 epochs, as in docs/explanation/comparison.md: the mean of the second half.
+    "linkage-time-weights-online-mean": merge(
+        BEST, {"train": {"member_weights": True, "online_weight": 0.5, "average_from": 5}}
+    ),
     "linkage-time-weights-hsd": merge(BEST, {"train": {"member_weights": True, "use_hsd": True}}),
     "contrast-linkage-time": merge(BEST, {"train": {"memory": "cluster", "momentum": 0.1}}),
     "judged-weights-time": merge(VARIANTS["judged-weights"], TIMED),  # the demo

@@ -16,13 +16,15 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
-# Each adds its commands, in this order.
-from mprd.cli import run, own, judge, decisions, browse, add, exchange  # isort: skip # noqa: F401
-from mprd.cli import look, use, search, features, tools, stages  # isort: skip # noqa: F401
-from mprd.cli.app import app
-from mprd.cli.interrupts import Stopped, behind, listening
-from mprd.cli.streams import provide_streams, reader_may_go, say_last
-from mprd.errors import UserError, lack_of_memory, obstacle
+from mprd.cli.interrupts import Stopped, beginning, behind, listening  # isort: skip
+
+with beginning():
+    # Each adds its commands, in this order.
+    from mprd.cli import run, own, judge, decisions, browse, add, exchange  # isort: skip # noqa: F401
+    from mprd.cli import look, use, search, features, tools, stages  # isort: skip # noqa: F401
+    from mprd.cli.app import app
+    from mprd.cli.streams import provide_streams, reader_may_go, say_last
+    from mprd.errors import UserError, lack_of_memory, obstacle
 
 # Stages give advice of their own.
 _ADVICE = (

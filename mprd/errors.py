@@ -36,6 +36,12 @@ def visible(text: object) -> str:
     return words if words.isprintable() else "".join(map(_visible, words))
 
 
+def shown(value: object) -> object:
+    """Return what a template of a page writes: text of anyone `visible`, ours as it is."""
+    text = isinstance(value, str) and not hasattr(value, "__html__")
+    return "\n".join(map(visible, str(value).split("\n"))) if text else value
+
+
 def _visible(sign: str) -> str:
     if sign.isprintable() or sign in _JOINERS or unicodedata.category(sign) == "Zs":
         return sign

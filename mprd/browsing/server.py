@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader
 
 from mprd.browsing.desk import Desk
 from mprd.browsing.pictures import Pictures
+from mprd.errors import shown
 from mprd.judging.local import Asked, LocalServer, Refused, Reply
 
 _JSON, _WEBP = "application/json", "image/webp"
@@ -31,7 +32,9 @@ class BrowseServer(LocalServer):
         super().__init__(port)
         self.desk = desk
         self._shown = desk.run, Pictures(desk.run)
-        environment = Environment(loader=PackageLoader("mprd.browsing"), autoescape=True)
+        environment = Environment(
+            loader=PackageLoader("mprd.browsing"), autoescape=True, finalize=shown
+        )
         self._page = environment.get_template("browse.html.j2")
         folder = files("mprd.browsing") / "templates"
         self._assets = {

@@ -5,7 +5,6 @@ Heavy imports happen inside the commands, so that `mprd --help` and light stages
 
 import atexit
 import gc
-import io
 import os
 import signal
 import sys
@@ -17,12 +16,15 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
-# Each adds its commands, in this order.
-from mprd.cli import run, own, judge, decisions, browse, add, exchange  # isort: skip # noqa: F401
-from mprd.cli import look, use, search, features, tools, stages  # isort: skip # noqa: F401
-from mprd.cli.app import app
-from mprd.cli.interrupts import Stopped, behind, listening
-from mprd.errors import UserError, lack_of_memory, obstacle, say
+from mprd.cli.interrupts import Stopped, beginning, behind, listening  # isort: skip
+
+with beginning():
+    # Each adds its commands, in this order.
+    from mprd.cli import run, own, judge, decisions, browse, add, exchange  # isort: skip # noqa: F401
+    from mprd.cli import look, use, search, features, tools, stages  # isort: skip # noqa: F401
+    from mprd.cli.app import app
+    from mprd.cli.streams import provide_streams, reader_may_go, say_last
+    from mprd.errors import UserError, lack_of_memory, obstacle
 
 # Stages give advice of their own.
 _ADVICE = (
@@ -38,22 +40,20 @@ atexit.register(gc.freeze)
 
 def main() -> None:
     """Run the command line; a user's mistake ends with one sentence and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names may hold what a terminal cannot show
-            stream.reconfigure(errors="backslashreplace")
+    provide_streams()
     try:
-        with listening():
+        with listening(), reader_may_go():
             _require_here()
             app()
     except UserError as error:
-        say(*f"mprd: error: {error}".split("\n"), file=sys.stderr)
+        say_last(*f"mprd: error: {error}".split("\n"))
         sys.exit(2)
     except (MemoryError, RuntimeError, OSError, UnicodeError) as error:
         lack = lack_of_memory(error)
         words = f"{lack.words} {_ADVICE}" if lack else obstacle(error)
         if not words:
             raise
-        say(f"mprd: error: {words}", file=sys.stderr)
+        say_last(f"mprd: error: {words}")
         sys.exit(2)
     except (Stopped, SystemError) as error:
         stopped = behind(error)
@@ -61,7 +61,7 @@ def main() -> None:
             raise
         if stopped.signal is signal.SIGPIPE:  # nobody reads what could be said
             os._exit(stopped.exit_code)
-        say(f"mprd: {stopped}", file=sys.stderr)
+        say_last(f"mprd: {stopped}")
         sys.exit(stopped.exit_code)
 
 

@@ -48,6 +48,23 @@ def behind(error: BaseException) -> Stopped | None:
 
 
 @contextmanager
+def beginning() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the process with a sentence, within a block of imports.
+
+    An import cannot be left by an exception without a traceback, and nothing is in the making yet.
+    """
+    if threading.current_thread() is not threading.main_thread():  # of a program that imports this
+        yield
+        return
+    usual = {number: signal.signal(number, _end) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def listening() -> Iterator[None]:
     """Let SIGINT and SIGTERM raise `Stopped` in the main thread, within the block.
 
@@ -80,6 +97,12 @@ def _sent_again(usual: Callable[[Any], None], lost: Any) -> None:
     later = threading.Timer(_SOON, os.kill, (os.getpid(), stopped.signal))
     later.daemon = True
     later.start()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    stopped = Stopped(number)
+    os.write(2, f"mprd: {stopped}\n".encode())
+    os._exit(stopped.exit_code)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

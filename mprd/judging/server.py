@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader
 
-from mprd.errors import UserError, in_words
+from mprd.errors import UserError, in_words, shown
 from mprd.judging.local import Asked, LocalServer, Refused, Reply
 from mprd.judging.session import Asking, Session
 
@@ -37,7 +37,9 @@ class JudgingServer(LocalServer):
         self.session, self.picture, self.apply = session, picture, apply
         self.applied = ""
         self._applying = threading.Lock()
-        environment = Environment(loader=PackageLoader("mprd.judging"), autoescape=True)
+        environment = Environment(
+            loader=PackageLoader("mprd.judging"), autoescape=True, finalize=shown
+        )
         self.template = environment.get_template("judge.html.j2")
 
     def apply_answers(self) -> None:

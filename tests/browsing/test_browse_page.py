@@ -417,3 +417,17 @@ def test_nothing_hangs_over_the_edge(server, tab, width):
     page.click("#tab-outliers")
     page.click("#filters")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_text_of_anyone_is_visible(tab, server):
+    page = tab(server.address)
+    shown = page.evaluate(
+        """async text => {
+          const { visible } = await import(new URL("model.js", location).href);
+          const { element } = await import(new URL("card.js", location).href);
+          const made = element("b", { title: text, alt: text, ariaLabel: text }, text);
+          return [visible(text), made.title, made.alt, made.ariaLabel, made.textContent];
+        }""",
+        "Mü\u202eller\x1b[31m\n\u200b<b>\u200c",
+    )
+    assert set(shown) == {"Mü\\u{202e}ller\\u{1b}[31m\\u{a}\\u{200b}<b>\u200c"}

@@ -22,9 +22,13 @@ from mprd.cli.console import failures, last_line
 from mprd.clustering.numbering import numbers_of
 from mprd.config import merge, validate
 from mprd.data.index import split_rows
+from mprd.decisions.log import DecisionLog
 from mprd.errors import UserError, say, visible
 from mprd.inference.find import Found
 from mprd.inference.sightings import Sightings
+from mprd.judging.local import Asked
+from mprd.judging.server import JudgingServer
+from mprd.judging.session import Session, Shown
 from mprd.pipeline.layout import RunLayout
 from mprd.report.page.search_page import search_page
 from mprd.report.plain import plain
@@ -171,6 +175,19 @@ def test_page_and_table(hostile, tmp_path):
     write_cluster_csv(tmp_path / "clusters.csv", index, rows, numbers, found["membership"])
     table = pd.read_csv(tmp_path / "clusters.csv", keep_default_na=False)
     assert table["path"].tolist() == index["path"][rows].tolist(), "a table holds names as they are"
+
+
+def test_local_pages(tmp_path):
+    name = f"{ALL}</script>{{{{ 7*7 }}}}.png"
+    question = Shown((f"a{name}", f"b{name}"), (ALL, ALL), (0, 1), 2)
+    asked = Session([question], DecisionLog(tmp_path / "decisions.csv"))
+    with JudgingServer(asked, lambda row: "data:image/png;base64,", apply=lambda: ALL) as server:
+        server.apply_answers()
+        page = server.respond(Asked(""), "nonce").body.decode()
+    assert not hidden(page)
+    assert "<i>" not in page
+    assert page.count("</script>") == page.count("<script")
+    assert "49" not in page
 
 
 @pytest.mark.parametrize("name", [name for name in ATTACKS if name != "link"])

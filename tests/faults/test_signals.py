@@ -95,6 +95,24 @@ main()
     assert not done.stdout
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_commands_are_imported(number):
+    code = f"""
+import os, sys
+
+class Finder:
+    def find_spec(name, path, target=None):
+        if name == "mprd.cli.exchange":
+            os.kill(os.getpid(), {int(number)})
+
+sys.meta_path.insert(0, Finder)
+from mprd.cli import main
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + number
+    assert re.fullmatch("mprd: stopped by .*; nothing is half-written, .*\n", done.stderr)
+
+
 WITHIN = {
     "C that finds a result, too": """
 try:

@@ -1,11 +1,11 @@
 // What a person does: one action each, said in the line at the foot of the page.
-import { act, changed, clusters, state } from "./model.js";
+import { act, changed, clusters, state, visible } from "./model.js";
 import { chosen, current, group } from "./card.js";
 import { askClash, askName, compare } from "./dialogs.js";
 
 const line = document.getElementById("says");
 export function say(text, wrong = false) {
-  line.textContent = text;
+  line.textContent = visible(text);
   line.classList.toggle("wrong", wrong);
 }
 

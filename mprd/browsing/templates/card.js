@@ -1,5 +1,5 @@
 // One cluster, or one outlier with its nearest clusters, as elements. Names are text, never HTML.
-import { images, state, clusters, isAdded, title } from "./model.js";
+import { images, state, clusters, isAdded, title, visible } from "./model.js";
 
 export const chosen = { rows: new Set(), clusters: new Set() };
 export const current = { key: null, place: 0, among: [] }; // among: clusters that become one
@@ -10,7 +10,8 @@ export const element = (name, properties = {}, ...children) => {
   const { dataset, ...rest } = properties;
   const made = Object.assign(document.createElement(name), rest);
   Object.assign(made.dataset, dataset);
-  made.append(...children);
+  for (const key of ["title", "alt", "ariaLabel"]) if (key in rest) made[key] = visible(rest[key]);
+  made.append(...children.map(one => typeof one === "string" ? visible(one) : one));
   return made;
 };
 

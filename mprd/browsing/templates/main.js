@@ -1,5 +1,5 @@
 // Puts the page together: tabs, mouse, keys, and what is shown after each change.
-import { images, state, clusters, added, load, onChange, outliers, title, watch } from "./model.js";
+import { images, state, clusters, added, load, onChange, outliers, title, visible, watch } from "./model.js";
 import { chain, chosen, current, draw, element, heightOf, isOne, nearOf, open, pictures } from "./card.js";
 import { filtered, setTab, setUpFilter, shownClusters, shownImages, sortAgain, tab, takePlace } from "./view.js";
 import { isOpen, keys, onGo, showLarge } from "./dialogs.js";
@@ -33,7 +33,7 @@ function show() {
   field("order").parentElement.hidden = tab !== "clusters";
   for (const name of ["undo", "redo"]) {
     field(name).disabled = !state[name];
-    field(name).title = state[name] ? `${name}: ${state[name].words}` : `nothing to ${name}`;
+    field(name).title = state[name] ? visible(`${name}: ${state[name].words}`) : `nothing to ${name}`;
   }
   field("apply").textContent = state.waiting ? `Apply ${state.waiting}` : "Apply";
   field("apply").title = `decisions that hold: ${state.decisions}; entries of the log that are not applied yet: ${state.waiting}`;

@@ -90,3 +90,8 @@ export function watch(tell) {
     }
   }, 2000);
 }
+
+// Text of anyone in which nothing is hidden: control characters and marks that turn the direction
+// are their codes, but for the joiners that words of some languages need.
+export const visible = text => String(text).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, sign =>
+  "\u200c\u200d".includes(sign) ? sign : `\\u{${sign.codePointAt(0).toString(16)}}`);

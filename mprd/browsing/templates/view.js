@@ -1,5 +1,5 @@
 // Which clusters or outliers are shown, and in which order.
-import { images, state, clusters, added, isAdded, outliers } from "./model.js";
+import { images, state, clusters, added, isAdded, outliers, visible } from "./model.js";
 import { group, nearOf } from "./card.js";
 
 const field = id => document.getElementById(id);
@@ -10,7 +10,7 @@ let order = [];
 
 export function setUpFilter(changed) {
   images.cameras.forEach((name, n) => {
-    const option = new Option(name, n);
+    const option = new Option(visible(name), n);
     field("camera").append(option);
   });
   field("camera").parentElement.hidden = images.cameras.length < 2;

@@ -10,7 +10,7 @@ from bokeh.plotting import figure
 from bokeh.resources import Resources
 from jinja2 import Environment, PackageLoader
 
-from mprd.errors import visible
+from mprd.errors import shown, visible
 from mprd.report.page.blocks import Picture, Section
 
 _CAMERA_COLORS = 10  # told apart in the style sheet
@@ -46,7 +46,7 @@ def render(title: str, sections: Sequence[Section], thumbnails: PictureSource | 
         loader=PackageLoader("mprd.report.page"),
         autoescape=True,
         trim_blocks=True,
-        finalize=_shown,
+        finalize=shown,
     )
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
     return environment.get_template("page.html.j2").render(
@@ -59,12 +59,6 @@ def render(title: str, sections: Sequence[Section], thumbnails: PictureSource | 
         script=script,
         plots=plots,
     )
-
-
-def _shown(value: Any) -> Any:
-    """Return what a template writes: text of anyone with all signs visible, ours as it is."""
-    text = isinstance(value, str) and not hasattr(value, "__html__")
-    return "\n".join(map(visible, value.split("\n"))) if text else value
 
 
 def _plots(figures: Sequence[figure]) -> tuple[str, dict[str, str]]:

@@ -19,7 +19,7 @@ _SOME = 0.1  # a pattern that fits fewer found something else
 _MOST_CAMERAS = 99
 # Folders that are no places, above those of cameras: 2026-03-14, person_7, train
 _NO_PLACE = re.compile(
-    r"(?i)(?:id|pid|person|identity|individual|animal|vehicle|object|track|tracklet|day|date|week|"
+    r"(?i)(?:id|p|pid|person|identity|individual|animal|vehicle|object|track|tracklet|day|date|week|"
     r"month|session|clip|video|sequence|seq|exp|batch|train|val|test|query|gallery|crops|images)?"
     r"[ _-]?[\dT_.-]*"
 )

@@ -89,7 +89,7 @@ def _shapes() -> Iterator[TimeShape]:
     before, after = _WHOLE
     for day in ("", "-", "_"):
         date = _digits(4, 2, 2, between=day)
-        for joint in ("T", "_", "-", " "):
+        for joint in ("T", "_", "-", " ", "__"):
             for part in ("", "-", ":", ".", "_"):
                 clock = _digits(2, 2, 2, between=part)
                 form = f"%Y{day}%m{day}%d{joint}%H{part}%M{part}%S"

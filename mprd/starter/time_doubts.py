@@ -10,6 +10,11 @@ from mprd.starter.shapes import IN_NAME, TimeShape
 
 _MANY = 5  # images of a camera with one time, on average: more than a moment shows
 _SHARE = 0.5  # of the images that repeat a frame
+# One frame shows several of these: person_7/, track_012/, p3_
+_OBJECT = re.compile(
+    r"(?i)(?<![a-z])(?:id|p|pid|tid|person|identity|individual|animal|vehicle|object|obj|det|crop|"
+    r"track|tracklet|trk)[ _-]?\d+"
+)
 
 
 def time_doubts(times: TimeShape | None, camera: str | None, paths: Sequence[str]) -> Iterator[str]:
@@ -65,7 +70,7 @@ def _again(times: TimeShape, camera: str | None, paths: Sequence[str]) -> Iterat
     for path in paths:
         if match := re.search(times.pattern, path):
             known.append((_name(camera, path), float(match[1])))
-            places[known[-1]].setdefault(path[: match.start()], path)
+            places[known[-1]].setdefault(_OBJECT.sub("", path[: match.start()]), path)
     if sum(len(places[key]) > 1 for key in known) <= _SHARE * len(paths):
         return
     (name, frame), found = next((key, one) for key, one in places.items() if len(one) > 1)

@@ -1,4 +1,4 @@
-"""The mean of the weights that epochs leave: a better model than any of them."""
+"""The mean of the weights that epochs leave: it varies less than the weights of one epoch."""
 
 import torch
 from torch import Tensor

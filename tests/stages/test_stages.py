@@ -22,6 +22,7 @@ from mprd.graph import center_cameras, knn, standardize_cameras
 from mprd.models.weights import SCHEMA, load_network
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.location import require_other
+from mprd.report.inspect.describe import describe
 from mprd.report.inspect.lookup import cluster_table
 from mprd.stages.cluster import run_cluster
 from mprd.stages.evaluate import run_evaluate
@@ -191,6 +192,8 @@ def test_the_model_is_the_mean_of_epochs(copy, tiny_config):
             else:
                 assert torch.equal(value, left[-1][name])
     assert not torch.equal(left[2]["backbone.conv1.weight"], left[1]["backbone.conv1.weight"])
+    facts = describe(copy / "epochs/003/state.pt").facts
+    assert facts["tensors that the epoch left"] == len(left[2])
 
 
 def test_training_goes_on_from_the_last_weights(copy, tiny_config, monkeypatch):

@@ -31,8 +31,9 @@ GIB = 2**30
 
 @pytest.fixture(scope="module")
 def config(judged_run):
-    """Every stage that an epoch can have."""
-    return changed(load_config(judged_run.config), epochs=EPOCHS)
+    """Every stage that an epoch can have, and models that are means."""
+    mean = {"average_from": 1}
+    return changed(load_config(judged_run.config), epochs=EPOCHS, train=mean)
 
 
 @pytest.fixture(scope="module")

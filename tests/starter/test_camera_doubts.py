@@ -31,6 +31,7 @@ def test_patterns_that_doubts_advise_find_the_cameras(paths, advised, names):
     "layout",
     [
         "id_{i:04}/cam_{c}/{n}.jpg",  # identities
+        "p{i}/cam_{c}/{n}.jpg",
         "2026-03-1{i}/cam_{c}/{n}.jpg",  # days
         "CAM0{c}/DCIM/10{i}EK113/IMG_{n}.JPG",  # a camera numbers its folders
         "train/{i}/cam{c}_{n}.jpg",

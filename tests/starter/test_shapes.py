@@ -62,6 +62,11 @@ START = datetime(2026, 3, 14, 8, 15, 2, tzinfo=UTC)
             r"(\d{4}-\d{2}-\d{2} \d{2}\.\d{2}\.\d{2} [AaPp][Mm])(?![A-Za-z])",
             "%Y-%m-%d %I.%M.%S %p",
         ),
+        (
+            "StationA__Cam1__2026-03-14__08-15-{:02}(1).JPG",  # camtrapR
+            r"(\d{4}-\d{2}-\d{2}__\d{2}-\d{2}-\d{2})",
+            "%Y-%m-%d__%H-%M-%S",
+        ),
         # What names a folder is the time of a copy.
         ("x_20260501_101112/20260314_0815{:02}.jpg", r"(\d{8}_\d{6})[^/]*$", "%Y%m%d_%H%M%S"),
     ],
@@ -136,6 +141,9 @@ def test_doubts_about_times_are_told(paths: list[str], camera: str | None, words
     [
         "cam_{c}/20260314_0815{n:02}_0.jpg",
         "cam_{c}/frame_{n:05}_{k}.jpg",  # several people in a frame
+        "cam_{c}/track_{k:03}/frame_{n:05}.jpg",  # likewise
+        "id_{k}/cam_{c}_frame{n}.jpg",
+        "p{k}/cam_{c}/frame_{n:05}.jpg",
         "person_{k}/cam_{c}_20260314_08{k}5{n:02}.jpg",
     ],
 )

@@ -219,6 +219,8 @@ def _state(path: Path) -> Description:
     groups = state["optimizer"]["param_groups"]
     facts = {"epoch": state["epoch"], "learning rate": groups[0]["lr"], "groups": len(groups)}
     facts["tensors with moments"] = len(state["optimizer"]["state"])
+    if "weights" in state:  # the model is a mean
+        facts["tensors that the epoch left"] = len(state["weights"])
     return Description(path, "mprd.state", "Optimiser and random state after an epoch.", facts)
 
 

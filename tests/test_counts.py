@@ -45,6 +45,8 @@ FINE = {
     "report/page/network.py: w.pairs pairs",
     "stages/index.py: most times",
     "starter/camera_shapes.py: len(wider) folders",
+    "starter/time_doubts.py: len(keys) images",
+    "starter/time_doubts.py: many(len(twice), 'path holds', 'paths hold') two times",
     "starter/training.py: epochs epochs",
     "training/sharing.py: group.size() processes",
     # Shapes, for who calls the library.

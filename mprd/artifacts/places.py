@@ -22,6 +22,8 @@ def make_folder(folder: Path) -> None:
     except (FileExistsError, NotADirectoryError) as error:
         why = "a file has its name, or that of a folder above it"
         raise _cannot_write_into(folder, why, _ANOTHER) from error
+    except FileNotFoundError as error:  # the system makes no folders there (/proc)
+        raise _cannot_write_into(folder, reason(error), _ANOTHER) from error
     except OSError as error:
         raise _cannot_write_into(folder, reason(error), remedy(error)) from error
 

@@ -58,7 +58,7 @@ def _of_videos(times: TimeShape, camera: str | None, paths: Sequence[str]) -> It
     different = len(set(keys))
     if len(keys) >= _MANY * different:
         yield (
-            f"{len(keys):,} images have only {different:,} different times. If these are the "
+            f"{len(keys):,} images have only {many(different, 'different time')}. If these are the "
             "starts of videos, they say nothing of the time between their images: leave out "
             "data.time and use_time, or list the time of each image in a manifest."
         )

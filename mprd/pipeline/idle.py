@@ -29,10 +29,23 @@ def idle_settings(configs: Sequence[Config]) -> list[str]:
     """
     given = sorted({key for config in configs for key in _changed(config, type(config)(), "")})
     read = {key for config in configs for key in _keys_read(config)} | _OF_THE_WORKFLOW
-    return [
+    idle = [
         f"{key} has no effect: no run reads it (it needs {_needs(key, configs)})"
         for key in given
         if not any(_within(key, one) for one in read)
+    ]
+    return idle + _too_late(configs)
+
+
+def _too_late(configs: Sequence[Config]) -> list[str]:
+    """Return a sentence if no run has an epoch after that from which weights are averaged."""
+    given = [config for config in configs if config.train.average_from and config.epochs]
+    if not given or any(config.train.epochs_averaged(config.epochs) for config in given):
+        return []
+    last = max(config.epochs for config in given)
+    return [
+        f"train.average_from has no effect: a mean begins with the epoch after it, and the last "
+        f"epoch is {last}"
     ]
 
 

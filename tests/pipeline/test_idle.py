@@ -194,6 +194,15 @@ def test_a_page_of_all_settings_is_no_use_of_them():
     assert idle_keys(validate({"export": {"numbers": "c.csv"}, "epochs": 3}, "x")) == set()
 
 
+@pytest.mark.parametrize(("first", "told"), [(2, []), (3, [3]), (9, [3])])
+def test_a_mean_of_weights_that_never_begins(first, told):
+    config = validate({"epochs": 3, "train": {"average_from": first}}, "x")
+    found = [one for one in idle_settings([config]) if "average_from" in one]
+    assert [int(one.rsplit(" ", 1)[1]) for one in found] == told
+    longer = validate({"epochs": 10, "train": {"average_from": first}}, "x")
+    assert idle_settings([config, longer]) == []
+
+
 def test_defaults_are_not_told():
     assert idle_keys(Config()) == set()
     assert idle_keys(validate({"train": {"hsd_mix": Config().train.hsd_mix}}, "default")) == set()

@@ -87,6 +87,7 @@ VALUES: dict[str, Any] = {
     "model.bn_group_size": 4,
     "init.method": "random",
     "init.checkpoint": "start.pth",
+    "train.average_from": 1,
     "gcn.network": "gatv2",
     "cluster.method": "community",
     "data.time": "_([0-9]{6})_",

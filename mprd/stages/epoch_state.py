@@ -82,9 +82,7 @@ def restore_state(
     try:
         optimizer.load_state_dict(state["optimizer"])
     except (ValueError, KeyError) as error:
-        raise UserError(
-            f"{path} does not fit the model ({error}). Make both again with `mprd train`."
-        ) from None
+        raise _unfit(path, error) from None
     if network is not None:
         _restore_weights(network, state, path)
     for group, own in zip(optimizer.param_groups, groups, strict=True):
@@ -101,6 +99,8 @@ def _restore_weights(network: ReidNetwork, state: dict[str, Any], path: Path) ->
     try:
         network.load_state_dict(state["weights"])
     except (RuntimeError, TypeError) as error:
-        raise UserError(
-            f"{path} does not fit the model ({error}). Make both again with `mprd train`."
-        ) from None
+        raise _unfit(path, error) from None
+
+
+def _unfit(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} does not fit the model ({error}). Make both again with `mprd train`.")

@@ -91,7 +91,7 @@ def run_train(
     optimizer = make_optimizer(network, config.train, epoch)
     generator = torch.Generator().manual_seed(config.seed)
     before = config.train.epochs_averaged(epoch)
-    mean = WeightMean(network, before) if before else None
+    mean = WeightMean(network, before) if before else None  # the model of the epoch before is it
     if state is not None:
         restore_state(state, epoch, optimizer, generator, network if before > 1 else None)
     # All randomness of the epoch follows from three draws, so only this generator is carried on.

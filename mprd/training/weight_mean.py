@@ -20,7 +20,7 @@ class WeightMean:
             network: holds the mean so far.
             count: of how many epochs, at least 1.
         """
-        self._mean = copy_weights(network)
+        self._mean = _copied(network)
         self._count = count
 
     @torch.no_grad()
@@ -33,7 +33,7 @@ class WeightMean:
         Returns:
             What the epoch left: the next one goes on with it.
         """
-        left = copy_weights(network)
+        left = _copied(network)
         self._count += 1
         for name, value in network.state_dict().items():
             if value.is_floating_point():  # whole numbers count batches
@@ -42,6 +42,6 @@ class WeightMean:
         return left
 
 
-def copy_weights(network: ReidNetwork) -> dict[str, Tensor]:
+def _copied(network: ReidNetwork) -> dict[str, Tensor]:
     """Return the state dict in memory of its own."""
     return {name: value.clone() for name, value in network.state_dict().items()}

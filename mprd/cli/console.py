@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import psutil
 from rich.console import Console
 from rich.text import Text
 
+from mprd.artifacts.workbench import Identity, file_identity
 from mprd.cli.interrupts import Stopped
 from mprd.errors import visible
 from mprd.pipeline.workflow import SNAKEMAKE_FAILED
@@ -133,24 +134,35 @@ def _show(child: subprocess.Popen, logs: list[Path], look: Callable[[], None]) -
             watcher.join()
 
 
-def begun(places: list[Path], since: float) -> list[Path]:
-    """Return the logs of the stages that have begun.
+def log_states(places: list[Path]) -> dict[Path, Identity | None]:
+    """Return the logs in some places, each with what tells it from one written anew.
+
+    It is no time: those of files are coarser than the clock, and a file server has its own.
 
     Args:
         places: logs, or folders of them, nested or not.
-        since: seconds since the epoch; older logs are passed over.
     """
     logs = {path for place in places for path in (place, *place.rglob("*.log")) if path.is_file()}
-    return sorted(path for path in logs if path.stat().st_mtime >= since)
+    return {path: file_identity(path) for path in sorted(logs)}
 
 
-def failures(places: list[Path], since: float) -> list[str]:
+def begun(places: list[Path], before: Mapping[Path, Identity | None]) -> list[Path]:
+    """Return the logs of the stages that have begun.
+
+    Args:
+        places: as `log_states`.
+        before: what `log_states` said earlier; logs that are still the same are passed over.
+    """
+    return [path for path, state in log_states(places).items() if before.get(path) != state]
+
+
+def failures(places: list[Path], before: Mapping[Path, Identity | None]) -> list[str]:
     """Return what the stages that failed said, with the logs; arguments as `begun`.
 
     What is no mistake of the user comes first: it is a traceback, and a sentence is best read last.
     """
     found = []
-    for path in begun(places, since):
+    for path in begun(places, before):
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         said = [n for n, line in enumerate(lines) if line.startswith((_ERROR, _CRASH))]
         if said:

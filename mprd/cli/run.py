@@ -51,9 +51,7 @@ def run(
     Run it again to continue where it stopped, or after you changed the config. mprd passes all
     arguments after the config to Snakemake: mprd run crops.yaml --dry-run
     """
-    import time
-
-    from mprd.cli.console import begun, failures, is_mistake, relay
+    from mprd.cli.console import begun, failures, is_mistake, log_states, relay
     from mprd.cli.ending import last_words
     from mprd.cli.follow import following, layout_of
     from mprd.cli.given_config import require_config
@@ -100,18 +98,19 @@ def run(
                     say(line, flush=True)
     # Behind the last comes what the user gave, which may end with `-- FILE`.
     arguments = [*quiet, "--cores", cores, *context.args]
-    logs, start = [layout_of(one).logs for one in runs] + [shared_folder(results)], time.time()
+    logs = [layout_of(one).logs for one in runs] + [shared_folder(results)]
+    before = log_states([*logs, *results.glob("*.log")])
     with following(runs, tensorboard=tensorboard) as look:
         status = relay(without_traceback(snakemake(config, *arguments)), logs, look)
     logs += results.glob("*.log")  # of what is made from all runs
     if status:
-        said = failures(logs, start)
+        said = failures(logs, before)
         if not said and not verbosity:
             said = [why_failed(config, context.args, asked or ())]
         say(*"\n".join(said).split("\n"), file=sys.stderr)
         raise typer.Exit(2 if said and all(map(is_mistake, said)) else status)
     if asked is not None and not verbosity & _QUIET:
-        say(*last_words(runs, asked, ran=bool(begun(logs, start))))
+        say(*last_words(runs, asked, ran=bool(begun(logs, before))))
 
 
 def _require_places(

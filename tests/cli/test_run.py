@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from mprd.cli import main
-from mprd.cli.console import begun, failures, is_mistake
+from mprd.cli.console import begun, failures, is_mistake, log_states
 from mprd.config import merge
 from mprd.pipeline.layout import RunLayout
 from tests.stage_server import environment, python
@@ -236,12 +236,21 @@ def test_the_exit_code_tells_a_mistake_from_a_crash(ended, bare_run, said, code)
 
 
 def test_only_logs_of_this_run_count(tmp_path):
-    (tmp_path / "a.log").write_text(MISTAKE)
-    before = (tmp_path / "a.log").stat().st_mtime
-    assert begun([tmp_path], before) == begun([tmp_path / "a.log"], before)
-    assert len(failures([tmp_path], before)) == 1
-    assert is_mistake(failures([tmp_path], before)[0])
-    assert begun([tmp_path, tmp_path / "a.log", tmp_path / "no"], before + 1) == []
+    places = [tmp_path, tmp_path / "old.log", tmp_path / "no"]
+    for name in ("old.log", "rewritten.log"):
+        (tmp_path / name).write_text(MISTAKE)
+    before = log_states(places)
+    assert begun(places, before) == []
+    late = tmp_path / "stage" / "late.log"
+    late.parent.mkdir()
+    for log in (late, tmp_path / "rewritten.log"):
+        log.write_text(CRASH)
+        os.utime(log, (0, 0))  # the clock of a file server may be behind by any time
+    assert begun(places, before) == [tmp_path / "rewritten.log", late]
+    said = failures(places, before)
+    assert len(said) == 2
+    assert not any(map(is_mistake, said))
+    assert len(failures(places, {})) == 3
 
 
 def test_arguments_that_snakemake_does_not_know(ended, bare_run):

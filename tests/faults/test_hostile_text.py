@@ -229,5 +229,5 @@ def test_logs_of_stages(tmp_path):
     log.write_text(f"mprd: error: {ALL.replace(chr(10), '')}\n")
     stream = io.StringIO()
     with contextlib.redirect_stdout(stream):
-        say(*failures([log], 0), last_line([tmp_path]))
+        say(*failures([log], {}), last_line([tmp_path]))
     assert not hidden(stream.getvalue())

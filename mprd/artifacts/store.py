@@ -114,7 +114,7 @@ def create_artifact(
     with atomic(path, size, lock=lock) as temporary:
         with new_file(temporary, SEAL_BYTES) as file:
             yield file
-            _describe(file, schema, created or datetime.now(UTC))
+            _describe(file, schema, created or datetime.now(UTC).replace(microsecond=0))
             if digest not in ("", file.attrs["digest"]):
                 raise ValueError(f"the contents of {path} changed while they were being written")
             for name, value in (attributes or {}).items():
@@ -143,7 +143,7 @@ def _describe(file: h5py.File, schema: Schema, created: datetime) -> None:
     file.attrs["schema"] = schema.name
     file.attrs["schema_version"] = schema.version
     file.attrs["mprd_version"] = __version__
-    file.attrs["created"] = created.isoformat(timespec="seconds")
+    file.attrs["created"] = created.isoformat()
     file.attrs["digest"] = content_digest(file, schema)
 
 

@@ -16,7 +16,7 @@ from mprd.decisions.entry import Decision
 from mprd.decisions.facts import Contradiction, Facts, facts_of
 from mprd.decisions.log import DecisionLog, in_effect
 from mprd.decisions.partition import edited
-from mprd.decisions.reading import matched
+from mprd.decisions.reading import is_later, matched
 from mprd.report.page.doubt import doubt
 
 _NEAREST, _SIMILAR, _NEIGHBOURS = 3, 5, 12  # clusters of an image, of a cluster; images
@@ -119,7 +119,7 @@ class Board:
         """Return what the page shows, apart from pictures."""
         log = self.entries
         undo, redo = undone_next(log), redone_next(log)
-        waiting = [one for one in log if one.time > self.run.made]
+        waiting = [one for one in log if is_later(one, self.run.made)]
         return {
             "revision": self.revision,
             "version": self.run.version,

@@ -12,6 +12,7 @@ from mprd.browsing.run import Run
 from mprd.decisions.entry import Kind
 from mprd.decisions.facts import clashes
 from mprd.decisions.log import DecisionLog, in_effect
+from mprd.decisions.reading import is_later
 from mprd.errors import UserError, in_words
 
 _ELSEWHERE = "Another page or command decided meanwhile. Look at what it shows now, then go on."
@@ -126,6 +127,6 @@ class Desk:
         if last is None:
             raise NotPossible("There is nothing to undo.")
         self.log.undo(last.entry)
-        held = last.time <= self.run.made
+        held = not is_later(last, self.run.made)
         more = " It had been applied: Apply again to see the clusters without it." if held else ""
         return {"done": f"Taken back: {last.words()}.{more}"}

@@ -1,5 +1,6 @@
 """One entry of a log of decisions: what a person said about images, by their paths."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -52,7 +53,7 @@ class Decision(NamedTuple):
         others: paths on the other side, see `Kind`.
         value: name of a RENAME; number of the entry that an UNDO takes back.
         who: decided, if known.
-        time: when it was written, ISO 8601; "" unknown.
+        time: when it was written, ISO 8601, UTC, microseconds; "" unknown.
         entry: number in the log, from 1; 0: not written yet.
         source: the file that it was read from; not part of the line.
     """
@@ -81,6 +82,11 @@ class Decision(NamedTuple):
         known = ", ".join(filter(None, about))
         where = f"entry {self.entry}" if self.entry else "the new decision"
         return f"{where}{f' ({known})' if known else ''}: {said}"
+
+
+def moment_words(moment: datetime) -> str:
+    """Return a moment as `Decision.time` has it: such words are in the order of their moments."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def fault_of(decision: Decision) -> str:

@@ -14,13 +14,21 @@ from mprd.artifacts.csv_rows import csv_header, csv_rows
 from mprd.artifacts.files import atomic
 from mprd.artifacts.locks import briefly_alone, no_locks
 from mprd.artifacts.places import make_folder, reason
-from mprd.decisions.entry import COLUMNS, Decision, Kind, cells_of, decision_of, fault_of
+from mprd.decisions.entry import (
+    COLUMNS,
+    Decision,
+    Kind,
+    cells_of,
+    decision_of,
+    fault_of,
+    moment_words,
+)
 from mprd.errors import UserError, many, remedy, why_no_file
 
 _PAIRS = ("path_a", "path_b", "same")  # the columns of an older mprd
 _ANSWERS = {"1": Kind.SAME, "true": Kind.SAME, "yes": Kind.SAME, "": Kind.UNSURE}
 _ANSWERS |= dict.fromkeys(("0", "false", "no"), Kind.DIFFERENT)
-_WHOLE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")  # what a line of ours ends with
+_WHOLE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")  # what a line of ours ends with
 
 
 class DecisionLog:
@@ -110,7 +118,7 @@ class DecisionLog:
                 raise UserError(f"{self.path}: {fault}")
         with self._alone():
             self._mend()
-            now, source = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), str(self.path)
+            now, source = moment_words(datetime.now(UTC)), str(self.path)
             last = self._entries[-1].entry if self._entries else 0
             new = [
                 one._replace(entry=last + n, who=one.who or self._who, time=now, source=source)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from mprd.artifacts import CLUSTERS, open_artifact
 from mprd.artifacts.csv_rows import csv_header
 from mprd.artifacts.locks import briefly_alone
-from mprd.decisions.entry import COLUMNS, Decision, Kind
+from mprd.decisions.entry import COLUMNS, Decision, Kind, moment_words
 from mprd.decisions.log import in_effect, read_decisions
 
 
@@ -109,31 +109,39 @@ def time_read(log: Path) -> datetime:
     """Return when decisions are read: later ones have a later time, earlier ones have not.
 
     Clusters that are made from them bear this time. So what somebody decides while they are made
-    counts as unknown to them. Times of decisions are whole seconds: the present one is waited for.
+    counts as unknown to them.
 
     Args:
-        log: of decisions.
+        log: of decisions; it may be missing.
     """
+    if not log.is_file():
+        return datetime.now(UTC)
     with briefly_alone(log):
         entries = read_decisions(log)
         last = entries[-1].time if entries else ""
-        if last == _written(datetime.now(UTC)):
-            time.sleep(1 - datetime.now(UTC).microsecond / 1e6)
-        return datetime.now(UTC) - timedelta(seconds=1)
-
-
-def _written(moment: datetime) -> str:
-    """Return a time as the times of decisions are written."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        while last == moment_words(datetime.now(UTC)):  # a coarse clock
+            time.sleep(1e-3)
+        return datetime.now(UTC) - timedelta(microseconds=1)
 
 
 def time_made(clusters: Path) -> str:
     """Return when a `clusters.h5` was made, as the times of decisions are written.
 
-    Decisions with a later time are not in it.
+    Decisions with a later time are not in it: see `is_later`.
     """
     with open_artifact(clusters, CLUSTERS) as file:
-        return _written(datetime.fromisoformat(file.attrs["created"]))
+        return moment_words(datetime.fromisoformat(file.attrs["created"]))
+
+
+def is_later(decision: Decision, made: str) -> bool:
+    """Tell whether a decision was taken after a moment; one without a time was not.
+
+    Args:
+        decision: of a log; an older mprd wrote whole seconds.
+        made: as `time_made`; "": before all decisions.
+    """
+    exact = decision.time if "." in decision.time else decision.time.replace("Z", ".000000Z")
+    return exact > made
 
 
 def unapplied(entries: Iterable[Decision], clusters: Path) -> list[Decision]:
@@ -144,4 +152,4 @@ def unapplied(entries: Iterable[Decision], clusters: Path) -> list[Decision]:
         clusters: a `clusters.h5`, which may be missing.
     """
     made = time_made(clusters) if clusters.is_file() else ""
-    return [one for one in entries if not one.time or one.time > made]
+    return [one for one in entries if not one.time or is_later(one, made)]

@@ -16,7 +16,7 @@ from mprd.data.index import name_cameras, split_rows
 from mprd.data.times import iso_time
 from mprd.decisions.facts import facts_of
 from mprd.decisions.log import read_decisions
-from mprd.decisions.reading import decisions_on, time_made
+from mprd.decisions.reading import decisions_on, is_later, time_made
 from mprd.pipeline.finished import finished_run
 
 
@@ -90,7 +90,7 @@ def identified(folder: Path) -> Identified:
         facts = facts_of(decisions_on(layout.decisions, paths)[0])
         sure = facts.confirmed | set(facts.names)
         made = time_made(layout.final.clusters)
-        waiting = sum(one.time > made for one in read_decisions(layout.decisions))
+        waiting = sum(is_later(one, made) for one in read_decisions(layout.decisions))
     listed, unit = indexed_images(index, load_config(layout.config)), index.attributes["time_unit"]
     return Identified(
         layout.folder.resolve().name,

@@ -91,7 +91,7 @@ def run_cluster(
         settings = settings.model_copy(update={"gamma": PROVISIONAL_GAMMA})
     given = settings.constraints if _constrained(final, provisional, settings) else None
     log = decisions if final and not provisional else None
-    began = None if log is None or not log.is_file() else time_read(log)
+    began = None if log is None else time_read(log)
     named = earlier is not None or given is not None or log is not None
     keys = ("split", "identity", "camera", "track", "side", *(("path",) if named else ()))
     images = lineage.read("index", index, INDEX, keys)

@@ -5,14 +5,15 @@ import os
 import subprocess
 import sys
 import threading
+from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mprd.decisions.entry import COLUMNS, Decision, Kind, cells_of, decision_of
+from mprd.decisions.entry import COLUMNS, Decision, Kind, cells_of, decision_of, moment_words
 from mprd.decisions.log import DecisionLog, in_effect, read_decisions
-from mprd.decisions.reading import unapplied
+from mprd.decisions.reading import time_read, unapplied
 from mprd.errors import UserError
 from tests.artifacts.edit import edit
 from tests.faults.limits import full_disk
@@ -221,3 +222,32 @@ def test_what_clusters_do_not_know_yet(judged_run, tmp_path):
     clusters.write_bytes(judged_run.final.clusters.read_bytes())
     edit(clusters, lambda file: file.attrs.create("created", "2026-11-27T11:00:01+01:00"))
     assert unapplied([early, late, undated], clusters) == [late, undated]
+    edit(clusters, lambda file: file.attrs.create("created", "2026-11-27T10:00:02+00:00"))
+    assert unapplied([late], clusters) == [], "an older mprd waited for the end of the second"
+    edit(clusters, lambda file: file.attrs.create("created", "2026-11-27T10:00:02.000005+00:00"))
+    near = [late._replace(time=f"2026-11-27T10:00:02.{n:06}Z") for n in (4, 5, 6)]
+    assert unapplied(near, clusters) == near[2:]
+
+
+def test_decisions_are_read_between_those_before_and_after(tmp_path, monkeypatch):
+    path = tmp_path / "d.csv"
+    read = [time_read(path)]
+    log = DecisionLog(path)
+    for other in "bcd":
+        log.append(same("a", other))
+        read.append(time_read(path))
+    times = [one.time for one in log.entries]
+    for earlier, decided, later in zip(read, times, read[1:], strict=False):
+        assert moment_words(earlier) < decided <= moment_words(later)
+
+    class Coarse(datetime):
+        """A clock that moves once a second, as the log's last entry is written in."""
+
+        @classmethod
+        def now(cls, zone):
+            return datetime.now(zone).replace(microsecond=0)
+
+    for module in ("log", "reading"):
+        monkeypatch.setattr(f"mprd.decisions.{module}.datetime", Coarse)
+    log.append(same("a", "e"))
+    assert log.entries[-1].time <= moment_words(time_read(path))

@@ -94,6 +94,7 @@ def environment() -> dict[str, str]:
 def serve(address: str) -> None:
     """Answer until the process that started the server is gone."""
     programs = _programs()
+    os.fsync = lambda descriptor: None  # as in conftest.py
     sys.executable = str(Path(address).with_name("python"))  # for what forks start
     parent = os.getppid()
     with socket.socket(socket.AF_UNIX) as listener:

@@ -8,6 +8,7 @@ import pytest
 
 from mprd.artifacts import CLUSTERS, INDEX, read_artifact
 from mprd.data.index import split_rows
+from mprd.judging.audit_rows import write_audit
 from mprd.judging.audit_session import beside_session
 from mprd.pipeline.layout import RunLayout
 from tests.judging.labels import write_labels
@@ -36,6 +37,16 @@ def judge(run: RunLayout, other: str, most: int = 1000, count: int = 50):
         a, b = session.current.paths
         session.answer(session.answered, "1" if who[a] == who[b] else "0")
     return session
+
+
+def judge_all(run: RunLayout, session) -> None:
+    """Answer all pairs of an audit at once: a session writes its file for each."""
+    who = identities(run)
+    rows = [
+        row._replace(same="1" if who[row.path_a] == who[row.path_b] else "0")
+        for row in session.rows
+    ]
+    write_audit(session.out, rows)
 
 
 def changed_table(run: RunLayout, path, images: int = 5):

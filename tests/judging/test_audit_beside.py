@@ -23,10 +23,11 @@ from mprd.judging.audit_rows import (
 from mprd.judging.audit_session import audit_session, beside_session
 from mprd.pipeline.layout import RunLayout
 from mprd.report.page.found import found
+from mprd.report.page.health import health
 from mprd.report.page.run_data import RunData
 from mprd.report.page.start import start
 from mprd.report.status import run_status
-from tests.judging.besides import changed_table, identities, judge, run
+from tests.judging.besides import changed_table, identities, judge, judge_all, run
 from tests.judging.labels import change_first_row, write_labels
 
 __all__ = ["run"]  # a fixture
@@ -89,7 +90,7 @@ def test_the_result_shows(run, cli):
 
 def test_every_pair_judged_is_the_truth(run, tmp_path):
     other = changed_table(run, tmp_path / "other.csv")
-    judge(run, str(other), most=10_000, count=10_000)
+    judge_all(run, beside_session(run.folder, str(other), 10_000))
     who = np.array(list(identities(run).values()))
     labels = read_artifact(run.final.clusters, CLUSTERS)["labels"]
     mine = pair_quality(labels, who)
@@ -257,7 +258,10 @@ def test_a_damaged_file_ends_no_overview(cli, run, tmp_path, name, content):
     code, said, err = cli("status", run.folder)
     assert code == 0, err
     assert f"{path} is no" in said.replace("\n", "")
-    if name == "beside_audit":
+    data = RunData(run.folder)
+    blocks = [*found(data).blocks, *start(data).blocks, *health(data).blocks]
+    assert (path.name in str(blocks)) == (name != "count"), "the report says it, too"
+    if (name, content) == ("beside_audit", b""):
         code, _, err = cli("report", run.folder, "--out", tmp_path / "r.html")
         assert code == 0, err
         assert "audit_beside.csv is no" in (tmp_path / "r.html").read_text()

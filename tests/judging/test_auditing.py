@@ -23,6 +23,7 @@ from mprd.judging.session import Session
 from mprd.pipeline.layout import RunLayout
 from mprd.report.status import run_status
 from mprd.stages.audited_csv import write_audited_csv
+from tests.judging.besides import judge_all
 from tests.judging.labels import change_first_row, write_labels
 
 
@@ -105,7 +106,7 @@ def test_a_run_that_cannot_be_written_to_shows_no_page(run, cli, monkeypatch):
 
 
 def test_every_pair_judged_is_the_truth(run):
-    judge(run, count=10_000, most=10_000)
+    judge_all(run, audit_session(run.folder, 10_000))
     labels = read_artifact(run.final.clusters, CLUSTERS)["labels"]
     truth = pair_quality(labels, np.array(list(identities(run).values())))
     found = estimate_rows(read_audit(run.audit))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
+from bokeh.document import Document
 from bokeh.embed import components
 from bokeh.plotting import figure
 from bokeh.resources import Resources
@@ -68,12 +69,16 @@ def _plots(figures: Sequence[figure]) -> tuple[str, dict[str, str]]:
     """
     if not figures:
         return "", {}
+    document = Document()
+    with document.models.freeze():  # else all models are counted again with each plot
+        for one in figures:
+            document.add_root(one)
     script, places = components(figures)
     drawn = _RANDOM_ID.findall(" ".join(places))
     drawn += re.findall(rf'"docid":"({_RANDOM_ID.pattern})"', script)
-    for number, one in enumerate(dict.fromkeys(drawn)):
-        script = script.replace(one, f"plot-{number}")
-        places = [place.replace(one, f"plot-{number}") for place in places]
+    for number, name in enumerate(dict.fromkeys(drawn)):
+        script = script.replace(name, f"plot-{number}")
+        places = [place.replace(name, f"plot-{number}") for place in places]
     return script, dict(zip((one.id for one in figures), places, strict=True))
 
 

@@ -16,6 +16,7 @@ from mprd.cli import main
 from mprd.config import Config, validate
 from mprd.pipeline import registry
 from mprd.pipeline.pieces import PIECES
+from tests import stage_server
 
 # Small matrices: a second thread makes them a third slower, and waiting ones must not spin.
 # Where threads are the point, as in faults/test_threads.py, a test names their number.
@@ -71,6 +72,12 @@ def draw_market(root: Path, train_ids: int = 6, test_ids: int = 3, cameras: int 
                 for shot in (1, 2):
                     draw("bounding_box_test", identity, camera, shot, colors)
     return root
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """One server of stages serves all of pytest's workers, and imports while they collect."""
+    if getattr(session.config.option, "numprocesses", None):
+        stage_server.start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -46,6 +46,9 @@ if code < 0:
 sys.exit(code)
 """
 
+_KNOWN = "MPRD_STAGE_SERVER"  # names the socket of a server to the processes below
+_kept: list[object] = []  # for as long as this process lives
+
 STAND_IN = """#!/usr/bin/env bash
 case "$1 $2" in
 "-m mprd.cli" | "-m snakemake" | "-m mprd.pipeline.snakemake_process") shift; exec {call} "$@" ;;
@@ -54,24 +57,37 @@ exec {python} "$@"
 """
 
 
+def start() -> None:
+    """Start a server for this process and those that it starts; it ends with this process."""
+    os.environ[_KNOWN] = str(_address())
+
+
 @functools.cache
 def _address() -> Path:
-    """Start a server for this process; return where it listens."""
+    """Return where a server listens, of this process or of one above; start it where there is none.
+
+    Until it has imported all, connections wait.
+    """
+    if known := os.environ.get(_KNOWN):
+        return Path(known)
     folder = tempfile.TemporaryDirectory(prefix="mprd-stages-")
     address = Path(folder.name) / "socket"
-    code = f"from tests.stage_server import serve; serve({str(address)!r})"
-    server = subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-    )
-    assert server.stdout.readline() == b"ready\n"
-    server.folder = folder  # both live as long as the cache
     stand_in = address.with_name("python")
     words = {"call": _call(address), "python": shlex.quote(sys.executable)}
     stand_in.write_text(STAND_IN.format(**words))
     stand_in.chmod(0o755)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(address))
+        listener.listen()
+        number = listener.fileno()
+        code = f"from tests.stage_server import serve; serve({number}, {str(stand_in)!r})"
+        server = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            pass_fds=[number],
+        )
+    _kept.append((server, folder))
     return address
 
 
@@ -91,17 +107,14 @@ def environment() -> dict[str, str]:
     return {"BASH_FUNC_mprd%%": f'() {{ {_call(_address())} mprd.cli "$@"; }}'}
 
 
-def serve(address: str) -> None:
-    """Answer until the process that started the server is gone."""
+def serve(number: int, stand_in: str) -> None:
+    """Answer on a socket until the process that started the server is gone."""
+    parent = os.getppid()
     programs = _programs()
     os.fsync = lambda descriptor: None  # as in conftest.py
-    sys.executable = str(Path(address).with_name("python"))  # for what forks start
-    parent = os.getppid()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)
-        listener.listen()
+    sys.executable = stand_in  # for what forks start
+    with socket.socket(fileno=number) as listener:
         listener.settimeout(1)
-        print("ready", flush=True)
         while os.getppid() == parent:
             with contextlib.suppress(TimeoutError):
                 _answer(listener, programs)

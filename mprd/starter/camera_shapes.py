@@ -80,6 +80,7 @@ def camera_doubts(pattern: str | None, paths: Sequence[str]) -> Iterator[str]:
         )
     yield from _longer_names(pattern, paths)
     yield from _several_places(pattern, paths)
+    yield from _words_before(pattern, paths)
 
 
 def _longer_names(pattern: str, paths: Sequence[str]) -> Iterator[str]:
@@ -119,6 +120,27 @@ def _several_places(pattern: str, paths: Sequence[str]) -> Iterator[str]:
         yield (
             f"'{first}' and '{second}' count as one camera. If these are two, set data.camera to "
             f"{whole!r}."
+        )
+
+
+def _words_before(pattern: str, paths: Sequence[str]) -> Iterator[str]:
+    """Tell of words before one camera in names of files: StationA__Cam1 and StationB__Cam1."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for path in paths:
+        match = re.search(pattern, path)
+        begin = path.rfind("/") + 1
+        if match and begin <= match.start(1):
+            before = path[begin : match.start() + 1].rstrip(_SEPARATOR)
+            if not _NO_PLACE.fullmatch(before):
+                found[match[1]].setdefault(before, path)
+    several = [one for one in found.values() if len(one) > 1]
+    whole = r"(?i)(?:^|/)([^/]*?[_.-]c(?:am(?:era)?[ _-]?)?[^/_.-]+)[^/]*$"
+    names = sum(map(len, found.values()))
+    if several and _few(names, paths) and len(camera_names(whole, paths)) == names:
+        first, second = list(several[0].values())[:2]
+        yield (
+            f"'{first}' and '{second}' count as one camera. If the word before it names a place, "
+            f"set data.camera to {whole!r}."
         )
 
 

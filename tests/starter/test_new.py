@@ -129,6 +129,15 @@ def test_names_of_cameras_are_whole():
             r"'north/c1' and 'south/c1' count as one camera. If these are two, set data.camera to "
             r"'^(.*/c\\d+)/'",
         ),
+        (
+            ["StationA__Cam1__x(1).jpg", "StationB__Cam1__x(1).jpg", "StationA__Cam2__x(1).jpg"],
+            "count as one camera. If the word before it names a place, set data.camera to "
+            r"'(?i)(?:^|/)([^/]*?[_.-]c(?:am(?:era)?[ _-]?)?[^/_.-]+)[^/]*$'",
+        ),
+        (
+            ["a/north-c1-1.jpg", "a/south-c1-1.jpg", "b/south-c2-1.jpg"],
+            "'a/north-c1-10.jpg' and 'a/south-c1-10.jpg' count as one camera. If the word before",
+        ),
     ],
 )
 def test_doubts_about_cameras_are_told(paths, message, tmp_path):
@@ -137,6 +146,26 @@ def test_doubts_about_cameras_are_told(paths, message, tmp_path):
     assert any(message in note.replace("f10", "f1").replace("f0010", "f001") for note in notes), (
         notes
     )
+
+
+def test_the_pattern_that_is_proposed_names_the_places(tmp_path):
+    names = [f"{s}__{c}__{n}.jpg" for s in ("A-1", "B") for c in ("Cam1", "Cam2") for n in range(9)]
+    (note,) = [one for one in survey(draw(tmp_path, names)).notes if "names a place" in one]
+    pattern = note.partition("data.camera to '")[2].removesuffix("'.")
+    assert set(camera_names(pattern, names)) == {"A-1__Cam1", "B__Cam1", "A-1__Cam2", "B__Cam2"}
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["0001_c2_f1.jpg", "0002_c2_f1.jpg", "0001_c3_f1.jpg"],  # persons
+        ["id7_cam1_1.jpg", "id8_cam1_1.jpg", "id7_cam2_1.jpg"],
+        ["x_cam1_1.jpg", "x_cam2_1.jpg", "x_cam3_1.jpg"],
+    ],
+)
+def test_words_before_a_camera_that_are_no_places(tmp_path, paths):
+    names = [path.replace(".jpg", f"{n}.jpg") for n in range(4) for path in paths]
+    assert not any("count as one" in note for note in survey(draw(tmp_path, names)).notes)
 
 
 def test_what_is_not_read_is_told(tmp_path):

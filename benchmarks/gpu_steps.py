@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from common import Row, embeddings
 from gpu_setup import Bench, Marks, before_each_step, each
-from literal_norm import literal_groups
+from literal_norm import by_our_kernels, literal_groups
 from torch import nn
 from training import make_network
 
@@ -137,6 +137,10 @@ def steps(size: int, grouped: bool) -> Callable[[Bench], list[Row]]:
             plain = make_network(step_config(bench, size, 0), bench.device)
             literal = bare_steps(bench, config, literal_groups(plain, config.model.bn_group_size))
             detail += f"; with one norm a group {literal[0]:.1f} and {literal[1]:.1f} ms"
+        else:
+            own = by_our_kernels(make_network(config, bench.device))
+            passes = bare_steps(bench, config, own)
+            detail += f"; with our kernels for the norms {passes[0]:.1f} and {passes[1]:.1f} ms"
         detail += f"; {count / ours * 1000:,.0f} images/s; the epoch's start took {start:.1f} s"
         return [
             Row(

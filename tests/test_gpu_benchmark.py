@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from timm.layers import BatchNormAct2d
 
 from mprd.models.batchnorm import group_batchnorm
 
@@ -131,6 +132,22 @@ def test_measured_rows_are_rendered_beside_open_ones(tmp_path, monkeypatch):
     assert "## gpu\n\none H200; " in text
     assert "| copy |  | 4,000 GB/s |  |  | peak 1.2 GiB on the card; one H200 |" in text
     assert "| resnet50 |  | open |" in text
+
+
+@pytest.mark.parametrize("kind", [torch.nn.BatchNorm2d, BatchNormAct2d])
+def test_our_kernels_for_plain_norms_are_those_norms(kind):
+    from literal_norm import by_our_kernels
+
+    torch.manual_seed(0)
+    x, weight = torch.randn(8, 3, 5, 4, requires_grad=True), torch.randn(8, 3, 5, 4)
+    found = []
+    for turn in (lambda network: network, by_our_kernels):
+        network = turn(torch.nn.Sequential(kind(3)))
+        y = network(x)
+        gradients = torch.autograd.grad((y * weight).sum(), [x, network[0].weight, network[0].bias])
+        found.append([y, *gradients, network[0].running_mean, network[0].running_var])
+    for plain, ours in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-5)
 
 
 def test_one_norm_a_group_is_the_grouped_norm():

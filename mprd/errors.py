@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -105,6 +106,7 @@ def lack_of_memory(error: BaseException) -> Lack | None:
 _PERMISSIONS = "Fix the permissions, or name another place."
 _SPACE = "Free space, or name another place."
 _DISK = "Look after the disk or the network drive, then run the same command again."
+_ENDS = re.compile(r'[\r\n",]')  # of a name in a table
 # What the system refuses -> what a user can do about it.
 _REMEDIES = {
     errno.EACCES: _PERMISSIONS,
@@ -128,14 +130,24 @@ _REMEDIES = {
 }
 
 
+def is_utf8(name: object) -> bool:
+    """Tell whether a name can be stored as text: other bytes are surrogates in Python."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def obstacle(error: BaseException) -> str:
     """Return what the surroundings refuse, and what helps, in words; "": it is another error.
 
     Commands check what they need where they can name the remedy best. This is for all the rest.
     """
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
-        name = error.object[max(0, error.start - 40) : error.end + 40]
-        return f"{name!r} is no UTF-8, which a name that is to be stored must be. Rename it."
+        before, after = error.object[: error.start], error.object[error.start :]
+        name = _ENDS.split(before)[-1] + _ENDS.split(after)[0]  # of all that was to be written
+        return f"'{name}' is no UTF-8, which a name that is to be stored must be. Rename it."
     if not isinstance(error, OSError) or error.errno not in _REMEDIES:
         return ""
     where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mprd.errors import UserError, is_utf8
+
 _LENGTH_BYTES = 8
 _KINDS = {"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U8", "BOOL"}
 _OBJECTS = ("architecture", "config", "inputs")
@@ -23,6 +25,18 @@ def parse_object(text: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("its JSON is no object")
     return content
+
+
+def require_utf8(path: Path) -> None:
+    """Check the path of a safetensors file: what is wrong with it is not wrong with the file.
+
+    Raises:
+        UserError: the library that reads such files cannot name it.
+    """
+    if not is_utf8(path):
+        raise UserError(
+            f"'{path}' is no UTF-8, which the path of a safetensors file must be. Rename it."
+        )
 
 
 def require_tensors(path: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mprd import __version__
 from mprd.artifacts.files import atomic, deliver, json_digest, require_file
-from mprd.artifacts.tensor_header import parse_mprd_header, require_tensors
+from mprd.artifacts.tensor_header import parse_mprd_header, require_tensors, require_utf8
 from mprd.artifacts.torch_files import load_torch, require_unpacked, tensors_in
 from mprd.artifacts.workbench import recall, writes_behind
 from mprd.errors import UserError, how_to_fix
@@ -123,6 +123,7 @@ def _read_file(
 ) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Return header and tensors of a file, not yet checked."""
     require_file(path, command)
+    require_utf8(path)
     try:
         require_tensors(path)
         with safe_open(path, framework="pt") as file:

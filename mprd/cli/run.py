@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from mprd.cli.app import START_PANEL, app
-from mprd.errors import UserError, many, say
+from mprd.errors import UserError, is_utf8, many, say
 
 if TYPE_CHECKING:
     from mprd.config import Run
@@ -125,12 +125,10 @@ def _require_places(
     here = Path(option(arguments, "--directory", "-d") or ".")
     results = runs[0].config.results
     for path in (config, here.absolute(), results):
-        try:
-            str(path).encode()
-        except UnicodeEncodeError:
+        if not is_utf8(path):
             raise UserError(
-                f"{str(path)!r} is no UTF-8, which Snakemake needs. Rename it, or go elsewhere."
-            ) from None
+                f"'{path}' is no UTF-8, which Snakemake needs. Rename it, or go elsewhere."
+            )
     notes = here / ".snakemake"
     try:
         require_writable(notes if notes.is_dir() else here)

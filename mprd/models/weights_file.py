@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from mprd.artifacts.tensor_header import parse_mprd_header
+from mprd.artifacts.tensor_header import parse_mprd_header, require_utf8
 from mprd.artifacts.torch_files import load_torch
 from mprd.errors import UserError, why_no_file
 from mprd.models.backbones.registry import Architecture
@@ -186,6 +186,7 @@ def _read_torch(path: Path) -> dict[Any, Any]:
 
 
 def _read_safetensors(path: Path) -> dict[Any, Any]:
+    require_utf8(path)
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

@@ -63,7 +63,8 @@ def snakemake(config: Path, *arguments: str) -> list[str]:
     elif not any(part.partition("=")[0] == "--workflow-profile" for part in arguments):
         # Else Snakemake puts the default one, which is for one machine, on top of the user's.
         command += ["--workflow-profile", "none"]
-    return [*command, "--configfile", str(config), *arguments]
+    named = f"./{config}" if str(config).startswith("-") else str(config)  # else an option
+    return [*command, "--configfile", named, *arguments]
 
 
 def without_traceback(command: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mprd.artifacts import atomic
 from mprd.clustering.from_features import features_config
 from mprd.config import validate
-from mprd.errors import UserError
+from mprd.errors import UserError, is_utf8, visible
 from mprd.starter.start import Start
 from mprd.starter.survey import Survey
 from mprd.starter.training import EPOCHS, FEW_EPOCHS, SMALL
@@ -253,7 +253,7 @@ def _write(out: Path, template: str, found: Survey, **values: Any) -> None:
     )
     environment.filters["yaml"] = _yaml
     text = environment.get_template(template).render(
-        name=run_name(out), file=shlex.quote(str(out)), found=found, **values
+        name=run_name(out), file=visible(shlex.quote(str(out))), found=found, **values
     )
     validate(yaml.safe_load(text), str(out))
     with atomic(out, lock=False) as temporary:
@@ -267,5 +267,7 @@ def run_name(path: Path) -> str:
 
 def _yaml(value: Any) -> str:
     """Return a string as YAML in one line, quoted where it must be."""
+    if not is_utf8(value):
+        raise UserError(f"'{value}' is no UTF-8, which a name in a config must be. Rename it.")
     text = yaml.safe_dump(value, width=10**6).removesuffix("\n").removesuffix("\n...")
     return text if "\n" not in text else json.dumps(value)

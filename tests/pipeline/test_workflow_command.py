@@ -86,3 +86,8 @@ def test_what_arguments_ask_for(arguments, asked):
 def test_arguments_that_are_none_of_snakemake():
     with pytest.raises(UserError, match="unrecognized arguments: --bogus"):
         targets(["--bogus"])
+
+
+def test_a_config_whose_name_begins_as_an_option_does():
+    command = snakemake(Path("-rf.yaml"), "--cores", "2")[3:]
+    assert get_argument_parser().parse_args(command).configfile == [Path("-rf.yaml")]

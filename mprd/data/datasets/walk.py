@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mprd.data.datasets.base import is_litter
+from mprd.errors import is_utf8
 
 _CONTENT_OF_RUN = ("provenance", "config.yaml")
 
@@ -52,19 +53,10 @@ def walk(root: Path) -> Tree:
         folders[:] = sorted(name for name in folders if not is_litter(name))
         for name in sorted(name for name in names if not is_litter(name)):
             path = below(f"{parent}/{name}")
-            if _is_unicode(path):
+            if is_utf8(path):
                 files.append(path)
             else:
                 unlisted[os.fsencode(path).decode(errors="backslashreplace")] = (
                     "its name is not UTF-8: rename it, for example with convmv"
                 )
     return Tree(tuple(files), tuple(links), tuple(runs), unlisted)
-
-
-def _is_unicode(path: str) -> bool:
-    """Tell whether a path can be written into files of text: other bytes are surrogates here."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,0 +1,54 @@
+"""Names that are no UTF-8, or have several lines: the sentence names them, and files stay whole."""
+
+import os
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from mprd.artifacts.tensors import read_safetensors
+from mprd.config import load_config
+from mprd.errors import UserError, obstacle, visible
+from mprd.inference.feature_files import read_array
+from mprd.models.weights_file import read_weights
+from tests.later import shoot
+
+RAW = os.fsdecode(b"M\374ller")
+
+
+@pytest.fixture
+def strange(tmp_path):
+    """A folder of this name with images of one person."""
+    shoot(tmp_path / RAW, 0, range(6))
+    return tmp_path / RAW
+
+
+def test_a_config_is_not_written_that_cannot_be_read(cli, strange, tmp_path):
+    code, _, err = cli("new", strange, "--out", tmp_path / "c.yaml")
+    assert code == 2
+    assert f"'{visible(strange)}' is no UTF-8" in err
+    assert not (tmp_path / "c.yaml").exists()
+
+
+def test_the_name_of_a_config_is_no_line_of_it(cli, tmp_path):
+    shoot(tmp_path / "images", 0, range(6))
+    out = tmp_path / "a\nepochs: 99 #.yaml"
+    assert cli("new", tmp_path / "images", "--out", out)[0] == 0
+    assert load_config(out).epochs == 0
+
+
+def test_what_cannot_be_stored_is_named_without_what_stands_beside_it():
+    table = f"path,similarity\nold.png,1\n/data/{RAW}/a b.png,0.5\nnew.png,1\n"
+    with pytest.raises(UnicodeEncodeError) as raised:
+        table.encode()
+    assert visible(obstacle(raised.value)).startswith("'/data/M\\xfcller/a b.png' is no UTF-8")
+
+
+@pytest.mark.parametrize(
+    "read", [lambda path: read_safetensors(path, "mprd.model", "train"), read_weights, read_array]
+)
+def test_the_path_of_weights_is_named_and_the_file_not_blamed(strange, read):
+    path = strange / "model.safetensors"
+    path.write_bytes(save({"features": np.zeros((2, 2), np.float32)}))
+    with pytest.raises(UserError, match="is no UTF-8, which the path of a safetensors file must"):
+        read(path)

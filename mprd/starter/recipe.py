@@ -27,6 +27,7 @@ _UNTRAINED_SECONDS = 40  # start of the processes of a run without epochs
 _BATCH = 64
 _PASSES = 4  # over the images, in each epoch
 _ON_GPU = 20  # times as fast
+_LONGEST = 100  # characters of a run's name
 _THRESHOLD = 0.6  # of average linkage in a long training (config/market1501_cpu.yaml)
 
 
@@ -262,7 +263,8 @@ def _write(out: Path, template: str, found: Survey, **values: Any) -> None:
 
 def run_name(path: Path) -> str:
     """Return a name for a run, and its folder, from the name of a folder or file."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", path.stem).strip("-").lower() or "own"
+    words = re.sub(r"[^A-Za-z0-9]+", "-", path.stem).strip("-").lower()
+    return words[:_LONGEST].rstrip("-") or "own"
 
 
 def _yaml(value: Any) -> str:

@@ -52,3 +52,10 @@ def test_the_path_of_weights_is_named_and_the_file_not_blamed(strange, read):
     path.write_bytes(save({"features": np.zeros((2, 2), np.float32)}))
     with pytest.raises(UserError, match="is no UTF-8, which the path of a safetensors file must"):
         read(path)
+
+
+def test_a_folder_with_the_longest_name_there_can_be(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shoot(tmp_path / ("x" * 255), 0, range(6))
+    assert cli("new", "x" * 255)[0] == 0
+    assert list(load_config(tmp_path / f"{'x' * 100}.yaml").runs) == ["x" * 100]

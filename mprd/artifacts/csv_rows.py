@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from pathlib import Path
 
 from mprd.errors import UserError
@@ -23,6 +24,14 @@ def csv_rows(path: Path) -> tuple[list[list[str]], str]:
         raise UserError(f"{path} is no text in UTF-8.") from None
     except csv.Error as error:
         raise UserError(f"{path} is no table of texts: {error}.") from None
+
+
+def for_pandas(path: Path) -> str:
+    """Return a file as pandas is to be given it.
+
+    A path that begins with `~` is below the home for pandas, and one with `http:` is an address.
+    """
+    return os.path.join(os.curdir, path)  # an absolute path as it is
 
 
 def csv_header(path: Path) -> list[str]:

@@ -49,6 +49,7 @@ def cluster_features(
     import pandas as pd
 
     from mprd.artifacts import atomic
+    from mprd.artifacts.csv_rows import for_pandas
     from mprd.clustering.from_features import cluster_features
     from mprd.clustering.membership import doubt_rank
     from mprd.inference.feature_files import image_names, read_array
@@ -69,7 +70,7 @@ def cluster_features(
     doubt = pd.Series(doubt_rank(found.membership, found.labels), dtype="Int64")
     table = pd.DataFrame({**first, "cluster": found.labels, "doubt": doubt.mask(found.labels < 0)})
     with atomic(out, lock=False) as temporary:
-        table.to_csv(temporary, index=False)
+        table.to_csv(for_pandas(temporary), index=False)
     say(
         f"{many(found.labels.max() + 1, 'cluster')}, "
         f"{many((found.labels < 0).sum(), 'outlier')} of "

@@ -149,6 +149,7 @@ def assign(
     Example: mprd assign new/ --run results/own --out new.csv --html new.html
     """
     from mprd.artifacts import atomic
+    from mprd.artifacts.csv_rows import for_pandas
     from mprd.inference.assign import assign_images
 
     _require_times(manifest, times)
@@ -174,7 +175,7 @@ def assign(
         print(shown.to_csv(index=False, float_format="%.3f"), end="")
         return
     with atomic(out, lock=False) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.3f")
+        table.to_csv(for_pandas(temporary), index=False, float_format="%.3f")
     known = int((table["cluster"] >= 0).sum())
     say(f"{known:,} of {many(len(table), 'image')} in known clusters: {out}")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mprd.artifacts.csv_rows import require_narrow
+from mprd.artifacts.csv_rows import for_pandas, require_narrow
 from mprd.decisions.entry import Kind
 from mprd.decisions.log import in_effect, read_decisions
 from mprd.decisions.reading import is_log
@@ -74,7 +74,7 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         raise UserError(f"{why_no_file(path)}. Name a CSV file, or leave the setting out.")
     try:
         require_narrow(path)
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = pd.read_csv(for_pandas(path), dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path} cannot be read as a CSV file ({error}).") from None
     if not isinstance(table.index, pd.RangeIndex):  # pandas would take the first cells for names

@@ -6,6 +6,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from mprd.artifacts.csv_rows import for_pandas
 from mprd.errors import UserError, why_no_file
 from mprd.report.columns import COLUMNS, Column, number
 from mprd.report.plain import plain
@@ -21,7 +22,7 @@ def read_table(path: Path) -> pd.DataFrame:
             f"{path} is not a metrics table: {why_no_file(path)}. Make it with `mprd table`."
         )
     try:
-        table = pd.read_csv(path, dtype={"model": str})
+        table = pd.read_csv(for_pandas(path), dtype={"model": str})
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError):
         table = pd.DataFrame()
     known = [column.name for column in COLUMNS if column.name in table.columns]

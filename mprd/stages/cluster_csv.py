@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mprd.artifacts import Artifact, atomic
+from mprd.artifacts.csv_rows import for_pandas
 from mprd.clustering.membership import doubt_rank
 from mprd.clustering.numbering import numbers_of
 from mprd.data.added import Added
@@ -68,7 +69,7 @@ def write_cluster_csv(
         if (table[column] == "").all():
             table = table.drop(columns=column)
     with atomic(out, lock=lock) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.3f")
+        table.to_csv(for_pandas(temporary), index=False, float_format="%.3f")
         if keep and keep_replaced(out, temporary):
             kept = earlier_table(out, 1)
             derived = ", ".join(path.name for path in derived_tables(kept))
@@ -121,4 +122,4 @@ def _write_undecided(end: FinalLayout, paths: np.ndarray, clusters: Artifact) ->
         return
     table = pd.DataFrame({"path": paths, "cluster": clusters["undecided"]})
     with atomic(end.undecided, lock=False) as temporary:
-        table.to_csv(temporary, index=False)
+        table.to_csv(for_pandas(temporary), index=False)

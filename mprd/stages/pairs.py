@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from mprd.artifacts import FEATURES, GRAPH, INDEX, atomic
+from mprd.artifacts.csv_rows import for_pandas
 from mprd.clustering.graph_matrix import graph_distance
 from mprd.clustering.tracks import TrackGroups
 from mprd.data.index import split_rows
@@ -75,7 +76,7 @@ def run_pairs(*, run: Path, out: Path, count: int, epoch: int | None = None) -> 
     paths = index["path"][rows]
     table = pd.DataFrame({"path_a": paths[chosen[:, 0]], "path_b": paths[chosen[:, 1]], "same": ""})
     with atomic(out, lock=False) as temporary:
-        table.to_csv(temporary, index=False)
+        table.to_csv(for_pandas(temporary), index=False)
     print(
         f"{many(count, 'pair')} of {here.folder} in {out}: fill in `same` with 1 or 0, or leave it "
         "empty."

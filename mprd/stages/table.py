@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from mprd.artifacts import CLUSTERS, atomic, read_artifact, read_json
+from mprd.artifacts.csv_rows import for_pandas
 from mprd.config import load_config
 from mprd.errors import UserError
 from mprd.pipeline.layout import INITIAL, RunLayout, epoch_name
@@ -130,4 +131,4 @@ def _metrics(source: Source, report: dict[str, Any]) -> dict[str, Any]:
 
 def _write_csv(table: pd.DataFrame, out: Path) -> None:
     with atomic(out) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g")
+        table.to_csv(for_pandas(temporary), index=False, float_format="%.6g")

@@ -1,11 +1,14 @@
 """Names that are no UTF-8, or have several lines: the sentence names them, and files stay whole."""
 
 import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save
 
+import mprd
 from mprd.artifacts.tensors import read_safetensors
 from mprd.config import load_config
 from mprd.errors import UserError, obstacle, visible
@@ -59,3 +62,31 @@ def test_a_folder_with_the_longest_name_there_can_be(cli, tmp_path, monkeypatch)
     shoot(tmp_path / ("x" * 255), 0, range(6))
     assert cli("new", "x" * 255)[0] == 0
     assert list(load_config(tmp_path / f"{'x' * 100}.yaml").runs) == ["x" * 100]
+
+
+@pytest.mark.parametrize("name", ["~", "http:"])
+def test_names_that_mean_something_else_to_pandas(cli, later, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    later.folder.rename(tmp_path / name)
+    commands = [
+        ("inspect", name),
+        ("table", name),
+        ("report", name, "--out", "r.html"),
+        ("assign", "new", "--run", name, "--out", f"{name}/a.csv"),
+        ("cluster-features", f"{name}/final/embeddings.h5", "--out", f"{name}/c.csv"),
+    ]
+    assert [cli(*command)[0] for command in commands] == [0] * len(commands)
+    assert [len(read_rows(tmp_path / name / table)) for table in ("a.csv", "c.csv")] == [12, 30]
+    assert not (tmp_path / "home").exists()
+
+
+def read_rows(table):
+    return table.read_text().splitlines()[1:]
+
+
+def test_pandas_gets_no_path_as_it_is():
+    source = "\n".join(file.read_text() for file in Path(mprd.__file__).parent.rglob("*.py"))
+    given = re.findall(r"(?:pd\.read_(?:csv|parquet)|\.to_csv)\(\s*(\w+)", source)
+    assert len(given) > 10
+    assert set(given) == {"for_pandas", "index"}  # to_csv(index=False) returns text

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from mprd.artifacts.csv_rows import for_pandas
 from mprd.data.datasets import clock
 from mprd.data.datasets.base import (
     SPLITS,
@@ -81,7 +82,7 @@ def _read_table(path: Path) -> "pd.DataFrame":
         if kind == ".csv":
             _check_head(path)
             table = pd.read_csv(
-                path,
+                for_pandas(path),
                 dtype=str,
                 keep_default_na=False,
                 skip_blank_lines=False,
@@ -91,7 +92,7 @@ def _read_table(path: Path) -> "pd.DataFrame":
                 raise ValueError("its rows have more cells than its header")
         else:
             _check_footer(path)
-            table = pd.read_parquet(path)
+            table = pd.read_parquet(for_pandas(path))
     except ImportError as error:
         raise UserError(
             f"Reading {path} needs pyarrow: run `pip install pyarrow`, or save it as .csv."

@@ -19,7 +19,7 @@ from mprd.artifacts import (
     content_digest,
     open_artifact,
 )
-from mprd.artifacts.csv_rows import require_narrow
+from mprd.artifacts.csv_rows import for_pandas, require_narrow
 from mprd.artifacts.disk import open_hdf5
 from mprd.artifacts.plain_hdf5 import text_attribute, unreadable
 from mprd.artifacts.store import PROVENANCE
@@ -198,7 +198,7 @@ def _json(path: Path) -> Description:
 def _csv(path: Path) -> Description:
     require_narrow(path)
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(for_pandas(path))
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a CSV table: {error}.") from None
     rows = [_column(str(name), column) for name, column in table.items()]

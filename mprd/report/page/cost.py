@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mprd.artifacts.csv_rows import for_pandas
 from mprd.report.page.blocks import Plots, Section, Table, Text
 from mprd.report.page.plots import bars
 from mprd.report.page.run_data import RunData
@@ -38,7 +39,9 @@ def cost(run: RunData) -> Section:
 def jobs(run: RunData) -> pd.DataFrame:
     """Return what Snakemake measured of each job, and its stage; empty: nothing."""
     files = sorted(run.layout.benchmarks.rglob("*.tsv"))
-    frames = [pd.read_csv(f, sep="\t", na_values="-").assign(stage=_stage(f)) for f in files]
+    frames = [
+        pd.read_csv(for_pandas(f), sep="\t", na_values="-").assign(stage=_stage(f)) for f in files
+    ]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 

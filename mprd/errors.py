@@ -106,6 +106,7 @@ def lack_of_memory(error: BaseException) -> Lack | None:
 _PERMISSIONS = "Fix the permissions, or name another place."
 _SPACE = "Free space, or name another place."
 _DISK = "Look after the disk or the network drive, then run the same command again."
+_LOOP = "Symlink loop from "
 _ENDS = re.compile(r'[\r\n",]')  # of a name in a table
 # What the system refuses -> what a user can do about it.
 _REMEDIES = {
@@ -148,6 +149,8 @@ def obstacle(error: BaseException) -> str:
         before, after = error.object[: error.start], error.object[error.start :]
         name = _ENDS.split(before)[-1] + _ENDS.split(after)[0]  # of all that was to be written
         return f"'{name}' is no UTF-8, which a name that is to be stored must be. Rename it."
+    if isinstance(error, RuntimeError) and str(error).startswith(_LOOP):  # of pathlib
+        return f"{str(error).removeprefix(_LOOP)} is a link that leads to itself. Mend the links."
     if not isinstance(error, OSError) or error.errno not in _REMEDIES:
         return ""
     where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "

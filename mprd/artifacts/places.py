@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from mprd.errors import UserError, is_full, remedy
+from mprd.errors import UserError, broken_link, is_full, remedy
 
 _BLOCK = 4096  # bytes
 _ANOTHER = "Name another folder."
@@ -20,7 +20,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        why = "a file has its name, or that of a folder above it"
+        why = broken_link(folder) or "a file has its name, or that of a folder above it"
         raise _cannot_write_into(folder, why, _ANOTHER) from error
     except FileNotFoundError as error:  # the system makes no folders there (/proc)
         raise _cannot_write_into(folder, reason(error), _ANOTHER) from error

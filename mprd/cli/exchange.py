@@ -40,19 +40,19 @@ def export_to(
     Example: mprd export-to results/crops folders --out people
     """
     from mprd.exchange import documents, folders, tables
+    from mprd.exchange.filling import filling
     from mprd.exchange.identified import identified
 
     if copy and format is not Format.FOLDERS:
         raise UserError("--copy goes with folders only: other formats hold no images.")
     found = None if format is Format.BOXMOT else identified(run)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists and is not empty. Name another folder with --out.")
     if found is None:
         from mprd.exchange.boxmot import write_boxmot
 
-        say(f"{out}: {write_boxmot(run, out)}")
+        with filling(out) as inside:
+            said = write_boxmot(run, inside)
+        say(f"{out}: {said}")
         return
-    out.mkdir(parents=True, exist_ok=True)
     writers = {
         Format.CSV: tables.write_csv,
         Format.COCO: documents.write_coco,
@@ -60,10 +60,11 @@ def export_to(
         Format.WILDBOOK: tables.write_wildbook,
         Format.CAMTRAP: tables.write_camtrap,
     }
-    if format is Format.FOLDERS:
-        said = folders.write_folders(found, out, copy=copy)
-    else:
-        said = writers[format](found, out)
+    with filling(out) as inside:
+        if format is Format.FOLDERS:
+            said = folders.write_folders(found, inside, copy=copy)
+        else:
+            said = writers[format](found, inside)
     known = sum(one.identity != "" for one in found.sightings)
     say(
         f"{out}: {many(len(found.identities), 'identity', 'identities')}, "

@@ -111,11 +111,18 @@ def test_what_a_full_disk_needs_is_room(tmp_path):
 
 
 @pytest.mark.parametrize("lock", [True, False])
-@pytest.mark.parametrize("place", ["file/a.json", "file/b/a.json", "link/a.json"])
-def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, place, lock):
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("file/a.json", "a file has its name"),
+        ("file/b/a.json", "a file has its name"),
+        ("link/a.json", ".*/link is a link to .*/missing/folder, which does not exist"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, place, why, lock):
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "missing/folder")
-    refused = pytest.raises(UserError, match=r"^Cannot write into .*: a file has its name")
+    refused = pytest.raises(UserError, match=f"^Cannot write into .*: {why}")
     with refused, atomic(tmp_path / place, lock=lock):
         pass
 

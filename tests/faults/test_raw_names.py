@@ -90,3 +90,16 @@ def test_pandas_gets_no_path_as_it_is():
     given = re.findall(r"(?:pd\.read_(?:csv|parquet)|\.to_csv)\(\s*(\w+)", source)
     assert len(given) > 10
     assert set(given) == {"for_pandas", "index"}  # to_csv(index=False) returns text
+
+
+def test_links_in_a_circle_among_images(cli, later, tmp_path):
+    (tmp_path / "new/a.png").symlink_to("b.png")
+    (tmp_path / "new/b.png").symlink_to("a.png")
+    for command in (
+        ("embed", tmp_path / "new", "--out", tmp_path / "e.npy"),
+        ("search", tmp_path / "new/c1-0-10.png", "--gallery", tmp_path / "new"),
+    ):
+        code, _, err = cli(*command, "--model", later.final.model)
+        assert code == 2
+        assert "a.png" in err
+        assert cli(*command, "--model", later.final.model, "--skip-unreadable")[0] == 0

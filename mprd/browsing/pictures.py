@@ -8,7 +8,7 @@ from PIL import Image
 
 from mprd.browsing.run import Run
 from mprd.config import load_config
-from mprd.data.images import decode, resize
+from mprd.data.images import decoded, resized
 from mprd.errors import UserError
 from mprd.report.page.thumbnails import Thumbnails, webp
 
@@ -47,15 +47,15 @@ class Pictures:
 
     def _of_file(self, row: int) -> bytes:
         try:
-            image = decode(self._files[row], self._sums[row], self._bits)
+            with decoded(self._files[row], self._sums[row], self._bits) as image:
+                return webp(image, _LARGE)
         except UserError:  # moved or changed since
             return self._stored(row, _LARGE)
-        return webp(image, _LARGE)
 
     def _stored(self, row: int, height: int) -> bytes:
         if row >= len(self._run.rows):  # an added image: only its file has it
             shape = self._thumbnails.shape
-            pixels = resize(decode(self._files[row], self._sums[row], self._bits), *shape)
+            pixels = resized(self._files[row], *shape, self._sums[row], self._bits)
             return webp(Image.fromarray(pixels), height)
         with self._lock:  # one reader of the file
             ((_, image),) = self._thumbnails.images(self._run.rows[[row]])

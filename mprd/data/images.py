@@ -7,7 +7,6 @@ import io
 import math
 import os
 import re
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,12 +19,15 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from mprd.artifacts import Artifact
 from mprd.config import Config
 from mprd.data.leaving_out import or_left_out
+from mprd.data.room import Room
 from mprd.errors import UserError, why_no_file
 
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 # A picture takes up to 20 bytes a pixel until it is RGB: all threads together at most 1.3 GB.
 MOST_PIXELS = 2**26
 Image.MAX_IMAGE_PIXELS = None  # the limit above holds in place of Pillow's
+# glibc gives freed blocks above 32 MiB back; smaller ones each thread keeps to itself.
+Image.core.set_block_size(2**26)
 # Others start interpreters (EPS), or are no pictures.
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "AVIF")
 FULL_BITS = 16
@@ -55,10 +57,25 @@ def decode(path: Path, sha256: str | None = None, bits: int = FULL_BITS) -> Imag
         UserError: missing, no image, cut short, of more than `MOST_PIXELS` pixels, or another file;
             names the path.
     """
+    with decoded(path, sha256, bits) as image:
+        return image
+
+
+def resized(
+    path: Path, height: int, width: int, sha256: str | None = None, bits: int = FULL_BITS
+) -> np.ndarray:
+    """Return an image file as `resize` does, with room for it until it is small; see `decode`."""
+    with decoded(path, sha256, bits) as image:
+        return resize(image, height, width)
+
+
+@contextmanager
+def decoded(path: Path, sha256: str | None = None, bits: int = FULL_BITS) -> Iterator[Image.Image]:
+    """Yield an image file as `decode` returns it, and hold the room that it takes meanwhile."""
     source = path if sha256 is None else _unchanged(path, sha256)
     with _opened(path, source) as image:
         _require_few_scans(image)
-        return as_rgb(image, bits)
+        yield as_rgb(image, bits)
 
 
 def as_rgb(image: Image.Image, bits: int = FULL_BITS) -> Image.Image:
@@ -105,7 +122,10 @@ def deep_range(path: Path) -> DeepRange | None:
         upper = any("16" in str(tile[3]) for tile in image.tile) and image.mode.startswith("RGB")
         if not upper and not image.mode.startswith("I"):
             return None
-        values = np.asarray(image).reshape(-1)
+        return _range(np.asarray(image).reshape(-1), upper=upper)
+
+
+def _range(values: np.ndarray, *, upper: bool) -> DeepRange:
     few = values[:: len(values) // _SAMPLE + 1]
     low, high = np.percentile(few, _HARDLY, method="closest_observation").tolist()
     scale = 256 if upper else 1
@@ -181,6 +201,7 @@ def _opened(path: Path, source: Path | io.BytesIO | None = None) -> Iterator[Ima
             )
         with _room.of(pixels):
             yield image
+            image.close()  # its pixels go before their room does
 
 
 def _require_few_scans(image: ImageFile.ImageFile) -> None:
@@ -202,28 +223,7 @@ def _formats() -> tuple[str, ...]:
     return tuple(one for one in _FORMATS if one in Image.OPEN)
 
 
-class _Room:
-    """Pixels that may be decoded at a time, by all threads together."""
-
-    def __init__(self, pixels: int) -> None:
-        self._free = pixels
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def of(self, pixels: int) -> Iterator[None]:
-        """Wait until there is room, and hold it."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= pixels)
-            self._free -= pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += pixels
-                self._changed.notify_all()
-
-
-_room = _Room(MOST_PIXELS)
+_room = Room(MOST_PIXELS)
 
 
 @contextmanager

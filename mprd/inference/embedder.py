@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from mprd.data.image_paths import image_paths
-from mprd.data.images import as_rgb, decode, resize
+from mprd.data.images import as_rgb, resize, resized
 from mprd.data.pixels import normalize_pixels
 from mprd.errors import UserError, why_no_file
 from mprd.inference import batches
@@ -112,8 +112,8 @@ class Embedder:
     def _pixels(self, image: str | Path | Image.Image | np.ndarray) -> np.ndarray:
         shape = self.network.architecture
         if isinstance(image, str | Path):
-            image = decode(Path(image), bits=shape.bits)
-        elif isinstance(image, np.ndarray):
+            return resized(Path(image), shape.height, shape.width, bits=shape.bits)
+        if isinstance(image, np.ndarray):
             image = Image.fromarray(image)
         return resize(as_rgb(image, shape.bits), shape.height, shape.width)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mprd.artifacts import INDEX, PIXELS, create_artifact, row_checksums
 from mprd.config import Config, DataConfig
-from mprd.data.images import decode, indexed_images, resize
+from mprd.data.images import indexed_images, resized
 from mprd.errors import many, say
 from mprd.pipeline.lineage import Lineage
 from mprd.pipeline.memory import Sizes, require_memory
@@ -66,7 +66,7 @@ def _blocks(
     """Yield first rows and blocks of images; the next block is decoded while one is written."""
 
     def load(path: Path, sha256: str) -> np.ndarray:
-        return resize(decode(path, sha256, data.bits), data.height, data.width)
+        return resized(path, data.height, data.width, sha256, data.bits)
 
     def loaded(start: int) -> Iterator[np.ndarray]:
         chosen = slice(start, start + _BLOCK)

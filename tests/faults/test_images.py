@@ -70,7 +70,7 @@ def test_pictures_of_formats_that_run_code_are_refused(tmp_path):
 
 
 def test_threads_share_the_room_for_pictures():
-    room, inside, most = images._Room(10), [], []
+    room, inside, most = images.Room(10), [], []
 
     def take(pixels):
         with room.of(pixels):
@@ -152,7 +152,7 @@ def test_a_progressive_picture_is_read(tmp_path):
 def test_whatever_is_asked_of_a_picture_waits_for_room(tmp_path, monkeypatch, read):
     """EXIF may stand behind the pixels of a PNG, so that asking for it decodes them."""
     Image.fromarray(np.full((20, 10), 7, np.uint16)).save(tmp_path / "deep.png")
-    room, taken = images._Room(200), []
+    room, taken = images.Room(200), []
     monkeypatch.setattr(images, "_room", room)
     load = ImageFile.ImageFile.load
     monkeypatch.setattr(

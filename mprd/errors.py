@@ -105,11 +105,13 @@ def lack_of_memory(error: BaseException) -> Lack | None:
 
 _PERMISSIONS = "Fix the permissions, or name another place."
 _SPACE = "Free space, or name another place."
+_GONE = "If it was moved or removed meanwhile, put it back, then run the same command again."
 _DISK = "Look after the disk or the network drive, then run the same command again."
 _LOOP = "Symlink loop from "
 _ENDS = re.compile(r'[\r\n",]')  # of a name in a table
 # What the system refuses -> what a user can do about it.
 _REMEDIES = {
+    errno.ENOENT: _GONE,
     errno.EACCES: _PERMISSIONS,
     errno.EPERM: _PERMISSIONS,
     errno.EROFS: "Name another place.",

@@ -10,6 +10,7 @@ grants no locks HDF5 would open nothing at all.
 """
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
@@ -22,8 +23,10 @@ def open_hdf5(path: Path) -> h5py.File:
     """Open a file of mprd for reading.
 
     Raises:
-        OSError: it is no HDF5, or cut short.
+        OSError: it is not there, no HDF5, or cut short.
     """
+    if not path.exists():  # HDF5 does not name it
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     return h5py.File(path, "r", locking=False)
 
 

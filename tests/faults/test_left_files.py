@@ -16,6 +16,7 @@ from mprd.data.synthetic.dataset import generate
 from mprd.inference.feature_files import write_array
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.run_lock import RunLock
+from mprd.report.page.thumbnails import Thumbnails
 from mprd.stages.report import run_report
 from tests.stages.pipeline import GCN, changed, finish
 
@@ -97,3 +98,18 @@ def test_what_killed_writers_left_goes_and_nothing_else(tmp_path):
     assert not [path for path in (*gone, drawn) if os.path.lexists(path)]
     assert not link.is_symlink()
     assert all(path.exists() for path in (*stays, outside / "kept"))
+
+
+def test_a_run_that_is_moved_meanwhile_is_a_sentence(cli, later, tmp_path, monkeypatch):
+    """It was there when the command looked, and is gone when it reads the pictures."""
+    monkeypatch.chdir(tmp_path)
+    images = Thumbnails.images
+
+    def moved(self, rows):
+        Path("run").rename("elsewhere")
+        return images(self, rows)
+
+    monkeypatch.setattr(Thumbnails, "images", moved)
+    code, _, err = cli("report", "run")
+    assert code == 2
+    assert "run/pixels.h5: No such file or directory. If it was moved or removed meanwhile" in err

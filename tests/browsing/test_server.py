@@ -56,7 +56,7 @@ def test_a_picture_whose_file_is_gone_or_another(server, monkeypatch):
     def gone(path, sha256, bits):
         raise UserError("gone")
 
-    monkeypatch.setattr("mprd.browsing.pictures.decode", gone)
+    monkeypatch.setattr("mprd.browsing.pictures.decoded", gone)
     assert picture(server, "large/3").size == (16, 32), "what was stored"
 
 

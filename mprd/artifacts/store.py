@@ -197,8 +197,8 @@ def _opened(path: Path, schema: Schema) -> Iterator[tuple[h5py.File, dict[str, i
     check_seal(path, again)
     with open_plain(path, again) as file:
         with unreadable(path, again):
-            require_exempt(file, schema, again)
             _check_head(file, schema, path, again)
+            require_exempt(file, schema, again)
             sizes = check(file, schema, path, scan=False)
         yield file, sizes
 

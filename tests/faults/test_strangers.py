@@ -200,3 +200,10 @@ def test_a_seal_leaves_out_only_what_the_schema_says(judged_run, tmp_path, begin
             stream.write(_head(path, begin, last))
         said = refused(lambda path=path, schema=schema: read_artifact(path, schema), path)
         assert "leaves out what it must not" in said
+
+
+def test_a_file_of_another_stage_is_told_as_such(judged_run):
+    """Its checksum leaves out other bytes, but nothing in it is damaged."""
+    for given, wanted in ((judged_run.pixels, INDEX), (judged_run.index, PIXELS)):
+        said = refused(lambda given=given, wanted=wanted: read_artifact(given, wanted), given)
+        assert f"expected {wanted.name}. Give the file that" in said

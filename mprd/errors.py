@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -60,6 +61,16 @@ def say(*lines: object, file: TextIO | None = None, flush: bool = False) -> None
         flush: do not wait for more.
     """
     print("\n".join(map(visible, lines)), file=file, flush=flush)
+
+
+def pasted(word: object) -> str:
+    """Return a path, or another word of a command that is suggested, as a shell takes it.
+
+    Example:
+        >>> pasted(Path("results/my crops"))
+        "'results/my crops'"
+    """
+    return shlex.quote(str(word))
 
 
 class UserError(Exception):

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader
 
 from mprd.browsing.desk import Desk
 from mprd.browsing.pictures import Pictures
-from mprd.errors import shown
+from mprd.errors import pasted, shown
 from mprd.judging.local import Asked, LocalServer, Refused, Reply
 
 _JSON, _WEBP = "application/json", "image/webp"
@@ -51,7 +51,8 @@ class BrowseServer(LocalServer):
             return self._act(asked.body)
         if asked.path == "":
             folder = self.desk.run.layout.folder
-            page = self._page.render(name=folder.resolve().name, folder=folder)
+            name, word = folder.resolve().name, pasted(folder)
+            page = self._page.render(name=name, folder=folder, word=word)
             return Reply(page.encode(errors="replace"))
         if asked.path in self._assets:
             return Reply(*self._assets[asked.path])

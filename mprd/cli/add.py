@@ -7,7 +7,7 @@ import typer
 
 from mprd.cli.app import RESULTS_PANEL, OwnDeviceOption, app
 from mprd.cli.use import FeaturesOption, SkipOption
-from mprd.errors import UserError, many, say
+from mprd.errors import UserError, many, pasted, say
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)
@@ -52,4 +52,4 @@ def add(
         say(f"note: {note}")
     say(done.words())
     if done.new:
-        say(f"Next, look at them and confirm: mprd browse {run}")
+        say(f"Next, look at them and confirm: mprd browse {pasted(run)}")

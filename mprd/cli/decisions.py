@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mprd.cli.app import RESULTS_PANEL, WhoOption, app
-from mprd.errors import many, say
+from mprd.errors import many, pasted, say
 
 
 @app.command(rich_help_panel=RESULTS_PANEL)
@@ -33,7 +33,8 @@ def decisions(
 
     layout = run_of(run)
     if not layout.decisions.is_file():
-        say(f"{run} has no decisions yet: mprd browse {run}, or mprd answer --run {run}")
+        folder = pasted(run)
+        say(f"{run} has no decisions yet: mprd browse {folder}, or mprd answer --run {folder}")
         return
     log = DecisionLog(layout.decisions, who=who)
     for note in log.notes:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mprd.cli.app import RESULTS_PANEL, WhoOption, app
-from mprd.errors import UserError, many, say
+from mprd.errors import UserError, many, pasted, say
 
 
 class Format(StrEnum):
@@ -74,7 +74,7 @@ def export_to(
     if found.waiting:
         say(
             f"note: {many(found.waiting, 'decision is', 'decisions are')} not applied yet: mprd "
-            f"apply {run}"
+            f"apply {pasted(run)}"
         )
 
 

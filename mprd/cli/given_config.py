@@ -1,10 +1,9 @@
 """What `mprd run` is given in place of a config: a folder of results, or of images."""
 
-import shlex
 from pathlib import Path
 
 from mprd.config import expand_runs, read_yaml
-from mprd.errors import UserError
+from mprd.errors import UserError, pasted
 from mprd.pipeline.layout import RunLayout
 
 
@@ -23,10 +22,10 @@ def require_config(path: Path) -> None:
     if run is None:
         raise UserError(
             f"{path} is a folder, not a config. If your images are there, write a config with "
-            f"`mprd new {shlex.quote(str(path))}`."
+            f"`mprd new {pasted(path)}`."
         )
     near = _config_of(run)
-    use = f"mprd run {shlex.quote(str(near))}" if near else "mprd run CONFIG"
+    use = f"mprd run {pasted(near)}" if near else "mprd run CONFIG"
     file = "" if near else ", where CONFIG is the file that it was started with"
     raise UserError(
         f"{path} is a folder of results, not a config. Go on with `{use}`{file}. "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mprd.cli.app import RESULTS_PANEL, OwnDeviceOption, WhoOption, app
-from mprd.errors import UserError, many, say
+from mprd.errors import UserError, many, pasted, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ def apply(
     from mprd.stages.apply import apply_decisions
 
     if not run_of(run).decisions.is_file():
-        raise UserError(f"{run} has no decisions yet. Make some: mprd answer --run {run}")
+        raise UserError(f"{run} has no decisions yet. Make some: mprd answer --run {pasted(run)}")
     say(apply_decisions(run).words())
 
 
@@ -160,8 +160,8 @@ def count(
     say(f"{run}: {found.words()}")
     if found.open:
         say(
-            f"Check these in `mprd browse {run}` (Filter, Find; outliers have paths): put each "
-            "right, merge it with every other cluster of the individual, and confirm it:"
+            f"Check these in `mprd browse {pasted(run)}` (Filter, Find; outliers have paths): put "
+            "each right, merge it with every other cluster of the individual, and confirm it:"
         )
         say(where_to_look(RunLayout(run), found.open))
 

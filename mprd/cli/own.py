@@ -7,7 +7,7 @@ import typer
 
 from mprd.cli.app import START_PANEL, app
 from mprd.data.leaving_out import advise
-from mprd.errors import UserError, many, say
+from mprd.errors import UserError, many, pasted, say
 from mprd.system.threads import worker_count
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _new(
         f"{many(found.images, 'image')}: {choice.why}"
         + ("; mprd new --train trains all the same" if choice.unmeasured else ""),
         "",
-        f"Wrote {out}. Check it, then run: mprd run {out}  (about {lasts})",
+        f"Wrote {out}. Check it, then run: mprd run {pasted(out)}  (about {lasts})",
     ]
 
 
@@ -130,7 +130,7 @@ def _new_without_network(out: Path, found: "Survey", features: Path) -> list[str
     return [
         f"features in {features}: {many(rows, 'image')}, {many(dim, 'dimension')}",
         "",
-        f"Wrote {out}. Check it, then run: mprd run {out}  (nothing is trained)",
+        f"Wrote {out}. Check it, then run: mprd run {pasted(out)}  (nothing is trained)",
     ]
 
 

@@ -11,7 +11,7 @@ from mprd.data.added import added_paths
 from mprd.data.datasets.fingerprint import data_fingerprint
 from mprd.data.datasets.registry import load_reader, read_dataset
 from mprd.decisions.reading import places
-from mprd.errors import UserError, many
+from mprd.errors import UserError, many, pasted
 from mprd.pipeline.freshness import Job
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.location import data_location
@@ -94,7 +94,7 @@ def added_lines(layout: RunLayout, config: Config) -> list[str]:
     inside = len(places(added, sorted(_listed(config))))
     rest = len(added) - inside
     wait = (
-        f", {many(rest, 'other waits', 'others wait')} for `mprd add {layout.folder}`"
+        f", {many(rest, 'other waits', 'others wait')} for `mprd add {pasted(layout.folder)}`"
         if rest
         else ""
     )

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from mprd.cli.app import START_PANEL, app
-from mprd.errors import UserError, is_utf8, many, say
+from mprd.errors import UserError, is_utf8, many, pasted, say
 
 if TYPE_CHECKING:
     from mprd.config import Run
@@ -92,7 +92,7 @@ def run(
         for one in runs:
             folder, epochs = layout_of(one).folder, one.config.epochs
             what = many(epochs, "epoch") if epochs else "no training"
-            say(f"{one.name}: {what}, into {folder} (more: mprd status {folder})")
+            say(f"{one.name}: {what}, into {folder} (more: mprd status {pasted(folder)})")
             if asked == ():
                 for line in redone(one):
                     say(line, flush=True)

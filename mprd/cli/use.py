@@ -22,7 +22,7 @@ from mprd.cli.images import (
     require_model,
 )
 from mprd.cli.pages import require_files, write_page
-from mprd.errors import UserError, many, say, visible
+from mprd.errors import UserError, many, pasted, say, visible
 
 
 @app.command(rich_help_panel=USE_PANEL)
@@ -113,7 +113,7 @@ def threshold(
         print(
             f"This is the opinion of {found.judge}, a network, on {many(found.pairs, 'pair')} of "
             "images that nobody has checked. How many pairs above it are right is not known: judge "
-            f"some (`mprd answer --run {run}`) and name the file with --pairs."
+            f"some (`mprd answer --run {pasted(run)}`) and name the file with --pairs."
         )
         return
     print(

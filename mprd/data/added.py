@@ -16,7 +16,7 @@ from mprd.artifacts import ADDED, CLUSTERS, Artifact, read_artifact, write_artif
 from mprd.artifacts.declaration import NOT_ROWS, rows_ascend
 from mprd.artifacts.files import sha256_file
 from mprd.data.images import lies_outside
-from mprd.errors import UserError, how_to_fix, many, say
+from mprd.errors import UserError, how_to_fix, many, pasted, say
 from mprd.pipeline.layout import FinalLayout, RunLayout
 
 MADE_FROM = ("index", "features", "clusters")
@@ -182,7 +182,7 @@ def waiting_words(run: RunLayout, count: int) -> str:
     """Return what is to be done about images that came to other clusters than those of today."""
     return (
         f"{many(count, 'image')} that you added wait: the run was made again since. They are "
-        f"assigned anew by: mprd add {run.folder}"
+        f"assigned anew by: mprd add {pasted(run.folder)}"
     )
 
 

@@ -6,7 +6,7 @@ import torch
 
 from mprd.artifacts import atomic
 from mprd.data.pixels import IMAGENET
-from mprd.errors import UserError
+from mprd.errors import UserError, pasted
 from mprd.inference.no_model import require_model
 from mprd.models.backbones.osnet import DESIGNS
 from mprd.models.weights import load_network
@@ -41,7 +41,7 @@ def write_boxmot(run: Path, out: Path) -> str:
         raise UserError(
             f"{model} is a network of the kind {shape.backbone}. BoxMOT builds only these of "
             f"mprd's networks: {', '.join(DESIGNS)}. Take any other network there as ONNX: mprd "
-            f"onnx {model} --out model.onnx"
+            f"onnx {pasted(model)} --out model.onnx"
         )
     if shape.pooling != "avg":
         raise UserError(

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from mprd.artifacts import FEATURES, GRAPH, INDEX, JUDGEMENTS, read_artifact
 from mprd.data.index import split_rows
 from mprd.decisions.answers import read_answers
-from mprd.errors import UserError
+from mprd.errors import UserError, pasted
 from mprd.gcn.calibration import at_prior, estimate_prior
 from mprd.pipeline.finished import finished_run
 from mprd.pipeline.layout import RunLayout
@@ -103,7 +103,7 @@ def _answered(run: RunLayout, features: np.ndarray, answers: Path) -> tuple[np.n
     pairs, same = read_answers(answers, {str(path): n for n, path in enumerate(paths)})
     if not len(pairs):
         raise UserError(
-            f"{answers} has no judged pair. Judge some (`mprd answer --run {run.folder}`)."
+            f"{answers} has no judged pair. Judge some (`mprd answer --run {pasted(run.folder)}`)."
         )
     i, j = pairs.T
     return np.einsum("pd,pd->p", features[i], features[j]), same.astype(np.float64)
@@ -115,8 +115,8 @@ def _judged(run: RunLayout, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
     if not final.judgements.is_file():
         raise UserError(
             f"{run.folder} has no answers yet, and no predictions of the relation GCN. Judge some "
-            f"pairs (`mprd answer --run {run.folder}`), or set cluster.relation to judged and run "
-            "again."
+            f"pairs (`mprd answer --run {pasted(run.folder)}`), or set cluster.relation to judged "
+            "and run again."
         )
     graph = read_artifact(final.graph, GRAPH, ("indptr", "indices"))
     judgements = torch.from_numpy(read_artifact(final.judgements, JUDGEMENTS)["probability"])

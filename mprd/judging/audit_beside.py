@@ -1,7 +1,6 @@
 """What an audit of two clusterings says: those of a run, and those that they are compared with."""
 
 import os
-import shlex
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from mprd.artifacts import CLUSTERS, read_artifact
 from mprd.clustering.audit_estimate import Estimate
 from mprd.clustering.comparison_estimate import ComparisonEstimate, PairShares
-from mprd.errors import UserError, many, or_fault
+from mprd.errors import UserError, many, or_fault, pasted
 from mprd.judging.audit_rows import (
     AuditRow,
     clusters_digest,
@@ -154,7 +153,7 @@ def _signed(one: Estimate) -> str:
 
 
 def _command(run: RunLayout, other: str) -> str:
-    return f"mprd audit {shlex.quote(str(run.folder))} --beside {shlex.quote(other)}"
+    return f"mprd audit {pasted(run.folder)} --beside {pasted(other)}"
 
 
 def _called(other: str) -> str:

@@ -1,13 +1,12 @@
 """Which clusters of a run were audited, and what the audit says."""
 
-import shlex
 from pathlib import Path
 from typing import NamedTuple
 
 from mprd.artifacts import CLUSTERS, read_artifact
 from mprd.clustering.audit_estimate import AuditEstimate
 from mprd.clustering.comparison_estimate import PairShares
-from mprd.errors import or_fault
+from mprd.errors import or_fault, pasted
 from mprd.judging.audit_beside import compared_shares, shares_words
 from mprd.judging.audit_rows import AuditRow, clusters_digest, estimate_rows, read_audit
 from mprd.pipeline.layout import FIRST_EPOCH, RunLayout
@@ -37,7 +36,7 @@ def audited(run: RunLayout, *, start: bool = False) -> Audited:
         start: those before training, else the final ones.
     """
     step = run.epoch(FIRST_EPOCH) if start else run.final
-    command = f"mprd audit {shlex.quote(str(run.folder))}{' --start' if start else ''}"
+    command = f"mprd audit {pasted(run.folder)}{' --start' if start else ''}"
     return Audited(step.clusters, step.features, run.start_audit if start else run.audit, command)
 
 

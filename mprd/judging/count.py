@@ -16,7 +16,7 @@ from mprd.decisions.facts import facts_of
 from mprd.decisions.partition import edited
 from mprd.decisions.reading import decisions_on
 from mprd.decisions.replay import Roots, standing
-from mprd.errors import UserError, or_fault
+from mprd.errors import UserError, or_fault, pasted
 from mprd.judging.audit_session import free_name
 from mprd.judging.count_file import Counted, read_count, write_count
 from mprd.pipeline.finished import finished_run
@@ -141,7 +141,7 @@ def count_words(layout: RunLayout) -> str | None:
     if not layout.count.is_file():
         return None
     if not _is_of(read_count(layout.count), layout):
-        return f"the count is of other images (mprd count {layout.folder} starts a new one)"
+        return f"the count is of other images (mprd count {pasted(layout.folder)} starts a new one)"
     return count_of(layout).words()
 
 

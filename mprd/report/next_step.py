@@ -1,11 +1,10 @@
 """The next useful command after a run, and after decisions."""
 
-import shlex
 from pathlib import Path
 
 from mprd.artifacts import INDEX, read_artifact
 from mprd.config import load_config
-from mprd.errors import many
+from mprd.errors import many, pasted
 from mprd.pipeline.layout import RunLayout
 from mprd.starter.training import SMALL
 
@@ -17,11 +16,11 @@ def next_step(run: RunLayout, *, labelled: bool) -> tuple[str, str]:
         run: a finished run.
         labelled: some identities are known: who knows them has nothing to judge.
     """
-    folder = shlex.quote(str(run.folder))
+    folder = pasted(run.folder)
     if labelled and not run.final.model.is_file():  # its features are given
         return "Next, assign new images", f"mprd assign --run {folder} --features NEW.npy"
     if labelled:
-        model, gallery = (shlex.quote(str(p)) for p in (run.final.model, run.final.embeddings))
+        model, gallery = (pasted(p) for p in (run.final.model, run.final.embeddings))
         return "Next, find similar images", f"mprd search IMAGE --model {model} --gallery {gallery}"
     text = "Next, judge doubtful pairs, which improves the clusters"
     return text, f"mprd answer --run {folder}"
@@ -40,7 +39,7 @@ def better_start(run: RunLayout) -> str:
     images = int(read_artifact(run.index, INDEX, ("split",)).attributes["num_train"])
     if images >= SMALL:
         return ""
-    new = f"mprd new {shlex.quote(str(config.data.root))} --weights FILE"
+    new = f"mprd new {pasted(config.data.root)} --weights FILE"
     few = many(images, "image is", "images are")
     return (
         f"This run starts from ImageNet weights, and {few} few to learn from. Weights that know "
@@ -54,4 +53,4 @@ def apply_next(run: Path) -> str:
     Args:
         run: folder of the run.
     """
-    return f"Next, let them hold in the clusters: mprd apply {shlex.quote(str(run))}"
+    return f"Next, let them hold in the clusters: mprd apply {pasted(run)}"

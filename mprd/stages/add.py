@@ -13,7 +13,7 @@ from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config, load_config
 from mprd.data.added import Added, made_from, nobody, stored
 from mprd.data.index import split_rows
-from mprd.errors import UserError, many
+from mprd.errors import UserError, many, pasted
 from mprd.inference.arriving import Arrival, Candidate, arriving, candidates
 from mprd.inference.embedder import Embedder, load_model
 from mprd.inference.feature_files import matched_features
@@ -196,7 +196,7 @@ def _embedded_again(end: RunEnd, before: Added, device: str | None) -> Added:
         if not file.is_file() or sha256_file(file) != sha256:
             raise UserError(
                 f"{file} was added and is missing or changed now. Put it back, or take the images "
-                f"back: mprd add {run} --undo"
+                f"back: mprd add {pasted(run)} --undo"
             )
     embedded = _network(end, device).embed(files)
     return Added({**before.arrays, "features": embedded}, before.following)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mprd.artifacts import atomic
 from mprd.clustering.from_features import features_config
 from mprd.config import validate
-from mprd.errors import UserError, is_utf8, visible
+from mprd.errors import UserError, is_utf8, pasted, visible
 from mprd.starter.start import Start
 from mprd.starter.survey import Survey
 from mprd.starter.training import EPOCHS, FEW_EPOCHS, SMALL
@@ -254,7 +253,7 @@ def _write(out: Path, template: str, found: Survey, **values: Any) -> None:
     )
     environment.filters["yaml"] = _yaml
     text = environment.get_template(template).render(
-        name=run_name(out), file=visible(shlex.quote(str(out))), found=found, **values
+        name=run_name(out), file=visible(pasted(out)), found=found, **values
     )
     validate(yaml.safe_load(text), str(out))
     with atomic(out, lock=False) as temporary:

@@ -1,11 +1,10 @@
 """All clusters of the final model as rows of pictures, and the outliers."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mprd.errors import many
+from mprd.errors import many, pasted
 from mprd.report.page.blocks import Block, Group, Groups, Picture, Plots, Section, Text
 from mprd.report.page.doubt import doubt
 from mprd.report.page.pictures import train_picture
@@ -133,7 +132,7 @@ def _group(
 
 def _inspect(run: RunData, number: str) -> str:
     """Return the command that lists a cluster."""
-    path = shlex.quote(str(run.layout.final.clusters))
+    path = pasted(run.layout.final.clusters)
     return f"mprd inspect {path} --cluster {number}"
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from mprd.clustering.health import ClusterHealth, cluster_health, stability
 from mprd.clustering.tracks import TrackGroups
 from mprd.config import Config
+from mprd.errors import pasted
 from mprd.judging.audit_file import audit_words
 from mprd.report.page.blocks import Block, Section, Table, Text
 from mprd.report.page.run_data import RunData
@@ -114,7 +115,10 @@ def _cuts(config: Config, run: str) -> tuple[str, str]:
     """Return what makes finer clusters, and what coarser ones; "": not known."""
     cluster = config.cluster
     if cluster.method == "linkage":
-        return f"try mprd recluster {run} --finer", f"try mprd recluster {run} --coarser"
+        return (
+            f"try mprd recluster {pasted(run)} --finer",
+            f"try mprd recluster {pasted(run)} --coarser",
+        )
     if cluster.method == "dbscan":
         return (
             f"set cluster.eps below {cluster.eps:g}",

@@ -6,6 +6,7 @@ import numpy as np
 
 from mprd.artifacts import Artifact
 from mprd.clustering.health import stability
+from mprd.errors import pasted
 from mprd.judging.audit_file import audit_words
 from mprd.judging.other_clusters import START
 from mprd.report.page.blocks import Section, Table, Text
@@ -61,6 +62,6 @@ def _which(run: RunData) -> str:
         return "The pair F1 by the identities tells which of the two is better."
     return (
         "No score without labels can tell which of the two is better: training makes the distances "
-        f"smaller that all of them are made from. Your answers can: mprd audit {run.layout.folder} "
-        f"--beside {START}."
+        "smaller that all of them are made from. Your answers can: mprd audit "
+        f"{pasted(run.layout.folder)} --beside {START}."
     )

@@ -8,6 +8,7 @@ from typing import Any
 from mprd.errors import UserError, is_utf8
 
 _LENGTH_BYTES = 8
+_MOST_BYTES = 4 * 2**20  # of a header; the largest networks take a tenth
 _KINDS = {"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U8", "BOOL"}
 _OBJECTS = ("architecture", "config", "inputs")
 
@@ -43,13 +44,12 @@ def require_tensors(path: Path) -> None:
     """Check what a header says of the tensors, as far as the library that reads them does not.
 
     Raises:
-        ValueError: it is longer than the file, has a name twice, or a kind of number that no
-            network of ours has.
+        ValueError: as `require_length`; or it has a name twice, or a kind of number that no network
+            of ours has.
     """
+    size = require_length(path)
     with path.open("rb") as stream:
-        size = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
-        if size > path.stat().st_size - _LENGTH_BYTES:
-            raise ValueError("its header is longer than the file")
+        stream.seek(_LENGTH_BYTES)
         content = parse_object(stream.read(size).decode("utf-8"))
     for name, tensor in content.items():
         if (
@@ -58,6 +58,21 @@ def require_tensors(path: Path) -> None:
             and str(tensor.get("dtype")) not in _KINDS
         ):
             raise ValueError(f"{name!r} is {tensor.get('dtype')!r}, none of {sorted(_KINDS)}")
+
+
+def require_length(path: Path) -> int:
+    """Return the bytes of a header; a library would read one of any length.
+
+    Raises:
+        ValueError: it is longer than the file, or than that of any network.
+    """
+    with path.open("rb") as stream:
+        size = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
+    if size > path.stat().st_size - _LENGTH_BYTES:
+        raise ValueError("its header is longer than the file")
+    if size > _MOST_BYTES:
+        raise ValueError(f"its header has {size / 2**20:.0f} MiB, more than that of any network")
+    return size
 
 
 def parse_mprd_header(metadata: Mapping[str, str] | None) -> dict[str, str]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from mprd import __version__
 from mprd.artifacts.files import atomic, deliver, json_digest, require_file
 from mprd.artifacts.tensor_header import parse_mprd_header, require_tensors, require_utf8
-from mprd.artifacts.torch_files import load_torch, require_unpacked, tensors_in
+from mprd.artifacts.torch_files import is_image, load_torch, require_unpacked, tensors_in
 from mprd.artifacts.workbench import recall, writes_behind
 from mprd.errors import UserError, how_to_fix
 
@@ -138,12 +138,16 @@ def _read_file(
 
 
 def _other_kind(path: Path) -> str:
-    """Return what a file holds that is no safetensors file; "": nothing that is known."""
+    """Return what a file holds that is no safetensors file; "": a damaged one, by its name."""
     import h5py
 
     if h5py.is_hdf5(path):
         return "arrays (HDF5)"
-    return "what torch.save wrote" if zipfile.is_zipfile(path) else ""
+    if zipfile.is_zipfile(path):
+        return "what torch.save wrote"
+    if is_image(path):
+        return "an image"
+    return "" if path.suffix == ".safetensors" else "no network"
 
 
 def _wrong_network(path: Path, kind: str, schemas: tuple[str, ...]) -> UserError:

@@ -1,5 +1,6 @@
 """Files that `torch.save` wrote, also those of strangers."""
 
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from mprd.errors import UserError
+
+# What files of images begin with: PNG, JPEG, GIF, WebP, TIFF.
+_IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
+_CODE = re.compile(r"GLOBAL (\S+) was not")
 
 
 def load_torch(path: Path) -> Any:
@@ -23,6 +30,29 @@ def load_torch(path: Path) -> Any:
     if any(tensor.nbytes > path.stat().st_size for tensor in tensors_in(content)):
         raise ValueError("it declares more values than it holds")
     return content
+
+
+def not_weights(path: Path, error: Exception) -> UserError:
+    """Return what a user is told of a file that `load_torch` refused.
+
+    Torch itself would advise to run what is in it.
+    """
+    code = _CODE.search(str(error))
+    if is_image(path):
+        reason = "it is an image"
+    elif code is not None:
+        reason = f"it names {code[1]}, which is code"
+    elif isinstance(error, ValueError):
+        reason = str(error).splitlines()[0]
+    else:
+        reason = "torch.save did not write it, or it is damaged"
+    return UserError(f"{path} is not a weights file that can be read safely: {reason}.")
+
+
+def is_image(path: Path) -> bool:
+    """Tell whether a file begins as images do."""
+    with path.open("rb") as stream:
+        return stream.read(4).startswith(_IMAGES)
 
 
 def require_unpacked(path: Path) -> None:

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 from mprd.artifacts import FEATURES, INDEX, Artifact, atomic, read_artifact
 from mprd.artifacts.plain_hdf5 import open_plain, text_attribute, unreadable
-from mprd.artifacts.tensor_header import require_utf8
+from mprd.artifacts.tensor_header import require_length, require_utf8
 from mprd.config.data import names_beside
 from mprd.errors import UserError, many, say, why_no_file
 from mprd.pipeline.layout import RunLayout
@@ -39,6 +39,7 @@ def read_array(path: Path) -> np.ndarray:
             return np.load(path, allow_pickle=False)
         if path.suffix == ".safetensors":
             require_utf8(path)
+            require_length(path)
             return load_file(path)["features"]
         with open_plain(path, _OWN, ("features",)) as file:
             return file["features"][:]

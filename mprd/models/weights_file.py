@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from mprd.artifacts.tensor_header import parse_mprd_header, require_utf8
-from mprd.artifacts.torch_files import load_torch
+from mprd.artifacts.tensor_header import parse_mprd_header, require_length, require_utf8
+from mprd.artifacts.torch_files import load_torch, not_weights
 from mprd.errors import UserError, why_no_file
 from mprd.models.backbones.registry import Architecture
 from mprd.models.backbones.timm import TimmTrunk
@@ -102,15 +102,17 @@ def backbone_prefix(backbone: nn.Module) -> str:
 def is_ours(path: Path) -> bool:
     """Tell whether a file is safetensors with a header of mprd."""
     try:
+        require_length(path)
         with safe_open(path, framework="pt") as file:
             return "mprd" in (file.metadata() or {})
-    except (OSError, SafetensorError):  # whoever reads it says what is wrong with it
+    except (OSError, SafetensorError, ValueError):  # whoever reads it says what is wrong with it
         return False
 
 
 def stored_architecture(path: Path) -> Architecture | None:
     """Return the architecture in the header of a file; None: no readable model of mprd."""
     try:
+        require_length(path)
         with safe_open(path, framework="pt") as file:
             header = parse_mprd_header(file.metadata())
         if header.get("schema") != SCHEMA:
@@ -180,17 +182,17 @@ def _read_torch(path: Path) -> dict[Any, Any]:
         with torch.serialization.safe_globals(_PLAIN):
             content = load_torch(path)
     except Exception as error:  # torch raises a dozen kinds here, all of them "not a weights file"
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path} is not a weights file that can be read safely: {reason}") from None
+        raise not_weights(path, error) from None
     return content if isinstance(content, dict) else {}
 
 
 def _read_safetensors(path: Path) -> dict[Any, Any]:
     require_utf8(path)
     try:
+        require_length(path)
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:
         raise UserError(f"{path} is not a readable safetensors file ({error}).") from None
 
 

@@ -1,6 +1,8 @@
 """Paths that are no files, and files of another kind: each is told as what it is."""
 
 import pytest
+import torch
+from PIL import Image
 
 from mprd.artifacts import FEATURES, read_artifact, read_json
 from mprd.artifacts.tensors import read_state
@@ -101,8 +103,11 @@ def test_a_table_of_another_kind(tmp_path, text):
         read_table(path)
 
 
-def test_networks_of_another_kind(judged_run):
+def test_networks_of_another_kind(judged_run, tmp_path):
     """Making the file again would not help: another one is to be given."""
+    picture, text = tmp_path / "a.png", tmp_path / "a.txt"
+    Image.new("RGB", (16, 32)).save(picture)
+    text.write_text("hello")
     here = judged_run.epoch(1)
     cnn = "a CNN is needed. Give model.safetensors of init/, an epoch or final/."
     gcn = "is needed. Give gcn.safetensors of an epoch, or the pre-trained one in gcn/."
@@ -112,6 +117,8 @@ def test_networks_of_another_kind(judged_run):
         (READERS["a CNN"], here.graph, f"holds arrays (HDF5), where {cnn}"),
         (READERS["a GCN"], here.state, f"holds what torch.save wrote, where a relation GCN {gcn}"),
         (READERS["a model for use"], judged_run.initial_gcn, f"holds a relation GCN, where {cnn}"),
+        (READERS["a model for use"], picture, f"holds an image, where {cnn}"),
+        (READERS["a model for use"], text, f"holds no network, where {cnn}"),
     ]:
         with pytest.raises(UserError) as error:
             load(path)
@@ -136,3 +143,25 @@ def test_inspect_says_what_shows_another_file(tmp_path, name, words):
         describe(path)
     assert str(error.value).startswith(f"{path} {words}")
     assert "`mprd inspect` reads HDF5, safetensors, JSON and CSV files" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("an image", "it is an image"),
+        ("a text", "torch.save did not write it, or it is damaged"),
+        ("code", "it names .*Path, which is code"),
+    ],
+)
+def test_a_checkpoint_that_is_none(tmp_path, kind, words):
+    """Torch would advise to load it all the same, which may run what is in it."""
+    path = tmp_path / "weights.pth"
+    if kind == "an image":
+        Image.new("RGB", (16, 32)).save(path, "PNG")
+    elif kind == "code":
+        torch.save({"a": path}, path)
+    else:
+        path.write_text("hello")
+    with pytest.raises(UserError, match=f"can be read safely: {words}") as error:
+        read_weights(path)
+    assert "weights_only" not in str(error.value)

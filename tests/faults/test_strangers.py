@@ -1,5 +1,6 @@
 """Artifacts that somebody made to do harm, with right checksums: a sentence in little memory."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from mprd.data.index import camera_names, name_identities
 from mprd.decisions.entry import Decision, Kind
 from mprd.decisions.reading import unapplied
 from mprd.errors import UserError
+from mprd.inference.embedder import load_model
 from mprd.inference.feature_files import image_names, read_array
+from mprd.models.weights_file import is_ours, read_weights
 from mprd.report.inspect.describe import describe
 from tests.artifacts.edit import edit, put
 from tests.faults.limits import bounded, refused
@@ -207,3 +210,16 @@ def test_a_file_of_another_stage_is_told_as_such(judged_run):
     for given, wanted in ((judged_run.pixels, INDEX), (judged_run.index, PIXELS)):
         said = refused(lambda given=given, wanted=wanted: read_artifact(given, wanted), given)
         assert f"expected {wanted.name}. Give the file that" in said
+
+
+@pytest.mark.parametrize("read", [load_model, read_weights, read_array, is_ours])
+def test_a_header_that_no_network_has(judged_run, tmp_path, read):
+    """200,000 tensors took ten seconds and a quarter of a gigabyte to refuse."""
+    path = tmp_path / "many.safetensors"
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    header = json.dumps({f"t{number}": empty for number in range(MANY)}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    if read is is_ours:
+        assert not read(path)
+        return
+    assert "header has 13 MiB, more than that of any network" in refused(lambda: read(path), path)

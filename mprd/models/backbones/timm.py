@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mprd.artifacts.torch_files import load_torch
+from mprd.artifacts.torch_files import load_torch, not_weights
 from mprd.errors import UserError, did_you_mean, many
 from mprd.models.backbones.hub import hub_file, hub_weights
 from mprd.models.backbones.registry import Architecture, Backbone
@@ -225,8 +225,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         content = load_torch(path)
     except Exception as error:  # torch raises a dozen kinds, all of them "not plain weights"
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path} is not a weights file that can be read safely: {reason}") from None
+        raise not_weights(path, error) from None
     return content.get("state_dict", content)
 
 

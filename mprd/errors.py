@@ -20,6 +20,7 @@ _R = TypeVar("_R")
 EPOCHS, FINAL = "epochs", "final"
 SHARED = "shared"  # beside the runs: what those with equal settings share
 _EXPORTED = ("model.safetensors", "embeddings.h5", "clusters.csv")
+_UNMAPPED = "failed to map segment"  # what the loader says of a library, as under `ulimit -v`
 _JOINERS = "\u200c\u200d"  # words of some languages need them
 _RAW_BYTES = range(0xDC80, 0xDD00)  # how Python holds the bytes of a name that is not UTF-8
 
@@ -109,7 +110,7 @@ def lack_of_memory(error: BaseException) -> Lack | None:
     by_name = type(error).__name__ == "OutOfMemoryError"
     if by_name or (isinstance(error, RuntimeError) and "out of memory" in details):
         return Lack(True, f"the memory of the GPU is too small ({details}).")
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, ImportError) and _UNMAPPED in details):
         return Lack(False, f"memory is too small ({details}).")
     return None
 
@@ -128,7 +129,7 @@ _REMEDIES = {
     errno.EROFS: "Name another place.",
     errno.ENOSPC: _SPACE,
     errno.EDQUOT: _SPACE,
-    errno.EFBIG: _SPACE,
+    errno.EFBIG: "Free space, or name another place, or raise the limit of `ulimit -f`.",
     errno.EMFILE: "Raise the limit with `ulimit -n 1024`, then run the same command again.",
     errno.ENFILE: "End other programs, then run the same command again.",
     errno.ENAMETOOLONG: "Choose a shorter name.",

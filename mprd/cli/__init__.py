@@ -48,7 +48,7 @@ def main() -> None:
     except UserError as error:
         say_last(*f"mprd: error: {error}".split("\n"))
         sys.exit(2)
-    except (MemoryError, RuntimeError, OSError, UnicodeError) as error:
+    except (MemoryError, ImportError, RuntimeError, OSError, UnicodeError) as error:
         lack = lack_of_memory(error)
         words = f"{lack.words} {_ADVICE}" if lack else obstacle(error)
         if not words:

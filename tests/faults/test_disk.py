@@ -1,5 +1,6 @@
 """A disk that fills up while a stage writes: a sentence, nothing else touched, and it goes on."""
 
+import errno
 import re
 import resource
 import shutil
@@ -10,7 +11,7 @@ import pytest
 
 from mprd.artifacts.files import atomic
 from mprd.artifacts.places import require_writable
-from mprd.errors import UserError
+from mprd.errors import Lack, UserError, is_full, lack_of_memory, remedy
 from mprd.pipeline import run_lock
 from mprd.pipeline.layout import RunLayout
 from mprd.pipeline.run_lock import RunLock
@@ -142,3 +143,16 @@ def test_commands_refuse_a_folder_that_cannot_be_made(tiny_yaml, market, tmp_pat
     assert done.returncode == 2
     assert re.search(r"^mprd: error: Cannot write into ", done.stderr, re.MULTILINE)
     assert "Traceback" not in done.stderr
+
+
+def test_a_limit_is_no_full_disk():
+    error = OSError(errno.EFBIG, "File too large")
+    assert "ulimit -f" in remedy(error)
+    assert not is_full(error), "how much is free is beside the point"
+
+
+def test_a_library_that_finds_no_room_is_too_little_memory():
+    """As torch under `ulimit -v`; a library that is not there is a fault of the installation."""
+    words = "libtorch_cpu.so: failed to map segment from shared object"
+    assert lack_of_memory(ImportError(words)) == Lack(False, f"memory is too small ({words}).")
+    assert lack_of_memory(ImportError("libtorch_cpu.so: cannot open shared object")) is None

@@ -112,13 +112,16 @@ def write_camtrap(found: Identified, out: Path) -> str:
         for n, one in enumerate(found.sightings, 1)
     )
     _write(out / "observations.csv", _CAMTRAP, rows)
-    missing = sum(not (one.moment and one.camera) for one in found.sightings)
+    missing = {
+        "a time": sum(not one.moment for one in found.sightings),
+        "a camera": sum(not one.camera for one in found.sightings),
+    }
     lacks = (
-        f"; it requires time and camera, which {many(missing, 'row lacks', 'rows lack')}"
-        if missing
-        else ""
+        f"; it requires {what}, which {many(count, 'row lacks', 'rows lack')}"
+        for what, count in missing.items()
+        if count
     )
-    return f"observations.csv: deployments and media are named by camera and path{lacks}"
+    return f"observations.csv: deployments and media are named by camera and path{''.join(lacks)}"
 
 
 def _write(path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, object]]) -> None:

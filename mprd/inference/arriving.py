@@ -163,9 +163,10 @@ def _copy_notes(copies: dict[str, list[tuple[str, str]]]) -> Iterator[str]:
         if found:
             path, other = found[0]
             same = "" if path == other else f" (as '{other}')"
+            left = "it is" if len(found) == 1 else "they are"
             yield (
                 f"{many(len(found), 'image is', 'images are')} {words[kind]}, as the same "
-                f"file, and left as they are: '{path}'{same}"
+                f"file, and left as {left}: '{path}'{same}"
             )
 
 

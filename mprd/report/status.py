@@ -281,7 +281,9 @@ def _table(epochs: list[EpochStatus], *, running: bool) -> Table:
     grid = Table()
     for title in ("epoch", "loss", *(title for title, _ in shown.values())):
         grid.add_column(title, justify="right")
-    grid.add_column("")
+    unfinished = any(epoch.missing for epoch in epochs)
+    if unfinished:
+        grid.add_column("")
     for epoch in epochs:
         loss = "" if epoch.loss is None else f"{epoch.loss:.3f}"
         figures = (
@@ -289,9 +291,8 @@ def _table(epochs: list[EpochStatus], *, running: bool) -> Table:
             for key, (_, form) in shown.items()
         )
         missing = f"missing: {_named(epoch.missing)}" if epoch.missing else ""
-        grid.add_row(
-            str(epoch.number), loss, *figures, "running" if missing and running else missing
-        )
+        state = ["running" if missing and running else missing] if unfinished else []
+        grid.add_row(str(epoch.number), loss, *figures, *state)
     return grid
 
 

@@ -74,7 +74,7 @@ def test_known_people_keep_their_clusters_and_strangers_get_new_numbers(later, c
     whole = later.final.table.read_bytes()
     code, said, _ = cli("add", later.folder, tmp_path / "new", images(later))
     assert code == 0
-    assert "24 images are added already, as the same file" in said
+    assert "24 images are added already, as the same file, and left as they are" in said
     assert f"{PEOPLE * 6} images are in the run already, as the same file" in said
     assert "No image is new; 12 were added to the run so far." in said
     assert later.final.table.read_bytes() == whole

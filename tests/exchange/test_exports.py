@@ -153,6 +153,9 @@ def test_dates(judged_run, monkeypatch, tmp_path):
     row = table(tmp_path / "observations.csv")[0]
     assert row["eventStart"] == row["eventEnd"] == "2024-03-05T07:08:09Z"
     assert row["deploymentID"] == found.sightings[0].camera
+    monkeypatch.setattr(module, "iso_time", lambda time, unit: "")
+    said = write_camtrap(identified(judged_run.folder), tmp_path)
+    assert said.endswith(f"requires a time, which {len(found.sightings)} rows lack"), "no camera"
 
 
 def test_camtrap(run, export):

@@ -178,3 +178,9 @@ def test_stale_files_by_the_config_of_the_run(bare_run, tmp_path, monkeypatch, w
 def test_stale_files_of_no_run(tmp_path):
     with pytest.raises(UserError, match="is no folder of a run"):
         call("status", tmp_path, "--stale")
+
+
+def test_no_column_without_a_title(judged_run, capsys):
+    """It is for epochs that lack something."""
+    show_status(run_status(judged_run.folder), None)
+    assert "┃  ┃" not in capsys.readouterr().out

@@ -50,6 +50,8 @@ def relay(command: list[str], logs: list[Path], look: Callable[[], None]) -> int
     except Stopped as stopped:  # maybe in a look, or in its imports, which have no second time
         _end(child, stopped)
         raise
+    if status == -signal.SIGPIPE:  # as `main` ends where nobody reads any more
+        raise Stopped(signal.SIGPIPE)
     look()
     return status
 

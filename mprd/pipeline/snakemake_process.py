@@ -28,6 +28,8 @@ def main() -> None:
     watcher.start()
     from snakemake.cli import main as snakemake
 
+    if {"-n", "--dry-run"} & {*sys.argv}:  # nothing runs: behind `| head -1` it may end at once
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         snakemake()

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from mprd.cli.console import last_line, relay
+from mprd.cli.interrupts import Stopped
 
 # Snakemake, as far as it matters: an interrupt is not passed on, and jobs are waited for.
 WAITING = """
@@ -142,3 +143,9 @@ def test_ctrl_c_on_a_terminal_is_not_repeated(tmp_path):
     os.close(terminal)
     assert log.read_text().endswith("cleaned up\n")
     assert time.monotonic() - begin > 4, "it was slow"
+
+
+def test_a_child_that_nobody_reads_says_nothing_more():
+    with pytest.raises(Stopped) as stopped:
+        relay(["sh", "-c", "kill -PIPE $$"], [], lambda: None)
+    assert stopped.value.signal is signal.SIGPIPE

@@ -48,7 +48,9 @@ def test_numba_where_neither_the_package_nor_a_home_can_be_written_to(request):
         "import mprd; import mprd.graph, mprd.clustering, mprd.retrieval;"
         "print(os.environ['XDG_CACHE_HOME'])"
     )
-    become = "import numba, pandas, h5py, pydantic, yaml, filelock, numpy.f2py, numpy.testing\n"
+    become = (
+        "import shlex, numba, pandas, h5py, pydantic, yaml, filelock, numpy.f2py, numpy.testing\n"
+    )
     become += "import scipy.sparse, sklearn.cluster\n"
     become += "import os; os.setgroups([]); os.setgid(54321); os.setuid(54321); "
     temporary = Path(tempfile.mkdtemp())  # the folders of pytest are open to its user only

@@ -9,12 +9,13 @@ READY := $(VENV)/.ready
 demo: $(READY)  ## run the default config: synthetic images to an evaluated model
 	$(BIN)/mprd run config/config.yaml
 
+# Three workers on two cores: one waits for the disk, a browser or a signal most of the time.
 test: $(READY)  ## static checks and the whole test suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 reference: $(READY)  ## write the generated pages anew: config/README.md, config/schema.json, docs/
 	$(BIN)/mprd config reference
